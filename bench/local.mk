@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+# The bench: limits, this ring, and what else there is. `make bench` measures for about four
+# minutes and leaves bench-results.json and .svg; BENCH_FLAGS=--quick is enough to see that it
+# works. It is compiled for the machine it is about to measure: BENCH_CFLAGS= prevents that.
+
+# needs-package: jansson
+BENCH_CFLAGS = -march=native
+BENCH_FLAGS =
+
+check_PROGRAMS += bench/shmring-bench
+bench_shmring_bench_SOURCES = \
+	bench/bench.h \
+	bench/json.c \
+	bench/limits.c \
+	bench/loops.h \
+	bench/main.c \
+	bench/peers.c \
+	bench/placement.c \
+	bench/plan.c \
+	bench/plot.c \
+	bench/reference.c \
+	bench/report.c \
+	bench/row.c \
+	bench/samples.c \
+	bench/self.c \
+	bench/targets.c \
+	bench/work.h
+bench_shmring_bench_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+bench_shmring_bench_CFLAGS = $(AM_CFLAGS) $(BENCH_CFLAGS)
+bench_shmring_bench_LDADD = $(SHMRING_LIBS) $(JANSSON_LIBS) -lrt
+
+.PHONY: bench
+bench: bench/shmring-bench$(EXEEXT)
+	bench/shmring-bench --json=bench-results.json --plot=bench-results.svg $(BENCH_FLAGS)
+
+CLEANFILES += bench-results.json bench-results.svg
+
+EXTRA_DIST += bench/smoke.sh
+if ENABLE_TESTS
+TESTS += bench/smoke.sh
+endif

@@ -1,0 +1,33 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The bench works: rows come out for a limit, a reference, a peer and shmring itself. How fast
+# they are is no matter here.
+
+bench=$abs_builddir/bench/shmring-bench
+
+if [ "$(nproc)" -lt 2 ]; then
+	echo "1..0 # SKIP the bench takes two processors"
+	exit 0
+fi
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+
+number=0
+measure() { # what, pattern
+	number=$((number + 1))
+	if "$bench" --quick --only="$2" --json="$dir/out.json" >"$dir/out" 2>&1 &&
+	   [ "$(grep -c '"value": [1-9]' "$dir/out.json")" -ge 1 ]; then
+		echo "ok $number - $1"
+	else
+		echo "not ok $number - $1"
+		sed 's/^/# /' "$dir/out"
+	fi
+}
+
+echo "1..6"
+measure "a limit" limit/two-lines
+measure "a reference ring" stream/slotseq/64/256K
+measure "a peer" trip/pipe/64/256K
+measure "streaming through shmring" stream/shmring/64/256K
+measure "a round trip through shmring" trip/shmring/64/256K
+measure "two producers" stream/two-producers/64/256K

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opening the ring that the command line names.
+ */
+#include <errno.h>
+
+#include "address.h"
+#include "cli.h"
+
+int open_ring(struct shmring **ret, const char *address, bool create)
+{
+	const struct shmring_config config = {
+		.size = sizeof(config),
+		.unread_policy = SHMRING_UNREAD_HOLD,
+	};
+	int err;
+
+	/* others may create and remove it meanwhile: whoever wins, one of the two succeeds */
+	do {
+		err = shmring_open(ret, address);
+		if (err != -ENOENT || !create)
+			break;
+		err = shmring_create(ret, address, &config);
+	} while (err == -EEXIST);
+	return err < 0 ? ring_failed("%s", address) : 0;
+}
+
+bool ring_is_removed(struct shmring *r)
+{
+	struct shmring_stat stat;
+
+	return shmring_stat(r, &stat) == 0 && stat.retired;
+}

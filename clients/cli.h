@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the subcommands of shmring(1) share: their entry points, the exit
+ * status, and how a failure is told.
+ */
+#ifndef SHMRING_CLI_H
+#define SHMRING_CLI_H
+
+#include <argp.h>
+
+#include <shmring/shmring.h>
+
+/* Exit status; shmring(1) documents it. A signal ends with 128 + its number. */
+enum {
+	STATUS_OK = 0,
+	STATUS_FAILED = 1,
+	STATUS_USAGE = 2,
+	STATUS_TIMEOUT = 3,
+	STATUS_LOST = 4,
+};
+
+/* One file each. argv[0] is "shmring NAME". They return the exit status. */
+int cmd_create(int argc, char **argv);
+int cmd_pub(int argc, char **argv);
+int cmd_sub(int argc, char **argv);
+int cmd_ls(int argc, char **argv);
+int cmd_stat(int argc, char **argv);
+int cmd_forget(int argc, char **argv);
+int cmd_rm(int argc, char **argv);
+
+/* The prefix of every message: "shmring pub". Kept, not copied. */
+void say_as(const char *name);
+
+/* One line on stderr. */
+__attribute__((format(printf, 1, 2))) void say(const char *format, ...);
+
+/*
+ * Tell that the last call of the library failed: "what: why and what to do".
+ * Returns STATUS_FAILED.
+ */
+__attribute__((format(printf, 1, 2))) int ring_failed(const char *format, ...);
+
+/* The same for a system call that failed with `err`, positive or negative. */
+__attribute__((format(printf, 2, 3))) int system_failed(int err, const char *format, ...);
+
+/* Flush stdout; the exit status, STATUS_FAILED if not everything got there. */
+int finish_stdout(int status);
+
+/* Parse the command line or exit with STATUS_USAGE. */
+void parse_arguments(const struct argp *argp, int argc, char **argv, void *input);
+
+#endif

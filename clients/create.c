@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shmring create: make a ring.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "units.h"
+
+struct create_options {
+	const char *address;
+	struct shmring_config config;
+};
+
+enum {
+	KEY_LANE_SIZE = 0x100,
+	KEY_LANES,
+	KEY_ALIGN,
+	KEY_SLOW,
+	KEY_EVICT_AFTER,
+	KEY_UNREAD,
+	KEY_WAKE,
+	KEY_MAX_SLEEP,
+	KEY_MODE,
+};
+
+static const struct argp_option options[] = {
+	{ "lane-size", KEY_LANE_SIZE, "SIZE", 0,
+	  "Memory of each producer, a power of two from 64K to 4G; the longest message is half "
+	  "of it (default: 8M)", 1 },
+	{ "lanes", KEY_LANES, "N", 0,
+	  "How many producers there may be at one time, up to 64; only those that come take "
+	  "memory (default: 8)", 1 },
+	{ "align", KEY_ALIGN, "8|64", 0,
+	  "Bytes between records: 8 for throughput, 64 for latency (default: 8)", 1 },
+	{ "unread", KEY_UNREAD, "overwrite|hold", 0,
+	  "With no consumer: overwrite the oldest messages, or hold them until one has come "
+	  "(default: overwrite)", 2 },
+	{ "slow", KEY_SLOW, "block|evict", 0,
+	  "For a slow consumer: block the producers, or evict it (default: block)", 2 },
+	{ "evict-after", KEY_EVICT_AFTER, "DURATION", 0,
+	  "How long it may hold producers back without reading on; implies --slow evict "
+	  "(default: 1s)", 2 },
+	{ "wake", KEY_WAKE, "auto|fence", 0,
+	  "How sleepers make sure that they are seen (default: auto)", 3 },
+	{ "max-sleep", KEY_MAX_SLEEP, "DURATION", 0,
+	  "The longest sleep before a sleeper looks again, 1ms to 10s (default: 100ms)", 3 },
+	{ "mode", KEY_MODE, "OCTAL", 0, "Permission bits of the file (default: 0600)", 3 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+static const char doc[] = "Make the ring RING."
+			  "\v"
+			  "SIZE is a number of bytes, or 64K, 8M, 1G; DURATION is 500ms, 2s.";
+
+/* Which of two words; 0 or 1. */
+static uint32_t parse_choice(const char *option, const char *arg, const char *first,
+			     const char *second, struct argp_state *state)
+{
+	if (strcmp(arg, first) == 0)
+		return 0;
+	if (strcmp(arg, second) != 0)
+		argp_error(state, "%s %s: neither %s nor %s", option, arg, first, second);
+	return 1;
+}
+
+static uint64_t parse_ns(const char *option, const char *arg, struct argp_state *state)
+{
+	int64_t ns = 0;
+
+	if (parse_duration(arg, &ns) != 0 || ns == 0)
+		argp_error(state, "%s %s: no duration such as 500ms or 2s", option, arg);
+	return (uint64_t)ns;
+}
+
+static uint32_t parse_mode(const char *arg, struct argp_state *state)
+{
+	char *end;
+	unsigned long mode = strtoul(arg, &end, 8);
+
+	if (*arg < '0' || *arg > '7' || *end || mode == 0 || mode > 0777)
+		argp_error(state, "--mode %s: no permission bits such as 0640", arg);
+	return (uint32_t)mode;
+}
+
+static error_t parse_shape(struct shmring_config *c, int key, const char *arg,
+			   struct argp_state *state)
+{
+	uint64_t number = 0;
+
+	switch (key) {
+	case KEY_LANE_SIZE:
+		if (parse_size(arg, &c->lane_size) != 0 || c->lane_size < SHMRING_MIN_LANE_SIZE ||
+		    c->lane_size > SHMRING_MAX_LANE_SIZE || c->lane_size & (c->lane_size - 1))
+			argp_error(state, "--lane-size %s: no power of two from 64K to 4G", arg);
+		return 0;
+	case KEY_LANES:
+		if (parse_number(arg, 1, SHMRING_MAX_LANES, &number) != 0)
+			argp_error(state, "--lanes %s: no number from 1 to %d", arg,
+				   SHMRING_MAX_LANES);
+		c->lanes = (uint32_t)number;
+		return 0;
+	case KEY_ALIGN:
+		c->alignment = parse_choice("--align", arg, "8", "64", state) ? 64 : 8;
+		return 0;
+	case KEY_MODE:
+		c->mode = parse_mode(arg, state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct create_options *o = state->input;
+	struct shmring_config *c = &o->config;
+
+	switch (key) {
+	case KEY_UNREAD:
+		c->unread_policy = parse_choice("--unread", arg, "overwrite", "hold", state);
+		return 0;
+	case KEY_SLOW:
+		c->slow_policy = parse_choice("--slow", arg, "block", "evict", state);
+		return 0;
+	case KEY_EVICT_AFTER:
+		c->evict_after_ns = parse_ns("--evict-after", arg, state);
+		c->slow_policy = SHMRING_SLOW_EVICT;
+		return 0;
+	case KEY_WAKE:
+		c->wake = parse_choice("--wake", arg, "auto", "fence", state);
+		return 0;
+	case KEY_MAX_SLEEP:
+		c->max_sleep_ns = parse_ns("--max-sleep", arg, state);
+		return 0;
+	case ARGP_KEY_ARG:
+		if (state->arg_num > 0)
+			argp_error(state, "one ring only: `%s' is too much", arg);
+		o->address = arg;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "the ring is missing");
+		return 0;
+	default:
+		return parse_shape(c, key, arg, state);
+	}
+}
+
+int cmd_create(int argc, char **argv)
+{
+	static const struct argp argp = { options, parse, "RING", doc, NULL, NULL, NULL };
+	struct create_options o = { .config = { .size = sizeof(o.config) } };
+	struct shmring *ring;
+	int err;
+
+	parse_arguments(&argp, argc, argv, &o);
+	err = shmring_create(&ring, o.address, &o.config);
+	if (err < 0)
+		return ring_failed("%s", o.address);
+	shmring_close(ring);
+	return STATUS_OK;
+}

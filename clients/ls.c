@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shmring ls: list the rings of directories.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli.h"
+#include "json.h"
+#include "view.h"
+
+struct ls_options {
+	char **directories; /* ends with NULL; none: the runtime directory */
+	bool json;
+	bool all;
+};
+
+/* One file: a ring, or the reason why it is none. */
+struct entry {
+	char *address; /* what another command would be given */
+	char *reason;  /* NULL: a ring */
+	struct shmring_stat stat;
+};
+
+struct listing {
+	struct entry *entries;
+	size_t count;
+	size_t size;
+	size_t refused;
+};
+
+enum {
+	KEY_JSON = 0x100,
+	KEY_ALL,
+};
+
+static const struct argp_option options[] = {
+	{ "json", KEY_JSON, NULL, 0, "Write JSON", 0 },
+	{ "all", KEY_ALL, NULL, 0, "Show also the files that are no usable rings, and why", 0 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+static const char doc[] = "List the rings of each DIRECTORY, or of the runtime directory, where "
+			  "names without `/' live.";
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct ls_options *o = state->input;
+
+	(void)arg;
+	switch (key) {
+	case KEY_JSON:
+		o->json = true;
+		return 0;
+	case KEY_ALL:
+		o->all = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		o->directories = state->argv + state->next - 1;
+		state->next = state->argc;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* Room for one more entry, zeroed; NULL without memory. */
+static struct entry *add_entry(struct listing *l)
+{
+	struct entry *grown;
+	size_t size = l->size ? l->size * 2 : 16;
+
+	if (l->count == l->size) {
+		grown = realloc(l->entries, size * sizeof(*grown));
+		if (!grown)
+			return NULL;
+		l->entries = grown;
+		l->size = size;
+	}
+	l->entries[l->count] = (struct entry){ 0 };
+	return &l->entries[l->count++];
+}
+
+/* Takes `address`. Returns 0 or -ENOMEM. */
+static int examine(struct listing *l, char *address)
+{
+	struct entry *e = address ? add_entry(l) : NULL;
+	struct shmring *ring;
+	int err;
+
+	if (!e) {
+		free(address);
+		return -ENOMEM;
+	}
+	e->address = address;
+	err = shmring_open(&ring, address);
+	if (err == 0) {
+		err = shmring_stat(ring, &e->stat);
+		shmring_close(ring);
+	}
+	if (err == 0)
+		return 0;
+	if (err == -ENOENT) { /* removed meanwhile */
+		free(address);
+		l->count--;
+		return 0;
+	}
+	l->refused++;
+	e->reason = strdup(shmring_explain());
+	return e->reason ? 0 : -ENOMEM;
+}
+
+static bool is_regular(const char *directory, const struct dirent *d)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (d->d_type != DT_UNKNOWN)
+		return d->d_type == DT_REG;
+	return snprintf(path, sizeof(path), "%s/%s", directory, d->d_name) < PATH_MAX &&
+	       lstat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* `prefix` makes an address of a file name: the directory, or nothing. */
+static int list_directory(struct listing *l, const char *directory, const char *prefix)
+{
+	struct dirent **names;
+	int err = 0, count = scandir(directory, &names, NULL, alphasort);
+
+	if (count < 0)
+		return -errno;
+	for (int i = 0; i < count; i++) {
+		char *address = NULL;
+
+		if (err == 0 && is_regular(directory, names[i])) {
+			if (asprintf(&address, "%s%s%s", prefix, *prefix ? "/" : "",
+				     names[i]->d_name) < 0)
+				address = NULL;
+			err = examine(l, address);
+		}
+		free(names[i]);
+	}
+	free(names);
+	return err;
+}
+
+static int collect(struct listing *l, const struct ls_options *o)
+{
+	char runtime[PATH_MAX];
+	int err, status = STATUS_OK;
+
+	if (!o->directories) {
+		err = shmring_directory(runtime, sizeof(runtime));
+		if (err < 0)
+			return ring_failed("the runtime directory");
+		err = list_directory(l, runtime, "");
+		/* it comes with the first ring */
+		return err && err != -ENOENT ? system_failed(err, "%s", runtime) : STATUS_OK;
+	}
+	for (char **directory = o->directories; *directory; directory++) {
+		err = list_directory(l, *directory, *directory);
+		if (err < 0)
+			status = system_failed(err, "%s", *directory);
+	}
+	return status;
+}
+
+static void print_entry(const struct entry *e, int width)
+{
+	char size[UNITS_TEXT], memory[UNITS_TEXT], made[UNITS_TEXT];
+	const struct shmring_stat *s = &e->stat;
+
+	print_foreign(stdout, e->address, width);
+	if (e->reason) {
+		printf("  %s\n", e->reason);
+		return;
+	}
+	printf("  %9u  %9u  %8u  %5u  %9s  %8s  %s\n", s->producers, s->consumers, s->detached,
+	       s->lanes, format_size(size, s->lane_size), format_size(memory, s->allocated),
+	       format_time(made, s->created_ns));
+}
+
+static int render_table(const struct listing *l, bool all)
+{
+	int width = (int)strlen("RING");
+
+	for (size_t i = 0; i < l->count; i++)
+		if ((all || !l->entries[i].reason) && (int)strlen(l->entries[i].address) > width)
+			width = (int)strlen(l->entries[i].address);
+	if (l->count > l->refused || (all && l->count))
+		printf("%-*s  PRODUCERS  CONSUMERS  DETACHED  LANES  LANE SIZE    MEMORY  MADE\n",
+		       width, "RING");
+	for (size_t i = 0; i < l->count; i++)
+		if (all || !l->entries[i].reason)
+			print_entry(&l->entries[i], width);
+	return finish_stdout(STATUS_OK);
+}
+
+static json_t *json_entry(const struct entry *e)
+{
+	json_t *object;
+
+	if (!e->reason)
+		return view_json_ring(e->address, &e->stat);
+	object = json_object();
+	if (json_set_bytes(object, "ring", e->address, strlen(e->address)) == 0 &&
+	    json_set_bytes(object, "error", e->reason, strlen(e->reason)) == 0)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+static int render_json(const struct listing *l, bool all)
+{
+	json_t *array = json_array();
+	int err = 0;
+
+	for (size_t i = 0; i < l->count && !err; i++)
+		if (all || !l->entries[i].reason)
+			err = json_array_append_new(array, json_entry(&l->entries[i]));
+	if (!err)
+		return json_print(array);
+	json_decref(array);
+	return json_print(NULL);
+}
+
+static void free_listing(struct listing *l)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		free(l->entries[i].address);
+		free(l->entries[i].reason);
+	}
+	free(l->entries);
+}
+
+int cmd_ls(int argc, char **argv)
+{
+	static const struct argp argp = { options, parse, "[DIRECTORY...]", doc, NULL, NULL, NULL };
+	struct ls_options o = { 0 };
+	struct listing l = { 0 };
+	int status, rendered;
+
+	parse_arguments(&argp, argc, argv, &o);
+	status = collect(&l, &o);
+	rendered = o.json ? render_json(&l, o.all) : render_table(&l, o.all);
+	if (l.refused && !o.all)
+		say("%zu other files; --all shows why they are no usable rings", l.refused);
+	free_listing(&l);
+	return status == STATUS_OK ? rendered : status;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shmring(1): finds the subcommand and hands over to it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+};
+
+static const struct command commands[] = {
+	{ "create", cmd_create }, { "pub", cmd_pub },	{ "sub", cmd_sub },
+	{ "ls", cmd_ls },	  { "stat", cmd_stat }, { "forget", cmd_forget },
+	{ "rm", cmd_rm },
+};
+
+static const char doc[] = "Pass messages between processes through memory that they share."
+			  "\v"
+			  "Commands:\n"
+			  "  create   make a ring\n"
+			  "  pub      publish records from standard input or files\n"
+			  "  sub      write what is published to standard output\n"
+			  "  ls       list rings\n"
+			  "  stat     show a ring, its producers and its consumers\n"
+			  "  forget   drop the kept place of a named consumer\n"
+			  "  rm       remove rings\n"
+			  "\n"
+			  "In one terminal:            shmring sub events\n"
+			  "in another:        ls -l | shmring pub events\n"
+			  "\n"
+			  "`shmring COMMAND --help' and shmring-COMMAND(1) say more. A ring is a path, or "
+			  "a name without `/', which lives in $XDG_RUNTIME_DIR/shmring.";
+
+static void print_version(FILE *stream, struct argp_state *state)
+{
+	(void)state;
+	fprintf(stream, "shmring %s\n", shmring_version());
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+/* The first word that is no option ends the parsing: the rest is the command's. */
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	int *first = state->input;
+
+	switch (key) {
+	case ARGP_KEY_ARG:
+		if (!find_command(arg))
+			argp_error(state, "there is no command `%s'", arg);
+		*first = state->next - 1;
+		state->next = state->argc;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "a command is missing");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = { NULL, parse, "COMMAND [ARGUMENT...]", doc, NULL, NULL, NULL };
+
+int main(int argc, char **argv)
+{
+	char name[32];
+	int first = 0;
+	error_t err;
+
+	argp_program_version_hook = print_version;
+	argp_err_exit_status = STATUS_USAGE;
+	err = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &first);
+	if (err) {
+		system_failed(err, "reading the command line");
+		return STATUS_USAGE;
+	}
+	snprintf(name, sizeof(name), "shmring %s", argv[first]);
+	say_as(name);
+	argv[first] = name;
+	return find_command(strchr(name, ' ') + 1)->run(argc - first, argv + first);
+}

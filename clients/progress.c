@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The progress line on stderr. One process does one piece of work, so there is
+ * one line.
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "progress.h"
+#include "units.h"
+
+#define PROGRESS_AFTER_NS 1000000000
+#define PROGRESS_EVERY_NS 250000000
+
+static struct {
+	bool enabled;
+	bool visible;
+	int64_t shown_ns; /* when the line was written last, or the work began */
+	int64_t next_ns;
+	uint64_t total;
+	uint64_t bytes; /* when it was written last */
+} progress;
+
+int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+void progress_start(uint64_t total)
+{
+	progress.enabled = isatty(STDERR_FILENO) == 1;
+	progress.total = total;
+	progress.shown_ns = now_ns();
+	progress.next_ns = progress.shown_ns + PROGRESS_AFTER_NS;
+}
+
+static void progress_show(uint64_t records, uint64_t bytes, int64_t now, const char *note)
+{
+	char count[UNITS_TEXT], size[UNITS_TEXT], rate[UNITS_TEXT];
+	double seconds = (double)(now - progress.shown_ns) / 1e9;
+
+	fprintf(stderr, "\r\033[K%s records  %s  %s/s", format_count(count, records),
+		format_size(size, bytes),
+		format_size(rate, (uint64_t)((double)(bytes - progress.bytes) / seconds)));
+	if (progress.total)
+		fprintf(stderr, "  %.0f %%", 100.0 * (double)bytes / (double)progress.total);
+	if (note)
+		fprintf(stderr, "  %s", note);
+	fflush(stderr);
+	progress.visible = true;
+	progress.bytes = bytes;
+	progress.shown_ns = now;
+	progress.next_ns = now + PROGRESS_EVERY_NS;
+}
+
+void progress_update(uint64_t records, uint64_t bytes, const char *note)
+{
+	int64_t now;
+
+	if (!progress.enabled)
+		return;
+	now = now_ns();
+	if (now >= progress.next_ns)
+		progress_show(records, bytes, now, note);
+}
+
+void progress_hide(void)
+{
+	if (!progress.visible)
+		return;
+	fputs("\r\033[K", stderr);
+	fflush(stderr);
+	progress.visible = false;
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shmring pub: publish the records of standard input or files.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "cli.h"
+#include "frame.h"
+#include "progress.h"
+#include "publish.h"
+#include "stop.h"
+#include "units.h"
+
+struct pub_options {
+	const char *address;
+	char **files; /* ends with NULL */
+	enum frame_form form;
+	uint64_t block;
+	uint64_t wait_consumers;
+	int64_t timeout_ns;
+	bool create;
+};
+
+enum {
+	KEY_LINES = 0x100,
+	KEY_FRAMES,
+	KEY_BLOCKS,
+	KEY_WAIT_CONSUMERS,
+	KEY_TIMEOUT,
+	KEY_NOWAIT,
+	KEY_NO_CREATE,
+};
+
+static const struct argp_option options[] = {
+	{ NULL, 0, NULL, 0, "Form of the records:", 1 },
+	{ "lines", KEY_LINES, NULL, 0, "Each line is a message (default)", 1 },
+	{ "null", '0', NULL, 0, "Each ends with a NUL byte", 1 },
+	{ "frames", KEY_FRAMES, NULL, 0, "Each begins with its length: 4 bytes, little endian", 1 },
+	{ "blocks", KEY_BLOCKS, "SIZE", 0, "Each has SIZE bytes, the last may be shorter", 1 },
+	{ NULL, 0, NULL, 0, "Waiting:", 2 },
+	{ "wait-consumers", KEY_WAIT_CONSUMERS, "N", 0,
+	  "Begin when the ring has N lossless consumers", 2 },
+	{ "timeout", KEY_TIMEOUT, "DURATION", 0,
+	  "Give up, with status 3, when a wait for consumers or for room takes so long", 2 },
+	{ "nowait", KEY_NOWAIT, NULL, 0, "Give up, with status 3, when the ring is full", 2 },
+	{ NULL, 0, NULL, 0, "General:", -1 },
+	{ "no-create", KEY_NO_CREATE, NULL, 0, "Fail if the ring does not exist", -1 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+static const char doc[] =
+	"Publish each record of the FILEs, or of standard input, as a message of RING."
+	"\v"
+	"A ring that does not exist is made, and holds its messages until a consumer has come. "
+	"SIZE is a number of bytes, or 64K, 1M; DURATION is 500ms, 2s.";
+
+static void parse_block(struct pub_options *o, const char *arg, struct argp_state *state)
+{
+	o->form = FRAME_BLOCKS;
+	if (parse_size(arg, &o->block) != 0 || o->block == 0)
+		argp_error(state, "--blocks %s: no size from 1 byte up", arg);
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct pub_options *o = state->input;
+
+	switch (key) {
+	case KEY_LINES:
+		o->form = FRAME_LINES;
+		return 0;
+	case '0':
+		o->form = FRAME_NULL;
+		return 0;
+	case KEY_FRAMES:
+		o->form = FRAME_FRAMES;
+		return 0;
+	case KEY_BLOCKS:
+		parse_block(o, arg, state);
+		return 0;
+	case KEY_WAIT_CONSUMERS:
+		if (parse_number(arg, 1, SHMRING_MAX_CONSUMERS, &o->wait_consumers) != 0)
+			argp_error(state, "--wait-consumers %s: no number from 1 to %d", arg,
+				   SHMRING_MAX_CONSUMERS);
+		return 0;
+	case KEY_TIMEOUT:
+		if (parse_duration(arg, &o->timeout_ns) != 0)
+			argp_error(state, "--timeout %s: no duration such as 500ms or 2s", arg);
+		return 0;
+	case KEY_NOWAIT:
+		o->timeout_ns = 0;
+		return 0;
+	case KEY_NO_CREATE:
+		o->create = false;
+		return 0;
+	case ARGP_KEY_ARG:
+		o->address = arg;
+		o->files = state->argv + state->next;
+		state->next = state->argc;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "the ring is missing");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const char *noun_of(enum frame_form form)
+{
+	static const char *const nouns[] = {
+		[FRAME_LINES] = "line",
+		[FRAME_NULL] = "record",
+		[FRAME_FRAMES] = "frame",
+		[FRAME_BLOCKS] = "block",
+	};
+
+	return nouns[form];
+}
+
+/* What ended the publishing of `input`; the exit status. */
+static int publishing_failed(int err, const struct publisher *p, const char *input)
+{
+	char waited[UNITS_TEXT];
+
+	switch (err) {
+	case -EINTR:
+		return STATUS_OK; /* stop_finish() knows the signal */
+	case -EAGAIN:
+		say("%s: the ring is full", input);
+		return STATUS_TIMEOUT;
+	case -ETIMEDOUT:
+		say("%s: the ring was full for %s", input,
+		    format_duration(waited, (uint64_t)p->timeout_ns));
+		return STATUS_TIMEOUT;
+	case -ENOLINK:
+		say("%s: the ring is full, has been removed, and nobody reads it", input);
+		return STATUS_FAILED;
+	default:
+		return ring_failed("%s", input);
+	}
+}
+
+/* What is wrong with the next record of `input`; the exit status. */
+static int input_failed(int err, const struct frame_reader *r, const char *input)
+{
+	const char *noun = noun_of(r->form);
+
+	if (err == -EINTR)
+		return STATUS_OK; /* stop_finish() knows the signal */
+	if (err == -EMSGSIZE)
+		say("%s: %s %llu is longer than this ring takes: %zu bytes", input, noun,
+		    (unsigned long long)r->record, r->limit);
+	else if (err == -EBADMSG)
+		say("%s: the input ends inside %s %llu", input, noun,
+		    (unsigned long long)r->record);
+	else
+		system_failed(err, "%s", input);
+	return STATUS_FAILED;
+}
+
+/* One large block, read into the ring. 1: done, 0: end of input, -EAGAIN: no room yet. */
+static int publish_direct(struct publisher *p, struct frame_reader *r, const char *input,
+			  int *ret_status)
+{
+	size_t len = 0;
+	void *data;
+	int err = publisher_try_claim(p, r->block, &data);
+
+	if (err == -EAGAIN)
+		return err;
+	if (err < 0) {
+		*ret_status = publishing_failed(err, p, input);
+		return 0;
+	}
+	err = frame_read_block(r, data, &len);
+	if (err <= 0)
+		shmring_abort(p->producer);
+	if (err < 0)
+		*ret_status = input_failed(err, r, input);
+	if (err <= 0)
+		return 0;
+	err = publisher_commit(p, len);
+	if (err < 0)
+		*ret_status = publishing_failed(err, p, input);
+	return err < 0 ? 0 : 1;
+}
+
+static int publish_copy(struct publisher *p, const void *data, size_t len)
+{
+	void *room;
+	int err = publisher_claim(p, len, &room);
+
+	if (err < 0)
+		return err;
+	if (len)
+		memcpy(room, data, len);
+	return publisher_stage(p, len);
+}
+
+/* Publish everything that was read already, and let it be seen. */
+static int publish_buffered(struct publisher *p, struct frame_reader *r, const char *input,
+			    int *ret_status)
+{
+	const void *data;
+	size_t len;
+	int next, err = 0;
+
+	do {
+		next = frame_next(r, &data, &len);
+		if (next == 1)
+			err = publish_copy(p, data, len);
+	} while (next == 1 && err == 0);
+	if (err == 0)
+		err = publisher_flush(p);
+	if (err < 0)
+		*ret_status = publishing_failed(err, p, input);
+	else if (next < 0 && next != -EAGAIN)
+		*ret_status = input_failed(next, r, input);
+	return err < 0 ? err : next;
+}
+
+static int publish_input(struct publisher *p, struct frame_reader *r, const char *input)
+{
+	int status = STATUS_OK, next, err;
+
+	for (;;) {
+		next = publish_buffered(p, r, input, &status);
+		if (next != -EAGAIN || status != STATUS_OK || stop_requested())
+			return status;
+		while (frame_is_direct(r) && !stop_requested()) {
+			next = publish_direct(p, r, input, &status);
+			if (next == 0)
+				return status;
+			if (next == -EAGAIN)
+				break;
+		}
+		if (stop_requested())
+			return status;
+		err = frame_fill(r);
+		if (err < 0)
+			return input_failed(err, r, input);
+	}
+}
+
+static int publish_file(struct publisher *p, struct frame_reader *r, const char *name)
+{
+	bool standard = strcmp(name, "-") == 0;
+	int fd = standard ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int status;
+
+	if (fd < 0)
+		return system_failed(errno, "%s", name);
+	frame_reader_open(r, fd);
+	status = publish_input(p, r, standard ? "standard input" : name);
+	if (!standard)
+		close(fd);
+	return status;
+}
+
+/* What the inputs hold together; 0 if that cannot be known. */
+static uint64_t total_size(char **files)
+{
+	uint64_t total = 0;
+	struct stat st;
+
+	for (; *files; files++) {
+		int err = strcmp(*files, "-") == 0 ? fstat(STDIN_FILENO, &st) : stat(*files, &st);
+
+		if (err || !S_ISREG(st.st_mode))
+			return 0;
+		total += (uint64_t)st.st_size;
+	}
+	return total;
+}
+
+static int publish_files(struct publisher *p, const struct pub_options *o)
+{
+	const size_t limit = shmring_max_message(p->producer);
+	struct frame_reader reader;
+	int status = STATUS_OK;
+
+	if (o->block > limit) {
+		say("--blocks: a message of %s takes at most %zu bytes", o->address, limit);
+		return STATUS_FAILED;
+	}
+	if (frame_reader_init(&reader, o->form, o->block, limit) != 0)
+		return system_failed(ENOMEM, "starting");
+	progress_start(total_size(o->files));
+	for (char **file = o->files; *file && status == STATUS_OK && !stop_requested(); file++)
+		status = publish_file(p, &reader, *file);
+	frame_reader_fini(&reader);
+	progress_hide();
+	if (status != STATUS_OK)
+		say("%llu records have been published", (unsigned long long)p->records);
+	return status;
+}
+
+static int wait_for_consumers(struct publisher *p, const struct pub_options *o)
+{
+	int err = publisher_wait_consumers(p, (uint32_t)o->wait_consumers);
+
+	if (err == -ETIMEDOUT) {
+		say("%s: %u consumers have not come in time", o->address,
+		    (unsigned)o->wait_consumers);
+		return STATUS_TIMEOUT;
+	}
+	if (err == -ENOLINK)
+		say("%s: the ring has been removed", o->address);
+	else if (err < 0 && err != -EINTR)
+		return ring_failed("%s", o->address);
+	return err == -ENOLINK ? STATUS_FAILED : STATUS_OK;
+}
+
+static int publish(struct shmring *ring, const struct pub_options *o)
+{
+	struct publisher p = { .ring = ring, .timeout_ns = o->timeout_ns };
+	int status = STATUS_OK;
+	int err = shmring_producer_attach(&p.producer, ring, NULL);
+
+	if (err < 0)
+		return ring_failed("%s", o->address);
+	progress_start(0);
+	if (o->wait_consumers)
+		status = wait_for_consumers(&p, o);
+	if (status == STATUS_OK && !stop_requested())
+		status = publish_files(&p, o);
+	shmring_producer_detach(p.producer);
+	return status;
+}
+
+int cmd_pub(int argc, char **argv)
+{
+	static const struct argp argp = { options, parse, "RING [FILE...]", doc, NULL, NULL, NULL };
+	static char dash[] = "-";
+	static char *standard_input[] = { dash, NULL };
+	struct pub_options o = { .timeout_ns = SHMRING_FOREVER, .create = true };
+	struct shmring *ring;
+	int status;
+
+	parse_arguments(&argp, argc, argv, &o);
+	if (!*o.files)
+		o.files = standard_input;
+	stop_install();
+	status = open_ring(&ring, o.address, o.create);
+	if (status != STATUS_OK)
+		return status;
+	status = publish(ring, &o);
+	shmring_close(ring);
+	return stop_finish(status, false);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Publishing many records quickly, and waiting without missing a signal.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "progress.h"
+#include "publish.h"
+#include "stop.h"
+
+#define BATCH_BYTES 65536		/* more than this staged gains nothing */
+#define CONSUMERS_POLL_NS 10000000	/* shmring-pub(1) promises it */
+
+static int64_t deadline_of(const struct publisher *p)
+{
+	return p->timeout_ns == SHMRING_FOREVER ? SHMRING_FOREVER : shmring_deadline(p->timeout_ns);
+}
+
+int publisher_flush(struct publisher *p)
+{
+	int err;
+
+	if (!p->staged)
+		return 0;
+	err = shmring_flush(p->producer);
+	if (err < 0)
+		return err;
+	p->records += p->staged;
+	p->bytes += p->staged_bytes;
+	p->staged = p->staged_bytes = 0;
+	progress_update(p->records, p->bytes, NULL);
+	return 0;
+}
+
+int publisher_try_claim(struct publisher *p, size_t len, void **ret_data)
+{
+	int err = shmring_claim(p->producer, len, SHMRING_NOWAIT, ret_data);
+
+	if ((err != -EMSGSIZE && err != -EAGAIN) || !p->staged)
+		return err;
+	/* too much for one batch, or the consumers have to read on first */
+	err = publisher_flush(p);
+	return err < 0 ? err : shmring_claim(p->producer, len, SHMRING_NOWAIT, ret_data);
+}
+
+/* With no name and no consumer, the room will never come. */
+static int check_abandoned(struct publisher *p)
+{
+	struct shmring_stat stat;
+	int err = shmring_stat(p->ring, &stat);
+
+	if (err < 0)
+		return err;
+	return stat.retired && !stat.consumers ? -ENOLINK : 0;
+}
+
+int publisher_claim(struct publisher *p, size_t len, void **ret_data)
+{
+	int err = publisher_try_claim(p, len, ret_data);
+	int64_t deadline;
+
+	if (err != -EAGAIN || p->timeout_ns == 0)
+		return err;
+	deadline = deadline_of(p);
+	for (;;) {
+		if (stop_requested())
+			return -EINTR;
+		err = shmring_claim(p->producer, len, stop_slice(deadline, STOP_SLICE_NS), ret_data);
+		if (err == -ETIMEDOUT || err == -EAGAIN) {
+			if (now_ns() >= deadline)
+				return -ETIMEDOUT;
+			err = check_abandoned(p);
+			progress_update(p->records, p->bytes, "waiting for room");
+			if (!err)
+				continue;
+		}
+		if (err != -EINTR)
+			return err;
+	}
+}
+
+int publisher_stage(struct publisher *p, size_t len)
+{
+	int err = shmring_stage(p->producer, len);
+
+	if (err < 0)
+		return err;
+	p->staged++;
+	p->staged_bytes += len;
+	return p->staged_bytes >= BATCH_BYTES ? publisher_flush(p) : 0;
+}
+
+int publisher_commit(struct publisher *p, size_t len)
+{
+	int err = shmring_commit(p->producer, len);
+
+	if (err < 0)
+		return err;
+	p->records += p->staged + 1;
+	p->bytes += p->staged_bytes + len;
+	p->staged = p->staged_bytes = 0;
+	progress_update(p->records, p->bytes, NULL);
+	return 0;
+}
+
+int publisher_wait_consumers(struct publisher *p, uint32_t count)
+{
+	const struct timespec pause = { .tv_nsec = CONSUMERS_POLL_NS };
+	const int64_t deadline = deadline_of(p);
+	struct shmring_stat stat;
+	int err;
+
+	for (;;) {
+		err = shmring_stat(p->ring, &stat);
+		if (err < 0)
+			return err;
+		if (stat.consumers >= count)
+			return 0;
+		if (stop_requested())
+			return -EINTR;
+		if (stat.retired)
+			return -ENOLINK;
+		if (now_ns() >= deadline)
+			return -ETIMEDOUT;
+		progress_update(0, 0, "waiting for consumers");
+		nanosleep(&pause, NULL);
+	}
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shmring stat: show a ring, its producers and its consumers.
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "address.h"
+#include "cli.h"
+#include "json.h"
+#include "view.h"
+
+struct stat_options {
+	const char *address;
+	bool json;
+};
+
+enum {
+	KEY_JSON = 0x100,
+};
+
+static const struct argp_option options[] = {
+	{ "json", KEY_JSON, NULL, 0, "Write JSON", 0 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+static const char doc[] = "Show RING, its producers and its consumers, without disturbing them.";
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct stat_options *o = state->input;
+
+	switch (key) {
+	case KEY_JSON:
+		o->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (state->arg_num > 0)
+			argp_error(state, "one ring only: `%s' is too much", arg);
+		o->address = arg;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "the ring is missing");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static void print_ring(const struct ring_view *v)
+{
+	const struct shmring_stat *s = &v->ring;
+	char a[UNITS_TEXT], b[UNITS_TEXT], c[UNITS_TEXT], uuid[UUID_TEXT];
+
+	print_foreign(stdout, v->address, 0);
+	printf("%s\n", s->retired ? "  (removed)" : "");
+	printf("  made      %s, format %u, %s\n", format_time(a, s->created_ns), s->format,
+	       format_uuid(uuid, s->uuid));
+	printf("  shape     %u lanes of %s, messages up to %s, records aligned to %u bytes\n",
+	       s->lanes, format_size(a, s->lane_size), format_size(b, s->max_message),
+	       s->alignment);
+	printf("  memory    %s in use, %s resident, file of %s\n", format_size(a, s->allocated),
+	       format_known(b, s->resident), format_size(c, s->file_size));
+	printf("  slow      %s", slow_word(s->slow_policy));
+	if (s->slow_policy == SHMRING_SLOW_EVICT)
+		printf(" after %s", format_duration(a, s->evict_after_ns));
+	printf("\n  unread    %s\n", unread_word(s->unread_policy));
+	printf("  wake      %s, sleeps up to %s\n", wake_word(s->wake),
+	       format_duration(a, s->max_sleep_ns));
+}
+
+static void print_lanes(const struct ring_view *v)
+{
+	char count[UNITS_TEXT], bytes[UNITS_TEXT], readable[UNITS_TEXT], since[UNITS_TEXT];
+	unsigned unused = 0;
+
+	printf("\nLANE  STATE         PID  OWNERS  MESSAGES       BYTES    READABLE  SINCE\n");
+	for (unsigned i = 0; i < v->ring.lanes; i++) {
+		const struct shmring_lane_stat *l = &v->lanes[i];
+
+		if (!l->allocated && l->state == SHMRING_FREE) {
+			unused++;
+			continue;
+		}
+		printf("%4u  %-8s %8d  %6u  %8s  %10s  %10s  %s%s\n", i, state_word(l->state),
+		       l->pid, l->tenancy, format_count(count, l->messages),
+		       format_size(bytes, l->bytes), format_size(readable, l->readable),
+		       format_time(since, l->attached_ns), l->waiting ? "  waits for room" : "");
+	}
+	if (unused)
+		printf("%u lanes have never been used\n", unused);
+}
+
+static void print_consumers(const struct ring_view *v)
+{
+	char lag[UNITS_TEXT], worst[UNITS_TEXT], since[UNITS_TEXT];
+	bool any = false;
+
+	for (unsigned i = 0; i < SHMRING_MAX_CONSUMERS; i++) {
+		const struct shmring_consumer_stat *c = &v->consumers[i];
+		bool pinned = v->ring.slow_policy == SHMRING_SLOW_EVICT && !c->evictable;
+
+		if (c->state == SHMRING_FREE)
+			continue;
+		if (!any)
+			printf("\nCONSUMER                          STATE         PID         LAG     "
+			       "MOST LAG  SINCE\n");
+		any = true;
+		print_foreign(stdout, *c->name ? c->name : "-", SHMRING_NAME_SIZE);
+		printf("  %-8s %8d  %10s  %11s  %s%s\n", state_word(c->state), c->pid,
+		       format_size(lag, c->lag), format_size(worst, c->max_lag),
+		       format_time(since, c->attached_ns), pinned ? "  pinned" : "");
+	}
+	if (!any)
+		printf("\nno consumers\n");
+}
+
+static json_t *json_lanes(const struct ring_view *v)
+{
+	json_t *array = json_array();
+
+	for (unsigned i = 0; i < v->ring.lanes; i++) {
+		const struct shmring_lane_stat *l = &v->lanes[i];
+		json_t *lane = json_pack("{si, ss, si, sb, si, so, so, so, so, so, sb}",
+			"lane", (int)i,
+			"state", state_word(l->state),
+			"tenancy", (int)l->tenancy,
+			"allocated", (int)l->allocated,
+			"pid", (int)l->pid,
+			"attached_ns", json_unsigned(l->attached_ns),
+			"messages", json_unsigned(l->messages),
+			"bytes", json_unsigned(l->bytes),
+			"position", json_unsigned(l->position),
+			"readable", json_unsigned(l->readable),
+			"waiting", (int)l->waiting);
+
+		if (json_array_append_new(array, lane) == 0)
+			continue;
+		json_decref(array);
+		return NULL;
+	}
+	return array;
+}
+
+static json_t *json_consumers(const struct ring_view *v)
+{
+	json_t *array = json_array();
+
+	for (unsigned i = 0; i < SHMRING_MAX_CONSUMERS; i++) {
+		const struct shmring_consumer_stat *c = &v->consumers[i];
+		json_t *name = *c->name ? json_string(c->name) : json_null();
+		json_t *consumer;
+
+		if (c->state == SHMRING_FREE) {
+			json_decref(name);
+			continue;
+		}
+		consumer = json_pack("{si, so?, ss, si, so, so, so, sb}",
+			"index", (int)i,
+			"name", name,
+			"state", state_word(c->state),
+			"pid", (int)c->pid,
+			"attached_ns", json_unsigned(c->attached_ns),
+			"lag", json_unsigned(c->lag),
+			"max_lag", json_unsigned(c->max_lag),
+			"evictable", (int)c->evictable);
+		if (json_array_append_new(array, consumer) == 0)
+			continue;
+		json_decref(array);
+		return NULL;
+	}
+	return array;
+}
+
+static int render_json(const struct ring_view *v)
+{
+	json_t *document = view_json_ring(v->address, &v->ring);
+	int err = json_object_set_new(document, "lane", json_lanes(v));
+
+	err |= json_object_set_new(document, "consumer", json_consumers(v));
+	if (!err)
+		return json_print(document);
+	json_decref(document);
+	return json_print(NULL);
+}
+
+static int render(const struct ring_view *v, bool json)
+{
+	if (json)
+		return render_json(v);
+	print_ring(v);
+	print_lanes(v);
+	print_consumers(v);
+	return finish_stdout(STATUS_OK);
+}
+
+int cmd_stat(int argc, char **argv)
+{
+	static const struct argp argp = { options, parse, "RING", doc, NULL, NULL, NULL };
+	static struct ring_view view;
+	struct stat_options o = { 0 };
+	struct shmring *ring;
+	int status, err;
+
+	parse_arguments(&argp, argc, argv, &o);
+	status = open_ring(&ring, o.address, false);
+	if (status != STATUS_OK)
+		return status;
+	err = view_collect(&view, ring, o.address);
+	status = err < 0 ? ring_failed("%s", o.address) : render(&view, o.json);
+	shmring_close(ring);
+	return status;
+}

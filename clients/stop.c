@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ending on a signal without leaving anything half done.
+ *
+ * A signal can arrive between a look at the flag and the system call that then
+ * blocks. The handler therefore starts an alarm, which repeats until the end:
+ * the blocked call is interrupted a second later, at the worst.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <shmring/shmring.h>
+
+#include "cli.h"
+#include "progress.h"
+#include "stop.h"
+
+static atomic_int stop_signal;
+static atomic_bool stop_again;
+static bool sigpipe_ignored;
+
+static void on_signal(int number)
+{
+	int none = 0;
+
+	if (number == SIGALRM || !atomic_compare_exchange_strong(&stop_signal, &none, number))
+		atomic_store(&stop_again, true);
+	alarm(1);
+}
+
+static struct sigaction set_action(int number, void (*handler)(int))
+{
+	struct sigaction action = { .sa_handler = handler }, old;
+
+	sigemptyset(&action.sa_mask);
+	if (sigaction(number, &action, &old) != 0)
+		exit(system_failed(errno, "sigaction"));
+	return old;
+}
+
+/* What is ignored on entry (nohup, a background job) stays ignored. */
+static void catch_unless_ignored(int number)
+{
+	if (set_action(number, on_signal).sa_handler == SIG_IGN)
+		set_action(number, SIG_IGN);
+}
+
+void stop_install(void)
+{
+	catch_unless_ignored(SIGINT);
+	catch_unless_ignored(SIGTERM);
+	catch_unless_ignored(SIGHUP);
+	set_action(SIGALRM, on_signal);
+	/* EPIPE is told by write(); stop_finish() then dies of it as others do */
+	sigpipe_ignored = set_action(SIGPIPE, SIG_IGN).sa_handler == SIG_IGN;
+}
+
+bool stop_requested(void)
+{
+	return atomic_load(&stop_signal) != 0;
+}
+
+bool stop_forced(void)
+{
+	return atomic_load(&stop_again);
+}
+
+static void die_of(int number)
+{
+	sigset_t set;
+
+	set_action(number, SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	raise(number);
+}
+
+int stop_finish(int status, bool broken_pipe)
+{
+	progress_hide();
+	alarm(0);
+	if (stop_requested())
+		die_of(atomic_load(&stop_signal));
+	if (broken_pipe && !sigpipe_ignored)
+		die_of(SIGPIPE);
+	if (broken_pipe)
+		say("nobody reads standard output any more");
+	return broken_pipe ? STATUS_FAILED : status;
+}
+
+int64_t stop_slice(int64_t deadline, int64_t slice_ns)
+{
+	int64_t slice = shmring_deadline(slice_ns);
+
+	return deadline < slice ? deadline : slice;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading a ring to standard output until it is time to end.
+ *
+ * What a lossless consumer writes is released only when write(2) has taken it,
+ * so that a named one that is killed gets it again. Two kinds cannot do that:
+ * an observer has nothing to release, and for a consumer that may be evicted
+ * only the release tells that the bytes are whole; it copies them, releases,
+ * and then writes.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "cli.h"
+#include "progress.h"
+#include "stop.h"
+#include "subscribe.h"
+#include "units.h"
+
+#define BATCH_MAX 512
+#define BATCH_BYTES ((size_t)512 << 10)	/* more would leave producers waiting */
+#define GATHER_BYTES ((size_t)64 << 10) /* an observer writes at the latest then */
+#define DRAIN_LOOK_NS 20000000		/* how often END_DRAIN looks for producers */
+#define REMOVED_LOOK_NS 1000000000
+#define LOST_REPORT_NS 1000000000
+
+struct subscription {
+	const struct subscribe_options *options;
+	struct shmring *ring;
+	struct shmring_consumer *consumer;
+	struct out out;
+	unsigned lanes;
+	bool last_look; /* nobody can publish any more: what is there is all */
+	int batch;	/* how many messages to ask for */
+	uint64_t records;
+	uint64_t bytes;
+	uint64_t lost;
+	uint64_t lost_bytes;
+	int64_t next_report_ns;
+	int64_t next_removed_look_ns;
+	int64_t idle_deadline;
+	struct shmring_message messages[BATCH_MAX];
+};
+
+/* Tell what was lost, but not for every gap. */
+static void report_lost(struct subscription *s, const char *when)
+{
+	char size[UNITS_TEXT];
+
+	say("%llu messages (%s) have been lost%s", (unsigned long long)s->lost,
+	    format_size(size, s->lost_bytes), when);
+	s->next_report_ns = now_ns() + LOST_REPORT_NS;
+}
+
+static void count_batch(struct subscription *s, int n)
+{
+	uint64_t bytes = 0, lost = 0, average;
+
+	for (int i = 0; i < n; i++) {
+		bytes += s->messages[i].len;
+		lost += s->messages[i].lost;
+		s->lost_bytes += s->messages[i].lost_bytes;
+	}
+	s->records += (uint64_t)n;
+	s->bytes += bytes;
+	s->lost += lost;
+	if (lost && now_ns() >= s->next_report_ns)
+		report_lost(s, " so far");
+	average = bytes / (uint64_t)n + 1;
+	s->batch = average >= BATCH_BYTES ? 1 : (int)(BATCH_BYTES / average);
+	if (s->batch > BATCH_MAX)
+		s->batch = BATCH_MAX;
+	progress_update(s->records, s->bytes, NULL);
+}
+
+static int write_failed(int err, const struct subscription *s)
+{
+	if (err == -EPIPE || err == -EINTR)
+		return STATUS_OK; /* stop_finish() knows what to say */
+	if (err == -EMSGSIZE) {
+		say("%s: a message is too long for a frame", s->options->address);
+		return STATUS_FAILED;
+	}
+	return system_failed(err, "writing to standard output");
+}
+
+/* Give `n` messages back, before or after they are written; 1: discard them. */
+static int release(struct subscription *s, int n, int *ret_status)
+{
+	int err = shmring_release(s->consumer);
+
+	if (err == 0) {
+		count_batch(s, n);
+		return 0;
+	}
+	if (err != -ESTALE)
+		*ret_status = ring_failed("%s", s->options->address);
+	out_drop(&s->out);
+	return 1;
+}
+
+/* Write `n` messages and release them. Returns 0 or what out_flush() returns. */
+static int deliver(struct subscription *s, int n, int *ret_status)
+{
+	bool observer = s->options->attach.flags & SHMRING_OBSERVE;
+	int err = 0;
+
+	for (int i = 0; i < n && err == 0; i++)
+		err = emit(&s->out, s->options->form, &s->messages[i]);
+	if (err < 0)
+		return err;
+	if (s->out.hold)
+		return release(s, n, ret_status) ? 0 : out_flush(&s->out);
+	if (!observer || s->out.waiting >= GATHER_BYTES)
+		err = out_flush(&s->out);
+	if (err == 0)
+		release(s, n, ret_status);
+	return err;
+}
+
+/* Does no live process own a lane? `ever`: and has one owned one before? */
+static bool producers_gone(struct subscription *s, bool ever)
+{
+	struct shmring_lane_stat lane;
+	bool seen = false;
+
+	for (unsigned i = 0; i < s->lanes; i++) {
+		if (shmring_stat_lane(s->ring, i, &lane) < 0)
+			return false;
+		if (lane.state == SHMRING_ACTIVE || lane.state == SHMRING_JOINING)
+			return false;
+		seen |= lane.tenancy > 0;
+	}
+	return seen || !ever;
+}
+
+/* Nobody can publish any more, or --drain says that enough have. */
+static bool ends_when_empty(struct subscription *s)
+{
+	int64_t now = now_ns();
+
+	if (s->options->end == END_DRAIN && producers_gone(s, true))
+		return true;
+	if (now < s->next_removed_look_ns)
+		return false;
+	s->next_removed_look_ns = now + REMOVED_LOOK_NS;
+	return ring_is_removed(s->ring) && producers_gone(s, false);
+}
+
+/* The next messages; 0 if there were none up to the next look at everything else. */
+static int next_batch(struct subscription *s)
+{
+	const struct subscribe_options *o = s->options;
+	int64_t slice = o->end == END_DRAIN ? DRAIN_LOOK_NS : STOP_SLICE_NS;
+	int64_t deadline = SHMRING_NOWAIT;
+	int want = s->batch, n;
+
+	if (o->count - s->records < (uint64_t)want)
+		want = (int)(o->count - s->records);
+	if (o->end != END_EMPTY && !s->last_look && s->out.waiting == 0)
+		deadline = stop_slice(s->idle_deadline, slice);
+	n = shmring_peek_batch(s->consumer, deadline, s->messages, want);
+	return n == -EAGAIN || n == -ETIMEDOUT || n == -EINTR ? 0 : n;
+}
+
+/* No message at present: true if it is time to end. */
+static bool idle(struct subscription *s, int *ret_status)
+{
+	if (s->last_look && s->options->end != END_DRAIN)
+		say("%s: the ring has been removed, and its producers are gone",
+		    s->options->address);
+	if (s->last_look || s->options->end == END_EMPTY)
+		return true;
+	if (now_ns() >= s->idle_deadline) {
+		say("%s: no message has come in time", s->options->address);
+		*ret_status = STATUS_TIMEOUT;
+		return true;
+	}
+	s->last_look = ends_when_empty(s);
+	progress_update(s->records, s->bytes, "waiting for messages");
+	return false;
+}
+
+static int64_t idle_deadline(const struct subscribe_options *o)
+{
+	return o->timeout_ns == SHMRING_FOREVER ? SHMRING_FOREVER : shmring_deadline(o->timeout_ns);
+}
+
+static int read_ring(struct subscription *s, int *ret_status)
+{
+	int n, err = 0;
+
+	s->idle_deadline = idle_deadline(s->options);
+	while (err == 0 && *ret_status == STATUS_OK && s->records < s->options->count &&
+	       !stop_requested()) {
+		n = next_batch(s);
+		if (n < 0) {
+			*ret_status = ring_failed("%s", s->options->address);
+		} else if (n > 0) {
+			err = deliver(s, n, ret_status);
+			s->idle_deadline = idle_deadline(s->options);
+		} else if (s->out.waiting) {
+			err = out_flush(&s->out);
+		} else if (idle(s, ret_status)) {
+			break;
+		}
+	}
+	return err ? err : out_flush(&s->out);
+}
+
+static int run(struct subscription *s)
+{
+	const struct subscribe_options *o = s->options;
+	int status = STATUS_OK, err;
+
+	err = shmring_consumer_attach(&s->consumer, s->ring, &o->attach);
+	if (err < 0)
+		return ring_failed("%s", o->address);
+	if (!isatty(STDOUT_FILENO))
+		progress_start(0);
+	err = read_ring(s, &status);
+	if (err < 0 && err != -EPIPE)
+		status = write_failed(err, s);
+	shmring_consumer_detach(s->consumer);
+	progress_hide();
+	if (s->lost)
+		report_lost(s, "");
+	if (status == STATUS_OK && s->lost)
+		status = STATUS_LOST;
+	return err == -EPIPE ? err : status;
+}
+
+int subscribe(struct shmring *ring, const struct subscribe_options *o)
+{
+	static struct subscription s;
+	const bool observer = o->attach.flags & SHMRING_OBSERVE;
+	struct shmring_stat stat;
+	bool evictable;
+	int status, err;
+
+	err = shmring_stat(ring, &stat);
+	if (err < 0)
+		return ring_failed("%s", o->address);
+	evictable = !observer && stat.slow_policy == SHMRING_SLOW_EVICT &&
+		    !(o->attach.flags & SHMRING_PINNED);
+	s = (struct subscription){
+		.options = o,
+		.ring = ring,
+		.lanes = stat.lanes,
+		.batch = BATCH_MAX / 8,
+	};
+	if (out_init(&s.out, STDOUT_FILENO, observer, evictable) != 0)
+		return system_failed(ENOMEM, "starting");
+	status = run(&s);
+	out_fini(&s.out);
+	return status;
+}

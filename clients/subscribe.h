@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading a ring to standard output until it is time to end.
+ */
+#ifndef SHMRING_SUBSCRIBE_H
+#define SHMRING_SUBSCRIBE_H
+
+#include <stdbool.h>
+
+#include <shmring/consumer.h>
+
+#include "emit.h"
+
+enum subscribe_end {
+	END_NEVER, /* when a signal comes */
+	END_EMPTY, /* when no message is left */
+	END_DRAIN, /* when moreover a producer has been there and all are gone */
+};
+
+struct subscribe_options {
+	const char *address;
+	enum emit_form form;
+	enum subscribe_end end;
+	bool create;
+	uint64_t count;	    /* messages; UINT64_MAX: no limit */
+	int64_t timeout_ns; /* without a message; SHMRING_FOREVER */
+	struct shmring_consumer_options attach;
+};
+
+/*
+ * Whatever the options say, a ring that was removed ends when it is empty and
+ * no producer is left. Returns the exit status, or -EPIPE if nobody reads
+ * stdout any more.
+ */
+int subscribe(struct shmring *ring, const struct subscribe_options *options);
+
+#endif

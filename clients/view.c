@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The state of a ring as ls and stat show it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "json.h"
+#include "view.h"
+
+int view_collect(struct ring_view *ret, struct shmring *r, const char *address)
+{
+	int err = shmring_stat(r, &ret->ring);
+
+	ret->address = address;
+	for (unsigned i = 0; err == 0 && i < ret->ring.lanes; i++)
+		err = shmring_stat_lane(r, i, &ret->lanes[i]);
+	for (unsigned i = 0; err == 0 && i < SHMRING_MAX_CONSUMERS; i++)
+		err = shmring_stat_consumer(r, i, &ret->consumers[i]);
+	return err;
+}
+
+static const char *word(const char *const *words, size_t count, uint32_t value)
+{
+	return value < count ? words[value] : "unknown";
+}
+
+const char *state_word(uint32_t state)
+{
+	static const char *const words[] = {
+		[SHMRING_FREE] = "free",	 [SHMRING_JOINING] = "joining",
+		[SHMRING_ACTIVE] = "active",	 [SHMRING_DEAD] = "dead",
+		[SHMRING_DETACHED] = "detached", [SHMRING_EVICTED] = "evicted",
+	};
+
+	return word(words, sizeof(words) / sizeof(words[0]), state);
+}
+
+const char *slow_word(uint32_t policy)
+{
+	static const char *const words[] = {
+		[SHMRING_SLOW_BLOCK] = "block",
+		[SHMRING_SLOW_EVICT] = "evict",
+	};
+
+	return word(words, 2, policy);
+}
+
+const char *unread_word(uint32_t policy)
+{
+	static const char *const words[] = {
+		[SHMRING_UNREAD_OVERWRITE] = "overwrite",
+		[SHMRING_UNREAD_HOLD] = "hold",
+	};
+
+	return word(words, 2, policy);
+}
+
+const char *wake_word(uint32_t wake)
+{
+	static const char *const words[] = {
+		[SHMRING_WAKE_AUTO] = "auto",
+		[SHMRING_WAKE_FENCE] = "fence",
+	};
+
+	return word(words, 2, wake);
+}
+
+const char *format_uuid(char ret[UUID_TEXT], const uint8_t uuid[16])
+{
+	char *end = ret;
+
+	for (int i = 0; i < 16; i++)
+		end += sprintf(end, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", uuid[i]);
+	return ret;
+}
+
+const char *format_known(char ret[UNITS_TEXT], uint64_t bytes)
+{
+	return bytes == UINT64_MAX ? strcpy(ret, "unknown") : format_size(ret, bytes);
+}
+
+json_t *view_json_ring(const char *address, const struct shmring_stat *stat)
+{
+	json_t *object = json_object();
+	char uuid[UUID_TEXT];
+	int err = json_set_bytes(object, "ring", address, strlen(address));
+	json_t *rest = json_pack(
+		"{so, si, si, so, so, si, ss, so, ss, ss, so, so, so, so, so, si, si, si, sb}",
+		"uuid", json_string(format_uuid(uuid, stat->uuid)),
+		"format", (int)stat->format,
+		"lanes", (int)stat->lanes,
+		"lane_size", json_unsigned(stat->lane_size),
+		"max_message", json_unsigned(stat->max_message),
+		"alignment", (int)stat->alignment,
+		"slow", slow_word(stat->slow_policy),
+		"evict_after_ns", json_unsigned(stat->evict_after_ns),
+		"unread", unread_word(stat->unread_policy),
+		"wake", wake_word(stat->wake),
+		"max_sleep_ns", json_unsigned(stat->max_sleep_ns),
+		"created_ns", json_unsigned(stat->created_ns),
+		"file_size", json_unsigned(stat->file_size),
+		"allocated", json_unsigned(stat->allocated),
+		"resident", json_known(stat->resident),
+		"producers", (int)stat->producers,
+		"consumers", (int)stat->consumers,
+		"detached", (int)stat->detached,
+		"retired", (int)stat->retired);
+
+	if (err == 0 && rest && json_object_update(object, rest) == 0) {
+		json_decref(rest);
+		return object;
+	}
+	json_decref(rest);
+	json_decref(object);
+	return NULL;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The state of a ring as ls and stat show it: collected here, rendered by them.
+ */
+#ifndef SHMRING_VIEW_H
+#define SHMRING_VIEW_H
+
+#include <jansson.h>
+
+#include <shmring/shmring.h>
+
+#include "units.h"
+
+struct ring_view {
+	const char *address; /* not owned */
+	struct shmring_stat ring;
+	struct shmring_lane_stat lanes[SHMRING_MAX_LANES];	       /* ring.lanes of them */
+	struct shmring_consumer_stat consumers[SHMRING_MAX_CONSUMERS]; /* all of them */
+};
+
+/* Look at a ring, its lanes and its consumers. Returns 0 or a negative errno. */
+int view_collect(struct ring_view *ret, struct shmring *r, const char *address);
+
+/* "active", "dead"; "block", "evict"; "overwrite", "hold"; "auto", "fence". */
+const char *state_word(uint32_t state);
+const char *slow_word(uint32_t policy);
+const char *unread_word(uint32_t policy);
+const char *wake_word(uint32_t wake);
+
+#define UUID_TEXT 37
+const char *format_uuid(char ret[UUID_TEXT], const uint8_t uuid[16]);
+
+/* Bytes, or "unknown" for UINT64_MAX. */
+const char *format_known(char ret[UNITS_TEXT], uint64_t bytes);
+
+/* The ring as a JSON object, with its address; NULL without memory. */
+json_t *view_json_ring(const char *address, const struct shmring_stat *stat);
+
+#endif

@@ -1,0 +1,71 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# run-demo: the demo verifies itself; here it is run small, in all its forms, and ended by force.
+# Speaks TAP.
+
+set -u
+demo=${abs_builddir:-$PWD}/examples/demo/shmring-demo
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+mkfifo "$dir/fifo" || exit 1
+count=0
+
+# case_is NAME STATUS: 0 is in order; otherwise what $dir/out says is shown.
+case_is() {
+	count=$((count + 1))
+	if [ "$2" = 0 ]; then
+		echo "ok $count - $1"
+	else
+		echo "not ok $count - $1"
+		sed 's/^/# /' "$dir/out"
+	fi
+}
+
+# runs OPTION...: the demo ends well, says so, and leaves no ring where it said it was.
+runs() {
+	timeout 120 "$demo" "$@" >"$dir/out" 2>&1 &&
+		grep -q '^Everything arrived as it should' "$dir/out" || return
+	ring=$(sed -n 's/^.* producers -> \(\/.*\) -> .*/\1/p' "$dir/out")
+	[ -z "$ring" ] || [ ! -e "$ring" ]
+}
+
+# ended_by SIGNAL: the demo gets it in the middle; all its processes end. They hold the fifo open
+# for writing, so its reader sees the end of it when the last one is gone.
+ended_by() {
+	"$demo" --bytes=100M --ring="$dir/ring" >"$dir/fifo" 2>"$dir/out" &
+	pid=$!
+	{
+		read -r _ && read -r _
+		kill -s "$1" "$pid"
+		timeout 60 cat >>"$dir/out"
+	} <"$dir/fifo"
+	status=$?
+	wait "$pid"
+	return "$status"
+}
+
+refuses() {
+	"$demo" "$@" >"$dir/out" 2>&1
+	[ $? = 2 ]
+}
+
+echo "1..9"
+runs --quick
+case_is "in a private directory" $?
+runs --quick --ring="$dir/ring"
+case_is "with a ring at a path" $?
+runs --quick --anonymous
+case_is "with an anonymous ring" $?
+runs --bytes=100K
+case_is "with very few files" $?
+refuses --bytes=much
+case_is "refuses what is no size" $?
+refuses --anonymous --ring="$dir/ring"
+case_is "refuses a name for a ring without one" $?
+ended_by TERM
+case_is "all processes end on SIGTERM" $?
+[ ! -e "$dir/ring" ]
+case_is "and the ring is removed" $?
+ended_by KILL
+case_is "all processes end when the parent is killed" $?

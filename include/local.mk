@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+# What is installed for programs that use rings.
+
+shmringincludedir = $(includedir)/shmring
+shmringinclude_HEADERS = \
+	include/shmring/consumer.h \
+	include/shmring/producer.h \
+	include/shmring/shmring.h

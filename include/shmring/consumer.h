@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shmring consumers: read every message of every producer.
+ *
+ *	struct shmring_consumer *c;
+ *	struct shmring_message m;
+ *	shmring_consumer_attach(&c, ring, NULL);
+ *	while (shmring_peek(c, SHMRING_FOREVER, &m) == 0) {
+ *		use(m.data, m.len);
+ *		shmring_release(c);
+ *	}
+ *
+ * Zero copy: m.data points into the ring until it is released. Batches: peek
+ * several messages, then release them all with one call.
+ *
+ * A lossless consumer holds the producers back when the ring is full; the
+ * ring's policy says for how long. With a name its cursor outlives the process:
+ * whoever attaches next under that name goes on with the first message that was
+ * not released. An observer needs only read permission and holds nobody back;
+ * it can be overrun and is told what it missed. See <shmring/shmring.h> for the
+ * conventions and link with -lshmring-consumer -lshmring.
+ */
+#ifndef SHMRING_CONSUMER_H
+#define SHMRING_CONSUMER_H
+
+#include <sys/types.h>
+
+#include <shmring/shmring.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#pragma GCC visibility push(default)
+
+struct shmring_consumer;
+
+/* Where to begin. */
+enum shmring_start {
+	SHMRING_START_DEFAULT = 0, /* where the name stopped, else the oldest */
+	SHMRING_START_OLDEST = 1,  /* the oldest message that is still there */
+	SHMRING_START_NOW = 2,	   /* the next message to be published */
+	SHMRING_START_RESUME = 3,  /* where the name stopped, else -ENOENT */
+};
+
+/* Flags. */
+#define SHMRING_OBSERVE 1u /* read-only observer; takes no name */
+#define SHMRING_PINNED 2u  /* never evict me, whatever the ring's policy */
+
+struct shmring_consumer_options {
+	size_t size;	  /* sizeof(struct shmring_consumer_options) */
+	const char *name; /* NULL: unnamed; else 1 to 31 of A-Z a-z 0-9 . _ - */
+	uint32_t start;	  /* enum shmring_start */
+	uint32_t flags;	  /* SHMRING_OBSERVE, SHMRING_PINNED */
+	int64_t spin_ns;  /* how long a wait spins before it sleeps, in
+			     nanoseconds; 0: the default, 50 us; -1: not at all;
+			     SHMRING_FOREVER: never sleep */
+	struct shmring_memory memory;
+};
+
+struct shmring_message {
+	const void *data;    /* 8-byte aligned, `len` bytes */
+	size_t len;	     /* bytes */
+	uint64_t seq;	     /* number in its lane: 0, 1, 2, ... */
+	uint32_t producer;   /* its lane */
+	uint32_t tenancy;    /* which owner of the lane wrote it: 1, 2, ... */
+	uint64_t lost;	     /* messages of this lane missed just before it */
+	uint64_t lost_bytes; /* payload of those, in bytes */
+};
+
+/*
+ * Become a consumer of `r`.
+ *
+ * Errors: -EUSERS (64 consumers), -EBUSY (a live process holds the name),
+ * -ENOENT (SHMRING_START_RESUME, unknown name), -EINVAL (name or options),
+ * -EACCES (ring open read-only and not SHMRING_OBSERVE), -EOPNOTSUPP (no
+ * liveness lock there), -EPERM or -ENOMEM (SHMRING_MEMORY_STRICT), -ECHILD.
+ * Concurrency: any number of processes and threads.
+ */
+int shmring_consumer_attach(struct shmring_consumer **ret, struct shmring *r,
+			    const struct shmring_consumer_options *options);
+
+/*
+ * Leave; NULL is fine. What was not released is not released. An unnamed
+ * consumer's place is free at once; a named cursor stays and goes on holding
+ * producers back (shmring_forget() drops it).
+ */
+void shmring_consumer_detach(struct shmring_consumer *c);
+
+/*
+ * Hand out the next message, without releasing those handed out before.
+ *
+ * A lossless consumer gets a pointer into the ring, valid until
+ * shmring_release(). If the ring may evict it (SHMRING_SLOW_EVICT and not
+ * SHMRING_PINNED), what it read there counts only once release returned 0.
+ * An observer gets a pointer to a private copy, valid until the next peek.
+ *
+ * Waits until `deadline`. Errors: -EAGAIN (no message and SHMRING_NOWAIT),
+ * -ETIMEDOUT, -EINTR (a signal handler ran while it slept), -ESTALE (evicted
+ * with unreleased messages: discard them, as with shmring_release()), -EBADMSG
+ * (a producer damaged its lane; the handle stays unusable), -ECHILD.
+ */
+int shmring_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret);
+
+/*
+ * The same for up to `count` messages (1 or more); waits for the first only.
+ * Returns how many. An observer gets one at a time.
+ */
+int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret,
+		       int count);
+
+/*
+ * Give back everything that was handed out; producers may overwrite it.
+ * Errors: -ESTALE (evicted meanwhile: discard what was read; the next message
+ * tells in `lost` what is missing, counted from the last successful release),
+ * -ECHILD.
+ */
+int shmring_release(struct shmring_consumer *c);
+
+/*
+ * Take back what was handed out but not released: the next peek begins again
+ * behind the last release. No effect on an observer.
+ */
+void shmring_rewind(struct shmring_consumer *c);
+
+/*
+ * Copy the next message into `buf` and release it, and whatever was peeked
+ * before. Returns its length. Errors: those of shmring_peek(), and -EMSGSIZE
+ * (longer than `size`; the message stays).
+ */
+ssize_t shmring_receive(struct shmring_consumer *c, void *buf, size_t size, int64_t deadline);
+
+/* Counters and memory of this handle. Error: -ECHILD. */
+int shmring_consumer_counters(const struct shmring_consumer *c, struct shmring_counters *ret);
+int shmring_consumer_memory(const struct shmring_consumer *c, struct shmring_memory_report *ret);
+
+#pragma GCC visibility pop
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shmring producers: write messages into a lane of one's own.
+ *
+ *	struct shmring_producer *p;
+ *	shmring_producer_attach(&p, ring, NULL);
+ *	shmring_publish(p, "hello", 5, SHMRING_FOREVER);
+ *
+ * Zero copy: shmring_claim() gives memory in the ring, shmring_commit()
+ * publishes what was written there. Batches: shmring_stage() instead of commit
+ * for all messages but the last; the whole batch then appears at once.
+ *
+ * A message exists for consumers once it is committed, whatever happens to the
+ * producer afterwards, and not at all before. See <shmring/shmring.h> for the
+ * conventions and link with -lshmring-producer -lshmring.
+ */
+#ifndef SHMRING_PRODUCER_H
+#define SHMRING_PRODUCER_H
+
+#include <sys/uio.h>
+
+#include <shmring/shmring.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#pragma GCC visibility push(default)
+
+struct shmring_producer;
+
+struct shmring_producer_options {
+	size_t size;	 /* sizeof(struct shmring_producer_options) */
+	int64_t spin_ns; /* how long a wait for room spins before it sleeps, in
+			    nanoseconds; 0: the default, 50 us; -1: not at all;
+			    SHMRING_FOREVER: never sleep */
+	struct shmring_memory memory;
+};
+
+/*
+ * Become a producer of `r`: take a free lane, or that of a producer that is
+ * proved dead, and go on behind its last message. The first owner of a lane
+ * allocates its memory.
+ *
+ * Errors: -EUSERS (all lanes have live producers), -ENOSPC, -EACCES (ring open
+ * read-only), -EOPNOTSUPP (no liveness lock there), -EPERM or -ENOMEM
+ * (SHMRING_MEMORY_STRICT, see shmring_explain()), -EBADMSG (lane damaged),
+ * -ECHILD. Concurrency: any number of processes and threads.
+ */
+int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
+			    const struct shmring_producer_options *options);
+
+/*
+ * Give the lane back; NULL is fine. An open claim and staged messages are
+ * dropped; published ones stay for the consumers.
+ */
+void shmring_producer_detach(struct shmring_producer *p);
+
+/*
+ * Ask for `len` bytes in the ring (0 to shmring_max_message()), contiguous and
+ * 8-byte aligned, with unspecified content. Nobody else sees them. At most one
+ * claim is open at a time.
+ *
+ * Waits for room until `deadline`. Errors: -EAGAIN (no room and
+ * SHMRING_NOWAIT), -ETIMEDOUT, -EINTR (a signal handler ran while it slept),
+ * -EMSGSIZE (message, or batch with it, too long), -EBUSY (a claim is open),
+ * -ECHILD.
+ */
+int shmring_claim(struct shmring_producer *p, size_t len, int64_t deadline, void **ret_data);
+
+/*
+ * Publish the first `len` bytes of the open claim, and with it all staged
+ * messages. `len` may be less than was claimed.
+ * Errors: -EINVAL (no open claim, or `len` beyond it), -ECHILD.
+ */
+int shmring_commit(struct shmring_producer *p, size_t len);
+
+/*
+ * Finish the open claim as a message of `len` bytes, but publish it only with
+ * the next shmring_commit(), shmring_publish() or shmring_flush(): all messages
+ * staged until then appear together. A batch may take half a lane.
+ * Errors: as shmring_commit().
+ */
+int shmring_stage(struct shmring_producer *p, size_t len);
+
+/* Publish the staged messages, if any. Errors: -EBUSY (claim open), -ECHILD. */
+int shmring_flush(struct shmring_producer *p);
+
+/* Drop the open claim, if any; staged messages stay staged. */
+void shmring_abort(struct shmring_producer *p);
+
+/* Drop the open claim and all staged messages, as if they had never been. */
+void shmring_discard(struct shmring_producer *p);
+
+/* Claim, copy, commit. Errors: as shmring_claim(). */
+int shmring_publish(struct shmring_producer *p, const void *data, size_t len, int64_t deadline);
+
+/* The same, gathered from `count` pieces (0 to 1024) into one message. */
+int shmring_publishv(struct shmring_producer *p, const struct iovec *pieces, int count,
+		     int64_t deadline);
+
+/* The longest message, in bytes: half a lane. */
+size_t shmring_max_message(const struct shmring_producer *p);
+
+/* Which lane this is (0 to 63): `producer` of its messages. Error: -ECHILD. */
+int shmring_producer_lane(const struct shmring_producer *p);
+
+/* Counters and memory of this handle. Error: -ECHILD. */
+int shmring_producer_counters(const struct shmring_producer *p, struct shmring_counters *ret);
+int shmring_producer_memory(const struct shmring_producer *p, struct shmring_memory_report *ret);
+
+#pragma GCC visibility pop
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

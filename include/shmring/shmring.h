@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shmring: message rings in shared memory between Linux processes.
+ *
+ * A ring is a file, or an anonymous memory file inherited through fork or
+ * passed as a descriptor. Every producer owns a lane of it; every consumer
+ * reads all lanes with a cursor of its own. This header makes, opens, examines
+ * and removes rings; <shmring/producer.h> writes and <shmring/consumer.h>
+ * reads. shmring(7) explains the concepts and what is guaranteed.
+ *
+ * Conventions, valid for every call of the three headers:
+ *  - A call returns >= 0, or a negative errno. It writes its outputs only on
+ *    success. shmring_explain() gives the sentence that belongs to a failure.
+ *  - Option structs begin with their own size. A field that is zero means the
+ *    default; a NULL struct means all defaults.
+ *  - Deadlines are absolute, in nanoseconds of CLOCK_MONOTONIC, and range from
+ *    SHMRING_NOWAIT to SHMRING_FOREVER; shmring_deadline() makes one.
+ *  - A handle belongs to one thread of one process at a time. In a child made
+ *    by fork every inherited handle answers -ECHILD (see shmring_join()).
+ *  - The library never prints, aborts, installs signal handlers or starts
+ *    threads.
+ */
+#ifndef SHMRING_SHMRING_H
+#define SHMRING_SHMRING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#pragma GCC visibility push(default)
+
+struct shmring;
+
+/* Deadlines. Any time in the past means: do not wait. */
+#define SHMRING_NOWAIT ((int64_t)0)
+#define SHMRING_FOREVER INT64_MAX
+
+/* Limits of the format. */
+#define SHMRING_MAX_LANES 64		/* producers at one time */
+#define SHMRING_MAX_CONSUMERS 64	/* lossless consumers at one time */
+#define SHMRING_NAME_SIZE 32		/* consumer name with its final NUL */
+#define SHMRING_MIN_LANE_SIZE ((uint64_t)1 << 16)
+#define SHMRING_MAX_LANE_SIZE ((uint64_t)1 << 32)
+
+/* What a full ring does about a consumer that holds producers back. */
+enum shmring_slow_policy {
+	SHMRING_SLOW_BLOCK = 0,	/* producers wait until it has read on */
+	SHMRING_SLOW_EVICT = 1,	/* it loses its place after evict_after_ns */
+};
+
+/* What a full ring does while no consumer holds it back. */
+enum shmring_unread_policy {
+	SHMRING_UNREAD_OVERWRITE = 0,	/* run free: the oldest is overwritten */
+	SHMRING_UNREAD_HOLD = 1,	/* wait until a consumer has come */
+};
+
+/* How sleepers make sure that a producer sees them. */
+enum shmring_wake {
+	SHMRING_WAKE_AUTO = 0,	/* the sleeper pays (membarrier) where it can */
+	SHMRING_WAKE_FENCE = 1,	/* everyone fences, nobody calls membarrier */
+};
+
+/* The shape of a new ring; none of it changes afterwards. */
+struct shmring_config {
+	size_t size;		 /* sizeof(struct shmring_config) */
+	uint64_t lane_size;	 /* bytes; power of two, 64 KiB to 4 GiB; 0: 8 MiB */
+	uint32_t lanes;		 /* 1 to 64; 0: 8. Unused lanes take no memory */
+	uint32_t alignment;	 /* bytes between records: 8 packs them (best
+				    throughput), 64 gives each its own cache
+				    lines (best latency); 0: 8 */
+	uint32_t slow_policy;	 /* enum shmring_slow_policy */
+	uint32_t unread_policy;	 /* enum shmring_unread_policy */
+	uint64_t evict_after_ns; /* SHMRING_SLOW_EVICT: how long a consumer may
+				    hold producers back without releasing
+				    anything; 0: one second */
+	uint64_t max_sleep_ns;	 /* no sleep is longer before its sleeper looks
+				    again; 1 ms to 10 s; 0: 100 ms */
+	uint32_t wake;		 /* enum shmring_wake */
+	uint32_t mode;		 /* permission bits of the file; 0: 0600 */
+	uint64_t first_position; /* byte count of the first record, a multiple
+				    of 64; for tests of the wrap-around */
+};
+
+/* How an attachment treats its memory; member of the role's options. */
+enum shmring_lock {
+	SHMRING_LOCK_HOT = 0,	/* mlock the control pages */
+	SHMRING_LOCK_ALL = 1,	/* mlock those and the lane data */
+	SHMRING_LOCK_NONE = 2,
+};
+#define SHMRING_MEMORY_STRICT 1u   /* a lock that fails fails the attach */
+#define SHMRING_MEMORY_PREFAULT 2u /* map every page before attach returns */
+#define SHMRING_MEMORY_HUGE 4u	   /* ask for huge pages under the lanes */
+
+struct shmring_memory {
+	uint32_t lock;	/* enum shmring_lock */
+	uint32_t flags; /* SHMRING_MEMORY_*, or-ed */
+};
+
+/* What became of it. All in bytes. */
+struct shmring_memory_report {
+	uint64_t mapped;	/* shared memory mapped by this attachment */
+	uint64_t lock_wanted;	/* how much was to be locked */
+	uint64_t locked;	/* how much is */
+	uint64_t lock_limit;	/* RLIMIT_MEMLOCK; UINT64_MAX: no limit */
+	uint64_t resident;	/* lane data in memory; UINT64_MAX: unknown */
+	uint64_t huge;		/* lane data the kernel agreed to back with
+				   huge pages */
+	int lock_error;		/* 0, or the negative errno of mlock */
+};
+
+/* Counters of one handle, since it was attached. */
+struct shmring_counters {
+	uint64_t messages;     /* published, or released */
+	uint64_t bytes;	       /* payload of those */
+	uint64_t lost;	       /* consumers: messages missed */
+	uint64_t lost_bytes;   /* consumers: payload of those */
+	uint64_t waits;	       /* times it found no room, or no message */
+	uint64_t sleeps;       /* times it slept in the kernel */
+	uint64_t wakes;	       /* times it woke others */
+	uint64_t recoveries;   /* dead peers it proved dead and cleaned up */
+	uint64_t system_calls; /* all system calls after attach */
+};
+
+/*
+ * Make a ring.
+ *
+ * address: a path; a name without '/', which lives in shmring_directory(); or
+ * NULL for an anonymous ring. The ring appears under its name whole or not at
+ * all; a creator killed half way leaves nothing behind. On success *ret is an
+ * open handle, as from shmring_open().
+ *
+ * Errors: -EINVAL (config out of range), -EEXIST, -ENOSPC, -EOPNOTSUPP (not a
+ * local tmpfs, ext4 or xfs), -ENAMETOOLONG, and those of open(2), mmap(2),
+ * memfd_create(2). Concurrency: any number of creators; one wins, the others
+ * get -EEXIST.
+ */
+int shmring_create(struct shmring **ret, const char *address, const struct shmring_config *config);
+
+/*
+ * Open an existing ring. A file that may only be read opens for observers.
+ * The file is never modified by this call.
+ *
+ * Errors: -ENOENT, -EACCES, -ELOOP (a symbolic link), -EISDIR, -EINVAL (no
+ * regular file), -EBADMSG (not a ring, cut off or damaged), -EPROTONOSUPPORT
+ * (another format version or unknown features), -ESTALE (a copy of a ring, or
+ * made before the last boot), -EOPNOTSUPP (file system).
+ */
+int shmring_open(struct shmring **ret, const char *address);
+
+/*
+ * Open the ring behind a descriptor, as received over a Unix socket. The
+ * descriptor is duplicated and stays the caller's. A memory file must be
+ * sealed against shrinking (-EPERM otherwise).
+ */
+int shmring_open_fd(struct shmring **ret, int fd);
+
+/*
+ * Use the inherited ring of the parent in a child made by fork: makes `r`
+ * valid in this process. Handles of producers and consumers stay with the
+ * parent; attach new ones. Errors: -EBADF (its descriptor was closed).
+ */
+int shmring_join(struct shmring *r);
+
+/*
+ * Drop the handle; NULL is fine. Attached producers and consumers live on.
+ */
+void shmring_close(struct shmring *r);
+
+/*
+ * The descriptor of the ring, to be passed over a Unix socket (SCM_RIGHTS).
+ * It stays the library's: neither close nor lock it. Error: -ECHILD.
+ */
+int shmring_fd(struct shmring *r);
+
+/* State of the whole ring, read without disturbing it. */
+struct shmring_stat {
+	uint8_t uuid[16];
+	uint32_t format;	/* version of the layout */
+	uint32_t lanes;
+	uint64_t lane_size;	/* bytes */
+	uint64_t max_message;	/* bytes */
+	uint32_t alignment;	/* bytes */
+	uint32_t slow_policy;	/* enum shmring_slow_policy */
+	uint32_t unread_policy; /* enum shmring_unread_policy */
+	uint32_t wake;		/* enum shmring_wake */
+	uint64_t evict_after_ns;
+	uint64_t max_sleep_ns;
+	uint64_t created_ns;	/* CLOCK_REALTIME */
+	uint64_t file_size;	/* bytes, holes included */
+	uint64_t allocated;	/* bytes of memory or disk in use */
+	uint64_t resident;	/* bytes in memory; UINT64_MAX: unknown */
+	uint32_t producers;	/* alive */
+	uint32_t consumers;	/* alive, lossless */
+	uint32_t detached;	/* named cursors without a process */
+	uint32_t retired;	/* 1: its name is gone (removed) */
+};
+
+enum shmring_state {
+	SHMRING_FREE = 0,     /* nobody; a lane keeps its messages */
+	SHMRING_JOINING = 1,  /* a process is attaching */
+	SHMRING_ACTIVE = 2,   /* a process is attached */
+	SHMRING_DEAD = 3,     /* its process is gone, not yet cleaned up */
+	SHMRING_DETACHED = 4, /* named cursor, kept for its next holder */
+	SHMRING_EVICTED = 5,  /* lost its place, may come back */
+};
+
+/* State of one lane: positions and numbers never reset. */
+struct shmring_lane_stat {
+	uint32_t state;	       /* enum shmring_state, SHMRING_FREE to _DEAD */
+	uint32_t tenancy;      /* how many producers have owned it */
+	int32_t pid;	       /* of the last owner, in its own pid namespace */
+	uint32_t allocated;    /* 1: it has memory */
+	uint64_t attached_ns;  /* CLOCK_REALTIME */
+	uint64_t messages;     /* published ever */
+	uint64_t bytes;	       /* payload of those */
+	uint64_t position;     /* end of the newest record, in lane bytes */
+	uint64_t readable;     /* lane bytes from the oldest record to there */
+	uint32_t waiting;      /* 1: its producer waits for room */
+};
+
+/* State of one lossless consumer. */
+struct shmring_consumer_stat {
+	uint32_t state; /* enum shmring_state */
+	int32_t pid;	/* of the last holder, in its own pid namespace */
+	uint64_t attached_ns;	/* CLOCK_REALTIME */
+	uint64_t lag;		/* lane bytes behind the producers, all lanes */
+	uint64_t max_lag;	/* the same for the lane it is furthest behind */
+	uint32_t evictable;	/* 1: the ring's policy may evict it */
+	char name[SHMRING_NAME_SIZE]; /* "": unnamed */
+};
+
+/*
+ * Look at the ring, one lane, one consumer. `index` runs from 0 to
+ * SHMRING_MAX_LANES or SHMRING_MAX_CONSUMERS, exclusive. Errors: -ERANGE (no
+ * such lane), -ECHILD. Concurrency: with everything; a snapshot, not an atom.
+ */
+int shmring_stat(struct shmring *r, struct shmring_stat *ret);
+int shmring_stat_lane(struct shmring *r, unsigned index, struct shmring_lane_stat *ret);
+int shmring_stat_consumer(struct shmring *r, unsigned index, struct shmring_consumer_stat *ret);
+
+/*
+ * Prove who has died and clean up after them now, rather than when somebody
+ * needs their place. Returns how many were recovered.
+ * Errors: -EACCES (the ring is open read-only), -ECHILD.
+ */
+int shmring_reap(struct shmring *r);
+
+/*
+ * Drop a named cursor that no process holds.
+ * Errors: -ENOENT (no such name), -EBUSY (a process holds it), -EACCES.
+ */
+int shmring_forget(struct shmring *r, const char *name);
+
+/*
+ * Remove a ring's name. Who is attached goes on undisturbed; the memory goes
+ * with the last of them. Refuses to remove a file that is not a ring, of any
+ * format version: errors as of shmring_open(), and those of unlink(2).
+ */
+int shmring_remove(const char *address);
+
+/*
+ * The directory of names without '/': $XDG_RUNTIME_DIR/shmring, or
+ * /dev/shm/shmring-UID. Writes a NUL-terminated path of at most `size` bytes,
+ * returns its length. The directory need not exist yet.
+ * Errors: -ENAMETOOLONG.
+ */
+int shmring_directory(char *ret, size_t size);
+
+/*
+ * What went wrong in the last failed call of this thread, and what to do: a
+ * sentence without final newline, valid until the next failure; never NULL.
+ */
+const char *shmring_explain(void);
+
+/* The deadline `ns` nanoseconds from now; SHMRING_FOREVER if that overflows. */
+int64_t shmring_deadline(int64_t ns);
+
+/* Version of the library that is loaded, as "1.2.3". */
+const char *shmring_version(void);
+
+#pragma GCC visibility pop
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

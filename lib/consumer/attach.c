@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * attach: options, names and slots; mapping; leaving.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "consumer.h"
+#include "explain.h"
+#include "options.h"
+#include "sys.h"
+
+static int check_options(const struct shmring_consumer_options *o)
+{
+	if (o->start > SHMRING_START_RESUME || (o->flags & ~(SHMRING_OBSERVE | SHMRING_PINNED)) != 0)
+		return explain(-EINVAL, "consumer options: unknown start or flag");
+	if (o->name && (o->flags & SHMRING_OBSERVE))
+		return explain(-EINVAL, "an observer has no cursor and so takes no name");
+	if (o->start == SHMRING_START_RESUME && !o->name)
+		return explain(-EINVAL, "to resume, a consumer needs the name it had");
+	if (o->name && shmr_name_check(o->name) < 0)
+		return -EINVAL;
+	return shmr_memory_check(&o->memory);
+}
+
+/* A slot in state SETUP for a consumer without history. */
+static int take_slot(struct attachment *a)
+{
+	bool again;
+
+	do {
+		again = false;
+		for (unsigned slot = 0; slot < LAYOUT_CONSUMERS; slot++) {
+			uint64_t status = load_acquire(&a->registry->consumer_status[slot]);
+			enum place_state state = status_state(status);
+			int e;
+
+			if ((state != PLACE_FREE && state != PLACE_CLAIMED) ||
+			    (status_flags(status) & PLACE_NAMED))
+				continue;
+			e = shmr_place_take(a->registry, PLACE_CONSUMER, slot, status, a->fd, &a->status);
+			a->slot = slot;
+			if (e == 0)
+				return 0;
+			if (e != -EAGAIN)
+				return explain(e, "cannot lock a consumer's place: %e", e);
+			again = true; /* somebody else got on: no livelock */
+		}
+	} while (again);
+	return -EUSERS;
+}
+
+static int find_slot(struct attachment *a, struct shmring_counters *counters)
+{
+	int e = take_slot(a);
+
+	if (e == -EUSERS) {
+		counters->recoveries +=
+			shmr_place_bury_all(a->registry, PLACE_CONSUMER, shmr_ring_fd(a->ring));
+		e = take_slot(a);
+	}
+	if (e == -EUSERS)
+		return explain(e, "all %u places for consumers are taken (by live ones or by names; see "
+				  "'shmring stat' and 'shmring forget')",
+			       (uint64_t)LAYOUT_CONSUMERS);
+	return e;
+}
+
+/*
+ * DETACHED to ACTIVE in one step, so that the cursor holds producers back all
+ * the time. The lock on the next epoch comes first: as the holder of the name
+ * only we may go for it (R1).
+ */
+static int take_detached(struct attachment *a, uint64_t status)
+{
+	uint32_t epoch = status_epoch(status) + 1;
+	uint64_t active = status_make(epoch, 0, status_flags(status), PLACE_ACTIVE);
+	uint64_t byte = shmr_place_byte(PLACE_CONSUMER, a->slot, epoch);
+	int e = shmr_lock_byte(a->fd, byte);
+
+	if (e < 0)
+		return e == -EAGAIN ? e : explain(e, "cannot lock a consumer's place: %e", e);
+	if (compare_and_swap(&a->registry->consumer_status[a->slot], status, active)) {
+		a->status = active;
+		return 0;
+	}
+	shmr_unlock_byte(a->fd, byte);
+	return -EAGAIN;
+}
+
+/* The slot of a name that exists, or a new one. The name is ours by its lock. */
+static int find_name(struct attachment *a, const struct shmring_consumer_options *o,
+		     struct shmring_counters *counters)
+{
+	uint64_t status;
+	int e = -EAGAIN;
+
+	while (e == -EAGAIN && shmr_name_find(a->registry, o->name, &a->slot, &status) == 0) {
+		if (status_state(status) == PLACE_DETACHED)
+			e = take_detached(a, status);
+		else if (!status_protected(status))
+			e = shmr_place_take(a->registry, PLACE_CONSUMER, a->slot, status, a->fd,
+					    &a->status);
+		else if (shmr_place_bury(a->registry, PLACE_CONSUMER, a->slot, status,
+					 shmr_ring_fd(a->ring)))
+			counters->recoveries++;
+		else
+			sched_yield(); /* its last holder is just going */
+	}
+	if (e != -EAGAIN)
+		return e;
+	if (o->start == SHMRING_START_RESUME)
+		return explain(-ENOENT, "the ring has no consumer named '%s' to resume", o->name);
+	return find_slot(a, counters);
+}
+
+static int find_place(struct shmring_consumer *c, const struct shmring_consumer_options *o)
+{
+	struct attachment *a = &c->attachment;
+	int e;
+
+	a->kind = PLACE_CONSUMER;
+	if (!o->name)
+		return find_slot(a, &c->counters);
+	e = shmr_lock_byte(a->fd, shmr_name_byte(o->name));
+	if (e == -EAGAIN)
+		return explain(-EBUSY, "a live process consumes under the name '%s'", o->name);
+	if (e < 0)
+		return explain(e, "cannot lock the name: %e", e);
+	return find_name(a, o, &c->counters);
+}
+
+/* Only our own row is writable, as far as the page size allows. */
+static int map_row(struct shmring_consumer *c)
+{
+	struct attachment *a = &c->attachment;
+	uint64_t offset = consumer_geometry(c)->cursors_offset + a->slot * LAYOUT_ROW;
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t start = offset & ~(page - 1);
+	size_t size = page > LAYOUT_ROW ? page : LAYOUT_ROW;
+	struct cursor_row *row;
+	void *p;
+	int e = shmr_attach_lay(a, start, size, true, 1, LAYOUT_GRANULE, &p);
+
+	if (e < 0)
+		return e;
+	row = (struct cursor_row *)(void *)((unsigned char *)p + (offset - start));
+	for (unsigned i = 0; i < LAYOUT_LANES; i++)
+		c->readers[i].cursor = &row->lane[i];
+	shmr_memory_apply(a, &c->memory, row, sizeof(*row), true, true);
+	return 0;
+}
+
+/* All lanes, also those without memory: that comes later, and we are ready. */
+static int map_lanes(struct shmring_consumer *c)
+{
+	struct attachment *a = &c->attachment;
+	const struct geometry *g = consumer_geometry(c);
+	uint64_t alignment = g->lane_size < LAYOUT_HUGE ? LAYOUT_GRANULE : LAYOUT_HUGE;
+	void *controls, *data;
+	int e = shmr_attach_lay(a, g->controls_offset, g->lanes * LAYOUT_GRANULE, false, 1,
+				LAYOUT_GRANULE, &controls);
+
+	for (unsigned i = 0; e == 0 && i < g->lanes; i++) {
+		struct reader *l = &c->readers[i];
+
+		e = shmr_attach_lay(a, data_offset(g, i), g->lane_size, false, 2, alignment, &data);
+		l->index = i;
+		l->lane.data = data;
+		l->lane.mask = g->lane_size - 1;
+		l->lane.control = (void *)((unsigned char *)controls + i * LAYOUT_GRANULE);
+		l->at.position = g->first_position;
+		l->released = l->at;
+	}
+	return e;
+}
+
+static int make_copy_buffer(struct shmring_consumer *c)
+{
+	c->copy = mmap(NULL, c->max_message + RECORD_HEADER, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (c->copy != MAP_FAILED)
+		return 0;
+	c->copy = NULL;
+	return explain(-ENOMEM, "cannot get memory for the observer's copies");
+}
+
+static int set_up(struct shmring_consumer *c, struct shmring *r, const struct shmring_consumer_options *o)
+{
+	const struct geometry *g = &r->geometry;
+	struct attachment *a = &c->attachment;
+	size_t size = g->lanes * (LAYOUT_GRANULE + 2 * g->lane_size) + 2 * LAYOUT_GRANULE;
+	int e = shmr_attach_begin(a, r, size, g->lanes + 2, !c->observer);
+
+	if (e < 0)
+		return e;
+	c->align_mask = g->alignment - 1;
+	c->max_message = g->max_message;
+	shmr_memory_apply(a, &o->memory, a->registry, sizeof(struct registry), true, false);
+	shmr_memory_apply(a, &o->memory, a->doorbell, sizeof(struct doorbell), true, false);
+	if (!c->observer) {
+		e = find_place(c, o);
+		if (e == 0)
+			e = map_row(c);
+	} else {
+		e = make_copy_buffer(c);
+	}
+	if (e == 0)
+		e = map_lanes(c);
+	if (e == 0)
+		e = shmr_attach_finish(a);
+	return e;
+}
+
+static void begin(struct shmring_consumer *c, const struct shmring_consumer_options *o)
+{
+	struct attachment *a = &c->attachment;
+	struct holder *holder = &a->registry->consumer_holder[a->slot];
+
+	shmr_bell_init(&c->bell, a->doorbell, consumer_geometry(c), o->spin_ns);
+	c->fence = c->bell.fence_to_wake;
+	c->bell.soft = c->observer;
+	c->pauses = 1;
+	if (c->observer) {
+		observer_begin(c, o->start);
+		return;
+	}
+	shmr_holder_write(holder, o->name);
+	if (status_state(a->status) == PLACE_ACTIVE) {
+		consumer_resume(c);
+		if (o->start == SHMRING_START_OLDEST || o->start == SHMRING_START_NOW)
+			consumer_restart(c, o->start);
+	} else if (status_flags(a->status) & PLACE_NAMED) {
+		consumer_revive(c);
+		if (o->start == SHMRING_START_OLDEST || o->start == SHMRING_START_NOW)
+			consumer_restart(c, o->start);
+	} else {
+		consumer_join(c, o->start);
+	}
+}
+
+static void leave(struct shmring_consumer *c)
+{
+	struct attachment *a = &c->attachment;
+
+	if (a->status != 0) {
+		shmr_place_leave(a->registry, PLACE_CONSUMER, a->slot);
+		if (c->bell.shared)
+			consumer_tell_producers(c);
+	}
+	if (c->copy)
+		munmap(c->copy, c->max_message + RECORD_HEADER);
+	shmr_detach(a);
+	shmr_handle_free(c, sizeof(*c));
+}
+
+int shmring_consumer_attach(struct shmring_consumer **ret, struct shmring *r,
+			    const struct shmring_consumer_options *options)
+{
+	struct shmring_consumer_options o;
+	struct shmring_consumer *c;
+	int e = shmr_options_read(&o, sizeof(o), options);
+
+	if (e == 0)
+		e = check_options(&o);
+	if (e < 0)
+		return e;
+	c = shmr_handle_new(sizeof(*c));
+	if (!c)
+		return explain(-ENOMEM, "cannot get memory for the consumer");
+	c->observer = (o.flags & SHMRING_OBSERVE) != 0;
+	c->named = o.name != NULL;
+	c->memory = o.memory;
+	e = set_up(c, r, &o);
+	if (e == 0) {
+		c->evictable = !c->observer && !(o.flags & SHMRING_PINNED) &&
+			       consumer_geometry(c)->slow_policy == SHMRING_SLOW_EVICT;
+		begin(c, &o);
+		consumer_adopt_lanes(c);
+		e = shmr_memory_judge(&c->attachment, &o.memory);
+	}
+	if (e < 0) {
+		leave(c);
+		return e;
+	}
+	*ret = c;
+	return 0;
+}
+
+void shmring_consumer_detach(struct shmring_consumer *c)
+{
+	if (c && c->attachment.ring)
+		leave(c);
+	else if (c)
+		shmr_handle_free(c, sizeof(*c));
+}

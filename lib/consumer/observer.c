@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * observer: reads without a cursor, so producers neither wait for it nor know
+ * of it. It copies each message and looks afterwards whether its owner may have
+ * been overwriting it meanwhile [OVERRUN]: if so, the copy is dropped, and the
+ * observer goes on half a lane further, where it knows exactly how much it
+ * missed (the chunk index).
+ *
+ * It maps everything read-only and sleeps in short slices on the consumers'
+ * bell, which it cannot ask to be rung for it.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "consumer.h"
+#include "explain.h"
+#include "sys.h"
+
+#define RELOCATIONS 100 /* in one call, before others get their turn */
+
+enum sight { NOTHING, MESSAGE, OVERRUN, DAMAGE };
+
+/* Has the owner left this position alone until now? */
+static bool still_whole(const struct reader *l, uint64_t position)
+{
+	fence_acquire(); /* [OVERRUN] pairs with producer_reserve() */
+	return lane_holds(l->lane.mask, load_relaxed(&l->lane.control->reserved), position);
+}
+
+/* Somebody may be writing there: word by word, and judged afterwards. */
+static void copy_words(unsigned char *to, const struct reader *l, uint64_t length)
+{
+	const shm_u64 *from = (const shm_u64 *)(uintptr_t)lane_payload(l->lane.data, l->lane.mask,
+								       l->at.position);
+
+	for (uint64_t i = 0; i < (length + 7) / 8; i++) {
+		uint64_t word = load_relaxed(&from[i]);
+
+		memcpy(to + 8 * i, &word, 8);
+	}
+}
+
+static enum sight look_at(struct shmring_consumer *c, const struct reader *l, uint64_t *ret_header)
+{
+	/* [PUBLISH] pairs with publish_from_batch() in lib/producer. */
+	uint64_t header = load_acquire(lane_word(l->lane.data, l->lane.mask, l->at.position));
+	uint64_t length = header_length(header);
+	bool sound = (header & HEADER_VALID) && length <= c->max_message;
+
+	if (header != 0 && sound)
+		copy_words(c->copy, l, length);
+	if (!still_whole(l, l->at.position))
+		return OVERRUN;
+	*ret_header = header;
+	return header == 0 ? NOTHING : sound ? MESSAGE : DAMAGE;
+}
+
+/* Go on where there is some time left until the owner comes round again. */
+static void relocate(struct reader *l)
+{
+	struct boundary to;
+
+	if (!shmr_lane_oldest(&l->lane, (l->lane.mask + 1) / 2, &to) && !shmr_lane_newest(&l->lane, &to))
+		return; /* just being rewritten: the next look finds it */
+	if ((int64_t)(to.position - l->at.position) < 0)
+		return;
+	l->lost += to.seq - l->at.seq;
+	l->lost_bytes += to.bytes - l->at.bytes;
+	l->at = to;
+}
+
+static void hand_out_copy(struct shmring_consumer *c, struct reader *l, uint64_t header,
+			  struct shmring_message *ret)
+{
+	*ret = (struct shmring_message){
+		.data = c->copy,
+		.len = header_length(header),
+		.seq = l->at.seq,
+		.producer = l->index,
+		.tenancy = header_tenancy(header),
+		.lost = l->lost,
+		.lost_bytes = l->lost_bytes,
+	};
+	l->at.position += record_size(ret->len, c->align_mask);
+	l->at.seq++;
+	l->at.bytes += ret->len;
+	l->lost = l->lost_bytes = 0;
+	c->counters.messages++;
+	c->counters.bytes += ret->len;
+	c->counters.lost += ret->lost;
+	c->counters.lost_bytes += ret->lost_bytes;
+}
+
+/* 1: a message; 0: none in this lane now; -EBADMSG. */
+static int try_lane(struct shmring_consumer *c, struct reader *l, struct shmring_message *ret)
+{
+	for (int tries = 0; tries < RELOCATIONS; tries++) {
+		uint64_t header;
+
+		switch (look_at(c, l, &header)) {
+		case NOTHING:
+			return 0;
+		case MESSAGE:
+			hand_out_copy(c, l, header, ret);
+			return 1;
+		case OVERRUN:
+			relocate(l);
+			break;
+		case DAMAGE:
+			c->broken = true;
+			return explain(-EBADMSG, "lane %u is damaged at position %u", (uint64_t)l->index,
+				       l->at.position);
+		}
+	}
+	return 0;
+}
+
+/* One lane after the other, beginning behind the last one that had something. */
+static int try_all(struct shmring_consumer *c, struct shmring_message *ret)
+{
+	unsigned lanes = consumer_geometry(c)->lanes;
+	unsigned first = c->current ? c->current->index : 0;
+
+	consumer_adopt_lanes(c);
+	for (unsigned i = 0; i < lanes; i++) {
+		struct reader *l = &c->readers[(first + i) % lanes];
+		int n;
+
+		if (!(c->lanes >> l->index & 1))
+			continue;
+		n = try_lane(c, l, ret);
+		if (n == 0)
+			continue;
+		c->current = &c->readers[(l->index + 1) % lanes];
+		return n;
+	}
+	return 0;
+}
+
+void observer_begin(struct shmring_consumer *c, enum shmring_start start)
+{
+	consumer_adopt_lanes(c);
+	for (uint64_t lanes = c->lanes; lanes != 0; lanes &= lanes - 1) {
+		struct reader *l = &c->readers[__builtin_ctzll(lanes)];
+
+		/* What stands in the lane was published before we came: not lost. */
+		if (start == SHMRING_START_NOW) {
+			do
+				if (shmr_lane_newest(&l->lane, &l->at))
+					shmr_lane_walk(&l->lane, consumer_geometry(c), &l->at,
+						       POSITION_NONE);
+			while (!still_whole(l, l->at.position));
+		} else {
+			shmr_lane_oldest(&l->lane, l->lane.mask + 1, &l->at);
+		}
+	}
+}
+
+static int sleep_a_slice(struct shmring_consumer *c, int64_t deadline)
+{
+	const shm_u32 *bell = &c->bell.shared->data_bell;
+
+	return shmr_bell_sleep(&c->bell, bell, load_acquire32(bell), deadline, &c->counters);
+}
+
+int observer_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)
+{
+	struct spin spin = { 0 };
+	int n = try_all(c, ret);
+
+	if (n != 0)
+		return n < 0 ? n : 0;
+	if (deadline <= SHMRING_NOWAIT)
+		return explain(-EAGAIN, "there is no message");
+	c->counters.waits++;
+	for (;;) {
+		bool awake = shmr_spin(&spin, &c->bell, deadline);
+		int e = 0;
+
+		n = try_all(c, ret);
+		if (n != 0)
+			return n < 0 ? n : 0;
+		if (!awake && shmr_now() >= deadline)
+			return explain(-ETIMEDOUT, "no message came until the deadline");
+		if (!awake)
+			e = sleep_a_slice(c, deadline);
+		if (e < 0)
+			return explain(e, "a signal interrupted the wait for messages");
+	}
+}

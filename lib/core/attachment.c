@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * attachment: see attachment.h.
+ */
+#include "attachment.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "explain.h"
+#include "sys.h"
+
+/* Held while attaching and by fork(): the two exclude each other. */
+static pthread_mutex_t fork_guard = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t fork_guard_once = PTHREAD_ONCE_INIT;
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&fork_guard);
+}
+
+static void after_fork(void)
+{
+	pthread_mutex_unlock(&fork_guard);
+}
+
+static void install_fork_guard(void)
+{
+	pthread_atfork(before_fork, after_fork, after_fork);
+}
+
+int shmr_attach_begin(struct attachment *a, struct shmring *r, size_t size, unsigned segments,
+		      bool writable)
+{
+	const struct geometry *g = &r->geometry;
+	void *p;
+	int e = shmr_ring_check(r);
+
+	a->fd = -1;
+	if (e < 0)
+		return e;
+	if (writable && !r->writable)
+		return explain(-EACCES, "the ring may only be read; attach with SHMRING_OBSERVE");
+	pthread_once(&fork_guard_once, install_fork_guard);
+	pthread_mutex_lock(&fork_guard);
+	a->guarded = true;
+	a->ring = shmr_ring_ref(r);
+	a->fd = shmr_ring_reopen(r);
+	if (a->fd < 0)
+		return a->fd;
+	e = mapping_reserve(&a->mapping, size + 2 * LAYOUT_GRANULE, segments + 2);
+	if (e == 0)
+		e = shmr_attach_lay(a, g->registry_offset, LAYOUT_GRANULE, writable, 1, LAYOUT_GRANULE, &p);
+	if (e < 0)
+		return e;
+	a->registry = p;
+	e = shmr_attach_lay(a, g->doorbell_offset, LAYOUT_GRANULE, writable, 1, LAYOUT_GRANULE, &p);
+	if (e < 0)
+		return e;
+	a->doorbell = p;
+	return 0;
+}
+
+int shmr_attach_lay(struct attachment *a, uint64_t offset, size_t size, bool writable,
+		    unsigned copies, size_t alignment, void **ret)
+{
+	int e = mapping_lay(&a->mapping, a->fd, offset, size, writable, copies, alignment, ret);
+
+	if (e == 0)
+		a->memory.mapped += size;
+	return e;
+}
+
+static int prove_pin(const struct attachment *a)
+{
+	int fd = shmr_ring_fd(a->ring);
+	int locked;
+
+	if (a->status == 0)
+		return 0; /* observers hold no place */
+	locked = fd < 0 ? fd : shmr_probe_byte(fd, shmr_place_byte(a->kind, a->slot,
+								    status_epoch(a->status)));
+	if (locked == 0)
+		return explain(-EOPNOTSUPP,
+			       "this file system drops a lock although the file is still mapped; put the "
+			       "ring into /dev/shm");
+	return locked < 0 ? explain(locked, "cannot prove the liveness lock: %e", locked) : 0;
+}
+
+static void let_fork_in(struct attachment *a)
+{
+	if (a->guarded)
+		pthread_mutex_unlock(&fork_guard);
+	a->guarded = false;
+}
+
+int shmr_attach_finish(struct attachment *a)
+{
+	int e = mapping_keep_private(&a->mapping);
+
+	close(a->fd);
+	a->fd = -1;
+	if (e == 0)
+		e = prove_pin(a);
+	let_fork_in(a);
+	return e;
+}
+
+void shmr_detach(struct attachment *a)
+{
+	if (a->ring && a->fd >= 0)
+		close(a->fd);
+	mapping_drop(&a->mapping);
+	let_fork_in(a);
+	shmring_close(a->ring);
+	memset(a, 0, sizeof(*a));
+	a->fd = -1;
+}
+
+int shmr_memory_check(const struct shmring_memory *want)
+{
+	const uint32_t known = SHMRING_MEMORY_STRICT | SHMRING_MEMORY_PREFAULT | SHMRING_MEMORY_HUGE;
+
+	if (want->lock > SHMRING_LOCK_NONE || (want->flags & ~known) != 0)
+		return explain(-EINVAL, "memory options: unknown lock or flag");
+	return 0;
+}
+
+int shmr_memory_apply(struct attachment *a, const struct shmring_memory *want, void *start,
+		      size_t size, bool hot, bool writable)
+{
+	int e = 0;
+
+	if (!hot && (want->flags & SHMRING_MEMORY_HUGE) != 0)
+		segment_huge(start, size, &a->memory);
+	if ((want->flags & SHMRING_MEMORY_PREFAULT) != 0)
+		e = shmr_populate(start, size, writable);
+	if (want->lock == SHMRING_LOCK_ALL || (want->lock == SHMRING_LOCK_HOT && hot))
+		segment_lock(start, size, &a->memory);
+	return e;
+}
+
+int shmr_memory_judge(const struct attachment *a, const struct shmring_memory *want)
+{
+	const struct shmring_memory_report *m = &a->memory;
+
+	if (m->lock_error == 0 || !(want->flags & SHMRING_MEMORY_STRICT))
+		return 0;
+	return explain(m->lock_error,
+		       "cannot lock the ring in memory: %u of %u bytes are locked, RLIMIT_MEMLOCK is %u; "
+		       "raise it or attach without SHMRING_MEMORY_STRICT",
+		       m->locked, m->lock_wanted, m->lock_limit);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * attachment: a process's own side of a ring while it is a producer, consumer
+ * or observer.
+ *
+ * Attaching opens a file description of its own, locks a byte with it, maps
+ * the segments of its role through it, and closes the descriptor: from then on
+ * the mapping alone keeps the lock (registry.h), and no stray close() can drop
+ * it. All this happens under a lock that also keeps fork() out, so no child
+ * ever inherits a half-made attachment.
+ */
+#ifndef SHMRING_CORE_ATTACHMENT_H
+#define SHMRING_CORE_ATTACHMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "registry.h"
+#include "ring.h"
+#include "segment.h"
+
+#pragma GCC visibility push(default)
+
+struct attachment {
+	struct shmring *ring;
+	struct mapping mapping;
+	int fd;	      /* own description, only while attaching */
+	bool guarded; /* fork() is kept out */
+	enum place_kind kind;
+	unsigned slot;
+	uint64_t status; /* our status word, as last seen; 0: no place */
+	struct registry *registry; /* writable, except for observers */
+	struct doorbell *doorbell;
+	struct shmring_memory_report memory;
+};
+
+/*
+ * Begin: keep fork out, open, reserve addresses for `size` bytes in `segments`
+ * segments besides registry and doorbell, map those two. Must be followed by
+ * shmr_attach_finish() or shmr_detach(), also after an error.
+ */
+int shmr_attach_begin(struct attachment *a, struct shmring *r, size_t size, unsigned segments,
+		      bool writable);
+
+/* Map a further segment of the role. */
+int shmr_attach_lay(struct attachment *a, uint64_t offset, size_t size, bool writable,
+		    unsigned copies, size_t alignment, void **ret);
+
+/*
+ * Close the description, and prove that the lock stays (-EOPNOTSUPP if the
+ * file system does not keep it). The place is then ready to go ACTIVE.
+ */
+int shmr_attach_finish(struct attachment *a);
+
+/*
+ * Unmap everything, which drops the lock, and let go of the ring. The status
+ * word is the role's business, before. Fine on a zeroed attachment.
+ */
+void shmr_detach(struct attachment *a);
+
+/* Lock, prefault and advise as wanted. `hot`: control words rather than data. */
+int shmr_memory_apply(struct attachment *a, const struct shmring_memory *want, void *start,
+		      size_t size, bool hot, bool writable);
+
+/* After the last of those: an error if SHMRING_MEMORY_STRICT was not met. */
+int shmr_memory_judge(const struct attachment *a, const struct shmring_memory *want);
+
+/* -EINVAL with an explanation unless the options make sense. */
+int shmr_memory_check(const struct shmring_memory *want);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * doorbell: the slow halves of waiting and waking; see doorbell.h for the
+ * protocol and its proof.
+ */
+#include "doorbell.h"
+
+#include <errno.h>
+
+#include "sys.h"
+
+/* Where no barrier can be forced: a store reaches the others well within. */
+#define SOFT_SLEEP_MIN INT64_C(50000)
+#define SOFT_SLEEP_MAX INT64_C(5000000)
+
+#define SPIN_ROUNDS_PER_CLOCK 16
+
+void shmr_bell_init(struct bell *bell, struct doorbell *shared, const struct geometry *g,
+		    int64_t spin_ns)
+{
+	bell->shared = shared;
+	bell->fence_to_sleep = g->wake == SHMRING_WAKE_FENCE;
+	bell->fence_to_wake = bell->fence_to_sleep || !shmr_barrier_register();
+	bell->max_sleep_ns = g->max_sleep_ns;
+	bell->spin_ns = spin_ns == 0 ? SPIN_DEFAULT_NS : spin_ns < 0 ? 0 : spin_ns;
+	bell->soft_sleep_ns = SOFT_SLEEP_MIN;
+}
+
+void shmr_bell_ring_data(struct bell *bell, struct shmring_counters *counters)
+{
+	if (exchange(&bell->shared->sleepers, 0) == 0)
+		return; /* another producer is at it */
+	fetch_add32(&bell->shared->data_bell, 1);
+	shmr_futex_wake(&bell->shared->data_bell);
+	counters->wakes++;
+	counters->system_calls++;
+}
+
+void shmr_bell_ring_room(struct bell *bell, unsigned lane, struct shmring_counters *counters)
+{
+	shm_u32 *word = &bell->shared->room[lane].bell;
+
+	fetch_add32(word, 1);
+	shmr_futex_wake(word);
+	counters->wakes++;
+	counters->system_calls++;
+}
+
+void shmr_bell_ring_rooms(struct bell *bell, uint64_t lanes, struct shmring_counters *counters)
+{
+	for (unsigned lane = 0; lanes != 0; lane++, lanes >>= 1)
+		if (lanes & 1)
+			shmr_bell_ring_room(bell, lane, counters);
+}
+
+void shmr_bell_barrier(struct bell *bell, struct shmring_counters *counters)
+{
+	if (bell->fence_to_sleep) {
+		fence_full();
+		return;
+	}
+	counters->system_calls++;
+	bell->soft = !shmr_barrier();
+	if (bell->soft)
+		fence_full();
+}
+
+static int64_t sleep_bound(struct bell *bell)
+{
+	int64_t bound = (int64_t)bell->max_sleep_ns;
+
+	if (!bell->soft)
+		return bound;
+	if (bell->soft_sleep_ns < bound)
+		bound = bell->soft_sleep_ns;
+	if (bell->soft_sleep_ns < SOFT_SLEEP_MAX)
+		bell->soft_sleep_ns *= 2;
+	return bound;
+}
+
+int shmr_bell_sleep(struct bell *bell, const shm_u32 *word, uint32_t seen, int64_t deadline,
+		    struct shmring_counters *counters)
+{
+	int64_t until = shmr_now() + sleep_bound(bell);
+	int r;
+
+	counters->sleeps++;
+	counters->system_calls++;
+	r = shmr_futex_wait(word, seen, until < deadline ? until : deadline);
+	if (r == 0 || r == -EAGAIN)
+		bell->soft_sleep_ns = SOFT_SLEEP_MIN;
+	return r == -EINTR ? r : 0;
+}
+
+bool shmr_spin(struct spin *spin, const struct bell *bell, int64_t deadline)
+{
+	if (spin->rounds % SPIN_ROUNDS_PER_CLOCK == 0) {
+		int64_t now = shmr_now();
+
+		if (spin->rounds == 0)
+			spin->until = bell->spin_ns < SHMRING_FOREVER - now ? now + bell->spin_ns :
+									      SHMRING_FOREVER;
+		if (now >= spin->until || now >= deadline)
+			return false;
+	}
+	spin->rounds++;
+	cpu_relax();
+	return true;
+}

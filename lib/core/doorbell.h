@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * doorbell: sleep and wake, at no cost to those who are awake.
+ *
+ * Consumers wait for messages, producers wait for room. Either way the one
+ * that goes to sleep does the work:
+ *
+ *	sleeper					waker
+ *	[SLEEP] announce itself			[WAKE] store what is waited for
+ *	force a barrier on all wakers		load the announcement
+ *	look once more				if it is there: ring
+ *	sleep on the bell, as read before
+ *	the announcement
+ *
+ * D1 No wake-up is lost. The sleeper's membarrier(2) makes every registered
+ *    waker execute a full barrier B between the sleeper's two steps. If the
+ *    waker's load comes before B, so does its store, and the sleeper's second
+ *    look sees what it stored. If it comes after B, it sees the announcement
+ *    and rings; the bell has then moved since the sleeper read it, so the
+ *    sleep ends at once. There is no third case. Wakers that could not
+ *    register, and all of them in rings made with SHMRING_WAKE_FENCE, execute
+ *    a full fence between store and load instead.
+ * D2 Every sleep is bounded (max_sleep_ns), because a waker may be killed
+ *    between its store and its ring. Where no barrier can be forced, sleeps
+ *    are short (SOFT_SLEEP).
+ * D3 A sleeper that is stopped or dead taxes nobody: the waker takes the
+ *    announcement away as it rings, and only its owner puts it there again.
+ *
+ * For messages the announcement is a bit in `sleepers` and the waker exchanges
+ * the whole mask by zero. For room it is the position that a lane's owner
+ * waits for in its control block; a consumer rings when its own cursor passes
+ * that position, which happens once.
+ */
+#ifndef SHMRING_CORE_DOORBELL_H
+#define SHMRING_CORE_DOORBELL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "layout.h"
+
+#pragma GCC visibility push(default)
+
+#define SPIN_DEFAULT_NS INT64_C(50000)
+
+/* One process's side of the ring's doorbell. */
+struct bell {
+	struct doorbell *shared; /* mapped read-only for observers */
+	bool fence_to_wake;	 /* this process must fence before its look */
+	bool fence_to_sleep;	 /* no membarrier in this ring */
+	bool soft;		 /* a barrier was refused: sleep in slices */
+	uint64_t max_sleep_ns;
+	int64_t spin_ns;
+	int64_t soft_sleep_ns;
+};
+
+void shmr_bell_init(struct bell *bell, struct doorbell *shared, const struct geometry *g,
+		    int64_t spin_ns);
+
+/*
+ * Between [WAKE]'s store and its load. In the common case nothing but a
+ * compiler barrier.
+ */
+static inline void bell_order(bool fence)
+{
+	if (fence)
+		fence_full();
+	else
+		fence_compiler();
+}
+
+/* Wake the consumers that `sleepers` names. Called when it is not zero. */
+void shmr_bell_ring_data(struct bell *bell, struct shmring_counters *counters);
+
+/* Wake the owner of a lane, or of all lanes in the mask. */
+void shmr_bell_ring_room(struct bell *bell, unsigned lane, struct shmring_counters *counters);
+void shmr_bell_ring_rooms(struct bell *bell, uint64_t lanes, struct shmring_counters *counters);
+
+/* The barrier between announcing and the second look. */
+void shmr_bell_barrier(struct bell *bell, struct shmring_counters *counters);
+
+/*
+ * Sleep on a bell that read `seen`, at most until `deadline`, and never longer
+ * than the ring's bound. Returns 0 (look again, for whatever reason) or -EINTR.
+ */
+int shmr_bell_sleep(struct bell *bell, const shm_u32 *word, uint32_t seen, int64_t deadline,
+		    struct shmring_counters *counters);
+
+/* A wait in progress: spin with growing pauses, then say it is time to sleep. */
+struct spin {
+	int64_t until;	 /* end of the budget; 0: not begun */
+	uint32_t rounds;
+};
+
+/*
+ * One pause of a spinning wait. Returns false when the budget or the deadline
+ * is over. Looks at the clock every few rounds only.
+ */
+bool shmr_spin(struct spin *spin, const struct bell *bell, int64_t deadline);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * explain: the sentence behind the last error of this thread.
+ */
+#ifndef SHMRING_CORE_EXPLAIN_H
+#define SHMRING_CORE_EXPLAIN_H
+
+#pragma GCC visibility push(default)
+
+/*
+ * Remember a sentence for shmring_explain() and return `error`, so that
+ * failures read `return explain(-EINVAL, "...")`. `format` knows %s (a string),
+ * %u (uint64_t) and %e (int: a negative errno, in words).
+ */
+int shmr_explain(int error, const char *format, ...);
+#define explain shmr_explain
+
+/* Put what the last sentence is about before it: "NAME: ...". Returns `error`. */
+int shmr_explain_about(int error, const char *name);
+
+#pragma GCC visibility pop
+
+#endif

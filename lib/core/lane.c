@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lane: boundaries, found through the chunk index and by walking; see lane.h.
+ */
+#include "lane.h"
+
+#include <errno.h>
+
+#include "explain.h"
+
+void shmr_lane_begin(struct lane *lane, const struct geometry *g)
+{
+	const struct boundary start = { .position = g->first_position };
+
+	for (unsigned i = 0; i < LAYOUT_INDEX; i++)
+		store_relaxed(&lane->control->index[i].position, POSITION_NONE);
+	shmr_lane_note(lane, &start, g->chunk);
+	store_relaxed(&lane->control->room_wanted, POSITION_NONE);
+	store_relaxed(&lane->control->reserved, g->first_position);
+	store_release(lane_word(lane->data, lane->mask, g->first_position), 0);
+}
+
+/*
+ * [INDEX] A reader that sees the same position before and after it read the
+ * totals has read that entry whole: positions never come again. Pairs with
+ * read_entry().
+ */
+void shmr_lane_note(struct lane *lane, const struct boundary *at, uint64_t chunk)
+{
+	struct index_entry *entry = &lane->control->index[at->position / chunk % LAYOUT_INDEX];
+
+	store_relaxed(&entry->position, POSITION_NONE);
+	fence_release();
+	store_relaxed(&entry->seq, at->seq);
+	store_relaxed(&entry->bytes, at->bytes);
+	store_release(&entry->position, at->position);
+}
+
+/* [INDEX] pairs with shmr_lane_note(). */
+static bool read_entry(const struct index_entry *entry, struct boundary *ret)
+{
+	ret->position = load_acquire(&entry->position);
+	ret->seq = load_relaxed(&entry->seq);
+	ret->bytes = load_relaxed(&entry->bytes);
+	fence_acquire();
+	return ret->position % 8 == 0 && load_relaxed(&entry->position) == ret->position;
+}
+
+static bool search(const struct lane *lane, uint64_t reach, bool newest, struct boundary *ret)
+{
+	/* [ENTRY] pairs with producer_reserve(): entries precede the value they are for. */
+	uint64_t reserved = load_acquire(&lane->control->reserved);
+	bool found = false;
+
+	for (unsigned i = 0; i < LAYOUT_INDEX; i++) {
+		struct boundary at;
+
+		if (!read_entry(&lane->control->index[i], &at) || reserved - at.position > reach)
+			continue;
+		if (!found || (reserved - at.position < reserved - ret->position) == newest)
+			*ret = at;
+		found = true;
+	}
+	return found;
+}
+
+bool shmr_lane_oldest(const struct lane *lane, uint64_t reach, struct boundary *ret)
+{
+	return search(lane, reach, false, ret);
+}
+
+bool shmr_lane_newest(const struct lane *lane, struct boundary *ret)
+{
+	return search(lane, lane->mask + 1, true, ret);
+}
+
+bool shmr_lane_entry_at(const struct lane *lane, uint64_t position, struct boundary *ret)
+{
+	for (unsigned i = 0; i < LAYOUT_INDEX; i++)
+		if (read_entry(&lane->control->index[i], ret) && ret->position == position)
+			return true;
+	return false;
+}
+
+int shmr_lane_walk(const struct lane *lane, const struct geometry *g, struct boundary *at,
+		   uint64_t stop)
+{
+	uint64_t start = at->position;
+
+	while (at->position != stop) {
+		uint64_t header = load_acquire(lane_word(lane->data, lane->mask, at->position));
+		uint64_t length = header_length(header);
+
+		if (header == 0)
+			return 0;
+		if (!(header & HEADER_VALID) || length > g->max_message)
+			return explain(-EBADMSG, "the lane is damaged: no record at position %u",
+				       at->position);
+		at->position += record_size(length, g->alignment - 1);
+		at->seq++;
+		at->bytes += length;
+		if (at->position - start > g->lane_size)
+			return explain(-EBADMSG, "the lane is damaged: it has no end");
+	}
+	return 0;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lane: the records of one producer.
+ *
+ * A lane is a byte region of a power of two, used as a ring. Positions count
+ * its bytes for ever and are compared by difference. A record is a header word
+ * of 8 bytes, the payload, and padding up to the ring's alignment; the header
+ * holds the length, a bit that is always set, and the owner's tenancy.
+ *
+ *  I1 Only the living owner of a lane stores into it.
+ *  I2 Publication is one release store of the first header word. At its end E
+ *     the lane always holds a zero word. To publish a record or a batch, the
+ *     owner first writes everything behind that word, a zero word at the new
+ *     end included, and then stores the header at E. Before that store nothing
+ *     exists, after it all of it does; whoever dies in between leaves the zero
+ *     word, and nothing to clean up.
+ *  I3 Readers look at the header word at their cursor and nowhere else: a short
+ *     message and the news of it travel in one cache line.
+ *  I4 The chunk index holds boundaries: {position, messages and payload bytes
+ *     before it}. The owner adds one, its published end, whenever it asks for
+ *     the next chunk. There are twice as many entries as chunks, so an entry
+ *     is rewritten only when it lies a lap behind every reader.
+ *  I6 `reserved` is the end up to which the owner may write. It stores the new
+ *     value, executes a full fence, reads the cursors, and takes the value back
+ *     if one forbids it. A reader that wants to stay stores its cursor, executes
+ *     a full fence and reads `reserved`. One of the two sees the other [JOIN].
+ *     What lies more than a lane behind `reserved` may be overwritten: a copy
+ *     made at position p was whole if afterwards, behind an acquire fence,
+ *     reserved - p <= lane size [OVERRUN].
+ *
+ * Why an entry is always in reach: records and batches take at most half a
+ * lane, and every reservation of a new chunk is preceded by the entry for the
+ * end at that time; so reserved - entry <= 1/2 + 2/16 lane.
+ */
+#ifndef SHMRING_CORE_LANE_H
+#define SHMRING_CORE_LANE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "layout.h"
+
+#pragma GCC visibility push(default)
+
+#define RECORD_HEADER 8u
+#define HEADER_VALID (UINT64_C(1) << 32)
+
+/* A process's view of a lane: two views of the data in a row. */
+struct lane {
+	unsigned char *data;
+	uint64_t mask; /* lane size - 1 */
+	struct lane_control *control;
+};
+
+/* A boundary between records and the totals before it. */
+struct boundary {
+	uint64_t position;
+	uint64_t seq;
+	uint64_t bytes;
+};
+
+/* Header: length 31..0, valid 32, tenancy 63..40. */
+static inline uint64_t header_make(uint64_t length, uint32_t tenancy)
+{
+	return length | HEADER_VALID | (uint64_t)tenancy << 40;
+}
+
+static inline uint64_t header_length(uint64_t header)
+{
+	return (uint32_t)header;
+}
+
+static inline uint32_t header_tenancy(uint64_t header)
+{
+	return (uint32_t)(header >> 40);
+}
+
+/* Bytes that a record of `length` takes; `align_mask` is alignment - 1. */
+static inline uint64_t record_size(uint64_t length, uint64_t align_mask)
+{
+	return (length + RECORD_HEADER + align_mask) & ~align_mask;
+}
+
+/* Header words are touched through the first view only. */
+static inline shm_u64 *lane_word(const unsigned char *data, uint64_t mask, uint64_t position)
+{
+	return (shm_u64 *)(uintptr_t)(data + (position & mask));
+}
+
+/* Payload may run on into the second view. */
+static inline unsigned char *lane_payload(unsigned char *data, uint64_t mask, uint64_t position)
+{
+	return data + (position & mask) + RECORD_HEADER;
+}
+
+/* Is `position` still safe from the owner, by this value of `reserved`? */
+static inline bool lane_holds(uint64_t mask, uint64_t reserved, uint64_t position)
+{
+	return reserved - position <= mask + 1;
+}
+
+/* First owner: an empty lane at the ring's first position. */
+void shmr_lane_begin(struct lane *lane, const struct geometry *g);
+
+/* Owner: add a boundary to the index. */
+void shmr_lane_note(struct lane *lane, const struct boundary *at, uint64_t chunk);
+
+/*
+ * The boundary of the index that is farthest behind `reserved`, but not more
+ * than `reach` bytes; or the nearest one. Returns false if there is none: a
+ * lane that somebody damaged, or is just rewriting.
+ */
+bool shmr_lane_oldest(const struct lane *lane, uint64_t reach, struct boundary *ret);
+bool shmr_lane_newest(const struct lane *lane, struct boundary *ret);
+
+/* The boundary of the index at exactly this position, in reach or not. */
+bool shmr_lane_entry_at(const struct lane *lane, uint64_t position, struct boundary *ret);
+
+/*
+ * Move a boundary on to `stop`, or to the end of the lane if that comes first
+ * (`stop` POSITION_NONE: to the end). The caller makes sure that the records in
+ * between stay, or checks with lane_holds() afterwards. -EBADMSG: damaged.
+ */
+int shmr_lane_walk(const struct lane *lane, const struct geometry *g, struct boundary *at,
+		   uint64_t stop);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * layout: every byte that processes share.
+ *
+ * A ring is one file of segments, one per writer role, each at a multiple of
+ * 64 KiB so that the file is valid under any page size:
+ *
+ *	0		identity   immutable once the ring has its name
+ *	64 KiB		registry   who is attached; changed by CAS only
+ *	128 KiB		doorbell   wake words; written by all, trusted by none
+ *	192 KiB		cursors    a row of 4 KiB per consumer, one writer each
+ *	448 KiB		controls   a segment of 64 KiB per lane, one writer each
+ *	(aligned)	data	   lane_size bytes per lane, same writer
+ *
+ * The data begin at a multiple of 2 MiB if lanes are that large, so that huge
+ * pages fit. Unused lanes are holes: nobody touches the control or data of a
+ * lane whose bit in registry.lanes_ready is not set.
+ *
+ * What another process wrote is read once into a local, checked against this
+ * process's own geometry, and only the local is used. No pointers, no native
+ * widths, no bit-fields: the numbers below are the format.
+ */
+#ifndef SHMRING_CORE_LAYOUT_H
+#define SHMRING_CORE_LAYOUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <shmring/shmring.h>
+
+#include "atomic.h"
+
+#define LAYOUT_FORMAT 1
+#define LAYOUT_MAGIC "shmring\x1a"
+#define LAYOUT_ENDIAN UINT32_C(0x01020304)
+#define LAYOUT_GRANULE ((uint64_t)1 << 16)
+#define LAYOUT_HUGE ((uint64_t)1 << 21)
+
+#define LAYOUT_LANES SHMRING_MAX_LANES
+#define LAYOUT_CONSUMERS SHMRING_MAX_CONSUMERS
+#define LAYOUT_CHUNKS 16       /* steps in which a lane is reserved */
+#define LAYOUT_INDEX 32	       /* index entries: two laps of chunks */
+#define LAYOUT_ROW ((uint64_t)1 << 12)
+
+/* A position that is none: real ones are multiples of 8. */
+#define POSITION_NONE UINT64_MAX
+
+/*
+ * Segment 0. The first 128 bytes never change their meaning in any format, so
+ * that every version can at least name what it refuses. A reader refuses
+ * unknown incompatible bits, and opens read-only with unknown ro-compatible
+ * ones.
+ */
+struct identity {
+	uint8_t magic[8];	/* LAYOUT_MAGIC */
+	uint32_t format;	/* LAYOUT_FORMAT */
+	uint32_t endian;	/* LAYOUT_ENDIAN as the creator stores it */
+	uint32_t identity_size; /* bytes covered by the checksum */
+	uint32_t checksum;	/* CRC-32C of those, this field as zero */
+	uint32_t compatible;	/* feature bits */
+	uint32_t ro_compatible;
+	uint32_t incompatible;
+	uint32_t named;		/* 1: a file with a name, 0: a memory file */
+	uint64_t file_size;
+	uint8_t uuid[16];
+	uint64_t created_ns;	/* CLOCK_REALTIME */
+	uint8_t boot_id[16];	/* the boot in which it was made */
+	uint64_t device;	/* st_dev and st_ino: a copy is not the ring */
+	uint64_t inode;
+	uint64_t birth_ns;	/* of the inode; 0: file system keeps none */
+	uint64_t reserved1[2];
+	/* 128 */
+	uint64_t lane_size;
+	uint64_t first_position;
+	uint64_t evict_after_ns;
+	uint64_t max_sleep_ns;
+	uint32_t lanes;
+	uint32_t alignment;
+	uint32_t slow_policy;
+	uint32_t unread_policy;
+	uint32_t wake;
+	uint32_t consumers;
+	uint64_t registry_offset;
+	uint64_t doorbell_offset;
+	uint64_t cursors_offset;
+	uint64_t controls_offset;
+	uint64_t data_offset;
+	uint64_t control_stride;
+	uint64_t row_stride;
+};
+_Static_assert(offsetof(struct identity, file_size) == 40, "frozen prefix");
+_Static_assert(offsetof(struct identity, lane_size) == 128, "frozen prefix");
+_Static_assert(sizeof(struct identity) == 240, "identity has no padding");
+
+/* For people: who holds a place. Decides nothing but a consumer's name. */
+struct holder {
+	shm_u64 pid;
+	shm_u64 attached_ns;
+	shm_u64 name[SHMRING_NAME_SIZE / 8];
+	shm_u64 reserved[2];
+};
+_Static_assert(sizeof(struct holder) == 64, "holder is a line");
+
+/* Segment 1: registry.h explains the status words. */
+struct registry {
+	shm_u64 lanes_ready; /* bit i: lane i has memory; bits are only set */
+	shm_u64 reserved[7];
+	shm_u64 lane_status[LAYOUT_LANES];
+	shm_u64 consumer_status[LAYOUT_CONSUMERS];
+	struct holder lane_holder[LAYOUT_LANES];
+	struct holder consumer_holder[LAYOUT_CONSUMERS];
+};
+_Static_assert(offsetof(struct registry, lane_holder) == 1088, "status words in the first page");
+_Static_assert(sizeof(struct registry) == 9280, "registry");
+
+/* Segment 2: doorbell.h explains the protocol. */
+struct doorbell {
+	shm_u64 sleepers; /* bit c: consumer c is about to sleep */
+	shm_u32 data_bell; /* futex: new messages */
+	uint32_t reserved0;
+	shm_u64 reserved[6];
+	struct {
+		shm_u32 bell; /* futex: room in this lane */
+		uint32_t reserved[7];
+	} room[LAYOUT_LANES];
+};
+_Static_assert(sizeof(struct doorbell) == 2112, "doorbell fits into a page");
+
+/* What has been consumed of a lane: a boundary and the totals up to it. */
+struct cursor_mark {
+	shm_u64 position;
+	shm_u64 seq;
+	shm_u64 bytes;
+};
+
+/*
+ * A consumer's place in one lane, on a cache line of its own. `position` is
+ * what gates the producer. Named consumers also keep two marks, written in
+ * turn before position is moved: whichever instruction a holder dies at, one
+ * mark belongs to the position.
+ */
+struct lane_cursor {
+	shm_u64 position; /* POSITION_NONE: holds nobody back */
+	struct cursor_mark mark[2];
+	shm_u64 reserved;
+};
+_Static_assert(sizeof(struct lane_cursor) == 64, "a line per lane");
+
+/* Segment 3: one row per consumer. */
+struct cursor_row {
+	struct lane_cursor lane[LAYOUT_LANES];
+};
+_Static_assert(sizeof(struct cursor_row) == LAYOUT_ROW, "row");
+
+/* A record boundary and the totals before it; lane.h explains its use. */
+struct index_entry {
+	shm_u64 position; /* POSITION_NONE while it is rewritten */
+	shm_u64 seq;
+	shm_u64 bytes;
+	shm_u64 reserved;
+};
+
+/* Segment 4 + i. */
+struct lane_control {
+	shm_u64 reserved; /* the owner writes below this position only */
+	shm_u64 pad0[15];
+	shm_u64 room_wanted; /* wake me when cursors reach it; POSITION_NONE */
+	shm_u64 pad1[15];
+	struct index_entry index[LAYOUT_INDEX];
+};
+_Static_assert(offsetof(struct lane_control, room_wanted) == 128, "own pair of lines");
+_Static_assert(sizeof(struct lane_control) == 1280, "control fits into a page");
+
+/* The checked, private copy of an identity: what all code goes by. */
+struct geometry {
+	uint64_t lane_size;
+	uint64_t chunk;	      /* lane_size / LAYOUT_CHUNKS */
+	uint64_t max_message; /* lane_size / 2 */
+	uint64_t first_position;
+	uint64_t evict_after_ns;
+	uint64_t max_sleep_ns;
+	uint32_t lanes;
+	uint32_t alignment;
+	uint32_t slow_policy;
+	uint32_t unread_policy;
+	uint32_t wake;
+	uint64_t registry_offset;
+	uint64_t doorbell_offset;
+	uint64_t cursors_offset;
+	uint64_t controls_offset;
+	uint64_t data_offset;
+	uint64_t file_size;
+};
+
+/*
+ * Fill in the defaults of `config` (not NULL, its size is not looked at) and
+ * check it. Returns 0, or -EINVAL with an explanation.
+ */
+int layout_plan(struct geometry *ret, const struct shmring_config *config);
+
+/*
+ * Complete an identity from a geometry: all fields that do not depend on the
+ * file, and the checksum last (layout_seal() again after any change).
+ */
+void layout_describe(struct identity *id, const struct geometry *geometry);
+void layout_seal(struct identity *id);
+
+/*
+ * Check untrusted bytes, copied to private memory: magic, format, features,
+ * checksum and geometry. Returns 0, -EBADMSG or -EPROTONOSUPPORT, with an
+ * explanation. `file_size` is what fstat says.
+ */
+int layout_check(struct geometry *ret, const struct identity *id, uint64_t file_size);
+
+/* CRC-32C (Castagnoli) of `size` bytes. */
+uint32_t layout_crc32c(const void *data, size_t size);
+
+static inline uint64_t control_offset(const struct geometry *g, unsigned lane)
+{
+	return g->controls_offset + lane * LAYOUT_GRANULE;
+}
+
+static inline uint64_t data_offset(const struct geometry *g, unsigned lane)
+{
+	return g->data_offset + lane * g->lane_size;
+}
+
+#endif

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+# libshmring: the ring itself.
+
+noinst_LTLIBRARIES += lib/core/libcore.la
+lib_core_libcore_la_SOURCES = \
+	lib/core/address.c \
+	lib/core/address.h \
+	lib/core/atomic.h \
+	lib/core/attachment.c \
+	lib/core/attachment.h \
+	lib/core/doorbell.c \
+	lib/core/doorbell.h \
+	lib/core/explain.c \
+	lib/core/explain.h \
+	lib/core/lane.c \
+	lib/core/lane.h \
+	lib/core/layout.c \
+	lib/core/layout.h \
+	lib/core/options.c \
+	lib/core/options.h \
+	lib/core/registry.c \
+	lib/core/registry.h \
+	lib/core/ring.c \
+	lib/core/ring.h \
+	lib/core/segment.c \
+	lib/core/segment.h \
+	lib/core/stat.c \
+	lib/core/sys.c \
+	lib/core/sys.h
+lib_core_libcore_la_CPPFLAGS = $(CORE_CPPFLAGS)
+lib_core_libcore_la_CFLAGS = $(LIBRARY_CFLAGS)
+lib_core_libcore_la_LDFLAGS = $(SANITIZE_FLAGS)
+
+lib_LTLIBRARIES += libshmring.la
+libshmring_la_SOURCES =
+libshmring_la_LIBADD = lib/core/libcore.la
+libshmring_la_LDFLAGS = $(LIBRARY_LDFLAGS) \
+	-version-info $(LIBSHMRING_VERSION) \
+	-Wl,--version-script=$(srcdir)/lib/core/libshmring.map
+EXTRA_libshmring_la_DEPENDENCIES = lib/core/libshmring.map
+
+pkgconfig_DATA += lib/core/shmring.pc
+EXTRA_DIST += lib/core/libshmring.map

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * options: see options.h. Old programs work with a new library, and new ones
+ * with an old library unless they ask for what it does not know.
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "explain.h"
+
+int shmr_options_read(void *ret, size_t size, const void *given)
+{
+	size_t given_size;
+
+	memset(ret, 0, size);
+	if (!given)
+		return 0;
+	memcpy(&given_size, given, sizeof(given_size));
+	if (given_size < sizeof(given_size))
+		return explain(-EINVAL, "the options' size is %u; set it to sizeof of the struct",
+			       (uint64_t)given_size);
+	for (size_t i = size; i < given_size; i++)
+		if (((const unsigned char *)given)[i] != 0)
+			return explain(-EINVAL, "the options have %u bytes, of which this version of shmring "
+						"knows %u, and use what it does not know",
+				       (uint64_t)given_size, (uint64_t)size);
+	memcpy(ret, given, given_size < size ? given_size : size);
+	return 0;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * registry: who is attached, and the kernel's proof of who is not.
+ *
+ * Every place (a lane, a consumer's slot) has one status word: an epoch, which
+ * counts tenants; a generation, which changes whenever a tenant's state does
+ * and makes each word unique; flags; and a state. Words change by CAS only.
+ *
+ * A tenant of epoch e holds the write lock on the byte (place, e) of the ring
+ * file, through an open file description that its own mapping of the ring
+ * keeps alive. The lock goes exactly when nobody is left who could store
+ * through that mapping, however its process ended.
+ *
+ *  R1 Only a process that won epoch e by CAS (or holds the name of the cursor
+ *     that is DETACHED(e - 1)) ever locks byte (place, e), and it holds the lock
+ *     before it makes the word PROTECTED(e) (SETUP and later).
+ *  R2 So: word PROTECTED(e), then byte (place, e) free => the tenant is gone
+ *     for good. The CAS that buries it names the whole word; if the word has
+ *     changed, somebody else has acted, and nothing is done.
+ *  R3 CLAIMED is not protected. It holds nobody back and nothing is written by
+ *     its owner, so anybody may claim over it; the slower one's next CAS fails.
+ *  R4 Nothing but attaching takes a byte, and each byte is taken once. A helper
+ *     that is stopped at any point cannot make a dead peer look alive.
+ *  R5 Time never proves anything; an error of any kind means "alive".
+ *
+ * Lanes go FREE -> CLAIMED -> SETUP -> ACTIVE -> FREE. Consumers:
+ *
+ *	FREE -> CLAIMED -> SETUP -> JOINING -> ACTIVE <-> SUSPECT -> EVICTED
+ *	EVICTED -> JOINING (it comes back);  any of a dead unnamed one -> FREE
+ *	named: ACTIVE -> DETACHED -> ACTIVE(e + 1);  DETACHED -> LAPSED (evicted)
+ *	LAPSED -> SETUP(e + 1);  DETACHED, LAPSED -> FREE (forgotten)
+ *
+ * SUSPECT is the first half of an eviction: a producer that the consumer has
+ * held up puts it; the consumer takes it away with its next release; if it
+ * still stands unchanged after the ring's time, the same CAS chain evicts. So
+ * a producer that was stopped meanwhile cannot evict one that has moved on.
+ */
+#ifndef SHMRING_CORE_REGISTRY_H
+#define SHMRING_CORE_REGISTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "layout.h"
+
+#pragma GCC visibility push(default)
+
+enum place_state {
+	PLACE_FREE = 0,
+	PLACE_CLAIMED = 1,
+	PLACE_SETUP = 2,
+	PLACE_JOINING = 3,
+	PLACE_ACTIVE = 4,
+	PLACE_SUSPECT = 5,
+	PLACE_EVICTED = 6,
+	PLACE_DETACHED = 7,
+	PLACE_LAPSED = 8,
+};
+
+#define PLACE_NAMED 1u	   /* flag: its cursor outlives it */
+#define PLACE_EVICTABLE 2u /* flag: the ring's policy applies */
+
+/* Status word: epoch 63..32, generation 31..8, flags 7..4, state 3..0. */
+static inline uint64_t status_make(uint32_t epoch, uint32_t generation, unsigned flags,
+				   enum place_state state)
+{
+	return (uint64_t)epoch << 32 | (uint64_t)(generation & 0xffffff) << 8 | (flags & 15u) << 4 |
+	       (unsigned)state;
+}
+
+static inline enum place_state status_state(uint64_t status)
+{
+	return (enum place_state)(status & 15);
+}
+
+static inline unsigned status_flags(uint64_t status)
+{
+	return status >> 4 & 15;
+}
+
+static inline uint32_t status_epoch(uint64_t status)
+{
+	return (uint32_t)(status >> 32);
+}
+
+/* The same tenant with other flags. */
+static inline uint64_t status_with_flags(uint64_t status, unsigned flags)
+{
+	return (status & ~UINT64_C(0xf0)) | (flags & 15u) << 4;
+}
+
+/* The same tenant in its next state. */
+static inline uint64_t status_next(uint64_t status, enum place_state state)
+{
+	return status_make(status_epoch(status), (uint32_t)(status >> 8) + 1, status_flags(status),
+			   state);
+}
+
+/* Held by a living process, unless the byte says otherwise (R2). */
+static inline bool status_protected(uint64_t status)
+{
+	return status_state(status) >= PLACE_SETUP && status_state(status) <= PLACE_EVICTED;
+}
+
+/* Does the cursor of such a consumer hold producers back? */
+static inline bool status_gates(uint64_t status)
+{
+	return (status_state(status) >= PLACE_JOINING && status_state(status) <= PLACE_SUSPECT) ||
+	       status_state(status) == PLACE_DETACHED;
+}
+
+enum place_kind {
+	PLACE_LANE = 0,
+	PLACE_CONSUMER = 1,
+};
+
+static inline shm_u64 *place_status(struct registry *r, enum place_kind kind, unsigned slot)
+{
+	return kind == PLACE_LANE ? &r->lane_status[slot] : &r->consumer_status[slot];
+}
+
+static inline struct holder *place_holder(struct registry *r, enum place_kind kind, unsigned slot)
+{
+	return kind == PLACE_LANE ? &r->lane_holder[slot] : &r->consumer_holder[slot];
+}
+
+/* The byte (place, epoch), and the byte a consumer's name is held by. */
+uint64_t shmr_place_byte(enum place_kind kind, unsigned slot, uint32_t epoch);
+uint64_t shmr_name_byte(const char *name);
+
+/*
+ * Win the next epoch of a place whose status was read as `seen`, lock its byte
+ * through `fd` and enter SETUP. Returns 0 and the new status; -EAGAIN if
+ * somebody else was quicker or the place is taken; or the error of the lock.
+ */
+int shmr_place_take(struct registry *r, enum place_kind kind, unsigned slot, uint64_t seen, int fd,
+		    uint64_t *ret_status);
+
+/*
+ * Is the tenant that `seen` names proved dead? Never takes a lock. `fd` is any
+ * descriptor of the ring file.
+ */
+bool shmr_place_is_dead(enum place_kind kind, unsigned slot, uint64_t seen, int fd);
+
+/*
+ * Bury the tenant if it is proved dead: one CAS to what a dead one leaves.
+ * True if this call did it.
+ */
+bool shmr_place_bury(struct registry *r, enum place_kind kind, unsigned slot, uint64_t seen, int fd);
+
+/* Leave one's own place, to the same state. Whoever waits must be told. */
+void shmr_place_leave(struct registry *r, enum place_kind kind, unsigned slot);
+
+/* Bury all the dead of one kind; returns how many. */
+unsigned shmr_place_bury_all(struct registry *r, enum place_kind kind, int fd);
+
+/*
+ * Find the slot of a named cursor. Returns 0 with the slot and its status, or
+ * -ENOENT.
+ */
+int shmr_name_find(struct registry *r, const char *name, unsigned *ret_slot, uint64_t *ret_status);
+
+/* 0, or -EINVAL with an explanation. */
+int shmr_name_check(const char *name);
+
+/* Read a name that its owner may be rewriting; the status is the judge. */
+void shmr_name_read(const struct holder *holder, char ret[SHMRING_NAME_SIZE]);
+
+/* Say who we are; `name` may be NULL. Only in state SETUP. */
+void shmr_holder_write(struct holder *holder, const char *name);
+
+#pragma GCC visibility pop
+
+#endif

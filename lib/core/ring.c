@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ring: create, open, join, close and remove; see ring.h and segment.h.
+ */
+#include "ring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "explain.h"
+#include "options.h"
+#include "segment.h"
+#include "sys.h"
+
+#define ALIVE UINT64_C(0x73686d72696e6721)
+
+const char *shmring_version(void)
+{
+	return PACKAGE_VERSION;
+}
+
+int64_t shmring_deadline(int64_t ns)
+{
+	int64_t now = shmr_now();
+
+	return ns >= SHMRING_FOREVER - now ? SHMRING_FOREVER : now + ns;
+}
+
+void *shmr_handle_new(size_t size)
+{
+	void *handle = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (handle == MAP_FAILED)
+		return NULL;
+	if (madvise(handle, size, MADV_WIPEONFORK) < 0) {
+		munmap(handle, size);
+		return NULL;
+	}
+	return handle;
+}
+
+void shmr_handle_free(void *handle, size_t size)
+{
+	munmap(handle, size);
+}
+
+int shmr_ring_check(const struct shmring *r)
+{
+	if (*r->alive != ALIVE)
+		return explain(-ECHILD, "this handle belongs to the parent process; call shmring_join() first");
+	return 0;
+}
+
+/* Programs close descriptors that they do not know; then ours may be anything. */
+int shmr_ring_fd(const struct shmring *r)
+{
+	struct stat st;
+
+	if (fstat(r->fd, &st) < 0 || st.st_dev != r->device || st.st_ino != r->inode)
+		return explain(-EBADF, "the ring's descriptor was closed by the program; open the ring again");
+	return r->fd;
+}
+
+int shmr_ring_reopen(const struct shmring *r)
+{
+	char path[32];
+	int fd = shmr_ring_fd(r);
+
+	if (fd < 0)
+		return fd;
+	shmr_fd_path(path, fd);
+	fd = open(path, (r->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	if (fd < 0)
+		return explain(-errno, "cannot open the ring again through /proc: %e", -errno);
+	return fd;
+}
+
+struct shmring *shmr_ring_ref(struct shmring *r)
+{
+	fetch_add32(&r->references, 1);
+	return r;
+}
+
+static void ring_free(struct shmring *r)
+{
+	if (r->view)
+		munmap(r->view, r->geometry.data_offset);
+	if (r->fd >= 0)
+		close(r->fd);
+	if (r->alive)
+		shmr_handle_free(r->alive, sizeof(*r->alive));
+	free(r);
+}
+
+void shmring_close(struct shmring *r)
+{
+	if (!r)
+		return;
+	/* In a child the references of the parent's attachments do not count. */
+	if (*r->alive != ALIVE || fetch_add32(&r->references, UINT32_MAX) == 1)
+		ring_free(r);
+}
+
+/* A copy of a ring, or one of an earlier boot, has bytes nobody vouches for. */
+static int check_origin(const struct identity *id, int fd, const struct stat *st)
+{
+	uint8_t boot_id[16];
+
+	if (id->device != st->st_dev || id->inode != st->st_ino ||
+	    (id->birth_ns != 0 && id->birth_ns != shmr_birth_time(fd)))
+		return explain(-ESTALE,
+			       "the file is a copy of a ring, not the ring itself; remove it with "
+			       "'shmring rm'");
+	shmr_boot_id(boot_id);
+	if (memcmp(id->boot_id, boot_id, sizeof(boot_id)) != 0)
+		return explain(-ESTALE,
+			       "the ring was made before the last boot and may be torn; remove it with "
+			       "'shmring rm'");
+	return 0;
+}
+
+static int read_identity(int fd, struct identity *id)
+{
+	ssize_t n = shmr_read_at(fd, id, sizeof(*id), 0);
+
+	if (n < 0)
+		return explain((int)n, "cannot read the ring: %e", (int)n);
+	if ((size_t)n < sizeof(*id))
+		return explain(-EBADMSG, "not a shmring ring: the file has only %u bytes", (uint64_t)n);
+	return 0;
+}
+
+static int check_kind(const struct stat *st)
+{
+	if (S_ISDIR(st->st_mode))
+		return explain(-EISDIR, "a directory is not a ring");
+	if (S_ISLNK(st->st_mode))
+		return explain(-ELOOP, "a symbolic link is not followed; name the ring itself");
+	if (!S_ISREG(st->st_mode))
+		return explain(-EINVAL, "a fifo, socket or device is not a ring");
+	return 0;
+}
+
+static int map_view(struct shmring *r)
+{
+	void *view = mmap(NULL, r->geometry.data_offset, PROT_READ, MAP_SHARED, r->fd, 0);
+
+	if (view == MAP_FAILED)
+		return explain(-errno, "cannot map the ring: %e", -errno);
+	r->view = view;
+	r->registry = (struct registry *)(void *)(r->view + r->geometry.registry_offset);
+	r->doorbell = (struct doorbell *)(void *)(r->view + r->geometry.doorbell_offset);
+	r->rows = (struct cursor_row *)(void *)(r->view + r->geometry.cursors_offset);
+	return 0;
+}
+
+/* Everything that makes a descriptor of unknown origin a ring. */
+static int ring_examine(struct shmring *r)
+{
+	struct identity id;
+	struct stat st;
+	int e;
+
+	if (fstat(r->fd, &st) < 0)
+		return explain(-errno, "cannot examine the ring: %e", -errno);
+	if ((e = check_kind(&st)) < 0 || (e = segment_check_file_system(r->fd)) < 0 ||
+	    (e = read_identity(r->fd, &id)) < 0 ||
+	    (e = layout_check(&r->geometry, &id, (uint64_t)st.st_size)) < 0 ||
+	    (e = check_origin(&id, r->fd, &st)) < 0 ||
+	    /* whoever owns a named file is trusted not to truncate it */
+	    (!id.named && (e = segment_check_seals(r->fd)) < 0))
+		return e;
+	r->writable = (fcntl(r->fd, F_GETFL) & O_ACCMODE) == O_RDWR;
+	r->device = st.st_dev;
+	r->inode = st.st_ino;
+	r->created_ns = id.created_ns;
+	r->named = id.named != 0;
+	memcpy(r->uuid, id.uuid, sizeof(r->uuid));
+	return map_view(r);
+}
+
+/* Takes the descriptor over, also on failure. */
+static int ring_from_fd(struct shmring **ret, int fd)
+{
+	struct shmring *r = calloc(1, sizeof(*r));
+	int e = -ENOMEM;
+
+	if (!r) {
+		close(fd);
+		return explain(e, "out of memory");
+	}
+	r->fd = fd;
+	r->alive = shmr_handle_new(sizeof(*r->alive));
+	if (!r->alive)
+		explain(e, "cannot get memory that a child finds empty");
+	else
+		e = ring_examine(r);
+	if (e < 0) {
+		ring_free(r);
+		return e;
+	}
+	*r->alive = ALIVE;
+	fetch_add32(&r->references, 1);
+	*ret = r;
+	return 0;
+}
+
+static int allocate_controls(int fd, const struct geometry *g)
+{
+	const struct {
+		uint64_t offset, size;
+	} hot[] = {
+		{ 0, sizeof(struct identity) },
+		{ g->registry_offset, sizeof(struct registry) },
+		{ g->doorbell_offset, sizeof(struct doorbell) },
+		{ g->cursors_offset, LAYOUT_CONSUMERS * LAYOUT_ROW },
+	};
+
+	for (unsigned i = 0; i < sizeof(hot) / sizeof(hot[0]); i++) {
+		void *p;
+		int e = shmr_allocate(fd, hot[i].offset, hot[i].size);
+
+		if (e < 0)
+			return e;
+		p = mmap(NULL, hot[i].size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)hot[i].offset);
+		if (p == MAP_FAILED)
+			return explain(-errno, "cannot map the new ring: %e", -errno);
+		e = shmr_populate(p, hot[i].size, true);
+		munmap(p, hot[i].size);
+		if (e < 0)
+			return e;
+	}
+	return 0;
+}
+
+/* The identity is all that a new ring is not right about when it is zero. */
+static int write_identity(int fd, const struct geometry *g, bool named)
+{
+	struct identity id = { .created_ns = shmr_wall_clock(), .named = named };
+	struct stat st;
+	int e = shmr_random(id.uuid, sizeof(id.uuid));
+
+	if (e < 0 || fstat(fd, &st) < 0)
+		return explain(e < 0 ? e : -errno, "cannot identify the new ring");
+	shmr_boot_id(id.boot_id);
+	id.device = st.st_dev;
+	id.inode = st.st_ino;
+	id.birth_ns = shmr_birth_time(fd);
+	layout_describe(&id, g);
+	if (pwrite(fd, &id, sizeof(id), 0) != (ssize_t)sizeof(id))
+		return explain(errno ? -errno : -EIO, "cannot write the new ring");
+	return 0;
+}
+
+/* An unnamed, complete ring; the kernel drops it if we die before it is linked. */
+static int build(int *ret_fd, int dirfd, const struct geometry *g, unsigned mode)
+{
+	int fd = segment_new_file(dirfd, mode);
+	int e;
+
+	if (fd < 0)
+		return fd;
+	e = segment_check_file_system(fd);
+	if (e == 0 && ftruncate(fd, (off_t)g->file_size) < 0)
+		e = explain(-errno, "cannot size the new ring to %u bytes: %e", g->file_size, -errno);
+	if (e == 0)
+		e = allocate_controls(fd, g);
+	if (e == 0)
+		e = write_identity(fd, g, dirfd >= 0);
+	if (e == 0 && dirfd < 0)
+		e = segment_seal(fd);
+	if (e < 0) {
+		close(fd);
+		return e;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+static int create_named(int *ret_fd, const char *address, const struct geometry *g, unsigned mode)
+{
+	struct address a;
+	struct stat st;
+	int fd = -1;
+	int e = address_resolve(&a, address, true);
+
+	if (e < 0)
+		return e;
+	if (fstatat(a.dirfd, a.name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		e = -EEXIST;
+	else
+		e = build(&fd, a.dirfd, g, mode);
+	if (e == 0)
+		e = segment_link(fd, a.dirfd, a.name);
+	if (e == -EEXIST)
+		explain(e, "it exists already");
+	if (e < 0 && fd >= 0)
+		close(fd);
+	close(a.dirfd);
+	*ret_fd = fd;
+	return e;
+}
+
+int shmring_create(struct shmring **ret, const char *address, const struct shmring_config *config)
+{
+	struct shmring_config c;
+	struct geometry g;
+	int fd = -1;
+	int e = shmr_options_read(&c, sizeof(c), config);
+
+	if (e == 0)
+		e = layout_plan(&g, &c);
+	if (e < 0)
+		return e;
+	if (c.mode == 0)
+		c.mode = 0600;
+	e = address ? create_named(&fd, address, &g, c.mode) : build(&fd, -1, &g, c.mode);
+	if (e < 0)
+		return address ? shmr_explain_about(e, address) : e;
+	return ring_from_fd(ret, fd);
+}
+
+/* Look before opening: to open a device or fifo can have effects. */
+static int open_file(const char *address, bool read_only)
+{
+	struct address a;
+	struct stat st;
+	int fd = -1;
+	int e = address_resolve(&a, address, false);
+
+	if (e < 0)
+		return e;
+	if (fstatat(a.dirfd, a.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		e = explain(-errno, "cannot open it: %e", -errno);
+	else
+		e = check_kind(&st);
+	if (e == 0) {
+		int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+
+		fd = read_only ? -1 : openat(a.dirfd, a.name, O_RDWR | flags);
+		if (fd < 0 && (read_only || errno == EACCES || errno == EROFS))
+			fd = openat(a.dirfd, a.name, O_RDONLY | flags);
+		if (fd < 0)
+			e = explain(-errno, "cannot open it: %e", -errno);
+	}
+	close(a.dirfd);
+	return e < 0 ? e : fd;
+}
+
+int shmring_open(struct shmring **ret, const char *address)
+{
+	int fd = open_file(address, false);
+	int e = fd < 0 ? fd : ring_from_fd(ret, fd);
+
+	return e < 0 ? shmr_explain_about(e, address) : e;
+}
+
+int shmring_open_fd(struct shmring **ret, int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if (copy < 0)
+		return explain(-errno, "cannot use descriptor: %e", -errno);
+	return ring_from_fd(ret, copy);
+}
+
+int shmring_join(struct shmring *r)
+{
+	int fd;
+
+	if (*r->alive == ALIVE)
+		return 0;
+	fd = shmr_ring_fd(r);
+	if (fd < 0)
+		return fd;
+	atomic_store(&r->references, 1);
+	*r->alive = ALIVE;
+	return 0;
+}
+
+int shmring_fd(struct shmring *r)
+{
+	int e = shmr_ring_check(r);
+
+	return e < 0 ? e : shmr_ring_fd(r);
+}
+
+/* Remove the name only while it still leads to the file we looked at. */
+static int unlink_same(const char *address, int fd)
+{
+	struct address a;
+	struct stat opened, named;
+	int e = address_resolve(&a, address, false);
+
+	if (e < 0)
+		return e;
+	if (fstat(fd, &opened) < 0 || fstatat(a.dirfd, a.name, &named, AT_SYMLINK_NOFOLLOW) < 0)
+		e = explain(-errno, "cannot examine it: %e", -errno);
+	else if (opened.st_dev != named.st_dev || opened.st_ino != named.st_ino)
+		e = explain(-EAGAIN, "it was replaced while it was looked at");
+	else if (unlinkat(a.dirfd, a.name, 0) < 0)
+		e = explain(-errno, "cannot remove it: %e", -errno);
+	close(a.dirfd);
+	return e;
+}
+
+static int remove_ring(const char *address)
+{
+	struct identity id;
+	int fd = open_file(address, true);
+	int e;
+
+	if (fd < 0)
+		return fd;
+	e = read_identity(fd, &id);
+	if (e == 0 && memcmp(id.magic, LAYOUT_MAGIC, sizeof(id.magic)) != 0)
+		e = explain(-EBADMSG, "it is not a ring; it was left alone");
+	if (e == 0)
+		e = unlink_same(address, fd);
+	close(fd);
+	return e;
+}
+
+int shmring_remove(const char *address)
+{
+	int e = remove_ring(address);
+
+	return e < 0 ? shmr_explain_about(e, address) : e;
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * segment: files and mappings; see segment.h.
+ */
+#include "segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "explain.h"
+#include "layout.h"
+#include "sys.h"
+
+/* Kernel interfaces younger than the headers of some C libraries. */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+
+#define GUARD ((size_t)LAYOUT_GRANULE)
+#define SIZE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
+
+static int new_memory_file(void)
+{
+	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	int fd = memfd_create("shmring", flags | MFD_NOEXEC_SEAL);
+
+	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+		fd = memfd_create("shmring", flags);
+	return fd < 0 ? explain(-errno, "cannot make a memory file: %e", -errno) : fd;
+}
+
+int segment_new_file(int dirfd, unsigned mode)
+{
+	int fd;
+
+	if (dirfd < 0)
+		fd = new_memory_file();
+	else if ((fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)) < 0)
+		fd = explain(errno == EISDIR ? -EOPNOTSUPP : -errno,
+			     "cannot make a file in the ring's directory: %e", -errno);
+	if (fd < 0)
+		return fd;
+	/* The umask has no say in who may use a ring. */
+	if (fchmod(fd, mode) < 0) {
+		int error = -errno;
+
+		close(fd);
+		return explain(error, "cannot set the mode of the ring: %e", error);
+	}
+	return fd;
+}
+
+int segment_seal(int fd)
+{
+	if (fcntl(fd, F_ADD_SEALS, SIZE_SEALS) < 0)
+		return explain(-errno, "cannot seal the memory file: %e", -errno);
+	return 0;
+}
+
+int segment_check_seals(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (seals < 0 || (seals & SIZE_SEALS) != SIZE_SEALS)
+		return explain(-EPERM,
+			       "the memory file is not sealed against a change of its size; whoever made "
+			       "it must add F_SEAL_SHRINK and F_SEAL_GROW");
+	return 0;
+}
+
+int segment_link(int fd, int dirfd, const char *name)
+{
+	char path[32];
+
+	shmr_fd_path(path, fd);
+	return linkat(AT_FDCWD, path, dirfd, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
+/*
+ * Only where the kernel keeps a lock for as long as a mapping lives and where
+ * allocated blocks stay allocated: not on network, stacked or copy-on-write
+ * file systems.
+ */
+int segment_check_file_system(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return explain(-errno, "cannot tell the file system of the ring: %e", -errno);
+	switch ((unsigned long)fs.f_type) {
+	case TMPFS_MAGIC:
+	case EXT4_SUPER_MAGIC:
+	case XFS_SUPER_MAGIC:
+		return 0;
+	default:
+		return explain(-EOPNOTSUPP,
+			       "rings work on tmpfs, ext4 and xfs, not on this file system (type %u); put "
+			       "the ring into /dev/shm",
+			       (uint64_t)fs.f_type);
+	}
+}
+
+int shmr_allocate(int fd, uint64_t offset, uint64_t size)
+{
+	int r;
+
+	do
+		r = posix_fallocate(fd, (off_t)offset, (off_t)size);
+	while (r == EINTR);
+	if (r != 0)
+		return explain(-r, "cannot get %u bytes for the ring: %e", size, -r);
+	return 0;
+}
+
+void shmr_deallocate(int fd, uint64_t offset, uint64_t size)
+{
+	fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size);
+}
+
+int mapping_reserve(struct mapping *m, size_t size, unsigned segments)
+{
+	/* A guard around each segment, and slack to align one to huge pages. */
+	size_t whole = size + (segments + 1) * GUARD + LAYOUT_HUGE * segments;
+	void *base = mmap(NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (base == MAP_FAILED)
+		return explain(-errno, "cannot reserve %u bytes of addresses: %e", (uint64_t)whole, -errno);
+	m->base = base;
+	m->size = whole;
+	m->used = GUARD;
+	return 0;
+}
+
+int mapping_lay(struct mapping *m, int fd, uint64_t offset, size_t size, bool writable,
+		unsigned copies, size_t alignment, void **ret)
+{
+	uintptr_t start = ((uintptr_t)m->base + m->used + alignment - 1) & ~(uintptr_t)(alignment - 1);
+	int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+
+	for (unsigned i = 0; i < copies; i++) {
+		void *where = (void *)(start + i * size);
+
+		if (mmap(where, size, protection, MAP_SHARED | MAP_FIXED, fd, (off_t)offset) == MAP_FAILED)
+			return explain(-errno, "cannot map %u bytes of the ring: %e", (uint64_t)size,
+				       -errno);
+	}
+	m->used = start + copies * size + GUARD - (uintptr_t)m->base;
+	*ret = (void *)start;
+	return 0;
+}
+
+int mapping_keep_private(struct mapping *m)
+{
+	if (madvise(m->base, m->size, MADV_DONTFORK) < 0)
+		return explain(-errno, "cannot keep the ring from children: %e", -errno);
+	/* A dump of a large ring would delay the proof of its owner's death. */
+	madvise(m->base, m->size, MADV_DONTDUMP);
+	return 0;
+}
+
+void mapping_drop(struct mapping *m)
+{
+	if (m->base)
+		munmap(m->base, m->size);
+	m->base = NULL;
+}
+
+int shmr_populate(void *start, size_t size, bool writable)
+{
+	if (madvise(start, size, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) == 0)
+		return 0;
+	if (errno != EINVAL) /* EINVAL: before Linux 5.14, the pages come when touched */
+		return explain(errno == EFAULT ? -ENOSPC : -errno,
+			       "cannot get the pages of the ring into memory: %e", -errno);
+	return 0;
+}
+
+void segment_lock(void *start, size_t size, struct shmring_memory_report *report)
+{
+	struct rlimit limit;
+
+	report->lock_wanted += size;
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0)
+		report->lock_limit = limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
+	if (mlock(start, size) == 0)
+		report->locked += size;
+	else if (report->lock_error == 0)
+		report->lock_error = -errno;
+}
+
+/*
+ * Collapsing works whatever the policy for shared memory is (Linux 6.1); the
+ * plain advice is for older kernels and takes effect at the next fault.
+ */
+void segment_huge(void *start, size_t size, struct shmring_memory_report *report)
+{
+	if (madvise(start, size, MADV_HUGEPAGE) < 0)
+		return;
+	if (madvise(start, size, MADV_COLLAPSE) == 0)
+		report->huge += size;
+}
+
+uint64_t shmr_resident(void *start, size_t size)
+{
+	unsigned char in_core[1024];
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint64_t resident = 0;
+
+	for (size_t at = 0; at < size; at += sizeof(in_core) * page) {
+		size_t rest = size - at < sizeof(in_core) * page ? size - at : sizeof(in_core) * page;
+
+		if (mincore((char *)start + at, rest, in_core) < 0)
+			return UINT64_MAX;
+		for (size_t i = 0; i < (rest + page - 1) / page; i++)
+			resident += (in_core[i] & 1) * page;
+	}
+	return resident;
+}

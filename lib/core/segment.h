@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * segment: make, allocate and map the segments of a ring file.
+ *
+ * A file comes into being unnamed, is allocated and filled, and gets its name
+ * last, so nobody ever sees half a ring. A mapping reserves one stretch of
+ * addresses and lays the segments into it, each with a guard of inaccessible
+ * addresses on both sides; lane data are laid twice in a row, so that a record
+ * that wraps around is contiguous. All of it is kept from children (fork) and
+ * core dumps.
+ */
+#ifndef SHMRING_CORE_SEGMENT_H
+#define SHMRING_CORE_SEGMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <shmring/shmring.h>
+
+#pragma GCC visibility push(default)
+
+/*
+ * An unnamed file on the file system of directory `dirfd`, or a memory file if
+ * `dirfd` is negative. `mode` gives its permission bits.
+ */
+int segment_new_file(int dirfd, unsigned mode);
+
+/* Seal a memory file against a change of its size; check that one is sealed. */
+int segment_seal(int fd);
+int segment_check_seals(int fd);
+
+/* Give an unnamed file its name. -EEXIST: the name is taken. */
+int segment_link(int fd, int dirfd, const char *name);
+
+/* -EOPNOTSUPP unless the file lies on tmpfs, ext4 or xfs. */
+int segment_check_file_system(int fd);
+
+/* Get memory or disk for a range of the file; -ENOSPC and the like. */
+int shmr_allocate(int fd, uint64_t offset, uint64_t size);
+
+/* Give it back (a lane whose set-up failed). */
+void shmr_deallocate(int fd, uint64_t offset, uint64_t size);
+
+/* A stretch of addresses; what is not laid over stays inaccessible. */
+struct mapping {
+	unsigned char *base;
+	size_t size;
+	size_t used; /* the next segment goes behind this */
+};
+
+/* Room for segments of `size` bytes in total, guards not counted. */
+int mapping_reserve(struct mapping *m, size_t size, unsigned segments);
+
+/*
+ * Lay a range of the file behind the last one, `copies` times in a row.
+ * `alignment` is a power of two >= 64 KiB.
+ */
+int mapping_lay(struct mapping *m, int fd, uint64_t offset, size_t size, bool writable,
+		unsigned copies, size_t alignment, void **ret);
+
+/* Keep it from children and core dumps. */
+int mapping_keep_private(struct mapping *m);
+
+void mapping_drop(struct mapping *m);
+
+/* Fault every page in, for writing or for reading. */
+int shmr_populate(void *start, size_t size, bool writable);
+
+/* mlock `size` bytes and account for it in the report. */
+void segment_lock(void *start, size_t size, struct shmring_memory_report *report);
+
+/* Ask for huge pages; what was granted is added to the report. */
+void segment_huge(void *start, size_t size, struct shmring_memory_report *report);
+
+/* Bytes of [start, start + size) that are in memory; UINT64_MAX: unknown. */
+uint64_t shmr_resident(void *start, size_t size);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sys: thin wrappers; see sys.h.
+ */
+#include "sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SECOND INT64_C(1000000000)
+
+static int64_t read_clock(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return t.tv_sec * SECOND + t.tv_nsec;
+}
+
+int64_t shmr_now(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t shmr_wall_clock(void)
+{
+	return (uint64_t)read_clock(CLOCK_REALTIME);
+}
+
+/* FUTEX_PRIVATE_FLAG is absent on purpose: the sleepers are other processes. */
+int shmr_futex_wait(const shm_u32 *word, uint32_t expected, int64_t deadline)
+{
+	struct timespec t = { .tv_sec = deadline / SECOND, .tv_nsec = deadline % SECOND };
+
+	if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, &t, NULL,
+		    FUTEX_BITSET_MATCH_ANY) == 0)
+		return 0;
+	return -errno;
+}
+
+int shmr_futex_wake(shm_u32 *word)
+{
+	long woken = syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+
+	return woken < 0 ? -errno : (int)woken;
+}
+
+bool shmr_barrier_register(void)
+{
+	long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+
+	return commands > 0 && (commands & MEMBARRIER_CMD_GLOBAL_EXPEDITED) != 0 &&
+	       syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
+}
+
+bool shmr_barrier(void)
+{
+	return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) == 0;
+}
+
+static int byte_lock(int fd, int command, short type, uint64_t offset, struct flock *ret)
+{
+	*ret = (struct flock){
+		.l_type = type,
+		.l_whence = SEEK_SET,
+		.l_start = (off_t)offset,
+		.l_len = 1,
+	};
+	return fcntl(fd, command, ret) < 0 ? -errno : 0;
+}
+
+int shmr_lock_byte(int fd, uint64_t offset)
+{
+	struct flock lock;
+	int r = byte_lock(fd, F_OFD_SETLK, F_WRLCK, offset, &lock);
+
+	return r == -EACCES ? -EAGAIN : r;
+}
+
+int shmr_unlock_byte(int fd, uint64_t offset)
+{
+	struct flock lock;
+
+	return byte_lock(fd, F_OFD_SETLK, F_UNLCK, offset, &lock);
+}
+
+int shmr_probe_byte(int fd, uint64_t offset)
+{
+	struct flock lock;
+	int r = byte_lock(fd, F_OFD_GETLK, F_RDLCK, offset, &lock);
+
+	return r < 0 ? r : lock.l_type != F_UNLCK;
+}
+
+uint64_t shmr_birth_time(int fd)
+{
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &st) < 0 || !(st.stx_mask & STATX_BTIME))
+		return 0;
+	return (uint64_t)st.stx_btime.tv_sec * SECOND + st.stx_btime.tv_nsec;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+void shmr_boot_id(uint8_t ret[16])
+{
+	char text[64] = "";
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	unsigned nibbles = 0;
+
+	memset(ret, 0, 16);
+	if (fd < 0)
+		return;
+	shmr_read_at(fd, text, sizeof(text) - 1, 0);
+	close(fd);
+	for (const char *p = text; *p != '\0' && nibbles < 32; p++) {
+		int digit = hex_digit(*p);
+
+		if (digit < 0)
+			continue;
+		ret[nibbles / 2] = (uint8_t)(ret[nibbles / 2] << 4 | digit);
+		nibbles++;
+	}
+}
+
+int shmr_random(void *ret, size_t size)
+{
+	return getrandom(ret, size, 0) == (ssize_t)size ? 0 : -EIO;
+}
+
+void shmr_fd_path(char ret[32], int fd)
+{
+	char digits[12];
+	char *p = digits + sizeof(digits) - 1;
+
+	*p = '\0';
+	do
+		*--p = (char)('0' + fd % 10);
+	while ((fd /= 10) != 0);
+	strcpy(ret, "/proc/self/fd/");
+	strcat(ret, p);
+}
+
+ssize_t shmr_read_at(int fd, void *buffer, size_t size, off_t offset)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t n = pread(fd, (char *)buffer + done, size - done, offset + (off_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}

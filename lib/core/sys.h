@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sys: the system calls that libc has no wrapper for, or no safe one.
+ *
+ * Everything here returns >= 0 or a negative errno. None of it knows a ring.
+ */
+#ifndef SHMRING_CORE_SYS_H
+#define SHMRING_CORE_SYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "atomic.h"
+
+#pragma GCC visibility push(default)
+
+/* CLOCK_MONOTONIC and CLOCK_REALTIME in nanoseconds. */
+int64_t shmr_now(void);
+uint64_t shmr_wall_clock(void);
+
+/*
+ * Sleep while *word == expected, at most until `deadline` (CLOCK_MONOTONIC).
+ * Works on read-only mappings and between processes. Returns 0 when woken,
+ * -EAGAIN when the word differed, -ETIMEDOUT or -EINTR.
+ */
+int shmr_futex_wait(const shm_u32 *word, uint32_t expected, int64_t deadline);
+
+/* Wake all sleepers on the word; returns how many. */
+int shmr_futex_wake(shm_u32 *word);
+
+/* Let this process take part in barriers of others; false: it must fence. */
+bool shmr_barrier_register(void);
+
+/* Force a full barrier on every registered process. False: refused. */
+bool shmr_barrier(void);
+
+/*
+ * Open file description locks on single bytes. A lock belongs to the
+ * description and lives until its last descriptor and mapping are gone.
+ */
+int shmr_lock_byte(int fd, uint64_t offset);   /* -EAGAIN: somebody has it */
+int shmr_unlock_byte(int fd, uint64_t offset);
+
+/*
+ * Is the byte locked by another description? 1, 0 or a negative errno. Takes
+ * nothing, so it disturbs nobody, and works on a read-only descriptor.
+ */
+int shmr_probe_byte(int fd, uint64_t offset);
+
+/* Birth time of the inode in nanoseconds; 0: the file system keeps none. */
+uint64_t shmr_birth_time(int fd);
+
+/* This boot, as 16 bytes; zero if the kernel will not tell. */
+void shmr_boot_id(uint8_t ret[16]);
+
+int shmr_random(void *ret, size_t size);
+
+/* "/proc/self/fd/N", through which a description can be opened anew or linked. */
+void shmr_fd_path(char ret[32], int fd);
+
+/* pread(2) until `size` bytes or the end of the file; returns how many. */
+ssize_t shmr_read_at(int fd, void *buffer, size_t size, off_t offset);
+
+#pragma GCC visibility pop
+
+#endif

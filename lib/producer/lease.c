@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lease: become the owner of a lane, new or left by another, and leave it.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "explain.h"
+#include "options.h"
+#include "producer.h"
+#include "sys.h"
+
+static bool is_vacant(uint64_t status)
+{
+	return status_state(status) == PLACE_FREE || status_state(status) == PLACE_CLAIMED;
+}
+
+/* Lanes that have memory are taken first. */
+static int take_lane(struct attachment *a, bool ready)
+{
+	uint64_t lanes_ready = load_acquire(&a->registry->lanes_ready);
+
+	for (unsigned slot = 0; slot < a->ring->geometry.lanes; slot++) {
+		uint64_t status = load_acquire(&a->registry->lane_status[slot]);
+		int e;
+
+		if ((lanes_ready >> slot & 1) != ready || !is_vacant(status))
+			continue;
+		e = shmr_place_take(a->registry, PLACE_LANE, slot, status, a->fd, &a->status);
+		if (e == -EAGAIN)
+			return e;
+		if (e < 0)
+			return explain(e, "cannot lock a lane: %e", e);
+		a->kind = PLACE_LANE;
+		a->slot = slot;
+		return 0;
+	}
+	return -EUSERS;
+}
+
+static int find_lane(struct attachment *a, struct shmring_counters *counters)
+{
+	int e;
+
+	counters->recoveries += shmr_place_bury_all(a->registry, PLACE_LANE, shmr_ring_fd(a->ring));
+	do {
+		e = take_lane(a, true);
+		if (e == -EUSERS)
+			e = take_lane(a, false);
+	} while (e == -EAGAIN); /* somebody else got on: no livelock */
+	if (e == -EUSERS)
+		return explain(e, "all %u lanes have live producers; make the ring with more lanes",
+			       (uint64_t)a->ring->geometry.lanes);
+	return e;
+}
+
+static int map_lane(struct shmring_producer *p)
+{
+	struct attachment *a = &p->attachment;
+	const struct geometry *g = &a->ring->geometry;
+	void *rows, *control, *data;
+	int e;
+
+	e = shmr_attach_lay(a, g->cursors_offset, LAYOUT_CONSUMERS * LAYOUT_ROW, false, 1, LAYOUT_GRANULE,
+			    &rows);
+	if (e == 0)
+		e = shmr_attach_lay(a, control_offset(g, a->slot), LAYOUT_GRANULE, true, 1, LAYOUT_GRANULE,
+				    &control);
+	if (e == 0)
+		e = shmr_attach_lay(a, data_offset(g, a->slot), g->lane_size, true, 2,
+				    g->lane_size < LAYOUT_HUGE ? LAYOUT_GRANULE : LAYOUT_HUGE, &data);
+	if (e < 0)
+		return e;
+	p->rows = rows;
+	p->lane = (struct lane){ .data = data, .mask = g->lane_size - 1, .control = control };
+	return 0;
+}
+
+/* I10: all memory of the lane before anybody may touch it, or none. */
+static int furnish_lane(struct shmring_producer *p)
+{
+	struct attachment *a = &p->attachment;
+	const struct geometry *g = &a->ring->geometry;
+	uint64_t control_size = sizeof(struct lane_control);
+	int e;
+
+	e = shmr_allocate(a->fd, control_offset(g, a->slot), control_size);
+	if (e == 0)
+		e = shmr_allocate(a->fd, data_offset(g, a->slot), g->lane_size);
+	if (e == 0)
+		e = shmr_populate(p->lane.control, control_size, true);
+	if (e == 0)
+		e = shmr_populate(p->lane.data, g->lane_size, true);
+	if (e < 0) {
+		shmr_deallocate(a->fd, control_offset(g, a->slot), LAYOUT_GRANULE);
+		shmr_deallocate(a->fd, data_offset(g, a->slot), g->lane_size);
+		return e;
+	}
+	shmr_lane_begin(&p->lane, g);
+	/* [READY] pairs with the load of lanes_ready by readers. */
+	fetch_or(&a->registry->lanes_ready, UINT64_C(1) << a->slot);
+	return 0;
+}
+
+/* I5: the lane ends where its last owner's last record does, staged ones apart. */
+static int find_end(struct shmring_producer *p)
+{
+	const struct geometry *g = &p->attachment.ring->geometry;
+	uint64_t reserved = load_acquire(&p->lane.control->reserved);
+	struct boundary end;
+	int e = -EBADMSG;
+
+	if (shmr_lane_newest(&p->lane, &end))
+		e = shmr_lane_walk(&p->lane, g, &end, POSITION_NONE);
+	if (e < 0 || reserved - end.position > g->lane_size)
+		return explain(-EBADMSG, "lane %u is damaged; make a new ring",
+			       (uint64_t)p->attachment.slot);
+	p->position = p->batch = end.position;
+	p->seq = end.seq;
+	p->bytes = end.bytes;
+	p->begin = end;
+	p->reserved = reserved;
+	p->max_message = g->max_message;
+	producer_set_limit(p);
+	p->noted_chunk = UINT64_MAX;
+	p->floor = reserved - g->first_position <= g->lane_size ? g->first_position :
+								   reserved - g->lane_size;
+	store_relaxed(&p->lane.control->room_wanted, POSITION_NONE);
+	return 0;
+}
+
+static int apply_memory(struct shmring_producer *p, const struct shmring_memory *want)
+{
+	struct attachment *a = &p->attachment;
+	const struct geometry *g = &a->ring->geometry;
+	int e;
+
+	shmr_memory_apply(a, want, a->registry, sizeof(struct registry), true, true);
+	shmr_memory_apply(a, want, a->doorbell, sizeof(struct doorbell), true, true);
+	shmr_memory_apply(a, want, p->lane.control, sizeof(struct lane_control), true, true);
+	e = shmr_memory_apply(a, want, p->lane.data, g->lane_size, false, true);
+	return e < 0 ? e : shmr_memory_judge(a, want);
+}
+
+/* Everything between an empty handle and a lane in state SETUP. */
+static int set_up(struct shmring_producer *p, struct shmring *r, const struct shmring_producer_options *o)
+{
+	const struct geometry *g = &r->geometry;
+	struct attachment *a = &p->attachment;
+	int e;
+
+	e = shmr_attach_begin(a, r, LAYOUT_CONSUMERS * LAYOUT_ROW + LAYOUT_GRANULE + 2 * g->lane_size, 3,
+			      true);
+	if (e == 0)
+		e = find_lane(a, &p->counters);
+	if (e == 0)
+		e = map_lane(p);
+	if (e == 0 && !(load_acquire(&a->registry->lanes_ready) >> a->slot & 1))
+		e = furnish_lane(p);
+	if (e == 0)
+		e = find_end(p);
+	if (e == 0)
+		e = apply_memory(p, &o->memory);
+	return e < 0 ? e : shmr_attach_finish(a);
+}
+
+static void go_active(struct shmring_producer *p, const struct shmring_producer_options *o)
+{
+	struct attachment *a = &p->attachment;
+	const struct geometry *g = &a->ring->geometry;
+	uint64_t active = status_next(a->status, PLACE_ACTIVE);
+
+	shmr_bell_init(&p->bell, a->doorbell, g, o->spin_ns);
+	p->fence = p->bell.fence_to_wake;
+	p->sleepers = &a->doorbell->sleepers;
+	p->data = p->lane.data;
+	p->mask = p->lane.mask;
+	p->align_mask = g->alignment - 1;
+	p->header_bits = header_make(0, status_epoch(a->status));
+	shmr_holder_write(&a->registry->lane_holder[a->slot], NULL);
+	/* Nobody else changes the word of a living owner: its lock is held. */
+	compare_and_swap(&a->registry->lane_status[a->slot], a->status, active);
+	a->status = active;
+}
+
+static void leave(struct shmring_producer *p)
+{
+	struct attachment *a = &p->attachment;
+
+	if (a->status != 0)
+		shmr_place_leave(a->registry, PLACE_LANE, a->slot);
+	shmr_detach(a);
+	shmr_handle_free(p, sizeof(*p));
+}
+
+int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
+			    const struct shmring_producer_options *options)
+{
+	struct shmring_producer_options o;
+	struct shmring_producer *p;
+	int e = shmr_options_read(&o, sizeof(o), options);
+
+	if (e == 0)
+		e = shmr_memory_check(&o.memory);
+	if (e < 0)
+		return e;
+	p = shmr_handle_new(sizeof(*p));
+	if (!p)
+		return explain(-ENOMEM, "cannot get memory for the producer");
+	e = set_up(p, r, &o);
+	if (e < 0) {
+		leave(p);
+		return e;
+	}
+	go_active(p, &o);
+	*ret = p;
+	return 0;
+}
+
+void shmring_producer_detach(struct shmring_producer *p)
+{
+	if (p && p->data)
+		leave(p);
+	else if (p)
+		shmr_handle_free(p, sizeof(*p));
+}

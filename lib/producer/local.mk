@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+# libshmring-producer: writing into a lane.
+
+noinst_LTLIBRARIES += lib/producer/libproducer.la
+lib_producer_libproducer_la_SOURCES = \
+	lib/producer/lease.c \
+	lib/producer/producer.c \
+	lib/producer/producer.h \
+	lib/producer/room.c
+lib_producer_libproducer_la_CPPFLAGS = $(CORE_CPPFLAGS)
+lib_producer_libproducer_la_CFLAGS = $(LIBRARY_CFLAGS)
+lib_producer_libproducer_la_LDFLAGS = $(SANITIZE_FLAGS)
+
+lib_LTLIBRARIES += libshmring-producer.la
+libshmring_producer_la_SOURCES =
+libshmring_producer_la_LIBADD = lib/producer/libproducer.la libshmring.la
+libshmring_producer_la_LDFLAGS = $(LIBRARY_LDFLAGS) \
+	-version-info $(LIBSHMRING_PRODUCER_VERSION) \
+	-Wl,--version-script=$(srcdir)/lib/producer/libshmring-producer.map
+EXTRA_libshmring_producer_la_DEPENDENCIES = lib/producer/libshmring-producer.map
+
+pkgconfig_DATA += lib/producer/shmring-producer.pc
+EXTRA_DIST += lib/producer/libshmring-producer.map

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * room: how a producer gets room in its lane, once per chunk.
+ *
+ * It announces the new end first and asks the cursors afterwards (I6 in
+ * lane.h), so that a consumer that joins at this moment either is seen here or
+ * sees the announcement. When a cursor forbids it the producer waits: spinning,
+ * then asleep with the position it needs posted. While it waits it looks after
+ * whoever holds it back: the dead are buried on proof, the slow are evicted if
+ * the ring's policy says so.
+ */
+#include <errno.h>
+
+#include "explain.h"
+#include "producer.h"
+#include "sys.h"
+
+#define PROBE_INTERVAL_NS INT64_C(1000000)
+#define SPIN_LOOKS 4096
+#define SPIN_PAUSES 8 /* between two looks at the cursor */
+
+static uint64_t chunk_size(const struct shmring_producer *p)
+{
+	return p->attachment.ring->geometry.chunk;
+}
+
+static uint64_t lane_size(const struct shmring_producer *p)
+{
+	return p->mask + 1;
+}
+
+/* I4: the published end becomes a boundary when it has entered a new chunk. */
+static void note_end(struct shmring_producer *p)
+{
+	struct boundary end = { p->position, p->seq, p->bytes };
+	uint64_t chunk;
+
+	if (p->position != p->batch)
+		end = p->published;
+	chunk = end.position / chunk_size(p);
+	if (chunk == p->noted_chunk)
+		return;
+	shmr_lane_note(&p->lane, &end, chunk_size(p));
+	p->noted_chunk = chunk;
+}
+
+/*
+ * The cursor that is furthest behind `target`. One that claims to be ahead of
+ * it is nonsense and holds nobody back.
+ */
+static void read_gate(const struct shmring_producer *p, uint64_t target, struct gate *gate)
+{
+	struct registry *registry = p->attachment.registry;
+
+	*gate = (struct gate){ .closed = false };
+	for (unsigned slot = 0; slot < LAYOUT_CONSUMERS; slot++) {
+		uint64_t status = load_acquire(&registry->consumer_status[slot]);
+		uint64_t cursor;
+
+		if (!status_gates(status))
+			continue;
+		/* [RELEASE] pairs with release() in lib/consumer: its reads are over. */
+		cursor = load_acquire(&p->rows[slot].lane[p->attachment.slot].position);
+		if (cursor == POSITION_NONE || (int64_t)(target - cursor) < 0)
+			continue;
+		if (gate->closed && target - cursor <= target - gate->floor)
+			continue;
+		*gate = (struct gate){ true, true, slot, status, cursor };
+	}
+	if (!gate->closed && p->attachment.ring->geometry.unread_policy == SHMRING_UNREAD_HOLD)
+		*gate = (struct gate){ .closed = true, .floor = p->floor };
+}
+
+static uint64_t record_end(const struct shmring_producer *p, uint64_t size)
+{
+	return p->position + size + RECORD_HEADER; /* the zero word included */
+}
+
+/* The end of the chunk in which the record ends. */
+static uint64_t chunk_end(const struct shmring_producer *p, uint64_t size)
+{
+	return (record_end(p, size) + chunk_size(p) - 1) & ~(chunk_size(p) - 1);
+}
+
+int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *gate)
+{
+	uint64_t need = record_end(p, size);
+	uint64_t target = chunk_end(p, size);
+
+	note_end(p);
+	/*
+	 * [ENTRY] pairs with the search of the index; [OVERRUN] with those who
+	 * check a copy; [JOIN] with the fence in lib/consumer/join.c.
+	 */
+	store_release(&p->lane.control->reserved, target);
+	fence_full();
+	read_gate(p, target, gate);
+	if (gate->closed) {
+		p->floor = gate->floor;
+		if (need - gate->floor > lane_size(p)) {
+			store_release(&p->lane.control->reserved, p->reserved);
+			return -EAGAIN;
+		}
+		if (target - gate->floor > lane_size(p)) {
+			target = gate->floor + lane_size(p);
+			store_release(&p->lane.control->reserved, target);
+		}
+	}
+	p->reserved = target;
+	producer_set_limit(p);
+	return 0;
+}
+
+static void remember(struct shmring_producer *p, const struct gate *gate, uint64_t status, int64_t now)
+{
+	p->pressed.slot = gate->slot;
+	p->pressed.status = status;
+	p->pressed.since = now;
+}
+
+/*
+ * Evict a consumer that has let a whole period pass, or begin that period. The
+ * clock stands still while we ourselves were not running: a producer that was
+ * stopped has not been waiting.
+ */
+static bool evict(struct shmring_producer *p, const struct gate *gate, int64_t now)
+{
+	shm_u64 *word = &p->attachment.registry->consumer_status[gate->slot];
+	const struct geometry *g = &p->attachment.ring->geometry;
+	uint64_t status = gate->status;
+	uint64_t longest = 2 * g->max_sleep_ns > g->evict_after_ns ? 2 * g->max_sleep_ns : g->evict_after_ns;
+	bool known = status == p->pressed.status && gate->slot == p->pressed.slot &&
+		     (uint64_t)(now - p->pressed.last_look) <= longest;
+
+	p->pressed.last_look = now;
+	if (!(status_flags(status) & PLACE_EVICTABLE))
+		return false;
+	if (status_state(status) == PLACE_ACTIVE || status_state(status) == PLACE_JOINING) {
+		uint64_t suspect = status_next(status, PLACE_SUSPECT);
+
+		if (compare_and_swap(word, status, suspect))
+			remember(p, gate, suspect, now);
+		return false;
+	}
+	if (!known) {
+		remember(p, gate, status, now);
+		return false;
+	}
+	if (now - p->pressed.since < (int64_t)g->evict_after_ns)
+		return false;
+	return compare_and_swap(word, status,
+				status_next(status, status_state(status) == PLACE_DETACHED ?
+							    PLACE_LAPSED : PLACE_EVICTED));
+}
+
+/* Do something about the consumer that holds us back; true: look again. */
+static bool press(struct shmring_producer *p, const struct gate *gate)
+{
+	int64_t now;
+
+	if (!gate->by_consumer)
+		return false;
+	now = shmr_now();
+	/* One that was found alive is left alone for a while, others are not. */
+	if (gate->slot != p->pressed.probed || now - p->pressed.last_probe >= PROBE_INTERVAL_NS) {
+		p->pressed.probed = gate->slot;
+		p->pressed.last_probe = now;
+		p->counters.system_calls += 2;
+		if (shmr_place_bury(p->attachment.registry, PLACE_CONSUMER, gate->slot, gate->status,
+				    shmr_ring_fd(p->attachment.ring))) {
+			p->pressed.last_probe = 0;
+			p->counters.recoveries++;
+			return true;
+		}
+	}
+	return evict(p, gate, now);
+}
+
+/*
+ * Spin until the consumer that holds us back has freed a whole chunk: taking
+ * its crumbs would make both sides fight for the cursor's line.
+ */
+static void spin_for_chunk(struct shmring_producer *p, uint64_t size, const struct gate *gate,
+			   int64_t deadline)
+{
+	const shm_u64 *cursor = &p->rows[gate->slot].lane[p->attachment.slot].position;
+	uint64_t target = chunk_end(p, size);
+	struct spin spin = { 0 };
+
+	if (!gate->by_consumer)
+		return;
+	/* Bounded even for those who never sleep: the consumer may be dead. */
+	for (int look = 0; look < SPIN_LOOKS; look++) {
+		if (target - load_relaxed(cursor) <= lane_size(p) ||
+		    !shmr_spin(&spin, &p->bell, deadline))
+			return;
+		for (int i = 0; i < SPIN_PAUSES; i++)
+			cpu_relax();
+	}
+}
+
+/* Which cursor position to be woken for: a quarter lane of room, if it exists. */
+static uint64_t wanted_floor(const struct shmring_producer *p, uint64_t size, const struct gate *gate)
+{
+	uint64_t least = record_end(p, size) - lane_size(p);
+	uint64_t wanted = gate->floor + lane_size(p) / 4;
+
+	if ((int64_t)(wanted - least) < 0)
+		wanted = least;
+	if ((int64_t)(wanted - p->batch) > 0)
+		wanted = p->batch; /* cursors never pass the published end */
+	return wanted;
+}
+
+static int64_t sleep_deadline(const struct shmring_producer *p, const struct gate *gate, int64_t deadline)
+{
+	int64_t due = p->pressed.since + (int64_t)p->attachment.ring->geometry.evict_after_ns;
+
+	if (gate->by_consumer && (status_flags(gate->status) & PLACE_EVICTABLE) && due < deadline)
+		return due;
+	return deadline;
+}
+
+/* [SLEEP] pairs with [WAKE] in lib/consumer, where cursors are released. */
+static int sleep_for_room(struct shmring_producer *p, uint64_t size, const struct gate *gate,
+			  int64_t deadline)
+{
+	const shm_u32 *bell = &p->bell.shared->room[p->attachment.slot].bell;
+	uint32_t seen = load_acquire32(bell);
+	struct gate again;
+	int e;
+
+	store_relaxed(&p->lane.control->room_wanted, wanted_floor(p, size, gate));
+	shmr_bell_barrier(&p->bell, &p->counters);
+	e = producer_reserve(p, size, &again);
+	if (e == -EAGAIN)
+		e = shmr_bell_sleep(&p->bell, bell, seen, sleep_deadline(p, &again, deadline), &p->counters);
+	store_relaxed(&p->lane.control->room_wanted, POSITION_NONE);
+	return e;
+}
+
+/* Deal with those who hold us back, one after the other. True: there is room. */
+static bool press_all(struct shmring_producer *p, uint64_t size, struct gate *gate)
+{
+	while (press(p, gate))
+		if (producer_reserve(p, size, gate) == 0)
+			return true;
+	return false;
+}
+
+static int wait_once(struct shmring_producer *p, uint64_t size, int64_t deadline, struct gate *gate)
+{
+	int e;
+
+	spin_for_chunk(p, size, gate, deadline);
+	if (producer_reserve(p, size, gate) == 0 || press_all(p, size, gate))
+		return 0;
+	if (shmr_now() >= deadline)
+		return explain(-ETIMEDOUT, "the ring stayed full until the deadline");
+	if (p->bell.spin_ns == SHMRING_FOREVER)
+		return -EAGAIN;
+	e = sleep_for_room(p, size, gate, deadline);
+	if (e < 0)
+		return explain(e, "a signal interrupted the wait for room");
+	if (producer_reserve(p, size, gate) == 0 || press_all(p, size, gate))
+		return 0;
+	return -EAGAIN;
+}
+
+int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
+{
+	struct gate gate;
+	int e;
+
+	if (producer_reserve(p, size, &gate) == 0)
+		return 0;
+	p->counters.waits++;
+	if (press_all(p, size, &gate))
+		return 0;
+	if (deadline <= SHMRING_NOWAIT)
+		return explain(-EAGAIN, "the ring is full");
+	do
+		e = wait_once(p, size, deadline, &gate);
+	while (e == -EAGAIN);
+	return e;
+}

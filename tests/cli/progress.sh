@@ -1,0 +1,38 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# progress: long work shows itself on a terminal, and nowhere else.
+
+. "${abs_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/cli/lib.sh"
+time_limit 60
+enter
+command -v script >/dev/null || skip_all "script(1) is not installed"
+
+# slowly: input that takes longer than a second
+slowly() {
+	echo first
+	sleep 1.2
+	echo second
+	sleep 0.3
+	echo third
+}
+
+slowly | "$SHMRING" pub ring 2>err
+check "no progress without a terminal" test ! -s err
+
+slowly | script -q -e -c "cat | '$SHMRING' pub ring" shown >/dev/null
+check "progress on a terminal" grep -q '[0-9] records  [0-9]* B  .*/s' shown
+last=$(tail -c 100 shown | tr '\r' '\n' | sed -n '/Script done/d; p' | tail -n 1)
+check "the line goes away at the end" sh -c 'case "$0" in *records*) exit 1 ;; esac' "$last"
+
+echo quick >quick
+script -q -e -c "'$SHMRING' pub ring quick" shown >/dev/null </dev/null
+check "quick work shows none" sh -c '! grep -q records shown'
+
+script -q -c "'$SHMRING' sub --timeout 1.3s ring >out" shown >/dev/null </dev/null
+check "sub shows it, too" grep -q 'records .* waiting for messages' shown
+script -q -c "'$SHMRING' sub --timeout 1.3s ring" shown >/dev/null </dev/null
+check "but not among its output" sh -c '! grep -q "records  " shown'
+expect 0 "remove it" "$SHMRING" rm ring
+
+finish

@@ -1,0 +1,110 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# stat: create, stat, ls and rm, for people and in JSON.
+
+. "${abs_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/cli/lib.sh"
+time_limit 60
+enter
+command -v jq >/dev/null || skip_all "jq is not installed"
+
+# json NAME FILTER: holds for what expect ran last wrote
+json() {
+	check "$1" jq -e "$2" out
+}
+
+expect 0 "ls without a runtime directory" "$SHMRING" ls
+check "is empty" test ! -s out
+expect 0 "ls --json without one" "$SHMRING" ls --json
+json "is an empty array" '. == []'
+
+expect 0 "create with everything" "$SHMRING" create --lane-size 1M --lanes 3 --align 64 \
+	--slow evict --evict-after 250ms --unread hold --wake fence --max-sleep 20ms --mode 0640 full
+check "its mode" test "$(stat -c %a shmring/full)" = 640
+check "its directory is private" test "$(stat -c %a shmring)" = 700
+expect 0 "stat --json" "$SHMRING" stat --json full
+json "its shape" '.ring == "full" and .lanes == 3 and .lane_size == 1048576 and
+	.alignment == 64 and .max_message == 524288'
+json "its policies" '.slow == "evict" and .evict_after_ns == 250000000 and .unread == "hold"
+	and .wake == "fence" and .max_sleep_ns == 20000000'
+json "nobody is there" '.producers == 0 and .consumers == 0 and .detached == 0 and
+	(.lane | length) == 3 and .consumer == [] and .retired == false'
+json "when it was made" '(now - .created_ns / 1000000000) as $age | $age > -5 and $age < 100'
+json "its identity" '.uuid | test("^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")'
+expect 0 "stat for people" "$SHMRING" stat full
+check "says who slows down" grep -q 'slow .*evict after 250 ms' out
+check "says that nobody reads" grep -q 'no consumers' out
+expect 1 "create again" "$SHMRING" create full
+
+expect 0 "create with defaults" "$SHMRING" create plain
+expect 0 "its stat" "$SHMRING" stat --json plain
+json "the defaults" '.lanes == 8 and .lane_size == 8388608 and .alignment == 8 and
+	.slow == "block" and .unread == "overwrite" and .wake == "auto" and
+	.max_sleep_ns == 100000000'
+check "only its owner may use it" test "$(stat -c %a shmring/plain)" = 600
+
+seq 1 1000 >some
+expect 0 "a thousand messages" "$SHMRING" pub plain some
+start "$SHMRING" sub --name reader plain >out.1 &
+sub=$!
+start "$SHMRING" sub plain >out.2 &
+sub2=$!
+until_true has_consumers plain 2
+until_true cmp some out.1
+until_true cmp some out.2
+expect 0 "stat of a busy ring" "$SHMRING" stat --json plain
+json "the lane" '.lane[0] | .messages == 1000 and .bytes == 2893 and .tenancy == 1 and
+	.allocated and .state == "free" and .readable > 2893'
+json "the other lanes" '[.lane[1:][] | .allocated] | any | not'
+json "the consumers" "[.consumer[] | select(.state == \"active\") | .pid] | sort ==
+	([$sub, $sub2] | sort)"
+json "the named one" ".consumer[] | select(.name == \"reader\") | .pid == $sub"
+json "they have read all" '[.consumer[].lag] == [0, 0]'
+expect 0 "the same for people" "$SHMRING" stat plain
+check "the reader's line" grep -q "^reader .* active .* $sub " out
+check "the unused lanes" grep -q "7 lanes have never been used" out
+kill -TERM "$sub" "$sub2"
+ended "$sub" 143 "the reader ends"
+ended "$sub2" 143 "the other ends"
+expect 0 "two more messages" "$SHMRING" pub plain - some
+expect 0 "stat afterwards" "$SHMRING" stat --json plain
+json "the name is kept" '.consumers == 0 and .detached == 1 and
+	.consumer[0].state == "detached" and .consumer[0].lag > 0'
+
+expect 0 "ls" "$SHMRING" ls
+check "one line each, and a head" test "$(wc -l <out)" = 3
+check "full" grep -q '^full  *0  *0  *0  *3 ' out
+check "plain" grep -q '^plain  *0  *0  *1  *8 ' out
+expect 0 "ls --json" "$SHMRING" ls --json
+json "the same" '[.[] | .ring] == ["full", "plain"] and .[1].detached == 1'
+expect 0 "ls of a directory" "$SHMRING" ls shmring .
+check "its names are addresses" grep -q '^shmring/full ' out
+expect 1 "ls of no directory" "$SHMRING" ls none
+
+# bytes that are no text
+printf 'tab\t"quote" \303\244\0no text: \377' | "$SHMRING" pub --null full
+expect 0 "sub --json" "$SHMRING" sub --json --no-follow full
+check "two objects" test "$(jq -s length out)" = 2
+check "text" jq -s -e '.[0] | .data == "tab\t\"quote\" ä" and .length == 14 and .seq == 0 and
+	.producer == 0 and has("lost") == false' out
+check "no text" jq -s -e '.[1] | has("data") == false and .length == 10 and .seq == 1 and
+	.data_base64 == "bm8gdGV4dDog/w=="' out
+check "any bytes" sh -c 'head -c 100000 /dev/urandom >noise &&
+	"$0" pub --blocks 999 plain noise && "$0" forget plain reader &&
+	"$0" sub --json --no-follow plain |
+		jq -r "select(.length == 999 or .seq > 2000) | .data_base64" | base64 -d -i >noise.out' "$SHMRING"
+
+expect 0 "stat of a path" "$SHMRING" stat --json ./shmring/plain
+json "is what was given" '.ring == "./shmring/plain"'
+expect 0 "a name that is no text" "$SHMRING" create "$(printf 'a\377b')"
+expect 0 "is listed" "$SHMRING" ls --json
+json "in base64" '.[0].ring_base64 == "Yf9i"'
+expect 0 "a name for a terminal" "$SHMRING" create "$(printf 'a\033[31mb')"
+expect 0 "is listed, too" "$SHMRING" ls
+check "without its escape" grep -q '^a?\[31mb ' out
+
+expect 1 "rm of several, one missing" "$SHMRING" rm full none plain "$(printf 'a\377b')" \
+	"$(printf 'a\033[31mb')"
+says "names the one" "none"
+
+finish

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+# The tests. All of them, programs and scripts, report in TAP.
+
+include tests/support/local.mk
+include tests/unit/local.mk
+include tests/process/local.mk
+include tests/cli/local.mk
+include tests/meta/local.mk
+
+TAP_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+LOG_DRIVER = $(TAP_DRIVER)
+SH_LOG_DRIVER = $(TAP_DRIVER)
+
+AM_TESTS_ENVIRONMENT = \
+	abs_srcdir='$(abs_top_srcdir)'; export abs_srcdir; \
+	abs_builddir='$(abs_top_builddir)'; export abs_builddir; \
+	SHMRING='$(abs_top_builddir)/clients/shmring'; export SHMRING; \
+	SHMRING_SANITIZED='$(SANITIZERS)'; export SHMRING_SANITIZED; \
+	CC='$(CC)'; export CC; \
+	CXX='$(CXX)'; export CXX; \
+	NM='$(NM)'; export NM; \
+	CK_TIMEOUT_MULTIPLIER='$(TIMEOUT_MULTIPLIER)'; export CK_TIMEOUT_MULTIPLIER; \
+	UBSAN_OPTIONS=print_stacktrace=1; export UBSAN_OPTIONS;

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+# Tests of the tree itself: who includes whom, what the headers need, what the libraries show.
+
+META_TESTS = \
+	tests/meta/check-headers.sh \
+	tests/meta/check-includes.sh \
+	tests/meta/check-symbols.sh
+TESTS += $(META_TESTS)
+EXTRA_DIST += $(META_TESTS) tests/meta/tap.sh
+
+check_PROGRAMS += tests/meta/auditor tests/meta/fixture
+TESTS += tests/meta/auditor tests/meta/fixture
+tests_meta_auditor_SOURCES = tests/meta/auditor.c
+tests_meta_auditor_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_meta_auditor_LDADD = tests/support/libsupport.la $(SHMRING_LIBS) $(CHECK_LIBS)
+tests_meta_fixture_SOURCES = tests/meta/fixture.c
+tests_meta_fixture_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_meta_fixture_LDADD = tests/support/libsupport.la $(SHMRING_LIBS) $(CHECK_LIBS)

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rings as files: how they come, what stat says of them, and how they go.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <check.h>
+
+#include "must.h"
+#include "random.h"
+#include "room.h"
+#include "runner.h"
+#include "way.h"
+
+enum { SOURCE = 101 };
+
+/* How many files lie in the room. */
+static unsigned count_files(void)
+{
+	DIR *dir = opendir(room_directory());
+	unsigned count = 0;
+	struct dirent *e;
+
+	ck_assert_ptr_nonnull(dir);
+	while ((e = readdir(dir)))
+		count += e->d_name[0] != '.';
+	closedir(dir);
+	return count;
+}
+
+START_TEST(existing_name_is_not_taken)
+{
+	struct shmring_config config = small_config();
+	struct shmring_stat before, after;
+	struct shmring *r, *other;
+	int fd;
+
+	r = ring_create(&config);
+	must(shmring_stat(r, &before));
+	must_fail(EEXIST, shmring_create(&other, room_path("ring"), &config));
+	must(shmring_open(&other, room_path("ring")));
+	must(shmring_stat(other, &after));
+	ck_assert_mem_eq(before.uuid, after.uuid, sizeof(before.uuid));
+	fd = open(room_path("file"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	must_fail(EEXIST, shmring_create(&other, room_path("file"), &config));
+	shmring_close(other);
+	shmring_close(r);
+}
+END_TEST
+
+static int create_when_told(int socket, void *arg)
+{
+	struct shmring_config config = small_config();
+	struct shmring *r = NULL;
+	int result;
+
+	(void)arg;
+	step_tell(socket);
+	step_await(socket);
+	result = shmring_create(&r, room_path("ring"), &config);
+	if (result != 0)
+		must_fail(EEXIST, result);
+	ck_assert_int_eq(result == 0, r != NULL);
+	must(shmring_open(&r, room_path("ring")));
+	shmring_close(r);
+	must(send(socket, &result, sizeof(result), 0));
+	return 0;
+}
+
+START_TEST(one_of_two_creators_wins)
+{
+	struct child c[2];
+	int result, wins;
+
+	for (int round = 0; round < 40; round++) {
+		for (int i = 0; i < 2; i++) {
+			child_fork(&c[i], create_when_told, NULL);
+			step_await(c[i].socket);
+		}
+		for (int i = 0; i < 2; i++)
+			step_tell(c[i].socket);
+		wins = 0;
+		for (int i = 0; i < 2; i++) {
+			ck_assert_int_eq(recv(c[i].socket, &result, sizeof(result), 0),
+					 sizeof(result));
+			wins += result == 0;
+			child_end(&c[i]);
+		}
+		ck_assert_int_eq(wins, 1);
+		ck_assert_uint_eq(count_files(), 1);
+		must(shmring_remove(room_path("ring")));
+	}
+}
+END_TEST
+
+/* Shared with the creator. */
+struct progress {
+	_Atomic unsigned rounds;
+};
+
+static _Noreturn int create_for_ever(int socket, void *arg)
+{
+	struct shmring_config config = small_config();
+	struct progress *progress = arg;
+	struct shmring *r;
+
+	(void)socket;
+	for (;;) {
+		must(shmring_create(&r, room_path("ring"), &config));
+		shmring_close(r);
+		must(shmring_remove(room_path("ring")));
+		progress->rounds++;
+	}
+}
+
+/* At any moment there is a whole ring under the name, or nothing. */
+START_TEST(killed_creator_leaves_a_ring_or_nothing)
+{
+	struct progress *progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE,
+					 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t seed = random_seed();
+	int64_t limit = patience(), moment;
+	struct shmring *r;
+	struct child c;
+
+	for (int round = 0; round < 60; round++) {
+		progress->rounds = 0;
+		child_fork(&c, create_for_ever, progress);
+		while (progress->rounds < 2)
+			ck_assert_msg(sched_yield() == 0 && clock_now() < limit, "no progress");
+		moment = clock_now() + (int64_t)random_below(&seed, 1000000);
+		while (clock_now() < moment)
+			;
+		child_kill(&c);
+		if (access(room_path("ring"), F_OK) == 0) {
+			must(shmring_open(&r, room_path("ring")));
+			shmring_close(r);
+			must(shmring_remove(room_path("ring")));
+		}
+		ck_assert_uint_eq(count_files(), 0);
+	}
+	munmap(progress, sizeof(*progress));
+}
+END_TEST
+
+START_TEST(removed_ring_goes_on_for_those_who_are_there)
+{
+	struct shmring_config config = small_config();
+	struct shmring *r = way_create((enum way)_i, &config), *other;
+	const char *path = _i == WAY_DISK_EXEC ? room_disk_path("ring") : room_path("ring");
+	struct shmring_producer *p = producer_attach(r);
+	struct shmring_stat st;
+	struct peer c;
+
+	way_start(&c, (enum way)_i, r);
+	ck_assert_int_eq(peer_consumer(&c, NULL, 0, 0), 0);
+	must(shmring_stat(r, &st));
+	ck_assert_uint_eq(st.retired, 0);
+	must(shmring_remove(path));
+	must(shmring_stat(r, &st));
+	ck_assert_uint_eq(st.retired, 1);
+	must_fail(ENOENT, shmring_open(&other, path));
+	must_fail(ENOENT, shmring_remove(path));
+	publish_numbers(p, SOURCE, 0, 50, 1000);
+	ck_assert_int_eq(peer_consume(&c, 50), 50);
+	must(shmring_create(&other, path, &config));
+	publish_numbers(p, SOURCE, 50, 50, 1000);
+	ck_assert_int_eq(peer_consume(&c, 50), 50);
+	audit_must_be(&c.answer.audit, 100, 0);
+	peer_quit(&c);
+	shmring_producer_detach(p);
+	shmring_close(other);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(stat_tells_the_shape)
+{
+	struct shmring_config config = {
+		.size = sizeof(config), .lane_size = 1 << 18, .lanes = 5, .alignment = 64,
+		.slow_policy = SHMRING_SLOW_EVICT, .unread_policy = SHMRING_UNREAD_HOLD,
+		.evict_after_ns = 123456789, .max_sleep_ns = 7000000, .wake = SHMRING_WAKE_FENCE,
+	};
+	struct shmring *r = way_create((enum way)_i, &config);
+	struct shmring_producer *p = producer_attach(r);
+	struct timespec now;
+	struct shmring_stat st;
+
+	must(shmring_stat(r, &st));
+	clock_gettime(CLOCK_REALTIME, &now);
+	ck_assert_uint_eq(st.format, 1);
+	ck_assert_uint_eq(st.lanes, 5);
+	ck_assert_uint_eq(st.lane_size, 1 << 18);
+	ck_assert_uint_eq(st.max_message, shmring_max_message(p));
+	ck_assert_uint_eq(st.alignment, 64);
+	ck_assert_uint_eq(st.slow_policy, SHMRING_SLOW_EVICT);
+	ck_assert_uint_eq(st.unread_policy, SHMRING_UNREAD_HOLD);
+	ck_assert_uint_eq(st.wake, SHMRING_WAKE_FENCE);
+	ck_assert_uint_eq(st.evict_after_ns, 123456789);
+	ck_assert_uint_eq(st.max_sleep_ns, 7000000);
+	ck_assert_int_lt(llabs((int64_t)(st.created_ns / 1000000000) - now.tv_sec), 10);
+	ck_assert_uint_eq(st.file_size % 65536, 0);
+	ck_assert_uint_ge(st.file_size, 5 * ((uint64_t)1 << 18));
+	ck_assert_uint_gt(st.allocated, 0);
+	ck_assert_uint_eq(st.producers, 1);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(default_ring_has_eight_lanes_of_eight_mebibytes)
+{
+	struct shmring_stat st;
+	struct shmring *r;
+
+	must(shmring_create(&r, room_path("ring"), NULL));
+	must(shmring_stat(r, &st));
+	ck_assert_uint_eq(st.lanes, 8);
+	ck_assert_uint_eq(st.lane_size, 8 << 20);
+	ck_assert_uint_eq(st.alignment, 8);
+	ck_assert_uint_eq(st.slow_policy, SHMRING_SLOW_BLOCK);
+	ck_assert_uint_eq(st.unread_policy, SHMRING_UNREAD_OVERWRITE);
+	ck_assert_uint_eq(st.max_sleep_ns, 100000000);
+	ck_assert_uint_lt(st.allocated, 1 << 20);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(stat_lane_tells_its_content)
+{
+	struct shmring_config config = small_config();
+	struct shmring *r = ring_create(&config);
+	struct shmring_producer *p = producer_attach(r);
+	unsigned lane = (unsigned)must(shmring_producer_lane(p));
+	struct shmring_lane_stat st;
+
+	publish_numbers(p, SOURCE, 0, 10, 96);
+	must(shmring_stat_lane(r, lane, &st));
+	ck_assert_uint_eq(st.state, SHMRING_ACTIVE);
+	ck_assert_uint_eq(st.tenancy, 1);
+	ck_assert_int_eq(st.pid, getpid());
+	ck_assert_uint_eq(st.allocated, 1);
+	ck_assert_uint_eq(st.messages, 10);
+	ck_assert_uint_eq(st.bytes, 960);
+	ck_assert_uint_eq(st.position, 10 * 104);
+	ck_assert_uint_eq(st.readable, 10 * 104);
+	shmring_producer_detach(p);
+	must(shmring_stat_lane(r, lane, &st));
+	ck_assert_uint_eq(st.state, SHMRING_FREE);
+	ck_assert_uint_eq(st.messages, 10);
+	must(shmring_stat_lane(r, (lane + 1) % 4, &st));
+	ck_assert_uint_eq(st.state, SHMRING_FREE);
+	ck_assert_uint_eq(st.allocated, 0);
+	ck_assert_uint_eq(st.tenancy, 0);
+	must_fail(ERANGE, shmring_stat_lane(r, 4, &st));
+	must_fail(ERANGE, shmring_stat_lane(r, UINT32_MAX, &st));
+	must_fail(ERANGE, shmring_stat_consumer(r, 64, &(struct shmring_consumer_stat){ 0 }));
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(stat_consumer_tells_its_lag)
+{
+	struct shmring_config config = small_config();
+	struct shmring *r = ring_create(&config);
+	struct shmring_producer *p = producer_attach(r), *q = producer_attach(r);
+	struct shmring_consumer *c = consumer_attach(r, "reader", 0, 0);
+	struct shmring_consumer_stat st;
+	struct audit audit;
+
+	publish_numbers(p, SOURCE, 0, 10, 96);
+	publish_numbers(q, SOURCE + 1, 0, 5, 96);
+	must(shmring_stat_consumer(r, 0, &st));
+	ck_assert_uint_eq(st.state, SHMRING_ACTIVE);
+	ck_assert_int_eq(st.pid, getpid());
+	ck_assert_str_eq(st.name, "reader");
+	ck_assert_uint_eq(st.lag, 15 * 104);
+	ck_assert_uint_eq(st.max_lag, 10 * 104);
+	audit_begin(&audit, true);
+	consume_all(c, &audit);
+	must(shmring_stat_consumer(r, 0, &st));
+	ck_assert_uint_eq(st.lag, 0);
+	shmring_consumer_detach(c);
+	shmring_producer_detach(q);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(mode_is_what_was_asked_for)
+{
+	static const uint32_t modes[] = { 0, 0600, 0640, 0660, 0444, 0666 };
+	struct shmring_config config = small_config();
+	mode_t old = umask(077);
+	struct shmring *r;
+	struct stat st;
+
+	for (unsigned i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		config.mode = modes[i];
+		r = ring_create(&config);
+		ck_assert_int_eq(stat(room_path("ring"), &st), 0);
+		ck_assert_uint_eq(st.st_mode & 07777, modes[i] ? modes[i] : 0600);
+		shmring_close(r);
+		must(shmring_remove(room_path("ring")));
+	}
+	ck_assert_uint_eq(umask(old), 077);
+	config.mode = 01000;
+	must_fail(EINVAL, shmring_create(&r, room_path("ring"), &config));
+}
+END_TEST
+
+START_TEST(config_out_of_range_is_refused_and_leaves_nothing)
+{
+	struct shmring_config good = small_config(), bad[12];
+	struct shmring *r;
+
+	for (int i = 0; i < 12; i++)
+		bad[i] = good;
+	bad[0].lane_size = 1 << 15;
+	bad[1].lane_size = (1 << 16) + 8;
+	bad[2].lane_size = (uint64_t)1 << 33;
+	bad[3].lanes = 65;
+	bad[4].alignment = 7;
+	bad[5].alignment = 4096;
+	bad[6].slow_policy = 2;
+	bad[7].unread_policy = 2;
+	bad[8].max_sleep_ns = 999999;
+	bad[9].max_sleep_ns = 10000000001;
+	bad[10].wake = 2;
+	bad[11].size = 0;
+	for (int i = 0; i < 12; i++) {
+		ck_assert_msg(shmring_create(&r, room_path("ring"), &bad[i]) == -EINVAL, "%d", i);
+		ck_assert_str_ne(shmring_explain(), "");
+		ck_assert_uint_eq(count_files(), 0);
+	}
+}
+END_TEST
+
+/* A newer program may ask for what this library does not know: it must hear it. */
+START_TEST(options_that_are_not_known_are_refused)
+{
+	struct {
+		struct shmring_config config;
+		uint64_t more;
+	} config = { .config = small_config(), .more = 1 };
+	struct {
+		struct shmring_producer_options options;
+		uint64_t more;
+	} produce = { .options.size = sizeof(produce), .more = 1 };
+	struct {
+		struct shmring_consumer_options options;
+		uint64_t more;
+	} consume = { .options.size = sizeof(consume), .more = 1 };
+	struct shmring_producer *p;
+	struct shmring_consumer *c;
+	struct shmring *r;
+
+	config.config.size = sizeof(config);
+	must_fail(EINVAL, shmring_create(&r, room_path("ring"), &config.config));
+	config.config.size = sizeof(config.config);
+	must(shmring_create(&r, room_path("ring"), &config.config));
+	must_fail(EINVAL, shmring_producer_attach(&p, r, &produce.options));
+	must_fail(EINVAL, shmring_consumer_attach(&c, r, &consume.options));
+	produce.options.size = consume.options.size = 0;
+	must_fail(EINVAL, shmring_producer_attach(&p, r, &produce.options));
+	must_fail(EINVAL, shmring_consumer_attach(&c, r, &consume.options));
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(bare_names_live_in_the_private_directory)
+{
+	struct shmring_config config = small_config();
+	char directory[4096], due[4096];
+	struct shmring *r;
+	struct stat st;
+
+	snprintf(due, sizeof(due), "%s/shmring", room_directory());
+	ck_assert_int_eq((int)must(shmring_directory(directory, sizeof(directory))),
+			 (int)strlen(due));
+	ck_assert_str_eq(directory, due);
+	must_fail(ENAMETOOLONG, shmring_directory(directory, strlen(due)));
+	must_fail(ENOENT, shmring_open(&r, "bare"));
+	must(shmring_create(&r, "bare", &config));
+	shmring_close(r);
+	ck_assert_int_eq(stat(room_path("shmring"), &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0700);
+	must(shmring_open(&r, "bare"));
+	shmring_close(r);
+	must(shmring_open(&r, room_path("shmring/bare")));
+	shmring_close(r);
+	must(shmring_remove("bare"));
+	must_fail(ENOENT, shmring_open(&r, "bare"));
+	unsetenv("XDG_RUNTIME_DIR");
+	snprintf(due, sizeof(due), "/dev/shm/shmring-%u", geteuid());
+	must(shmring_directory(directory, sizeof(directory)));
+	ck_assert_str_eq(directory, due);
+}
+END_TEST
+
+/* Whoever may write into the private directory could exchange the ring. */
+START_TEST(private_directory_of_others_is_not_trusted)
+{
+	struct shmring_config config = small_config();
+	struct shmring *r;
+
+	ck_assert_int_eq(mkdir(room_path("shmring"), 0700), 0);
+	ck_assert_int_eq(chmod(room_path("shmring"), 0777), 0);
+	ck_assert_int_lt(shmring_create(&r, "bare", &config), 0);
+	ck_assert_str_ne(shmring_explain(), "");
+}
+END_TEST
+
+START_TEST(version_is_told)
+{
+	int major, minor, patch;
+
+	ck_assert_int_eq(sscanf(shmring_version(), "%d.%d.%d", &major, &minor, &patch), 3);
+}
+END_TEST
+
+START_TEST(deadline_saturates)
+{
+	ck_assert_int_eq(shmring_deadline(INT64_MAX), SHMRING_FOREVER);
+	ck_assert_int_eq(shmring_deadline(SHMRING_FOREVER), SHMRING_FOREVER);
+	ck_assert_int_ge(shmring_deadline(1000000), clock_now());
+	ck_assert_int_le(shmring_deadline(0), clock_now());
+	ck_assert_int_le(shmring_deadline(-5), clock_now());
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("files");
+	TCase *tc = room_case(s, "files", 30);
+
+	tcase_add_test(tc, existing_name_is_not_taken);
+	tcase_add_test(tc, one_of_two_creators_wins);
+	tcase_add_test(tc, killed_creator_leaves_a_ring_or_nothing);
+	tcase_add_loop_test(tc, removed_ring_goes_on_for_those_who_are_there, 0, WAY_FILE_FORK);
+	tcase_add_loop_test(tc, stat_tells_the_shape, 0, WAYS);
+	tcase_add_test(tc, default_ring_has_eight_lanes_of_eight_mebibytes);
+	tcase_add_test(tc, stat_lane_tells_its_content);
+	tcase_add_test(tc, stat_consumer_tells_its_lag);
+	tcase_add_test(tc, mode_is_what_was_asked_for);
+	tcase_add_test(tc, config_out_of_range_is_refused_and_leaves_nothing);
+	tcase_add_test(tc, options_that_are_not_known_are_refused);
+	tcase_add_test(tc, bare_names_live_in_the_private_directory);
+	tcase_add_test(tc, private_directory_of_others_is_not_trusted);
+	tcase_add_test(tc, version_is_told);
+	tcase_add_test(tc, deadline_saturates);
+	return run_suite(s);
+}

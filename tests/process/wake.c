@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sleep and wake, in both directions, with both wake options. A ring whose
+ * sleepers look again only after ten seconds shows every wake-up that is lost:
+ * no test here takes that long.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <check.h>
+
+#include "must.h"
+#include "room.h"
+#include "runner.h"
+#include "way.h"
+
+enum { SOURCE = 71, MS = 1000000, LIMIT_MS = 8000 };
+
+static struct shmring *create(uint32_t wake)
+{
+	struct shmring_config config = small_config();
+
+	config.wake = wake;
+	config.max_sleep_ns = 10000000000;
+	return ring_create(&config);
+}
+
+static void start_consumer(struct peer *c, uint32_t flags)
+{
+	ring_start(c);
+	ck_assert_int_eq(peer_call(c, &(struct peer_command){ .op = PEER_CONSUMER,
+							      .flags = flags,
+							      .spin_ns = -1 }), 0);
+}
+
+static void start_producer(struct peer *p)
+{
+	ring_start(p);
+	ck_assert_int_eq(peer_call(p, &(struct peer_command){ .op = PEER_PRODUCER,
+							      .source = SOURCE,
+							      .spin_ns = -1 }), 0);
+}
+
+START_TEST(sleeping_consumer_is_woken)
+{
+	struct shmring *r = create((uint32_t)_i);
+	struct shmring_producer *p = producer_attach(r);
+	int64_t began = clock_now();
+	struct peer c;
+
+	start_consumer(&c, 0);
+	for (uint64_t number = 0; number < 100; number++) {
+		peer_tell_consume(&c, 1);
+		child_await_sleep(&c.child);
+		publish_numbers(p, SOURCE, number, 1, 40);
+		ck_assert_int_eq(peer_answer(&c), 1);
+	}
+	audit_must_be(&c.answer.audit, 100, 0);
+	ck_assert_uint_ge(c.answer.counters.sleeps, 100);
+	ck_assert_int_lt(clock_now() - began, (int64_t)LIMIT_MS * MS);
+	peer_quit(&c);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+/* Every call that publishes wakes. */
+START_TEST(flush_and_commit_wake_too)
+{
+	struct shmring *r = create((uint32_t)_i);
+	struct shmring_producer *p = producer_attach(r);
+	int64_t began = clock_now();
+	struct peer c;
+	void *data;
+
+	start_consumer(&c, 0);
+	for (uint64_t number = 0; number < 20; number++) {
+		peer_tell_consume(&c, 1);
+		child_await_sleep(&c.child);
+		must(shmring_claim(p, 40, SHMRING_NOWAIT, &data));
+		audit_fill(data, 40, SOURCE, number);
+		if (number & 1) {
+			must(shmring_stage(p, 40));
+			must(shmring_flush(p));
+		} else {
+			must(shmring_commit(p, 40));
+		}
+		ck_assert_int_eq(peer_answer(&c), 1);
+	}
+	audit_must_be(&c.answer.audit, 20, 0);
+	ck_assert_int_lt(clock_now() - began, (int64_t)LIMIT_MS * MS);
+	peer_quit(&c);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(all_sleeping_consumers_are_woken)
+{
+	struct shmring *r = create((uint32_t)_i);
+	struct shmring_producer *p = producer_attach(r);
+	int64_t began = clock_now();
+	struct peer c[3];
+
+	for (int i = 0; i < 3; i++)
+		start_consumer(&c[i], 0);
+	for (uint64_t number = 0; number < 30; number++) {
+		for (int i = 0; i < 3; i++)
+			peer_tell_consume(&c[i], 1);
+		for (int i = 0; i < 3; i++)
+			child_await_sleep(&c[i].child);
+		publish_numbers(p, SOURCE, number, 1, 40);
+		for (int i = 0; i < 3; i++)
+			ck_assert_int_eq(peer_answer(&c[i]), 1);
+	}
+	ck_assert_int_lt(clock_now() - began, (int64_t)LIMIT_MS * MS);
+	for (int i = 0; i < 3; i++)
+		peer_quit(&c[i]);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(sleeping_producer_is_woken)
+{
+	struct shmring *r = create((uint32_t)_i);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	int64_t began = clock_now();
+	struct audit audit;
+	struct peer p;
+
+	audit_begin(&audit, true);
+	start_producer(&p);
+	peer_tell_produce(&p, 3000, 2000);
+	while (audit.messages < 2000) {
+		child_await_sleep(&p.child);
+		consume_all(c, &audit);
+	}
+	consume_audited(c, &audit, 3000 - audit.messages);
+	ck_assert_int_eq(peer_answer(&p), 3000);
+	audit_must_be(&audit, 3000, 0);
+	ck_assert_int_lt(clock_now() - began, (int64_t)LIMIT_MS * MS);
+	peer_quit(&p);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
+/* Neither spins: each sleeps for the other, thousands of times. */
+START_TEST(two_sleepers_never_lose_each_other)
+{
+	struct shmring *r = create((uint32_t)_i);
+	int64_t began = clock_now();
+	struct peer p, c;
+
+	start_consumer(&c, 0);
+	start_producer(&p);
+	peer_tell_consume(&c, 30000);
+	peer_tell(&p, &(struct peer_command){ .op = PEER_PRODUCE, .count = 30000, .max = 8000,
+					      .seed = 5, .deadline = patience() });
+	ck_assert_int_eq(peer_answer(&p), 30000);
+	ck_assert_int_eq(peer_answer(&c), 30000);
+	audit_must_be(&c.answer.audit, 30000, 0);
+	ck_assert_int_lt(clock_now() - began, (int64_t)LIMIT_MS * MS);
+	peer_quit(&p);
+	peer_quit(&c);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(sleeping_observer_looks_again_by_itself)
+{
+	struct shmring *r = create((uint32_t)_i);
+	struct shmring_producer *p = producer_attach(r);
+	int64_t began = clock_now();
+	struct peer o;
+
+	start_consumer(&o, SHMRING_OBSERVE);
+	for (uint64_t number = 0; number < 20; number++) {
+		peer_tell_consume(&o, 1);
+		child_await_sleep(&o.child);
+		publish_numbers(p, SOURCE, number, 1, 40);
+		ck_assert_int_eq(peer_answer(&o), 1);
+	}
+	audit_must_be(&o.answer.audit, 20, 0);
+	ck_assert_int_lt(clock_now() - began, (int64_t)LIMIT_MS * MS);
+	peer_quit(&o);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+/* However it waits, it does not give up before its time. */
+START_TEST(consumer_waits_until_the_deadline)
+{
+	static const int64_t spins[] = { -1, 0, 5 * MS, SHMRING_FOREVER };
+	struct shmring_consumer_options options = { .size = sizeof(options),
+						    .spin_ns = spins[_i] };
+	struct shmring *r = create(SHMRING_WAKE_AUTO);
+	struct shmring_consumer *c;
+	struct shmring_counters n;
+	struct shmring_message m;
+	int64_t deadline;
+
+	must(shmring_consumer_attach(&c, r, &options));
+	for (int ms = 1; ms <= 32; ms *= 2) {
+		deadline = shmring_deadline(ms * MS);
+		must_fail(ETIMEDOUT, shmring_peek(c, deadline, &m));
+		ck_assert_int_ge(clock_now(), deadline);
+	}
+	must(shmring_consumer_counters(c, &n));
+	ck_assert_uint_eq(n.waits, 6);
+	if (spins[_i] == SHMRING_FOREVER)
+		ck_assert_uint_eq(n.sleeps, 0);
+	else
+		ck_assert_uint_gt(n.sleeps, 0);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(past_deadline_does_not_wait)
+{
+	struct shmring *r = create(SHMRING_WAKE_AUTO);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	struct shmring_producer *p = producer_attach(r);
+	struct shmring_counters n;
+	struct shmring_message m;
+	char buffer[64];
+
+	must_fail(EAGAIN, shmring_peek(c, SHMRING_NOWAIT, &m));
+	must_fail(EAGAIN, shmring_receive(c, buffer, sizeof(buffer), SHMRING_NOWAIT));
+	must_fail(ETIMEDOUT, shmring_peek(c, clock_now() - 1, &m));
+	must_fail(ETIMEDOUT, shmring_peek(c, 1, &m));
+	publish_until_full(p, SOURCE, 0, 1000);
+	must(shmring_peek(c, clock_now() - 1, &m));
+	must(shmring_consumer_counters(c, &n));
+	ck_assert_uint_eq(n.sleeps, 0);
+	shmring_consumer_detach(c);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(signal_interrupts_the_sleep_of_a_consumer)
+{
+	struct shmring *r = create((uint32_t)_i);
+	struct shmring_producer *p = producer_attach(r);
+	struct peer c;
+
+	start_consumer(&c, 0);
+	peer_tell_consume(&c, 1);
+	child_await_sleep(&c.child);
+	ck_assert_int_eq(kill(c.child.pid, SIGUSR1), 0);
+	ck_assert_int_eq(peer_answer(&c), -EINTR);
+	publish_numbers(p, SOURCE, 0, 1, 40);
+	ck_assert_int_eq(peer_consume(&c, 1), 1);
+	peer_quit(&c);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(signal_interrupts_the_sleep_of_a_producer)
+{
+	struct shmring *r = create((uint32_t)_i);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	struct audit audit;
+	struct peer p;
+
+	audit_begin(&audit, true);
+	start_producer(&p);
+	peer_tell_produce(&p, 5000, 1000);
+	child_await_sleep(&p.child);
+	ck_assert_int_eq(kill(p.child.pid, SIGUSR1), 0);
+	ck_assert_int_eq(peer_answer(&p), -EINTR);
+	ck_assert_uint_eq(consume_all(c, &audit), p.answer.published);
+	ck_assert_int_eq(peer_produce(&p, 10, 1000), 10);
+	consume_audited(c, &audit, 10);
+	audit_must_be(&audit, p.answer.published, 0);
+	peer_quit(&p);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
+/* Processor time of another process, in nanoseconds. */
+static int64_t processor_time(pid_t pid)
+{
+	struct timespec used;
+	clockid_t clock;
+
+	ck_assert_int_eq(clock_getcpuclockid(pid, &clock), 0);
+	ck_assert_int_eq(clock_gettime(clock, &used), 0);
+	return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+}
+
+START_TEST(idle_consumer_uses_no_processor)
+{
+	struct shmring_config config = small_config();
+	struct peer_command consume = { .op = PEER_CONSUME, .count = 1 };
+	struct shmring *r;
+	struct peer c;
+	int64_t used;
+
+	r = ring_create(&config);
+	start_consumer(&c, 0);
+	consume.deadline = shmring_deadline(700 * MS);
+	peer_tell(&c, &consume);
+	child_await_sleep(&c.child);
+	used = processor_time(c.child.pid);
+	ck_assert_int_eq(peer_answer(&c), -ETIMEDOUT);
+	ck_assert_int_lt(processor_time(c.child.pid) - used, 5 * MS);
+	ck_assert_uint_le(c.answer.counters.sleeps, 12);
+	peer_quit(&c);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(sleeper_that_was_killed_does_not_tax_the_producer)
+{
+	struct shmring *r = create((uint32_t)_i);
+	struct shmring_producer *p = producer_attach(r);
+	struct shmring_counters n;
+	struct peer c;
+
+	for (int round = 0; round < 5; round++) {
+		start_consumer(&c, 0);
+		peer_tell_consume(&c, UINT32_MAX);
+		child_await_sleep(&c.child);
+		child_kill(&c.child);
+	}
+	publish_numbers(p, SOURCE, 0, 10000, 40);
+	must(shmring_producer_counters(p, &n));
+	ck_assert_uint_le(n.wakes, 10);
+	ck_assert_uint_le(n.system_calls, 200);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(nobody_asleep_costs_no_system_call)
+{
+	struct shmring *r = create(SHMRING_WAKE_AUTO);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	struct shmring_producer *p = producer_attach(r);
+	struct shmring_counters n;
+	struct audit audit;
+
+	audit_begin(&audit, true);
+	for (uint64_t number = 0; number < 3000; number += 10) {
+		publish_numbers(p, SOURCE, number, 10, 100);
+		consume_audited(c, &audit, 10);
+	}
+	must(shmring_producer_counters(p, &n));
+	ck_assert_uint_eq(n.system_calls, 0);
+	ck_assert_uint_eq(n.wakes, 0);
+	must(shmring_consumer_counters(c, &n));
+	ck_assert_uint_eq(n.system_calls, 0);
+	shmring_consumer_detach(c);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+/* A producer killed between publishing and waking: nobody can wake, so the
+ * sleeper looks for itself, before max_sleep_ns is over twice. */
+START_TEST(sleep_is_bounded)
+{
+	struct shmring_config config = small_config();
+	struct peer_command consume = { .op = PEER_CONSUME, .count = 1 };
+	struct shmring *r;
+	struct peer c;
+
+	config.max_sleep_ns = 5 * MS;
+	r = ring_create(&config);
+	start_consumer(&c, 0);
+	consume.deadline = shmring_deadline(200 * MS);
+	ck_assert_int_eq(peer_call(&c, &consume), -ETIMEDOUT);
+	ck_assert_uint_ge(c.answer.counters.sleeps, 10);
+	peer_quit(&c);
+	shmring_close(r);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("wake");
+	TCase *tc = room_case(s, "wake", 40);
+
+	tcase_add_loop_test(tc, sleeping_consumer_is_woken, 0, 2);
+	tcase_add_loop_test(tc, flush_and_commit_wake_too, 0, 2);
+	tcase_add_loop_test(tc, all_sleeping_consumers_are_woken, 0, 2);
+	tcase_add_loop_test(tc, sleeping_producer_is_woken, 0, 2);
+	tcase_add_loop_test(tc, two_sleepers_never_lose_each_other, 0, 2);
+	tcase_add_loop_test(tc, sleeping_observer_looks_again_by_itself, 0, 2);
+	tcase_add_loop_test(tc, consumer_waits_until_the_deadline, 0, 4);
+	tcase_add_test(tc, past_deadline_does_not_wait);
+	tcase_add_loop_test(tc, signal_interrupts_the_sleep_of_a_consumer, 0, 2);
+	tcase_add_loop_test(tc, signal_interrupts_the_sleep_of_a_producer, 0, 2);
+	tcase_add_test(tc, idle_consumer_uses_no_processor);
+	tcase_add_loop_test(tc, sleeper_that_was_killed_does_not_tax_the_producer, 0, 2);
+	tcase_add_test(tc, nobody_asleep_costs_no_system_call);
+	tcase_add_test(tc, sleep_is_bounded);
+	return run_suite(s);
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Helper processes of a test: start, stop, kill, wait.
+ */
+#include "child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <check.h>
+
+#include "must.h"
+
+enum { LIFE_SECONDS = 60, PEER_SOCKET = 3 };
+
+/* The first thing a helper does: tie its life to the parent's. */
+static void tie(pid_t parent)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+		_exit(125);
+	alarm(LIFE_SECONDS);
+}
+
+/* Fork with a socket between; returns 0 in the helper. */
+static pid_t start(struct child *c, int *ret_socket)
+{
+	pid_t parent = getpid();
+	int ends[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	c->pid = fork();
+	ck_assert_msg(c->pid >= 0, "fork: %s", strerror(errno));
+	if (c->pid == 0) {
+		tie(parent);
+		close(ends[0]);
+		*ret_socket = ends[1];
+		return 0;
+	}
+	close(ends[1]);
+	c->socket = ends[0];
+	c->pidfd = pidfd_open(c->pid, 0);
+	ck_assert_msg(c->pidfd >= 0, "pidfd_open: %s", strerror(errno));
+	return c->pid;
+}
+
+void child_fork(struct child *c, int (*run)(int socket, void *arg), void *arg)
+{
+	int socket = -1;
+
+	if (start(c, &socket) == 0)
+		_exit(run(socket, arg));
+}
+
+/* The peer lies where automake built it; by hand, beside the test. */
+static void peer_program(char *path, size_t size)
+{
+	const char *top = getenv("abs_builddir");
+	ssize_t len;
+
+	if (top) {
+		snprintf(path, size, "%s/tests/process/peer", top);
+		return;
+	}
+	len = readlink("/proc/self/exe", path, size - 1);
+	ck_assert_int_gt(len, 0);
+	path[len] = '\0';
+	snprintf(strrchr(path, '/'), sizeof("/peer"), "/peer");
+}
+
+void child_exec(struct child *c)
+{
+	char path[PATH_MAX];
+	int socket = -1;
+
+	peer_program(path, sizeof(path));
+	if (start(c, &socket) != 0)
+		return;
+	if (socket != PEER_SOCKET)
+		dup3(socket, PEER_SOCKET, 0);
+	else
+		fcntl(socket, F_SETFD, 0);
+	execl(path, "peer", (char *)NULL);
+	fprintf(stderr, "%s: %s\n", path, strerror(errno));
+	_exit(126);
+}
+
+/* Wait for a change of the helper's state, and look at it. */
+static void await(struct child *c, int change, siginfo_t *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ck_assert_msg(waitid(P_PID, (id_t)c->pid, ret, change) == 0, "waitid: %s",
+		      strerror(errno));
+}
+
+static void drop(struct child *c)
+{
+	close(c->pidfd);
+	close(c->socket);
+	c->pidfd = c->socket = -1;
+}
+
+void child_kill(struct child *c)
+{
+	siginfo_t info;
+
+	ck_assert_int_eq(kill(c->pid, SIGKILL), 0);
+	await(c, WEXITED, &info);
+	drop(c);
+}
+
+void child_kill_unreaped(struct child *c)
+{
+	siginfo_t info;
+
+	ck_assert_int_eq(kill(c->pid, SIGKILL), 0);
+	await(c, WEXITED | WNOWAIT, &info);
+}
+
+void child_stop(struct child *c)
+{
+	siginfo_t info;
+
+	ck_assert_int_eq(kill(c->pid, SIGSTOP), 0);
+	await(c, WSTOPPED | WEXITED, &info);
+	ck_assert_int_eq(info.si_code, CLD_STOPPED);
+}
+
+void child_continue(struct child *c)
+{
+	siginfo_t info;
+
+	ck_assert_int_eq(kill(c->pid, SIGCONT), 0);
+	await(c, WCONTINUED | WEXITED, &info);
+	ck_assert_int_eq(info.si_code, CLD_CONTINUED);
+}
+
+/* The number of the system call it sleeps in, or -1: it runs. */
+static long sleeping_in(pid_t pid)
+{
+	char path[64];
+	long call = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)pid);
+	f = fopen(path, "re");
+	ck_assert_msg(f != NULL, "%s: %s", path, strerror(errno));
+	if (fscanf(f, "%ld", &call) != 1)
+		call = -1;
+	fclose(f);
+	return call;
+}
+
+void child_await_sleep(struct child *c)
+{
+	struct pollfd ended = { .fd = c->pidfd, .events = POLLIN };
+	int64_t limit = patience();
+	long call;
+
+	while ((call = sleeping_in(c->pid)) != SYS_futex) {
+		ck_assert_msg(clock_now() < limit, "helper does not sleep (system call %ld)",
+			      call);
+		ck_assert_msg(poll(&ended, 1, 1) == 0, "helper has ended");
+	}
+}
+
+void child_end(struct child *c)
+{
+	struct pollfd ended = { .fd = c->pidfd, .events = POLLIN };
+	siginfo_t info;
+
+	ck_assert_msg(poll(&ended, 1, 20000) == 1, "helper does not end");
+	await(c, WEXITED, &info);
+	drop(c);
+	if (info.si_code == CLD_EXITED && info.si_status == 1)
+		exit(1); /* an assertion failed there, and has been reported */
+	ck_assert_msg(info.si_code == CLD_EXITED, "helper ended by signal %d", info.si_status);
+	ck_assert_msg(info.si_status == 0, "helper exited with %d", info.si_status);
+}
+
+void step_tell(int socket)
+{
+	ck_assert_int_eq(send(socket, "", 1, MSG_NOSIGNAL), 1);
+}
+
+void step_await(int socket)
+{
+	struct pollfd input = { .fd = socket, .events = POLLIN };
+	char bytes[8];
+	ssize_t len;
+
+	ck_assert_msg(poll(&input, 1, 20000) == 1, "the other process keeps us waiting");
+	len = recv(socket, bytes, sizeof(bytes), 0);
+	ck_assert_msg(len == 1, "the other process has ended, or is out of step");
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Helper processes of a test: start, stop, kill, wait.
+ *
+ * A helper dies with its parent and after a minute at the latest. Parent and
+ * helper talk over a socket that keeps messages apart; nothing here sleeps to
+ * wait for the other.
+ */
+#ifndef TESTS_SUPPORT_CHILD_H
+#define TESTS_SUPPORT_CHILD_H
+
+#include <sys/types.h>
+
+struct child {
+	pid_t pid;
+	int pidfd;
+	int socket; /* to the helper */
+};
+
+/*
+ * Start a helper by fork. It calls run() with its end of the socket and exits
+ * with what that returns. Assertions of check work in it, too.
+ */
+void child_fork(struct child *c, int (*run)(int socket, void *arg), void *arg);
+
+/* Start tests/process/peer by exec, with its end of the socket as descriptor 3. */
+void child_exec(struct child *c);
+
+/* Send SIGKILL and wait for the end. */
+void child_kill(struct child *c);
+
+/* Send SIGKILL and wait for the end, but leave the zombie. */
+void child_kill_unreaped(struct child *c);
+
+/* Stop it, until child_continue(); returns when it has stopped. */
+void child_stop(struct child *c);
+void child_continue(struct child *c);
+
+/* Return when it sleeps in a futex: as one who waits on a ring does. */
+void child_await_sleep(struct child *c);
+
+/* Wait until it ends by itself; the test fails unless it exits with 0. */
+void child_end(struct child *c);
+
+/* One byte over the socket, to keep step; works for both ends. */
+void step_tell(int socket);
+void step_await(int socket);
+
+#endif
