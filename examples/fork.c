@@ -35,6 +35,7 @@ static int add_up(struct shmring *ring)
 		printf("child: the sum is %ld\n", sum);
 
 	shmring_consumer_detach(consumer);
+	shmring_close(ring);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

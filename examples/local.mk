@@ -29,6 +29,7 @@ noinst_PROGRAMS += examples/demo/shmring-demo
 endif
 examples_demo_shmring_demo_SOURCES = \
 	examples/demo/checksum.c \
+	examples/demo/common.c \
 	examples/demo/consumer.c \
 	examples/demo/crew.c \
 	examples/demo/demo.h \

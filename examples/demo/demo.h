@@ -10,7 +10,8 @@
  *	checksum.c	XXH3 of a file's path and content
  *	latency.c	counting how long messages were under way
  *	crew.c		child processes: start, watch, kill, wait
- *	verify.c	what arrived against what is on disk
+ *	common.c	errors, the time, the way into the ring
+ *	verify.c	what is on disk, and whether that is what arrived
  *	summary.c	the report
  *	main.c		the plot
  *
@@ -71,6 +72,8 @@ struct file {
 	ino_t inode;
 	struct timespec modified;
 	unsigned producer; /* who sends it */
+	bool hashed;
+	uint64_t digest; /* of what is on disk, if hashed */
 };
 
 struct file_list {
@@ -80,7 +83,7 @@ struct file_list {
 };
 
 int files_choose(struct file_list *list, uint64_t limit);
-bool files_unchanged(const struct file *file, int fd);
+bool files_unchanged(const struct file *file);
 uint64_t files_blocks(const struct file_list *list);
 void files_free(struct file_list *list);
 
@@ -211,6 +214,8 @@ int crew_await_events(struct crew *crew, enum event event, int count);
 int crew_await_end(struct crew *crew);
 int crew_kill(struct child *child);
 
+/* ---- common.c ---- */
+
 /* Both print a sentence and return the negative errno. */
 int ring_error(const char *who, int r);
 int system_error(const char *who, const char *what);
@@ -234,14 +239,15 @@ struct verdict {
 
 struct result {
 	struct verdict verdict[CONSUMERS];
-	uint32_t changed;      /* files that somebody changed meanwhile: not judged */
-	uint64_t killed_at;    /* messages the victim had applied */
-	int64_t killed_ns;     /* when it was killed */
-	double verify_seconds; /* for reading everything again */
+	uint32_t changed;   /* files that somebody changed meanwhile: not judged */
+	uint64_t killed_at; /* messages the victim had applied */
+	int64_t killed_ns;  /* when it was killed */
 };
 
+int verify_prepare(struct file_list *files);
 bool verify(const struct demo *demo, struct result *result);
-void summary_begin(const struct demo *demo);
+void summary_files(const struct file_list *files, double seconds);
+void summary_ring(const struct demo *demo);
 void summary_print(const struct demo *demo, const struct result *result, bool good);
 
 #endif

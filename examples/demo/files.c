@@ -123,13 +123,14 @@ int files_choose(struct file_list *list, uint64_t limit)
 	return 0;
 }
 
-/* Is this descriptor the file that was listed, as it was listed? */
-bool files_unchanged(const struct file *file, int fd)
+/* Is the file still what it was when it was listed? */
+bool files_unchanged(const struct file *file)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && st.st_dev == file->device && st.st_ino == file->inode &&
-	       (uint64_t)st.st_size == file->size && st.st_mtim.tv_sec == file->modified.tv_sec &&
+	return lstat(file->path, &st) == 0 && st.st_dev == file->device &&
+	       st.st_ino == file->inode && (uint64_t)st.st_size == file->size &&
+	       st.st_mtim.tv_sec == file->modified.tv_sec &&
 	       st.st_mtim.tv_nsec == file->modified.tv_nsec;
 }
 

@@ -137,13 +137,30 @@ static int stage(struct demo *demo, const struct options *options, struct result
 	if (r == 0)
 		r = create_ring(demo, options, &place);
 	if (r == 0) {
-		summary_begin(demo);
+		summary_ring(demo);
 		r = play(demo, &crew, result);
 	}
 	crew_end(&crew);
 	removed = remove_ring(demo, &place);
 	crew_close(&crew, demo);
 	return r < 0 ? r : removed;
+}
+
+static int prepare(struct demo *demo, uint64_t bytes)
+{
+	int64_t start = now_ns();
+	int r;
+
+	printf("Reading /usr/share and /usr/lib: ");
+	fflush(stdout);
+	r = files_choose(&demo->files, bytes);
+	if (r == 0)
+		r = verify_prepare(&demo->files);
+	if (r < 0)
+		return r;
+	summary_files(&demo->files, (double)(now_ns() - start) / 1e9);
+	demo->messages = files_blocks(&demo->files) + PRODUCERS;
+	return create_board(demo);
 }
 
 static int run(const struct options *options)
@@ -153,10 +170,7 @@ static int run(const struct options *options)
 	bool good = false;
 	int r;
 
-	r = files_choose(&demo.files, options->bytes);
-	demo.messages = files_blocks(&demo.files) + PRODUCERS;
-	if (r == 0)
-		r = create_board(&demo);
+	r = prepare(&demo, options->bytes);
 	if (r == 0)
 		r = stage(&demo, options, &result);
 	if (r == 0) {

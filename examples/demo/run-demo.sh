@@ -26,7 +26,7 @@ case_is() {
 runs() {
 	timeout 120 "$demo" "$@" >"$dir/out" 2>&1 &&
 		grep -q '^Everything arrived as it should' "$dir/out" || return
-	ring=$(sed -n 's/^.* producers -> \(\/.*\) -> .*/\1/p' "$dir/out")
+	ring=$(sed -n 's/^Ring: \(\/.*\)/\1/p' "$dir/out")
 	[ -z "$ring" ] || [ ! -e "$ring" ]
 }
 
@@ -36,7 +36,7 @@ ended_by() {
 	"$demo" --bytes=100M --ring="$dir/ring" >"$dir/fifo" 2>"$dir/out" &
 	pid=$!
 	{
-		read -r _ && read -r _
+		read -r _ && read -r _ && read -r _ # the third line names the ring: it is there
 		kill -s "$1" "$pid"
 		timeout 60 cat >>"$dir/out"
 	} <"$dir/fifo"

@@ -32,13 +32,19 @@ static const char *duration(char *text, uint64_t ns)
 	return text;
 }
 
-void summary_begin(const struct demo *demo)
+void summary_files(const struct file_list *files, double seconds)
 {
-	printf("%" PRIu32 " files of /usr/share and /usr/lib, %.1f MB, in %" PRIu64
-	       " messages of up to %u KiB\n",
-	       demo->files.count, mega(demo->files.bytes), demo->messages, BLOCK_SIZE / 1024);
-	printf("%d producers -> %s -> 2 lossless consumers, 1 observer\n", PRODUCERS,
-	       demo->address ? demo->address : "anonymous ring");
+	printf("%" PRIu32 " files, %.1f MB, hashed in %.2f s\n", files->count, mega(files->bytes),
+	       seconds);
+}
+
+void summary_ring(const struct demo *demo)
+{
+	printf("%" PRIu64
+	       " messages of up to %u KiB: %d producers, %d lossless consumers, 1 observer\n"
+	       "Ring: %s\n",
+	       demo->messages, BLOCK_SIZE / 1024, PRODUCERS, CONSUMERS - 1,
+	       demo->address ? demo->address : "anonymous");
 	fflush(stdout);
 }
 
@@ -132,8 +138,8 @@ static void print_latency(const struct board *board)
 {
 	struct latency both = { 0 };
 
-	printf("\n%-10s %10s %10s %10s %10s   (publish to receive)\n", "Latency", "p50", "p99", "p99.9",
-	       "max");
+	printf("\n%-10s %10s %10s %10s %10s   (publish to receive)\n", "Latency", "p50", "p99",
+	       "p99.9", "max");
 	for (int i = 0; i < CONSUMERS; i++) {
 		print_quantiles(consumer_name[i], &board->consumer[i].latency);
 		if (i != OBSERVER)
@@ -149,8 +155,8 @@ static void print_recovery(const struct board *board, const struct result *resul
 	char text[16];
 
 	printf("\nRecovery   %s was killed (SIGKILL) after %" PRIu64
-	       " messages, and got its next one as\n"
-	       "           a new process %s later: %" PRIu64 " were delivered again, %" PRIu64
+	       " messages and resumed by name\n"
+	       "           as a new process %s later: %" PRIu64 " came again, %" PRIu64
 	       " of them known and skipped\n",
 	       consumer_name[VICTIM], result->killed_at, duration(text, gap), victim->redelivered,
 	       victim->repeated);
@@ -158,20 +164,19 @@ static void print_recovery(const struct board *board, const struct result *resul
 
 static void print_verdicts(const struct demo *demo, const struct result *result)
 {
-	printf("\nVerified   against the disk in %.2f s", result->verify_seconds);
-	if (result->changed > 0)
-		printf(" (%" PRIu32 " files changed meanwhile, not judged)", result->changed);
-	printf("\n");
+	printf("\n%-10s %10s %10s %10s   messages\n", "Files", "equal", "different", "incomplete");
 	for (int i = 0; i < CONSUMERS; i++) {
 		const struct verdict *v = &result->verdict[i];
 		struct progress total = consumer_total(&demo->board->consumer[i]);
 
-		printf("%-10s %" PRIu32 " files equal, %" PRIu32 " different, %" PRIu32
-		       " incomplete\n",
-		       consumer_name[i], v->equal, v->different, v->incomplete);
-		printf("           %" PRIu64 " received + %" PRIu64 " lost %s published\n",
-		       total.messages, total.lost, v->accounted ? "=" : "IS NOT");
+		printf("%-10s %10" PRIu32 " %10" PRIu32 " %10" PRIu32 "   %" PRIu64
+		       " received + %" PRIu64 " lost %s published\n",
+		       consumer_name[i], v->equal, v->different, v->incomplete, total.messages,
+		       total.lost, v->accounted ? "=" : "IS NOT");
 	}
+	if (result->changed > 0)
+		printf("%" PRIu32 " files were changed meanwhile and are not judged\n",
+		       result->changed);
 }
 
 void summary_print(const struct demo *demo, const struct result *result, bool good)

@@ -110,6 +110,11 @@ static bool spin_for_message(struct shmring_consumer *c, int64_t deadline)
 	struct spin spin = { 0 };
 	unsigned looks = 0;
 
+	/*
+	 * What we have just published may still be in our store buffer, and would
+	 * leave it later for the loads and pauses below: a third of a round trip.
+	 */
+	fence_full();
 	do {
 		for (uint32_t i = 1; i < c->pauses; i++)
 			cpu_relax();

@@ -34,11 +34,12 @@ for signal in INT TERM HUP; do
 	TERM) number=143 ;;
 	HUP) number=129 ;;
 	esac
+	rm -f out.1
 	start "$SHMRING" sub ring >out.1 &
 	sub=$!
 	until_true cmp some out.1
-	kill -$signal "$sub"
-	ended "$sub" $number "sub ends on SIG$signal"
+	kill "-$signal" "$sub"
+	ended "$sub" "$number" "sub ends on SIG$signal"
 	same "with every byte on SIG$signal" some out.1
 
 	mkfifo pipe
@@ -47,8 +48,8 @@ for signal in INT TERM HUP; do
 	exec 3>pipe
 	printf 'half a li' >&3
 	until_true has_producers ring 1
-	kill -$signal "$pub"
-	ended "$pub" $number "pub ends on SIG$signal while it reads"
+	kill "-$signal" "$pub"
+	ended "$pub" "$number" "pub ends on SIG$signal while it reads"
 	exec 3>&-
 	rm pipe
 done
@@ -56,6 +57,7 @@ expect 0 "nothing was half published" "$SHMRING" sub --no-follow ring
 same "only what was complete" some out
 
 # in the middle of the work: whole lines, and what is released was written
+rm out.1
 start "$SHMRING" sub --name worker ring >out.1 &
 sub=$!
 start "$SHMRING" pub ring many &

@@ -85,8 +85,8 @@ same() {
 	check "$1" cmp "$2" "$3"
 }
 
-# start COMMAND...: run it in the background; $! is the process itself. Its standard output is
-# what it is for the caller. The shell would have it ignore SIGINT.
+# start COMMAND...: to be called with `&`; $! is then the process itself. The shell would have it
+# ignore SIGINT. A file that shows that it has started must not be there before.
 start() {
 	exec env --default-signal=INT "$@"
 }

@@ -38,12 +38,12 @@ says "it is the first" "endless: line 1 is longer"
 printf '\1\0\0\0a\377\377\377\377' >huge
 expect 1 "a frame that is too long" "$SHMRING" pub --frames ring huge
 says "it is the second" "huge: frame 2 is longer"
-printf '\1\0\0\0a\5\0\0\0abc' >cut
-expect 1 "a frame that is cut off" "$SHMRING" pub --frames ring cut
-says "the cut is named" "cut: the input ends inside frame 2"
-printf '\1\0\0\0a\5\0' >cut
-expect 1 "the head of a frame that is cut off" "$SHMRING" pub --frames ring cut
-says "that cut is named, too" "cut: the input ends inside frame 2"
+printf '\1\0\0\0a\5\0\0\0abc' >cut-off
+expect 1 "a frame that is cut off" "$SHMRING" pub --frames ring cut-off
+says "the cut is named" "cut-off: the input ends inside frame 2"
+printf '\1\0\0\0a\5\0' >cut-off
+expect 1 "the head of a frame that is cut off" "$SHMRING" pub --frames ring cut-off
+says "that cut is named, too" "cut-off: the input ends inside frame 2"
 expect 1 "blocks that are too long" "$SHMRING" pub --blocks 1M ring fits
 says "with the limit" "at most $longest bytes"
 expect 1 "an input that is not there" "$SHMRING" pub ring missing

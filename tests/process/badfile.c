@@ -270,6 +270,67 @@ START_TEST(no_content_crashes_a_reader)
 }
 END_TEST
 
+/* Attach whatever there is to attach, and leave. */
+static void try_everybody(struct shmring *r)
+{
+	struct shmring_consumer_options options = { .size = sizeof(options) };
+	struct shmring_producer *p;
+	struct shmring_consumer *c;
+	struct shmring_message m;
+
+	if (shmring_producer_attach(&p, r, NULL) == 0) {
+		shmring_publish(p, "noise", 5, SHMRING_NOWAIT);
+		shmring_producer_detach(p);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		options.start = i & 1 ? SHMRING_START_NOW : SHMRING_START_OLDEST;
+		options.flags = i & 2 ? SHMRING_OBSERVE : 0;
+		if (shmring_consumer_attach(&c, r, &options) == 0) {
+			if (shmring_peek(c, SHMRING_NOWAIT, &m) == 0)
+				shmring_release(c);
+			shmring_consumer_detach(c);
+		}
+	}
+	options.flags = 0;
+	options.name = "name";
+	if (shmring_consumer_attach(&c, r, &options) == 0)
+		shmring_consumer_detach(c);
+	shmring_reap(r);
+	shmring_forget(r, "name");
+}
+
+/* Whoever attaches to a ring that somebody has scribbled over gets an answer. */
+START_TEST(no_content_crashes_or_holds_up_those_who_attach)
+{
+	uint64_t seed = random_seed() + (uint64_t)_i, noise[64];
+	struct shmring_config config = small_config();
+	struct shmring_producer *p;
+	struct shmring_stat st;
+	struct shmring *r;
+	off_t where;
+	int fd;
+
+	for (int round = 0; round < 20; round++) {
+		r = way_create(WAY_PASSED_EXEC, &config);
+		must(shmring_stat(r, &st));
+		fd = (int)must(shmring_fd(r));
+		p = producer_attach(r);
+		publish_numbers(p, 1, 0, 200, 1000);
+		shmring_producer_detach(p);
+		shmring_consumer_detach(consumer_attach(r, "name", 0, 0));
+		for (int i = 0; i < 20; i++) {
+			for (unsigned k = 0; k < 64; k++)
+				noise[k] = random_next(&seed) >> random_below(&seed, 64);
+			where = (off_t)random_below(&seed, (st.file_size - 65536) / 512 - 1) * 512;
+			ck_assert_int_eq(pwrite(fd, noise, sizeof(noise), where + 65536),
+					 sizeof(noise));
+		}
+		try_everybody(r);
+		shmring_close(r);
+	}
+}
+END_TEST
+
 START_TEST(what_is_no_regular_file_is_refused)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -436,6 +497,7 @@ int main(void)
 	tcase_add_loop_test(tc, every_flipped_bit_of_the_identity_is_noticed, 0, 8);
 	tcase_add_loop_test(tc, no_content_crashes_the_opener, 0, 4);
 	tcase_add_loop_test(tc, no_content_crashes_a_reader, 0, 8);
+	tcase_add_loop_test(tc, no_content_crashes_or_holds_up_those_who_attach, 0, 8);
 	tcase_add_test(tc, what_is_no_regular_file_is_refused);
 	tcase_add_test(tc, symbolic_link_is_refused);
 	tcase_add_test(tc, what_is_not_there_is_not_found);

@@ -111,6 +111,42 @@ START_TEST(successor_finds_the_end_of_an_overwritten_lane)
 }
 END_TEST
 
+/* Killed while it asks for room that is not there: it has not got it. */
+START_TEST(successor_of_a_producer_killed_at_a_full_ring_overwrites_nothing)
+{
+	struct peer_command hammer = { .op = PEER_HAMMER, .max = 1000 };
+	struct shmring_config config = small_config();
+	struct shmring_producer *successor;
+	struct shmring_consumer *c;
+	struct audit audit;
+	uint64_t before = 0, after;
+	struct shmring *r;
+	struct peer p;
+
+	config.lanes = 1;
+	config.unread_policy = (uint32_t)_i;
+	r = ring_create(&config);
+	for (uint64_t round = 0; round < 60; round++) {
+		c = consumer_attach(r, NULL, SHMRING_START_NOW, 0);
+		audit_begin(&audit, false);
+		ring_start(&p);
+		ck_assert_int_eq(peer_producer(&p, SOURCE + 2 * round), 0);
+		peer_tell(&p, &hammer);
+		step_await(p.child.socket);
+		child_kill(&p.child);
+		after = stat_lane(r).messages;
+		successor = producer_attach(r);
+		after += publish_until_full(successor, SOURCE + 2 * round + 1, 0, 1000);
+		shmring_producer_detach(successor);
+		ck_assert_uint_eq(consume_all(c, &audit), after - before);
+		audit_must_be(&audit, after - before, 0);
+		shmring_consumer_detach(c);
+		before = after;
+	}
+	shmring_close(r);
+}
+END_TEST
+
 START_TEST(claimed_and_staged_messages_die_with_the_producer)
 {
 	struct shmring *r = create(1);
@@ -346,6 +382,30 @@ START_TEST(reap_recovers_the_dead_on_demand)
 }
 END_TEST
 
+START_TEST(reap_wakes_the_producer_that_a_dead_consumer_held)
+{
+	struct shmring_config config = small_config();
+	int64_t began = clock_now();
+	struct shmring *r;
+	struct peer p, c;
+
+	config.max_sleep_ns = 10000 * (uint64_t)MS;
+	r = ring_create(&config);
+	ring_start(&p);
+	ring_start(&c);
+	ck_assert_int_eq(peer_consumer(&c, NULL, 0, 0), 0);
+	ck_assert_int_eq(peer_producer(&p, SOURCE), 0);
+	peer_tell_produce(&p, 2000, 1000);
+	child_await_sleep(&p.child);
+	child_kill(&c.child);
+	ck_assert_int_eq(must(shmring_reap(r)), 1);
+	ck_assert_int_eq(peer_answer(&p), 2000);
+	ck_assert_int_lt(clock_now() - began, 8000 * (int64_t)MS);
+	peer_quit(&p);
+	shmring_close(r);
+}
+END_TEST
+
 START_TEST(exec_ends_attachments)
 {
 	struct shmring *r = create(1);
@@ -412,6 +472,8 @@ int main(void)
 
 	tcase_add_loop_test(tc, successor_goes_on_where_the_killed_producer_ended, 0, 2);
 	tcase_add_loop_test(tc, successor_finds_the_end_of_an_overwritten_lane, 0, 5);
+	tcase_add_loop_test(
+		tc, successor_of_a_producer_killed_at_a_full_ring_overwrites_nothing, 0, 2);
 	tcase_add_test(tc, claimed_and_staged_messages_die_with_the_producer);
 	tcase_add_test(tc, successor_after_detach_goes_on_too);
 	tcase_add_test(tc, killed_consumer_stops_holding_a_producer_that_comes_to_the_limit);
@@ -422,6 +484,7 @@ int main(void)
 	tcase_add_test(tc, stopped_consumer_is_not_dead);
 	tcase_add_test(tc, stopped_producer_keeps_its_lane);
 	tcase_add_test(tc, reap_recovers_the_dead_on_demand);
+	tcase_add_test(tc, reap_wakes_the_producer_that_a_dead_consumer_held);
 	tcase_add_test(tc, exec_ends_attachments);
 	tcase_add_loop_test(tc, killed_in_attach_or_detach_leaves_a_sound_ring, 0, 2);
 	return run_suite(s);

@@ -392,6 +392,26 @@ START_TEST(closefrom_harms_nobody)
 }
 END_TEST
 
+START_TEST(closefrom_leaves_the_dead_to_be_noticed)
+{
+	struct shmring_config config = small_config();
+	struct shmring *r = way_create((enum way)_i, &config);
+	struct peer p, c;
+
+	way_start(&p, (enum way)_i, r);
+	way_start(&c, (enum way)_i, r);
+	ck_assert_int_eq(peer_consumer(&c, NULL, 0, 0), 0);
+	ck_assert_int_eq(peer_producer(&p, SOURCE), 0);
+	ck_assert_int_eq(peer_simple(&p, PEER_CLOSEFROM), 0);
+	peer_tell_produce(&p, 1000, 1000);
+	child_await_sleep(&p.child);
+	child_kill(&c.child);
+	ck_assert_int_eq(peer_answer(&p), 1000);
+	peer_quit(&p);
+	shmring_close(r);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("forked");
@@ -407,5 +427,6 @@ int main(void)
 	tcase_add_loop_test(tc, join_with_a_reused_descriptor_fails, FIRST, BEHIND);
 	tcase_add_loop_test(tc, living_child_keeps_nothing_of_its_dead_parent, FIRST, BEHIND);
 	tcase_add_loop_test(tc, closefrom_harms_nobody, 0, WAYS);
+	tcase_add_loop_test(tc, closefrom_leaves_the_dead_to_be_noticed, 0, WAYS);
 	return run_suite(s);
 }

@@ -202,6 +202,29 @@ START_TEST(holding_ring_waits_for_its_first_consumer)
 }
 END_TEST
 
+/* Also when the producer tries and tries, and fails for want of room. */
+START_TEST(holding_ring_shows_everything_to_whoever_comes)
+{
+	struct shmring *r = create(SHMRING_UNREAD_HOLD);
+	struct shmring_consumer *c;
+	struct shmring_message m;
+	struct peer p;
+
+	ring_start(&p);
+	ck_assert_int_eq(peer_producer(&p, SOURCE), 0);
+	peer_tell(&p, &(struct peer_command){ .op = PEER_HAMMER, .max = 1000 });
+	step_await(p.child.socket);
+	for (int round = 0; round < 500; round++) {
+		c = consumer_attach(r, NULL, SHMRING_START_DEFAULT, 0);
+		must(shmring_peek(c, SHMRING_NOWAIT, &m));
+		ck_assert_uint_eq(m.seq, 0);
+		shmring_consumer_detach(c);
+	}
+	child_kill(&p.child);
+	shmring_close(r);
+}
+END_TEST
+
 START_TEST(holding_ring_holds_for_the_next_consumer)
 {
 	struct shmring *r = create(SHMRING_UNREAD_HOLD);
@@ -275,6 +298,7 @@ int main(void)
 	tcase_add_test(tc, joiner_at_oldest_of_a_full_ring_is_not_overrun);
 	tcase_add_loop_test(tc, joiners_meet_a_running_producer, 0, 2);
 	tcase_add_test(tc, holding_ring_waits_for_its_first_consumer);
+	tcase_add_test(tc, holding_ring_shows_everything_to_whoever_comes);
 	tcase_add_test(tc, holding_ring_holds_for_the_next_consumer);
 	tcase_add_test(tc, observer_does_not_end_the_hold);
 	tcase_add_test(tc, unknown_start_is_refused);

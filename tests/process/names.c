@@ -281,6 +281,27 @@ START_TEST(detached_name_holds_producers_back_until_forgotten)
 }
 END_TEST
 
+START_TEST(forget_wakes_the_producer_that_the_name_held)
+{
+	struct shmring_config config = small_config();
+	int64_t began = clock_now();
+	struct peer p;
+
+	config.max_sleep_ns = 10000000000;
+	ring = ring_create(&config);
+	shmring_consumer_detach(consumer_attach(ring, "gone", 0, 0));
+	ring_start(&p);
+	ck_assert_int_eq(peer_producer(&p, SOURCE), 0);
+	peer_tell_produce(&p, 2000, 1000);
+	child_await_sleep(&p.child);
+	must(shmring_forget(ring, "gone"));
+	ck_assert_int_eq(peer_answer(&p), 2000);
+	ck_assert_int_lt(clock_now() - began, 8000000000);
+	peer_quit(&p);
+	shmring_close(ring);
+}
+END_TEST
+
 START_TEST(stat_tells_of_detached_names)
 {
 	struct shmring_consumer_stat one;
@@ -411,6 +432,7 @@ int main(void)
 	tcase_add_test(tc, held_name_is_busy);
 	tcase_add_test(tc, one_of_two_gets_the_name);
 	tcase_add_test(tc, detached_name_holds_producers_back_until_forgotten);
+	tcase_add_test(tc, forget_wakes_the_producer_that_the_name_held);
 	tcase_add_test(tc, stat_tells_of_detached_names);
 	tcase_add_test(tc, known_name_may_begin_elsewhere);
 	tcase_add_test(tc, unknown_name_begins_at_the_oldest_unless_it_must_resume);

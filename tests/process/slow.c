@@ -255,6 +255,72 @@ START_TEST(pinned_consumer_is_never_evicted)
 }
 END_TEST
 
+/* Whoever held the name before, and however. */
+START_TEST(pinned_holder_of_a_name_is_never_evicted)
+{
+	struct shmring *r = create(SHMRING_SLOW_EVICT, 10 * MS);
+	struct shmring_producer *p = producer_attach(r);
+	struct shmring_consumer *c;
+	static char data[SIZE];
+	struct audit audit;
+	uint64_t count;
+
+	shmring_consumer_detach(consumer_attach(r, "logger", 0, 0));
+	c = consumer_attach(r, "logger", SHMRING_START_RESUME, SHMRING_PINNED);
+	count = publish_until_full(p, SOURCE, 0, SIZE);
+	must_fail(ETIMEDOUT, shmring_publish(p, data, SIZE, shmring_deadline(100 * MS)));
+	audit_begin(&audit, true);
+	ck_assert_uint_eq(consume_all(c, &audit), count);
+	audit_must_be(&audit, count, 0);
+	shmring_producer_detach(p);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
+/* And the other way round: what one was spared counts for it alone. */
+START_TEST(successor_of_a_pinned_holder_is_evicted_again)
+{
+	struct shmring *r = create(SHMRING_SLOW_EVICT, 10 * MS);
+	struct shmring_producer *p = producer_attach(r);
+	struct shmring_consumer *c;
+	struct shmring_message m;
+
+	shmring_consumer_detach(consumer_attach(r, "logger", 0, SHMRING_PINNED));
+	c = consumer_attach(r, "logger", SHMRING_START_RESUME, 0);
+	publish_numbers(p, SOURCE, 0, 300, SIZE);
+	must(shmring_peek(c, SHMRING_NOWAIT, &m));
+	ck_assert_int_eq(shmring_release(c), m.lost ? 0 : -ESTALE);
+	shmring_producer_detach(p);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(receive_goes_on_behind_an_eviction)
+{
+	struct shmring *r = create(SHMRING_SLOW_EVICT, 10 * MS);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	struct shmring_producer *p = producer_attach(r);
+	static char data[SIZE], due[SIZE];
+	struct shmring_counters n;
+	ssize_t result;
+
+	publish_numbers(p, SOURCE, 0, 300, SIZE);
+	result = shmring_receive(c, data, SIZE, SHMRING_NOWAIT);
+	if (result == -ESTALE) /* it had read when it learned of it */
+		result = shmring_receive(c, data, SIZE, SHMRING_NOWAIT);
+	ck_assert_int_eq(must(result), SIZE);
+	must(shmring_consumer_counters(c, &n));
+	ck_assert_uint_gt(n.lost, 0);
+	audit_fill(due, SIZE, SOURCE, n.lost);
+	ck_assert_mem_eq(data, due, SIZE);
+	shmring_producer_detach(p);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
 START_TEST(blocking_ring_never_evicts)
 {
 	struct shmring *r = create(SHMRING_SLOW_BLOCK, 10 * MS);
@@ -383,6 +449,9 @@ int main(void)
 	tcase_add_test(tc, idle_consumer_is_evicted_and_told_its_loss);
 	tcase_add_test(tc, eviction_repeats_and_never_hides_a_message);
 	tcase_add_test(tc, pinned_consumer_is_never_evicted);
+	tcase_add_test(tc, pinned_holder_of_a_name_is_never_evicted);
+	tcase_add_test(tc, successor_of_a_pinned_holder_is_evicted_again);
+	tcase_add_test(tc, receive_goes_on_behind_an_eviction);
 	tcase_add_test(tc, blocking_ring_never_evicts);
 	tcase_add_test(tc, consumer_that_releases_now_and_then_is_not_evicted);
 	tcase_add_test(tc, refusing_ring_evicts_too);

@@ -33,6 +33,7 @@ enum peer_op {
 	PEER_NOBODY,	/* become another user, without privileges */
 	PEER_CLOSEFROM, /* close every descriptor but the socket */
 	PEER_REPLACE,	/* exec the program anew, without an answer */
+	PEER_HAMMER,	/* publish max bytes for ever, never waiting for room */
 	PEER_CYCLE,	/* attach, use and detach for ever */
 	PEER_QUIT,	/* close everything and end */
 	PEER_OPS

@@ -326,6 +326,25 @@ static int64_t serve_closefrom(struct server *s, const struct peer_command *c)
 	return 0;
 }
 
+/* Tells the test by one byte when the ring is full for the first time. */
+static int64_t serve_hammer(struct server *s, const struct peer_command *c)
+{
+	bool told = false;
+	int r = 0;
+
+	s->buffer = realloc(s->buffer, c->max);
+	if (!s->buffer)
+		return -ENOMEM;
+	while (r == 0 || r == -EAGAIN) {
+		if (r == 0)
+			audit_fill(s->buffer, c->max, s->source, s->number++);
+		r = shmring_publish(s->producer, s->buffer, c->max, SHMRING_NOWAIT);
+		if (r == -EAGAIN && !told)
+			told = send(s->socket, "", 1, MSG_NOSIGNAL) == 1;
+	}
+	return r;
+}
+
 /* The socket is descriptor 3 in a program that was exec'd. */
 static int64_t serve_replace(struct server *s, const struct peer_command *c)
 {
@@ -376,8 +395,8 @@ static const serve_op ops[PEER_OPS] = {
 	[PEER_CONSUME] = serve_consume,	  [PEER_PEEK] = serve_peek,
 	[PEER_RELEASE] = serve_release,	  [PEER_DETACH] = serve_detach,
 	[PEER_NOBODY] = serve_nobody,	  [PEER_CLOSEFROM] = serve_closefrom,
-	[PEER_REPLACE] = serve_replace,	  [PEER_CYCLE] = serve_cycle,
-	[PEER_QUIT] = serve_quit,
+	[PEER_REPLACE] = serve_replace,	  [PEER_HAMMER] = serve_hammer,
+	[PEER_CYCLE] = serve_cycle,	  [PEER_QUIT] = serve_quit,
 };
 
 /* Wait for a command, and the descriptor that may come with it. */
