@@ -3,6 +3,8 @@
 
 shmringincludedir = $(includedir)/shmring
 shmringinclude_HEADERS = \
+	include/shmring/consumer-inline.h \
 	include/shmring/consumer.h \
+	include/shmring/producer-inline.h \
 	include/shmring/producer.h \
 	include/shmring/shmring.h

@@ -9,3 +9,46 @@ dist_man_MANS += \
 	man/shmring-stat.1 \
 	man/shmring-sub.1 \
 	man/shmring.1
+
+# Section 3: a page for each call group, and a page that leads there for each other call.
+dist_man_MANS += \
+	man/shmring.7 \
+	man/shmring_abort.3 \
+	man/shmring_claim.3 \
+	man/shmring_close.3 \
+	man/shmring_commit.3 \
+	man/shmring_consumer_attach.3 \
+	man/shmring_consumer_counters.3 \
+	man/shmring_consumer_detach.3 \
+	man/shmring_consumer_memory.3 \
+	man/shmring_create.3 \
+	man/shmring_deadline.3 \
+	man/shmring_directory.3 \
+	man/shmring_discard.3 \
+	man/shmring_explain.3 \
+	man/shmring_fd.3 \
+	man/shmring_flush.3 \
+	man/shmring_forget.3 \
+	man/shmring_join.3 \
+	man/shmring_max_message.3 \
+	man/shmring_open.3 \
+	man/shmring_open_fd.3 \
+	man/shmring_peek.3 \
+	man/shmring_peek_batch.3 \
+	man/shmring_producer_attach.3 \
+	man/shmring_producer_counters.3 \
+	man/shmring_producer_detach.3 \
+	man/shmring_producer_lane.3 \
+	man/shmring_producer_memory.3 \
+	man/shmring_publish.3 \
+	man/shmring_publishv.3 \
+	man/shmring_reap.3 \
+	man/shmring_receive.3 \
+	man/shmring_release.3 \
+	man/shmring_remove.3 \
+	man/shmring_rewind.3 \
+	man/shmring_stage.3 \
+	man/shmring_stat.3 \
+	man/shmring_stat_consumer.3 \
+	man/shmring_stat_lane.3 \
+	man/shmring_version.3

@@ -140,4 +140,8 @@ int shmring_consumer_memory(const struct shmring_consumer *c, struct shmring_mem
 }
 #endif
 
+#ifndef SHMRING_NO_INLINE
+#include <shmring/consumer-inline.h>
+#endif
+
 #endif

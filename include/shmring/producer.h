@@ -115,4 +115,8 @@ int shmring_producer_memory(const struct shmring_producer *p, struct shmring_mem
 }
 #endif
 
+#ifndef SHMRING_NO_INLINE
+#include <shmring/producer-inline.h>
+#endif
+
 #endif

@@ -75,7 +75,7 @@ struct shmring_config {
 	uint32_t unread_policy;	 /* enum shmring_unread_policy */
 	uint64_t evict_after_ns; /* SHMRING_SLOW_EVICT: how long a consumer may
 				    hold producers back without releasing
-				    anything; 0: one second */
+				    anything; up to one day; 0: one second */
 	uint64_t max_sleep_ns;	 /* no sleep is longer before its sleeper looks
 				    again; 1 ms to 10 s; 0: 100 ms */
 	uint32_t wake;		 /* enum shmring_wake */
@@ -280,6 +280,13 @@ int64_t shmring_deadline(int64_t ns);
 
 /* Version of the library that is loaded, as "1.2.3". */
 const char *shmring_version(void);
+
+/* A boundary between the records of a lane, and the totals before it; not for programs. */
+struct shmring_boundary {
+	uint64_t position;
+	uint64_t seq;
+	uint64_t bytes;
+};
 
 #pragma GCC visibility pop
 

@@ -13,6 +13,8 @@
 #include "options.h"
 #include "sys.h"
 
+#define NAME_TRIES 10000 /* a holder that is going needs a few */
+
 static int check_options(const struct shmring_consumer_options *o)
 {
 	if (o->start > SHMRING_START_RESUME || (o->flags & ~(SHMRING_OBSERVE | SHMRING_PINNED)) != 0)
@@ -26,41 +28,45 @@ static int check_options(const struct shmring_consumer_options *o)
 	return shmr_memory_check(&o->memory);
 }
 
-/* A slot in state SETUP for a consumer without history. */
-static int take_slot(struct attachment *a)
+/* Take a slot without history that is in `state`; -EUSERS: there is none. */
+static int take_slot(struct attachment *a, enum place_state state)
 {
-	bool again;
+	for (unsigned slot = 0; slot < LAYOUT_CONSUMERS; slot++) {
+		uint64_t status = load_acquire(&a->registry->consumer_status[slot]);
+		int e;
+
+		if (status_state(status) != state || (status_flags(status) & PLACE_NAMED))
+			continue;
+		e = shmr_place_take(a->registry, PLACE_CONSUMER, slot, status, a->fd, &a->status);
+		a->slot = slot;
+		if (e != 0 && e != -EAGAIN)
+			return explain(e, "cannot lock a consumer's place: %e", e);
+		return e;
+	}
+	return -EUSERS;
+}
+
+/* Free ones first, and claimed ones only if nothing else is left. */
+static int take_any_slot(struct attachment *a)
+{
+	int e;
 
 	do {
-		again = false;
-		for (unsigned slot = 0; slot < LAYOUT_CONSUMERS; slot++) {
-			uint64_t status = load_acquire(&a->registry->consumer_status[slot]);
-			enum place_state state = status_state(status);
-			int e;
-
-			if ((state != PLACE_FREE && state != PLACE_CLAIMED) ||
-			    (status_flags(status) & PLACE_NAMED))
-				continue;
-			e = shmr_place_take(a->registry, PLACE_CONSUMER, slot, status, a->fd, &a->status);
-			a->slot = slot;
-			if (e == 0)
-				return 0;
-			if (e != -EAGAIN)
-				return explain(e, "cannot lock a consumer's place: %e", e);
-			again = true; /* somebody else got on: no livelock */
-		}
-	} while (again);
-	return -EUSERS;
+		e = take_slot(a, PLACE_FREE);
+		if (e == -EUSERS)
+			e = take_slot(a, PLACE_CLAIMED);
+	} while (e == -EAGAIN); /* somebody else was quicker */
+	return e;
 }
 
 static int find_slot(struct attachment *a, struct shmring_counters *counters)
 {
-	int e = take_slot(a);
+	int e = take_any_slot(a);
 
 	if (e == -EUSERS) {
 		counters->recoveries +=
 			shmr_place_bury_all(a->registry, PLACE_CONSUMER, shmr_ring_fd(a->ring));
-		e = take_slot(a);
+		e = take_any_slot(a);
 	}
 	if (e == -EUSERS)
 		return explain(e, "all %u places for consumers are taken (by live ones or by names; see "
@@ -74,10 +80,11 @@ static int find_slot(struct attachment *a, struct shmring_counters *counters)
  * the time. The lock on the next epoch comes first: as the holder of the name
  * only we may go for it (R1).
  */
-static int take_detached(struct attachment *a, uint64_t status)
+static int take_detached(struct attachment *a, uint64_t status, bool evictable)
 {
 	uint32_t epoch = status_epoch(status) + 1;
-	uint64_t active = status_make(epoch, 0, status_flags(status), PLACE_ACTIVE);
+	unsigned flags = PLACE_NAMED | (evictable ? PLACE_EVICTABLE : 0);
+	uint64_t active = status_make(epoch, 0, flags, PLACE_ACTIVE);
 	uint64_t byte = shmr_place_byte(PLACE_CONSUMER, a->slot, epoch);
 	int e = shmr_lock_byte(a->fd, byte);
 
@@ -91,30 +98,44 @@ static int take_detached(struct attachment *a, uint64_t status)
 	return -EAGAIN;
 }
 
-/* The slot of a name that exists, or a new one. The name is ours by its lock. */
-static int find_name(struct attachment *a, const struct shmring_consumer_options *o,
-		     struct shmring_counters *counters)
+/* One step towards the place of a name that exists; -EAGAIN: look again. */
+static int approach_name(struct shmring_consumer *c, uint64_t status)
 {
-	uint64_t status;
-	int e = -EAGAIN;
+	struct attachment *a = &c->attachment;
 
-	while (e == -EAGAIN && shmr_name_find(a->registry, o->name, &a->slot, &status) == 0) {
-		if (status_state(status) == PLACE_DETACHED)
-			e = take_detached(a, status);
-		else if (!status_protected(status))
-			e = shmr_place_take(a->registry, PLACE_CONSUMER, a->slot, status, a->fd,
-					    &a->status);
-		else if (shmr_place_bury(a->registry, PLACE_CONSUMER, a->slot, status,
-					 shmr_ring_fd(a->ring)))
-			counters->recoveries++;
+	switch (status_state(status)) {
+	case PLACE_DETACHED:
+		return take_detached(a, status, c->evictable);
+	case PLACE_LAPSED:
+	case PLACE_CLAIMED:
+		return shmr_place_take(a->registry, PLACE_CONSUMER, a->slot, status, a->fd, &a->status);
+	default:
+		if (shmr_place_bury(a->registry, PLACE_CONSUMER, a->slot, status, shmr_ring_fd(a->ring)))
+			c->counters.recoveries++;
 		else
 			sched_yield(); /* its last holder is just going */
+		return -EAGAIN;
 	}
-	if (e != -EAGAIN)
-		return e;
+}
+
+/* The slot of a name that exists, or a new one. The name is ours by its lock. */
+static int find_name(struct shmring_consumer *c, const struct shmring_consumer_options *o)
+{
+	struct attachment *a = &c->attachment;
+	unsigned tries = 0;
+	uint64_t status;
+
+	while (shmr_name_find(a->registry, o->name, &a->slot, &status) == 0) {
+		int e = approach_name(c, status);
+
+		if (e != -EAGAIN)
+			return e;
+		if (++tries == NAME_TRIES)
+			return explain(-EBUSY, "the place of '%s' does not become free", o->name);
+	}
 	if (o->start == SHMRING_START_RESUME)
 		return explain(-ENOENT, "the ring has no consumer named '%s' to resume", o->name);
-	return find_slot(a, counters);
+	return find_slot(a, &c->counters);
 }
 
 static int find_place(struct shmring_consumer *c, const struct shmring_consumer_options *o)
@@ -130,7 +151,7 @@ static int find_place(struct shmring_consumer *c, const struct shmring_consumer_
 		return explain(-EBUSY, "a live process consumes under the name '%s'", o->name);
 	if (e < 0)
 		return explain(e, "cannot lock the name: %e", e);
-	return find_name(a, o, &c->counters);
+	return find_name(c, o);
 }
 
 /* Only our own row is writable, as far as the page size allows. */
@@ -148,8 +169,10 @@ static int map_row(struct shmring_consumer *c)
 	if (e < 0)
 		return e;
 	row = (struct cursor_row *)(void *)((unsigned char *)p + (offset - start));
-	for (unsigned i = 0; i < LAYOUT_LANES; i++)
+	for (unsigned i = 0; i < LAYOUT_LANES; i++) {
 		c->readers[i].cursor = &row->lane[i];
+		c->readers[i].hot.cursor = plain_words(&row->lane[i].position);
+	}
 	shmr_memory_apply(a, &c->memory, row, sizeof(*row), true, true);
 	return 0;
 }
@@ -168,19 +191,25 @@ static int map_lanes(struct shmring_consumer *c)
 		struct reader *l = &c->readers[i];
 
 		e = shmr_attach_lay(a, data_offset(g, i), g->lane_size, false, 2, alignment, &data);
-		l->index = i;
+		if (e < 0)
+			break;
+		l->hot.index = i;
+		l->hot.bit = UINT64_C(1) << i;
 		l->lane.data = data;
 		l->lane.mask = g->lane_size - 1;
 		l->lane.control = (void *)((unsigned char *)controls + i * LAYOUT_GRANULE);
-		l->at.position = g->first_position;
-		l->released = l->at;
+		l->hot.data = l->lane.data;
+		l->hot.mask = l->lane.mask;
+		l->hot.wanted = plain_words(&l->lane.control->room_wanted);
+		l->hot.at.position = g->first_position;
+		l->hot.released = l->hot.at;
 	}
 	return e;
 }
 
 static int make_copy_buffer(struct shmring_consumer *c)
 {
-	c->copy = mmap(NULL, c->max_message + RECORD_HEADER, PROT_READ | PROT_WRITE,
+	c->copy = mmap(NULL, c->hot.max_message + RECORD_HEADER, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (c->copy != MAP_FAILED)
 		return 0;
@@ -197,8 +226,8 @@ static int set_up(struct shmring_consumer *c, struct shmring *r, const struct sh
 
 	if (e < 0)
 		return e;
-	c->align_mask = g->alignment - 1;
-	c->max_message = g->max_message;
+	c->hot.align_mask = g->alignment - 1;
+	c->hot.max_message = g->max_message;
 	shmr_memory_apply(a, &o->memory, a->registry, sizeof(struct registry), true, false);
 	shmr_memory_apply(a, &o->memory, a->doorbell, sizeof(struct doorbell), true, false);
 	if (!c->observer) {
@@ -215,31 +244,34 @@ static int set_up(struct shmring_consumer *c, struct shmring *r, const struct sh
 	return e;
 }
 
-static void begin(struct shmring_consumer *c, const struct shmring_consumer_options *o)
+/* Take the cursors' places; from here on we hold producers back. */
+static int take_places(struct shmring_consumer *c, const struct shmring_consumer_options *o)
 {
 	struct attachment *a = &c->attachment;
-	struct holder *holder = &a->registry->consumer_holder[a->slot];
+	bool elsewhere = o->start == SHMRING_START_OLDEST || o->start == SHMRING_START_NOW;
+	uint64_t bit = UINT64_C(1) << a->slot;
+	int e;
 
-	shmr_bell_init(&c->bell, a->doorbell, consumer_geometry(c), o->spin_ns);
-	c->fence = c->bell.fence_to_wake;
+	/* A holder that was killed on its way to sleep may have left its bit. */
+	fetch_and(&a->doorbell->sleepers, ~bit);
+	shmr_holder_write(&a->registry->consumer_holder[a->slot], o->name);
+	if (status_state(a->status) == PLACE_ACTIVE)
+		e = consumer_resume(c);
+	else if (status_flags(a->status) & PLACE_NAMED)
+		e = consumer_revive(c);
+	else
+		return consumer_join(c, o->start);
+	return e == 0 && elsewhere ? consumer_restart(c, o->start) : e;
+}
+
+static int begin(struct shmring_consumer *c, const struct shmring_consumer_options *o)
+{
+	shmr_bell_init(&c->bell, c->attachment.doorbell, consumer_geometry(c), o->spin_ns);
 	c->bell.soft = c->observer;
+	c->hot.fence = c->bell.fence_to_wake;
+	c->hot.plain = !c->named && !c->evictable;
 	c->pauses = 1;
-	if (c->observer) {
-		observer_begin(c, o->start);
-		return;
-	}
-	shmr_holder_write(holder, o->name);
-	if (status_state(a->status) == PLACE_ACTIVE) {
-		consumer_resume(c);
-		if (o->start == SHMRING_START_OLDEST || o->start == SHMRING_START_NOW)
-			consumer_restart(c, o->start);
-	} else if (status_flags(a->status) & PLACE_NAMED) {
-		consumer_revive(c);
-		if (o->start == SHMRING_START_OLDEST || o->start == SHMRING_START_NOW)
-			consumer_restart(c, o->start);
-	} else {
-		consumer_join(c, o->start);
-	}
+	return c->observer ? observer_begin(c, o->start) : take_places(c, o);
 }
 
 static void leave(struct shmring_consumer *c)
@@ -247,12 +279,12 @@ static void leave(struct shmring_consumer *c)
 	struct attachment *a = &c->attachment;
 
 	if (a->status != 0) {
-		shmr_place_leave(a->registry, PLACE_CONSUMER, a->slot);
+		shmr_place_leave(a->registry, PLACE_CONSUMER, a->slot, a->status);
 		if (c->bell.shared)
 			consumer_tell_producers(c);
 	}
 	if (c->copy)
-		munmap(c->copy, c->max_message + RECORD_HEADER);
+		munmap(c->copy, c->hot.max_message + RECORD_HEADER);
 	shmr_detach(a);
 	shmr_handle_free(c, sizeof(*c));
 }
@@ -274,14 +306,15 @@ int shmring_consumer_attach(struct shmring_consumer **ret, struct shmring *r,
 	c->observer = (o.flags & SHMRING_OBSERVE) != 0;
 	c->named = o.name != NULL;
 	c->memory = o.memory;
+	c->evictable = !c->observer && !(o.flags & SHMRING_PINNED) &&
+		       r->geometry.slow_policy == SHMRING_SLOW_EVICT;
 	e = set_up(c, r, &o);
 	if (e == 0) {
-		c->evictable = !c->observer && !(o.flags & SHMRING_PINNED) &&
-			       consumer_geometry(c)->slow_policy == SHMRING_SLOW_EVICT;
-		begin(c, &o);
 		consumer_adopt_lanes(c);
 		e = shmr_memory_judge(&c->attachment, &o.memory);
 	}
+	if (e == 0)
+		e = begin(c, &o);
 	if (e < 0) {
 		leave(c);
 		return e;

@@ -17,37 +17,22 @@
 #include "doorbell.h"
 #include "lane.h"
 
-#define likely(condition) __builtin_expect(!!(condition), 1)
-
 /* What a consumer knows of one lane. */
 struct reader {
+	struct shmring_reader_hot hot;
 	struct lane lane;
-	struct boundary at;	  /* the next message to hand out */
-	struct boundary released; /* the first that is not released */
 	struct lane_cursor *cursor; /* NULL: observer */
-	uint64_t lost;		  /* missed just before `released`, not yet told */
-	uint64_t lost_bytes;
-	unsigned index;
 	unsigned next_mark;
 };
 
-/*
- * Lives in memory that a child of fork finds zeroed: `burst` is then 0, and the
- * slow path answers -ECHILD.
- */
+/* Lives in memory that a child of fork finds zeroed. */
 struct shmring_consumer {
-	/* Touched for every message. */
-	struct reader *current;
-	uint32_t burst; /* messages until other lanes get their turn; observers: 0 */
-	bool fence;
+	struct shmring_consumer_hot hot; /* observers: burst is always 0 */
+
 	bool named;
 	bool evictable;
 	bool observer;
 	bool broken;
-	uint64_t align_mask;
-	uint64_t max_message;
-	uint64_t touched; /* lanes with messages handed out, not released */
-
 	uint64_t lanes; /* lanes known to have memory */
 	struct bell bell;
 	uint32_t pauses;     /* back-off between looks, in cpu_relax() */
@@ -60,6 +45,12 @@ struct shmring_consumer {
 	struct shmring_counters counters;
 	struct reader readers[LAYOUT_LANES];
 };
+
+/* Every shmring_reader_hot is the beginning of a reader. */
+static inline struct reader *current_reader(const struct shmring_consumer *c)
+{
+	return (struct reader *)c->hot.lane;
+}
 
 static inline const struct geometry *consumer_geometry(const struct shmring_consumer *c)
 {
@@ -84,23 +75,29 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline);
  */
 int consumer_keep_place(struct shmring_consumer *c, bool releasing);
 
-/* Take the place of a consumer that begins at `start` in all lanes. */
-void consumer_join(struct shmring_consumer *c, enum shmring_start start);
+/*
+ * Take the place of a consumer that begins at `start` in all lanes. As the
+ * three that follow: 0, or -EBADMSG if a lane is damaged.
+ */
+int consumer_join(struct shmring_consumer *c, enum shmring_start start);
 
 /* Go on where the last holder of the name stopped; the place is ACTIVE. */
-void consumer_resume(struct shmring_consumer *c);
+int consumer_resume(struct shmring_consumer *c);
 
 /* The same for one that was evicted without a holder; the place is SETUP. */
-void consumer_revive(struct shmring_consumer *c);
+int consumer_revive(struct shmring_consumer *c);
 
 /* Move the cursor of a resumed name elsewhere. */
-void consumer_restart(struct shmring_consumer *c, enum shmring_start start);
+int consumer_restart(struct shmring_consumer *c, enum shmring_start start);
+
+/* Record what is released up to `at`, before the cursor is moved there. */
+void consumer_write_mark(struct reader *l);
 
 /* Wake all producers that wait for room: who reads what has changed. */
 void consumer_tell_producers(struct shmring_consumer *c);
 
 /* The observer's ways to begin, to look and to get a message. */
-void observer_begin(struct shmring_consumer *c, enum shmring_start start);
+int observer_begin(struct shmring_consumer *c, enum shmring_start start);
 int observer_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret);
 
 #endif

@@ -24,7 +24,7 @@
 
 /* Where to begin in a lane that has memory; further on with every try. */
 static bool choose(const struct reader *l, enum shmring_start start, unsigned tries,
-		   struct boundary *ret)
+		   struct shmring_boundary *ret)
 {
 	uint64_t size = l->lane.mask + 1;
 
@@ -33,70 +33,116 @@ static bool choose(const struct reader *l, enum shmring_start start, unsigned tr
 	return shmr_lane_oldest(&l->lane, size - tries * (size / LAYOUT_CHUNKS), ret);
 }
 
-/* J1: store, fence, look. True if the cursor holds. */
+static bool in_reach(const struct reader *l, uint64_t position)
+{
+	return lane_holds(l->lane.mask, load_acquire(&l->lane.control->reserved), position);
+}
+
+/*
+ * J1: store, fence, look. True if the cursor holds. What is out of reach is not
+ * stored at all: it would close the lane and protect nothing.
+ */
 static bool hold(const struct reader *l, uint64_t position)
 {
+	if (!in_reach(l, position))
+		return false;
 	store_relaxed(&l->cursor->position, position);
 	fence_full(); /* [JOIN] pairs with producer_reserve() */
-	return lane_holds(l->lane.mask, load_acquire(&l->lane.control->reserved), position);
+	return in_reach(l, position);
+}
+
+static bool has_memory(const struct shmring_consumer *c, const struct reader *l)
+{
+	return load_acquire(&c->attachment.registry->lanes_ready) >> l->hot.index & 1;
 }
 
 /* J2: an empty lane, unless its first owner has come meanwhile and moved on. */
 static bool hold_empty(const struct shmring_consumer *c, const struct reader *l, uint64_t position)
 {
-	const shm_u64 *ready = &c->attachment.registry->lanes_ready;
-
-	if (load_acquire(ready) >> l->index & 1)
+	if (has_memory(c, l))
 		return false;
 	store_relaxed(&l->cursor->position, position);
 	fence_full();
-	return !(load_acquire(ready) >> l->index & 1) || hold(l, position);
+	return !has_memory(c, l) || hold(l, position);
+}
+
+/* Nobody who believes in a cursor goes without one. */
+static int no_place(const struct reader *l)
+{
+	return explain(-EBADMSG, "lane %u is damaged: there is no place to begin at",
+		       (uint64_t)l->hot.index);
+}
+
+/* Place the cursor of one lane for a consumer without history; `at` is where. */
+static int place_cursor(struct shmring_consumer *c, struct reader *l, enum shmring_start start,
+			struct shmring_boundary *at)
+{
+	unsigned tries = 0;
+
+	*at = (struct shmring_boundary){ .position = consumer_geometry(c)->first_position };
+	if (hold_empty(c, l, at->position))
+		return 0;
+	while (!choose(l, start, tries, at) || !hold(l, at->position))
+		if (++tries == TRIES)
+			return no_place(l);
+	if (start != SHMRING_START_NOW)
+		return 0;
+	/* Damage further on is found, and reported, by whoever reads. */
+	shmr_lane_walk(&l->lane, consumer_geometry(c), at, POSITION_NONE);
+	if (c->named) {
+		l->hot.at = *at;
+		consumer_write_mark(l);
+	}
+	store_release(&l->cursor->position, at->position);
+	return 0;
+}
+
+static int place_all(struct shmring_consumer *c, enum shmring_start start)
+{
+	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++) {
+		struct reader *l = &c->readers[i];
+		int e = place_cursor(c, l, start, &l->hot.at);
+
+		if (e < 0)
+			return e;
+		l->hot.released = l->hot.at;
+		l->hot.lost = l->hot.lost_bytes = 0;
+	}
+	return 0;
 }
 
 /*
- * Place the cursor of one lane; `at` is where. Damage is not looked for here:
- * whoever reads finds it, and reports it.
+ * Where the last release was, if that is still there; else we have lost some,
+ * and go on behind it, never before it: what was released does not come again.
  */
-static void place_cursor(struct shmring_consumer *c, struct reader *l, enum shmring_start start,
-			 struct boundary *at)
+static int replace_cursor(struct shmring_consumer *c, struct reader *l)
 {
-	*at = (struct boundary){ .position = consumer_geometry(c)->first_position };
-	if (hold_empty(c, l, at->position))
-		return;
-	for (unsigned tries = 0; tries < TRIES; tries++)
-		if (choose(l, start, tries, at) && hold(l, at->position))
-			break;
-	if (start == SHMRING_START_NOW) {
-		shmr_lane_walk(&l->lane, consumer_geometry(c), at, POSITION_NONE);
-		store_release(&l->cursor->position, at->position);
+	const struct shmring_boundary last = l->hot.released;
+	struct shmring_boundary at = last;
+	unsigned tries = 0;
+
+	if (!hold_empty(c, l, last.position)) {
+		while (!hold(l, at.position)) {
+			if (++tries == TRIES)
+				return no_place(l);
+			if (!choose(l, SHMRING_START_OLDEST, tries, &at) ||
+			    (int64_t)(at.position - last.position) < 0)
+				at = last;
+		}
 	}
+	l->hot.lost += at.seq - last.seq;
+	l->hot.lost_bytes += at.bytes - last.bytes;
+	l->hot.at = l->hot.released = at;
+	return 0;
 }
 
-static void place_all(struct shmring_consumer *c, enum shmring_start start)
+static int replace_all(struct shmring_consumer *c)
 {
-	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++) {
-		struct reader *l = &c->readers[i];
+	int e = 0;
 
-		place_cursor(c, l, start, &l->at);
-		l->released = l->at;
-		l->lost = l->lost_bytes = 0;
-	}
-}
-
-/* Where the last release was, if that is still there; else we have lost some. */
-static void replace_all(struct shmring_consumer *c)
-{
-	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++) {
-		struct reader *l = &c->readers[i];
-		const struct boundary last = l->released;
-
-		l->at = last;
-		if (!hold_empty(c, l, last.position) && !hold(l, last.position))
-			place_cursor(c, l, SHMRING_START_OLDEST, &l->at);
-		l->lost += l->at.seq - last.seq;
-		l->lost_bytes += l->at.bytes - last.bytes;
-		l->released = l->at;
-	}
+	for (unsigned i = 0; e == 0 && i < consumer_geometry(c)->lanes; i++)
+		e = replace_cursor(c, &c->readers[i]);
+	return e;
 }
 
 /* Both marks of every lane: nothing has been released from before here. */
@@ -109,9 +155,9 @@ static void write_marks(struct shmring_consumer *c)
 			struct cursor_mark *mark = &l->cursor->mark[k];
 
 			store_release(&mark->position, POSITION_NONE);
-			store_release(&mark->seq, l->at.seq);
-			store_release(&mark->bytes, l->at.bytes);
-			store_release(&mark->position, l->at.position);
+			store_release(&mark->seq, l->hot.at.seq);
+			store_release(&mark->bytes, l->hot.at.bytes);
+			store_release(&mark->position, l->hot.at.position);
 		}
 	}
 }
@@ -137,65 +183,55 @@ static uint64_t current_status(const struct shmring_consumer *c)
 	return load_acquire(&c->attachment.registry->consumer_status[c->attachment.slot]);
 }
 
-/* JOINING, or SUSPECT already, to ACTIVE. False: evicted on the way. */
-static bool become_active(struct shmring_consumer *c, unsigned flags)
-{
-	uint64_t status;
-
-	do {
-		status = current_status(c);
-		if (status_state(status) == PLACE_EVICTED) {
-			c->attachment.status = status;
-			return false;
-		}
-	} while (!move_on(c, status, status_with_flags(status_next(status, PLACE_ACTIVE), flags)));
-	return true;
-}
-
-/*
- * From a state in which our cursors count for nothing to ACTIVE. A producer may
- * suspect or evict us on the way, if the ring's policy allows it.
- */
-static void enter(struct shmring_consumer *c, enum shmring_start start, bool first_time)
-{
-	unsigned flags = (c->named ? PLACE_NAMED : 0) | (c->evictable ? PLACE_EVICTABLE : 0);
-	/* A name is established only when its cursor is. */
-	unsigned joining = first_time ? flags & ~PLACE_NAMED : flags;
-
-	do {
-		uint64_t status = c->attachment.status;
-
-		clear_cursors(c);
-		move_on(c, status, status_with_flags(status_next(status, PLACE_JOINING), joining));
-		if (first_time)
-			place_all(c, start);
-		else
-			replace_all(c);
-		if (first_time && c->named)
-			write_marks(c);
-	} while (!become_active(c, flags));
-	consumer_tell_producers(c);
-}
-
 /* Those that found nobody to read for may be waiting. */
 void consumer_tell_producers(struct shmring_consumer *c)
 {
 	shmr_bell_ring_rooms(&c->bell, load_acquire(&c->attachment.registry->lanes_ready), &c->counters);
 }
 
-void consumer_join(struct shmring_consumer *c, enum shmring_start start)
+/*
+ * From a state in which our cursors count for nothing to ACTIVE. Only a producer
+ * may be quicker with our word, and evict us for joining too slowly.
+ */
+static int enter(struct shmring_consumer *c, enum shmring_start start, bool first_time)
 {
-	enter(c, start, true);
+	unsigned flags = (c->named ? PLACE_NAMED : 0) | (c->evictable ? PLACE_EVICTABLE : 0);
+	/* A name is established only when its cursor is. */
+	unsigned joining = first_time ? flags & ~PLACE_NAMED : flags;
+	uint64_t status;
+	int e;
+
+	do {
+		status = c->attachment.status;
+		clear_cursors(c);
+		move_on(c, status, status_with_flags(status_next(status, PLACE_JOINING), joining));
+		e = first_time ? place_all(c, start) : replace_all(c);
+		if (e == 0 && first_time && c->named)
+			write_marks(c);
+		status = c->attachment.status;
+		if (e < 0)
+			move_on(c, status, status_next(status, PLACE_EVICTED));
+		else if (!move_on(c, status, status_with_flags(status_next(status, PLACE_ACTIVE), flags)))
+			c->attachment.status = current_status(c);
+	} while (e == 0 && status_state(c->attachment.status) == PLACE_EVICTED);
+	if (e == 0)
+		consumer_tell_producers(c);
+	return e;
+}
+
+int consumer_join(struct shmring_consumer *c, enum shmring_start start)
+{
+	return enter(c, start, true);
 }
 
 /* The newest mark that is not beyond `limit`; -1: none. */
-static int last_mark(const struct reader *l, uint64_t limit, struct boundary *ret)
+static int last_mark(const struct reader *l, uint64_t limit, struct shmring_boundary *ret)
 {
 	int found = -1;
 
 	for (int k = 0; k < 2; k++) {
 		const struct cursor_mark *mark = &l->cursor->mark[k];
-		struct boundary at = { load_acquire(&mark->position), load_relaxed(&mark->seq),
+		struct shmring_boundary at = { load_acquire(&mark->position), load_relaxed(&mark->seq),
 				       load_relaxed(&mark->bytes) };
 
 		if (at.position == POSITION_NONE ||
@@ -209,73 +245,109 @@ static int last_mark(const struct reader *l, uint64_t limit, struct boundary *re
 }
 
 /* What was last released, from the marks; `limit` as in last_mark(). */
-static void recall(const struct shmring_consumer *c, struct reader *l, uint64_t limit)
+static bool recall(const struct shmring_consumer *c, struct reader *l, uint64_t limit)
 {
 	int k;
 
-	l->released = (struct boundary){ .position = consumer_geometry(c)->first_position };
-	k = last_mark(l, limit, &l->released);
+	l->hot.released = (struct shmring_boundary){ .position = consumer_geometry(c)->first_position };
+	k = last_mark(l, limit, &l->hot.released);
 	l->next_mark = k == 0 ? 1 : 0;
+	return k >= 0;
 }
 
-void consumer_revive(struct shmring_consumer *c)
+int consumer_revive(struct shmring_consumer *c)
 {
 	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++)
 		recall(c, &c->readers[i], POSITION_NONE);
-	enter(c, SHMRING_START_OLDEST, false);
+	return enter(c, SHMRING_START_OLDEST, false);
+}
+
+/* By walking, if a boundary before the cursor is still in reach afterwards. */
+static bool walk_to_cursor(struct shmring_consumer *c, const struct reader *l, uint64_t position,
+			   struct shmring_boundary *ret)
+{
+	struct shmring_boundary from;
+
+	if (!shmr_lane_oldest(&l->lane, l->lane.mask + 1, &from) ||
+	    (int64_t)(position - from.position) < 0)
+		return false;
+	*ret = from;
+	return shmr_lane_walk(&l->lane, consumer_geometry(c), ret, position) == 0 &&
+	       ret->position == position && in_reach(l, from.position);
 }
 
 /*
- * The cursors of a detached name have held producers back all the time; only
- * the totals that belong to them must be found again. A mark gives them, or the
- * index, if the holder came back from an eviction and died before it released
- * anything.
+ * The cursor of a detached name has held producers back all the time; only the
+ * totals that belong to it must be found again. A mark gives them; or, if the
+ * holder died between placing its cursor and its first release, the index, or a
+ * walk from there.
  */
-void consumer_resume(struct shmring_consumer *c)
+static int resume_lane(struct shmring_consumer *c, struct reader *l)
 {
-	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++) {
-		struct reader *l = &c->readers[i];
-		uint64_t position = load_acquire(&l->cursor->position);
+	uint64_t position = load_acquire(&l->cursor->position);
+	bool known = recall(c, l, position);
 
-		recall(c, l, position);
-		l->at = l->released;
-		if (l->at.position != position && !shmr_lane_entry_at(&l->lane, position, &l->at))
-			place_cursor(c, l, SHMRING_START_OLDEST, &l->at);
-		l->lost = l->at.seq - l->released.seq;
-		l->lost_bytes = l->at.bytes - l->released.bytes;
-		l->released = l->at;
+	l->hot.at = l->hot.released;
+	if (known && l->hot.at.position == position)
+		return 0;
+	if (position == POSITION_NONE || !has_memory(c, l) ||
+	    (!shmr_lane_entry_at(&l->lane, position, &l->hot.at) &&
+	     !walk_to_cursor(c, l, position, &l->hot.at)))
+		return replace_cursor(c, l);
+	if (known) {
+		l->hot.lost = l->hot.at.seq - l->hot.released.seq;
+		l->hot.lost_bytes = l->hot.at.bytes - l->hot.released.bytes;
 	}
+	l->hot.released = l->hot.at;
+	return 0;
 }
 
-void consumer_restart(struct shmring_consumer *c, enum shmring_start start)
+int consumer_resume(struct shmring_consumer *c)
 {
-	place_all(c, start);
+	int e = 0;
+
+	for (unsigned i = 0; e == 0 && i < consumer_geometry(c)->lanes; i++)
+		e = resume_lane(c, &c->readers[i]);
+	return e;
+}
+
+int consumer_restart(struct shmring_consumer *c, enum shmring_start start)
+{
+	int e = place_all(c, start);
+
+	if (e < 0)
+		return e;
 	write_marks(c);
 	consumer_tell_producers(c);
+	return 0;
 }
 
 int consumer_keep_place(struct shmring_consumer *c, bool releasing)
 {
 	uint64_t status;
+	bool in_hand;
+	int e;
 
 	if (!c->evictable)
 		return 0;
 	fence_acquire(); /* [EVICT] pairs with the CAS in lib/producer/room.c */
 	status = current_status(c);
-	if (likely(status == c->attachment.status))
+	if (status == c->attachment.status)
 		return 0;
 	if (status_state(status) == PLACE_SUSPECT) {
-		if (!releasing && c->touched != 0)
+		if (!releasing && c->hot.touched != 0)
 			return 0; /* only a release clears us */
 		if (move_on(c, status, status_next(status, PLACE_ACTIVE)))
 			return 0;
 	}
 	c->attachment.status = current_status(c);
-	status = c->touched;
+	in_hand = c->hot.touched != 0;
 	shmring_rewind(c);
-	enter(c, SHMRING_START_OLDEST, false);
-	if (status == 0)
-		return 0; /* it had nothing in hand; the next message tells what it lost */
+	e = enter(c, SHMRING_START_OLDEST, false);
+	if (e < 0)
+		c->broken = true;
+	if (e < 0 || !in_hand)
+		return e; /* with nothing in hand, the next message tells what it lost */
 	return explain(-ESTALE, "evicted: this consumer held producers back for too long; discard what was "
 				"read since the last release");
 }

@@ -31,7 +31,7 @@ static bool still_whole(const struct reader *l, uint64_t position)
 static void copy_words(unsigned char *to, const struct reader *l, uint64_t length)
 {
 	const shm_u64 *from = (const shm_u64 *)(uintptr_t)lane_payload(l->lane.data, l->lane.mask,
-								       l->at.position);
+								       l->hot.at.position);
 
 	for (uint64_t i = 0; i < (length + 7) / 8; i++) {
 		uint64_t word = load_relaxed(&from[i]);
@@ -42,14 +42,13 @@ static void copy_words(unsigned char *to, const struct reader *l, uint64_t lengt
 
 static enum sight look_at(struct shmring_consumer *c, const struct reader *l, uint64_t *ret_header)
 {
-	/* [PUBLISH] pairs with publish_from_batch() in lib/producer. */
-	uint64_t header = load_acquire(lane_word(l->lane.data, l->lane.mask, l->at.position));
+	uint64_t header = lane_header(&l->lane, l->hot.at.position);
 	uint64_t length = header_length(header);
-	bool sound = (header & HEADER_VALID) && length <= c->max_message;
+	bool sound = (header & HEADER_VALID) && length <= c->hot.max_message;
 
 	if (header != 0 && sound)
 		copy_words(c->copy, l, length);
-	if (!still_whole(l, l->at.position))
+	if (!still_whole(l, l->hot.at.position))
 		return OVERRUN;
 	*ret_header = header;
 	return header == 0 ? NOTHING : sound ? MESSAGE : DAMAGE;
@@ -58,15 +57,15 @@ static enum sight look_at(struct shmring_consumer *c, const struct reader *l, ui
 /* Go on where there is some time left until the owner comes round again. */
 static void relocate(struct reader *l)
 {
-	struct boundary to;
+	struct shmring_boundary to;
 
 	if (!shmr_lane_oldest(&l->lane, (l->lane.mask + 1) / 2, &to) && !shmr_lane_newest(&l->lane, &to))
 		return; /* just being rewritten: the next look finds it */
-	if ((int64_t)(to.position - l->at.position) < 0)
+	if ((int64_t)(to.position - l->hot.at.position) < 0)
 		return;
-	l->lost += to.seq - l->at.seq;
-	l->lost_bytes += to.bytes - l->at.bytes;
-	l->at = to;
+	l->hot.lost += to.seq - l->hot.at.seq;
+	l->hot.lost_bytes += to.bytes - l->hot.at.bytes;
+	l->hot.at = to;
 }
 
 static void hand_out_copy(struct shmring_consumer *c, struct reader *l, uint64_t header,
@@ -75,16 +74,16 @@ static void hand_out_copy(struct shmring_consumer *c, struct reader *l, uint64_t
 	*ret = (struct shmring_message){
 		.data = c->copy,
 		.len = header_length(header),
-		.seq = l->at.seq,
-		.producer = l->index,
+		.seq = l->hot.at.seq,
+		.producer = l->hot.index,
 		.tenancy = header_tenancy(header),
-		.lost = l->lost,
-		.lost_bytes = l->lost_bytes,
+		.lost = l->hot.lost,
+		.lost_bytes = l->hot.lost_bytes,
 	};
-	l->at.position += record_size(ret->len, c->align_mask);
-	l->at.seq++;
-	l->at.bytes += ret->len;
-	l->lost = l->lost_bytes = 0;
+	l->hot.at.position += record_size(ret->len, c->hot.align_mask);
+	l->hot.at.seq++;
+	l->hot.at.bytes += ret->len;
+	l->hot.lost = l->hot.lost_bytes = 0;
 	c->counters.messages++;
 	c->counters.bytes += ret->len;
 	c->counters.lost += ret->lost;
@@ -108,8 +107,8 @@ static int try_lane(struct shmring_consumer *c, struct reader *l, struct shmring
 			break;
 		case DAMAGE:
 			c->broken = true;
-			return explain(-EBADMSG, "lane %u is damaged at position %u", (uint64_t)l->index,
-				       l->at.position);
+			return explain(-EBADMSG, "lane %u is damaged at position %u", (uint64_t)l->hot.index,
+				       l->hot.at.position);
 		}
 	}
 	return 0;
@@ -119,41 +118,54 @@ static int try_lane(struct shmring_consumer *c, struct reader *l, struct shmring
 static int try_all(struct shmring_consumer *c, struct shmring_message *ret)
 {
 	unsigned lanes = consumer_geometry(c)->lanes;
-	unsigned first = c->current ? c->current->index : 0;
+	unsigned first = c->hot.lane ? c->hot.lane->index : 0;
 
 	consumer_adopt_lanes(c);
 	for (unsigned i = 0; i < lanes; i++) {
 		struct reader *l = &c->readers[(first + i) % lanes];
 		int n;
 
-		if (!(c->lanes >> l->index & 1))
+		if (!(c->lanes >> l->hot.index & 1))
 			continue;
 		n = try_lane(c, l, ret);
 		if (n == 0)
 			continue;
-		c->current = &c->readers[(l->index + 1) % lanes];
+		c->hot.lane = &c->readers[(l->hot.index + 1) % lanes].hot;
 		return n;
 	}
 	return 0;
 }
 
-void observer_begin(struct shmring_consumer *c, enum shmring_start start)
+/* What stands in a lane was published before we came: none of it is lost. */
+static int begin_lane(const struct shmring_consumer *c, struct reader *l, enum shmring_start start)
 {
-	consumer_adopt_lanes(c);
-	for (uint64_t lanes = c->lanes; lanes != 0; lanes &= lanes - 1) {
-		struct reader *l = &c->readers[__builtin_ctzll(lanes)];
+	for (int tries = 0; tries < RELOCATIONS; tries++) {
+		struct shmring_boundary from;
+		int e = 0;
 
-		/* What stands in the lane was published before we came: not lost. */
-		if (start == SHMRING_START_NOW) {
-			do
-				if (shmr_lane_newest(&l->lane, &l->at))
-					shmr_lane_walk(&l->lane, consumer_geometry(c), &l->at,
-						       POSITION_NONE);
-			while (!still_whole(l, l->at.position));
-		} else {
-			shmr_lane_oldest(&l->lane, l->lane.mask + 1, &l->at);
+		if (start != SHMRING_START_NOW) {
+			if (shmr_lane_oldest(&l->lane, l->lane.mask + 1, &l->hot.at))
+				return 0;
+			continue;
 		}
+		if (!shmr_lane_newest(&l->lane, &from))
+			continue;
+		l->hot.at = from;
+		e = shmr_lane_walk(&l->lane, consumer_geometry(c), &l->hot.at, POSITION_NONE);
+		if (still_whole(l, from.position)) /* or the walk went through newer payload */
+			return e;
 	}
+	return explain(-EBADMSG, "lane %u is damaged: its index is empty", (uint64_t)l->hot.index);
+}
+
+int observer_begin(struct shmring_consumer *c, enum shmring_start start)
+{
+	int e = 0;
+
+	consumer_adopt_lanes(c);
+	for (uint64_t lanes = c->lanes; e == 0 && lanes != 0; lanes &= lanes - 1)
+		e = begin_lane(c, &c->readers[__builtin_ctzll(lanes)], start);
+	return e;
 }
 
 static int sleep_a_slice(struct shmring_consumer *c, int64_t deadline)
@@ -174,15 +186,15 @@ int observer_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_m
 		return explain(-EAGAIN, "there is no message");
 	c->counters.waits++;
 	for (;;) {
-		bool awake = shmr_spin(&spin, &c->bell, deadline);
 		int e = 0;
 
+		shmr_spin(&spin, &c->bell, deadline);
 		n = try_all(c, ret);
 		if (n != 0)
 			return n < 0 ? n : 0;
-		if (!awake && shmr_now() >= deadline)
+		if (spin.over && shmr_now() >= deadline)
 			return explain(-ETIMEDOUT, "no message came until the deadline");
-		if (!awake)
+		if (spin.over)
 			e = sleep_a_slice(c, deadline);
 		if (e < 0)
 			return explain(e, "a signal interrupted the wait for messages");

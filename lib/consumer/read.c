@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * read: hand out messages and take them back. What every message pays is one
- * load of its header, and when it is released a store of the cursor and a load
- * of the position that the lane's owner may be waiting for.
+ * read: what is not in <shmring/consumer-inline.h>: the slow halves of peek and
+ * release, batches, and copies.
  */
+#define SHMRING_INLINE /* here are the functions for callers that do not inline */
 #include <errno.h>
 #include <string.h>
 
@@ -17,54 +17,42 @@ static int wiped(const struct shmring_consumer *c)
 		       explain(-ECHILD, "this consumer belongs to the parent process; attach one here");
 }
 
-/* [PUBLISH] pairs with publish_from_batch() in lib/producer. */
-static inline uint64_t read_header(const struct reader *l)
-{
-	return load_acquire(lane_word(l->lane.data, l->lane.mask, l->at.position));
-}
-
-static inline bool header_sound(const struct shmring_consumer *c, uint64_t header)
-{
-	return (header & HEADER_VALID) && header_length(header) <= c->max_message;
-}
-
 /* Only the local copy of the header is used: the lane is somebody else's. */
-static inline void hand_out(struct shmring_consumer *c, struct reader *l, uint64_t header,
-			    struct shmring_message *ret)
+static void hand_out(struct shmring_consumer *c, struct reader *l, uint64_t header,
+		     struct shmring_message *ret)
 {
 	uint64_t length = header_length(header);
+	bool first = l->hot.at.position == l->hot.released.position;
 
-	ret->data = lane_payload(l->lane.data, l->lane.mask, l->at.position);
-	ret->len = length;
-	ret->seq = l->at.seq;
-	ret->producer = l->index;
-	ret->tenancy = header_tenancy(header);
-	ret->lost = 0;
-	ret->lost_bytes = 0;
-	if (!likely(l->lost == 0) && l->at.position == l->released.position) {
-		ret->lost = l->lost;
-		ret->lost_bytes = l->lost_bytes;
-	}
-	l->at.position += record_size(length, c->align_mask);
-	l->at.seq++;
-	l->at.bytes += length;
-	c->touched |= UINT64_C(1) << l->index;
-	c->burst--;
+	*ret = (struct shmring_message){
+		.data = lane_payload(l->lane.data, l->lane.mask, l->hot.at.position),
+		.len = length,
+		.seq = l->hot.at.seq,
+		.producer = l->hot.index,
+		.tenancy = header_tenancy(header),
+		.lost = first ? l->hot.lost : 0,
+		.lost_bytes = first ? l->hot.lost_bytes : 0,
+	};
+	l->hot.at.position += record_size(length, c->hot.align_mask);
+	l->hot.at.seq++;
+	l->hot.at.bytes += length;
+	c->hot.touched |= l->hot.bit;
+	c->hot.burst--;
 }
 
 static int damaged(struct shmring_consumer *c, const struct reader *l)
 {
-	uint64_t position = l->at.position;
+	uint64_t position = l->hot.at.position;
 	int e = consumer_keep_place(c, false);
 
-	if (e < 0 || l->at.position != position)
+	if (e < 0 || l->hot.at.position != position)
 		return e; /* evicted: what we took for a header was newer payload */
 	c->broken = true;
-	return explain(-EBADMSG, "lane %u is damaged at position %u", (uint64_t)l->index, l->at.position);
+	return explain(-EBADMSG, "lane %u is damaged at position %u", (uint64_t)l->hot.index,
+		       l->hot.at.position);
 }
 
-static __attribute__((noinline)) int peek_slowly(struct shmring_consumer *c, int64_t deadline,
-						 struct shmring_message *ret)
+int shmring_peek_slowly(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)
 {
 	if (wiped(c) < 0)
 		return -ECHILD;
@@ -81,9 +69,9 @@ static __attribute__((noinline)) int peek_slowly(struct shmring_consumer *c, int
 			e = consumer_wait(c, deadline);
 		if (e < 0)
 			return e;
-		l = c->current;
-		header = read_header(l);
-		if (header_sound(c, header)) {
+		l = current_reader(c);
+		header = lane_header(&l->lane, l->hot.at.position);
+		if ((header & HEADER_VALID) && header_length(header) <= c->hot.max_message) {
 			hand_out(c, l, header, ret);
 			return 0;
 		}
@@ -93,114 +81,100 @@ static __attribute__((noinline)) int peek_slowly(struct shmring_consumer *c, int
 	}
 }
 
-static inline bool peek_at_once(struct shmring_consumer *c, struct shmring_message *ret)
+static bool more_in_lane(const struct shmring_consumer *c)
 {
-	uint64_t header;
-
-	if (!likely(c->burst > 0))
-		return false;
-	header = read_header(c->current);
-	if (!likely(header_sound(c, header)))
-		return false;
-	hand_out(c, c->current, header, ret);
-	return true;
-}
-
-int shmring_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)
-{
-	return likely(peek_at_once(c, ret)) ? 0 : peek_slowly(c, deadline, ret);
+	return c->hot.burst > 0 &&
+	       lane_header(&current_reader(c)->lane, c->hot.lane->at.position) != 0;
 }
 
 int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret,
 		       int count)
 {
-	int n = 0;
+	int n;
 	int e;
 
 	if (count < 1)
 		return explain(-EINVAL, "a batch has 1 or more messages");
-	while (n < count && peek_at_once(c, &ret[n]))
-		n++;
-	if (n > 0)
-		return n;
-	e = peek_slowly(c, deadline, &ret[0]);
+	e = shmring_peek(c, deadline, ret);
 	if (e < 0)
 		return e;
-	for (n = 1; n < count && peek_at_once(c, &ret[n]);)
-		n++;
+	for (n = 1; n < count && more_in_lane(c); n++)
+		if (shmring_peek(c, SHMRING_NOWAIT, &ret[n]) < 0)
+			break; /* the next call meets the same, and reports it */
 	return n;
 }
 
 /*
- * Whichever instruction we die at, one mark is whole and belongs to the cursor
- * as it stands.
+ * Whichever instruction we die at: once anything was released, one mark is whole
+ * and belongs to the cursor as it stands.
  */
-static void write_mark(struct reader *l)
+void consumer_write_mark(struct reader *l)
 {
 	struct cursor_mark *mark = &l->cursor->mark[l->next_mark];
 
 	store_release(&mark->position, POSITION_NONE);
-	store_release(&mark->seq, l->at.seq);
-	store_release(&mark->bytes, l->at.bytes);
-	store_release(&mark->position, l->at.position);
+	store_release(&mark->seq, l->hot.at.seq);
+	store_release(&mark->bytes, l->hot.at.bytes);
+	store_release(&mark->position, l->hot.at.position);
 	l->next_mark ^= 1;
 }
 
-static inline void release_lane(struct shmring_consumer *c, struct reader *l)
+/* Once for every position that an owner waits for: when our cursor passes it. */
+static void wake_owner(struct shmring_consumer *c, const struct reader *l, uint64_t before)
 {
-	uint64_t before = l->released.position;
-	uint64_t wanted;
+	uint64_t wanted = load_relaxed(&l->lane.control->room_wanted);
 
-	if (!likely(!c->named))
-		write_mark(l);
-	/* [RELEASE] pairs with read_gate() in lib/producer: our reads are over. */
-	store_release(&l->cursor->position, l->at.position);
-	c->counters.messages += l->at.seq - l->released.seq;
-	c->counters.bytes += l->at.bytes - l->released.bytes;
-	l->released = l->at;
-	if (!likely(l->lost == 0)) {
-		c->counters.lost += l->lost;
-		c->counters.lost_bytes += l->lost_bytes;
-		l->lost = l->lost_bytes = 0;
-	}
-	bell_order(c->fence); /* [WAKE] pairs with [SLEEP] in lib/producer/room.c */
-	wanted = load_relaxed(&l->lane.control->room_wanted);
-	if (!likely(wanted == POSITION_NONE) && (int64_t)(l->at.position - wanted) >= 0 &&
+	if (wanted != POSITION_NONE && (int64_t)(l->hot.at.position - wanted) >= 0 &&
 	    (int64_t)(before - wanted) < 0)
-		shmr_bell_ring_room(&c->bell, l->index, &c->counters);
+		shmr_bell_ring_room(&c->bell, l->hot.index, &c->counters);
 }
 
-static inline int release(struct shmring_consumer *c)
+void shmring_wake_producer(struct shmring_consumer *c, uint64_t released_before)
 {
-	uint64_t touched = c->touched;
+	wake_owner(c, current_reader(c), released_before);
+}
 
-	if (!likely(!c->evictable)) {
-		int e = consumer_keep_place(c, true);
+static void release_lane(struct shmring_consumer *c, struct reader *l)
+{
+	uint64_t before = l->hot.released.position;
 
-		if (e < 0)
-			return e;
-	}
-	c->touched = 0;
-	for (; touched != 0; touched &= touched - 1)
+	if (c->named)
+		consumer_write_mark(l);
+	/* [RELEASE] pairs with read_gate() in lib/producer/room.c: our reads are over. */
+	store_release(&l->cursor->position, l->hot.at.position);
+	c->hot.messages += l->hot.at.seq - l->hot.released.seq;
+	c->hot.bytes += l->hot.at.bytes - l->hot.released.bytes;
+	c->counters.lost += l->hot.lost;
+	c->counters.lost_bytes += l->hot.lost_bytes;
+	l->hot.lost = l->hot.lost_bytes = 0;
+	l->hot.released = l->hot.at;
+	bell_order(c->hot.fence); /* [WAKE] pairs with [SLEEP] in lib/producer/room.c */
+	wake_owner(c, l, before);
+}
+
+int shmring_release_slowly(struct shmring_consumer *c)
+{
+	uint64_t touched;
+	int e = wiped(c);
+
+	if (e == 0 && c->hot.touched != 0)
+		e = consumer_keep_place(c, true);
+	if (e < 0)
+		return e;
+	for (touched = c->hot.touched; touched != 0; touched &= touched - 1)
 		release_lane(c, &c->readers[__builtin_ctzll(touched)]);
+	c->hot.touched = 0;
 	return 0;
-}
-
-int shmring_release(struct shmring_consumer *c)
-{
-	if (!likely(c->touched != 0))
-		return wiped(c);
-	return release(c);
 }
 
 void shmring_rewind(struct shmring_consumer *c)
 {
-	for (uint64_t touched = c->touched; touched != 0; touched &= touched - 1) {
+	for (uint64_t touched = c->hot.touched; touched != 0; touched &= touched - 1) {
 		struct reader *l = &c->readers[__builtin_ctzll(touched)];
 
-		l->at = l->released;
+		l->hot.at = l->hot.released;
 	}
-	c->touched = 0;
+	c->hot.touched = 0;
 }
 
 /* The message that was just handed out stays where it is. */
@@ -208,22 +182,22 @@ static void hand_back(struct shmring_consumer *c, const struct shmring_message *
 {
 	struct reader *l = &c->readers[m->producer];
 
-	l->at.position -= record_size(m->len, c->align_mask);
-	l->at.seq--;
-	l->at.bytes -= m->len;
+	l->hot.at.position -= record_size(m->len, c->hot.align_mask);
+	l->hot.at.seq--;
+	l->hot.at.bytes -= m->len;
 	if (c->observer) {
-		l->released = l->at;
-		l->lost += m->lost;
-		l->lost_bytes += m->lost_bytes;
+		l->hot.released = l->hot.at;
+		l->hot.lost += m->lost;
+		l->hot.lost_bytes += m->lost_bytes;
 		c->counters.messages--;
 		c->counters.bytes -= m->len;
 		c->counters.lost -= m->lost;
 		c->counters.lost_bytes -= m->lost_bytes;
 		return;
 	}
-	c->burst++;
-	if (l->at.position == l->released.position)
-		c->touched &= ~(UINT64_C(1) << l->index);
+	c->hot.burst++;
+	if (l->hot.at.position == l->hot.released.position)
+		c->hot.touched &= ~(UINT64_C(1) << l->hot.index);
 }
 
 ssize_t shmring_receive(struct shmring_consumer *c, void *buf, size_t size, int64_t deadline)
@@ -235,6 +209,9 @@ ssize_t shmring_receive(struct shmring_consumer *c, void *buf, size_t size, int6
 		return e;
 	if (m.len > size) {
 		hand_back(c, &m);
+		e = consumer_keep_place(c, false); /* was it a message at all? */
+		if (e < 0)
+			return e;
 		return explain(-EMSGSIZE, "the message has %u bytes, the buffer %u", (uint64_t)m.len,
 			       (uint64_t)size);
 	}
@@ -249,6 +226,8 @@ int shmring_consumer_counters(const struct shmring_consumer *c, struct shmring_c
 	if (wiped(c) < 0)
 		return -ECHILD;
 	*ret = c->counters;
+	ret->messages += c->hot.messages;
+	ret->bytes += c->hot.bytes;
 	return 0;
 }
 

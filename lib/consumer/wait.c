@@ -42,7 +42,7 @@ void consumer_adopt_lanes(struct shmring_consumer *c)
 
 static bool has_message(const struct reader *l)
 {
-	return load_relaxed(lane_word(l->lane.data, l->lane.mask, l->at.position)) != 0;
+	return load_relaxed(lane_word(l->lane.data, l->lane.mask, l->hot.at.position)) != 0;
 }
 
 static struct reader *first_with_message(struct shmring_consumer *c, uint64_t lanes)
@@ -58,7 +58,7 @@ static struct reader *first_with_message(struct shmring_consumer *c, uint64_t la
 
 bool consumer_look(struct shmring_consumer *c)
 {
-	unsigned first = c->current ? c->current->index + 1 : 0;
+	unsigned first = c->hot.lane ? c->hot.lane->index + 1 : 0;
 	uint64_t later;
 	struct reader *l;
 
@@ -70,10 +70,10 @@ bool consumer_look(struct shmring_consumer *c)
 		l = first_with_message(c, c->lanes & ~later);
 	if (!l)
 		return false;
-	if (c->current)
-		c->handed_out += BURST - c->burst;
-	c->current = l;
-	c->burst = BURST;
+	if (c->hot.lane)
+		c->handed_out += BURST - c->hot.burst;
+	c->hot.lane = &l->hot;
+	c->hot.burst = BURST;
 	return true;
 }
 
@@ -83,15 +83,15 @@ bool consumer_look(struct shmring_consumer *c)
  */
 static void judge_backoff(struct shmring_consumer *c)
 {
-	uint64_t taken = c->handed_out + (c->current ? BURST - c->burst : 0);
+	uint64_t taken = c->handed_out + (c->hot.lane ? BURST - c->hot.burst : 0);
 
 	if (c->pauses > 1 && taken < 2 + c->pauses / 8) {
 		c->pauses = 1;
 		c->chases = 0;
 	}
 	c->handed_out = 0;
-	if (c->current)
-		c->burst = BURST;
+	if (c->hot.lane)
+		c->hot.burst = BURST;
 }
 
 /* After it: a short wait is a sign of chasing, a long one of the contrary. */
@@ -105,25 +105,24 @@ static void grow_backoff(struct shmring_consumer *c, unsigned looks)
 	}
 }
 
-static bool spin_for_message(struct shmring_consumer *c, int64_t deadline)
+static bool current_has_message(const struct shmring_consumer *c)
 {
-	struct spin spin = { 0 };
+	return c->hot.lane && has_message(current_reader(c));
+}
+
+static bool spin_for_message(struct shmring_consumer *c, struct spin *spin, int64_t deadline)
+{
 	unsigned looks = 0;
 
-	/*
-	 * What we have just published may still be in our store buffer, and would
-	 * leave it later for the loads and pauses below: a third of a round trip.
-	 */
-	fence_full();
 	do {
 		for (uint32_t i = 1; i < c->pauses; i++)
 			cpu_relax();
 		looks++;
-		if (consumer_look(c)) {
+		if (current_has_message(c) || consumer_look(c)) {
 			grow_backoff(c, looks);
 			return true;
 		}
-	} while (shmr_spin(&spin, &c->bell, deadline));
+	} while (shmr_spin(spin, &c->bell, deadline));
 	grow_backoff(c, looks);
 	return false;
 }
@@ -139,7 +138,7 @@ static void probe_one_owner(struct shmring_consumer *c)
 		return;
 	c->counters.system_calls += 2;
 	c->counters.recoveries +=
-		shmr_place_bury(registry, PLACE_LANE, slot, status, shmr_ring_fd(c->attachment.ring));
+		shmr_place_bury(registry, PLACE_LANE, slot, status, shmr_ring_probe_fd(c->attachment.ring));
 }
 
 /*
@@ -180,7 +179,8 @@ static int sleep_until_message(struct shmring_consumer *c, int64_t deadline)
 		e = sleep_for_message(c, deadline);
 		if (e == 0 && consumer_look(c))
 			break;
-		probe_one_owner(c);
+		if (e == 0)
+			probe_one_owner(c);
 		if (e == 0)
 			e = consumer_keep_place(c, false);
 		if (e == 0 && shmr_now() >= deadline)
@@ -192,6 +192,7 @@ static int sleep_until_message(struct shmring_consumer *c, int64_t deadline)
 
 int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 {
+	struct spin spin = { 0 };
 	int e = consumer_keep_place(c, false);
 
 	if (e < 0)
@@ -200,13 +201,19 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 		return 0;
 	if (deadline <= SHMRING_NOWAIT)
 		return explain(-EAGAIN, "there is no message");
-	judge_backoff(c);
 	c->counters.waits++;
+	judge_backoff(c);
+	/*
+	 * What we have just published may still be in our store buffer, and would
+	 * leave it later for the loads and pauses that follow: a third of a round
+	 * trip.
+	 */
+	fence_full();
 	do {
-		if (spin_for_message(c, deadline))
+		if (spin_for_message(c, &spin, deadline))
 			return 0;
 		e = consumer_keep_place(c, false);
-	} while (e == 0 && c->bell.spin_ns == SHMRING_FOREVER && shmr_now() < deadline);
+	} while (e == 0 && !spin.over);
 	if (e == 0)
 		e = shmr_now() >= deadline ? -ETIMEDOUT : sleep_until_message(c, deadline);
 	if (e == -ETIMEDOUT)

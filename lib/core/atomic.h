@@ -22,6 +22,12 @@ typedef _Atomic(uint32_t) shm_u32;
 _Static_assert(sizeof(shm_u64) == 8 && sizeof(shm_u32) == 4, "atomics carry no lock");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "atomics are lock-free");
 
+/* For the inline functions of the public headers, which use builtins. */
+static inline uint64_t *plain_words(shm_u64 *word)
+{
+	return (uint64_t *)(uintptr_t)word;
+}
+
 static inline uint64_t load_relaxed(const shm_u64 *word)
 {
 	return atomic_load_explicit(word, memory_order_relaxed);
@@ -71,6 +77,11 @@ static inline uint32_t load_acquire32(const shm_u32 *word)
 static inline uint32_t fetch_add32(shm_u32 *word, uint32_t value)
 {
 	return atomic_fetch_add(word, value);
+}
+
+static inline bool compare_and_swap32(shm_u32 *word, uint32_t expected, uint32_t value)
+{
+	return atomic_compare_exchange_strong(word, &expected, value);
 }
 
 static inline void fence_full(void)

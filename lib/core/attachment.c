@@ -104,7 +104,8 @@ int shmr_attach_finish(struct attachment *a)
 	a->fd = -1;
 	if (e == 0)
 		e = prove_pin(a);
-	let_fork_in(a);
+	if (e == 0)
+		let_fork_in(a); /* after an error shmr_detach() does, with nothing mapped */
 	return e;
 }
 
@@ -136,7 +137,7 @@ int shmr_memory_apply(struct attachment *a, const struct shmring_memory *want, v
 	if (!hot && (want->flags & SHMRING_MEMORY_HUGE) != 0)
 		segment_huge(start, size, &a->memory);
 	if ((want->flags & SHMRING_MEMORY_PREFAULT) != 0)
-		e = shmr_populate(start, size, writable);
+		e = shmr_populate(start, hot ? size : 2 * size, writable); /* both views */
 	if (want->lock == SHMRING_LOCK_ALL || (want->lock == SHMRING_LOCK_HOT && hot))
 		segment_lock(start, size, &a->memory);
 	return e;

@@ -14,6 +14,7 @@
 #define SOFT_SLEEP_MAX INT64_C(5000000)
 
 #define SPIN_ROUNDS_PER_CLOCK 16
+#define SPIN_SLICE_NS INT64_C(1000000)
 
 void shmr_bell_init(struct bell *bell, struct doorbell *shared, const struct geometry *g,
 		    int64_t spin_ns)
@@ -73,8 +74,9 @@ static int64_t sleep_bound(struct bell *bell)
 		return bound;
 	if (bell->soft_sleep_ns < bound)
 		bound = bell->soft_sleep_ns;
-	if (bell->soft_sleep_ns < SOFT_SLEEP_MAX)
-		bell->soft_sleep_ns *= 2;
+	bell->soft_sleep_ns *= 2;
+	if (bell->soft_sleep_ns > SOFT_SLEEP_MAX)
+		bell->soft_sleep_ns = SOFT_SLEEP_MAX;
 	return bound;
 }
 
@@ -92,16 +94,28 @@ int shmr_bell_sleep(struct bell *bell, const shm_u32 *word, uint32_t seen, int64
 	return r == -EINTR ? r : 0;
 }
 
+static int64_t later(int64_t now, int64_t ns)
+{
+	return ns < SHMRING_FOREVER - now ? now + ns : SHMRING_FOREVER;
+}
+
 bool shmr_spin(struct spin *spin, const struct bell *bell, int64_t deadline)
 {
 	if (spin->rounds % SPIN_ROUNDS_PER_CLOCK == 0) {
 		int64_t now = shmr_now();
 
+		if (spin->until == 0) {
+			spin->until = later(now, bell->spin_ns);
+			if (spin->until > deadline)
+				spin->until = deadline;
+		}
 		if (spin->rounds == 0)
-			spin->until = bell->spin_ns < SHMRING_FOREVER - now ? now + bell->spin_ns :
-									      SHMRING_FOREVER;
-		if (now >= spin->until || now >= deadline)
+			spin->slice = later(now, SPIN_SLICE_NS);
+		spin->over = now >= spin->until;
+		if (spin->over || now >= spin->slice) {
+			spin->rounds = 0;
 			return false;
+		}
 	}
 	spin->rounds++;
 	cpu_relax();

@@ -88,13 +88,17 @@ int shmr_bell_sleep(struct bell *bell, const shm_u32 *word, uint32_t seen, int64
 
 /* A wait in progress: spin with growing pauses, then say it is time to sleep. */
 struct spin {
-	int64_t until;	 /* end of the budget; 0: not begun */
+	int64_t until; /* end of the budget, or the deadline; 0: not begun */
+	int64_t slice;
 	uint32_t rounds;
+	bool over;
 };
 
 /*
  * One pause of a spinning wait. Returns false when the budget or the deadline
- * is over. Looks at the clock every few rounds only.
+ * is over (then `over` is set), and once in a millisecond, so that whoever
+ * spins long can look after other things. Looks at the clock every few rounds
+ * only.
  */
 bool shmr_spin(struct spin *spin, const struct bell *bell, int64_t deadline);
 

@@ -10,7 +10,7 @@
 
 void shmr_lane_begin(struct lane *lane, const struct geometry *g)
 {
-	const struct boundary start = { .position = g->first_position };
+	const struct shmring_boundary start = { .position = g->first_position };
 
 	for (unsigned i = 0; i < LAYOUT_INDEX; i++)
 		store_relaxed(&lane->control->index[i].position, POSITION_NONE);
@@ -25,7 +25,7 @@ void shmr_lane_begin(struct lane *lane, const struct geometry *g)
  * totals has read that entry whole: positions never come again. Pairs with
  * read_entry().
  */
-void shmr_lane_note(struct lane *lane, const struct boundary *at, uint64_t chunk)
+void shmr_lane_note(struct lane *lane, const struct shmring_boundary *at, uint64_t chunk)
 {
 	struct index_entry *entry = &lane->control->index[at->position / chunk % LAYOUT_INDEX];
 
@@ -37,7 +37,7 @@ void shmr_lane_note(struct lane *lane, const struct boundary *at, uint64_t chunk
 }
 
 /* [INDEX] pairs with shmr_lane_note(). */
-static bool read_entry(const struct index_entry *entry, struct boundary *ret)
+static bool read_entry(const struct index_entry *entry, struct shmring_boundary *ret)
 {
 	ret->position = load_acquire(&entry->position);
 	ret->seq = load_relaxed(&entry->seq);
@@ -46,14 +46,14 @@ static bool read_entry(const struct index_entry *entry, struct boundary *ret)
 	return ret->position % 8 == 0 && load_relaxed(&entry->position) == ret->position;
 }
 
-static bool search(const struct lane *lane, uint64_t reach, bool newest, struct boundary *ret)
+static bool search(const struct lane *lane, uint64_t reach, bool newest, struct shmring_boundary *ret)
 {
 	/* [ENTRY] pairs with producer_reserve(): entries precede the value they are for. */
 	uint64_t reserved = load_acquire(&lane->control->reserved);
 	bool found = false;
 
 	for (unsigned i = 0; i < LAYOUT_INDEX; i++) {
-		struct boundary at;
+		struct shmring_boundary at;
 
 		if (!read_entry(&lane->control->index[i], &at) || reserved - at.position > reach)
 			continue;
@@ -64,17 +64,17 @@ static bool search(const struct lane *lane, uint64_t reach, bool newest, struct 
 	return found;
 }
 
-bool shmr_lane_oldest(const struct lane *lane, uint64_t reach, struct boundary *ret)
+bool shmr_lane_oldest(const struct lane *lane, uint64_t reach, struct shmring_boundary *ret)
 {
 	return search(lane, reach, false, ret);
 }
 
-bool shmr_lane_newest(const struct lane *lane, struct boundary *ret)
+bool shmr_lane_newest(const struct lane *lane, struct shmring_boundary *ret)
 {
 	return search(lane, lane->mask + 1, true, ret);
 }
 
-bool shmr_lane_entry_at(const struct lane *lane, uint64_t position, struct boundary *ret)
+bool shmr_lane_entry_at(const struct lane *lane, uint64_t position, struct shmring_boundary *ret)
 {
 	for (unsigned i = 0; i < LAYOUT_INDEX; i++)
 		if (read_entry(&lane->control->index[i], ret) && ret->position == position)
@@ -82,13 +82,13 @@ bool shmr_lane_entry_at(const struct lane *lane, uint64_t position, struct bound
 	return false;
 }
 
-int shmr_lane_walk(const struct lane *lane, const struct geometry *g, struct boundary *at,
+int shmr_lane_walk(const struct lane *lane, const struct geometry *g, struct shmring_boundary *at,
 		   uint64_t stop)
 {
 	uint64_t start = at->position;
 
 	while (at->position != stop) {
-		uint64_t header = load_acquire(lane_word(lane->data, lane->mask, at->position));
+		uint64_t header = lane_header(lane, at->position);
 		uint64_t length = header_length(header);
 
 		if (header == 0)

@@ -52,13 +52,6 @@ struct lane {
 	struct lane_control *control;
 };
 
-/* A boundary between records and the totals before it. */
-struct boundary {
-	uint64_t position;
-	uint64_t seq;
-	uint64_t bytes;
-};
-
 /* Header: length 31..0, valid 32, tenancy 63..40. */
 static inline uint64_t header_make(uint64_t length, uint32_t tenancy)
 {
@@ -87,6 +80,12 @@ static inline shm_u64 *lane_word(const unsigned char *data, uint64_t mask, uint6
 	return (shm_u64 *)(uintptr_t)(data + (position & mask));
 }
 
+/* The header at a position; 0: nothing there yet. [PUBLISH] pairs with commits. */
+static inline uint64_t lane_header(const struct lane *lane, uint64_t position)
+{
+	return load_acquire(lane_word(lane->data, lane->mask, position));
+}
+
 /* Payload may run on into the second view. */
 static inline unsigned char *lane_payload(unsigned char *data, uint64_t mask, uint64_t position)
 {
@@ -103,25 +102,25 @@ static inline bool lane_holds(uint64_t mask, uint64_t reserved, uint64_t positio
 void shmr_lane_begin(struct lane *lane, const struct geometry *g);
 
 /* Owner: add a boundary to the index. */
-void shmr_lane_note(struct lane *lane, const struct boundary *at, uint64_t chunk);
+void shmr_lane_note(struct lane *lane, const struct shmring_boundary *at, uint64_t chunk);
 
 /*
  * The boundary of the index that is farthest behind `reserved`, but not more
  * than `reach` bytes; or the nearest one. Returns false if there is none: a
  * lane that somebody damaged, or is just rewriting.
  */
-bool shmr_lane_oldest(const struct lane *lane, uint64_t reach, struct boundary *ret);
-bool shmr_lane_newest(const struct lane *lane, struct boundary *ret);
+bool shmr_lane_oldest(const struct lane *lane, uint64_t reach, struct shmring_boundary *ret);
+bool shmr_lane_newest(const struct lane *lane, struct shmring_boundary *ret);
 
 /* The boundary of the index at exactly this position, in reach or not. */
-bool shmr_lane_entry_at(const struct lane *lane, uint64_t position, struct boundary *ret);
+bool shmr_lane_entry_at(const struct lane *lane, uint64_t position, struct shmring_boundary *ret);
 
 /*
  * Move a boundary on to `stop`, or to the end of the lane if that comes first
  * (`stop` POSITION_NONE: to the end). The caller makes sure that the records in
  * between stay, or checks with lane_holds() afterwards. -EBADMSG: damaged.
  */
-int shmr_lane_walk(const struct lane *lane, const struct geometry *g, struct boundary *at,
+int shmr_lane_walk(const struct lane *lane, const struct geometry *g, struct shmring_boundary *at,
 		   uint64_t stop);
 
 #pragma GCC visibility pop

@@ -17,6 +17,7 @@
 #define DEFAULT_ALIGNMENT 8
 #define DEFAULT_EVICT_NS UINT64_C(1000000000)
 #define DEFAULT_SLEEP_NS UINT64_C(100000000)
+#define MAX_EVICT_NS UINT64_C(86400000000000)
 #define MIN_SLEEP_NS UINT64_C(1000000)
 #define MAX_SLEEP_NS UINT64_C(10000000000)
 
@@ -60,6 +61,8 @@ static const char *check_ranges(const struct geometry *g)
 		return "unread_policy must be SHMRING_UNREAD_OVERWRITE or SHMRING_UNREAD_HOLD";
 	if (g->wake > SHMRING_WAKE_FENCE)
 		return "wake must be SHMRING_WAKE_AUTO or SHMRING_WAKE_FENCE";
+	if (g->evict_after_ns < 1 || g->evict_after_ns > MAX_EVICT_NS)
+		return "evict_after_ns must be at most one day";
 	if (g->max_sleep_ns < MIN_SLEEP_NS || g->max_sleep_ns > MAX_SLEEP_NS)
 		return "max_sleep_ns must be 1 ms to 10 s";
 	if (g->first_position % 64 != 0)

@@ -69,7 +69,10 @@ bool shmr_place_is_dead(enum place_kind kind, unsigned slot, uint64_t seen, int 
 	       shmr_probe_byte(fd, shmr_place_byte(kind, slot, status_epoch(seen))) == 0;
 }
 
-/* What a tenant leaves behind, alive or dead. */
+/*
+ * What a tenant leaves behind, alive or dead: a name keeps its cursor if it had
+ * a complete one, and is LAPSED if it was still looking for one.
+ */
 static uint64_t remains(uint64_t status)
 {
 	if (!(status_flags(status) & PLACE_NAMED))
@@ -78,7 +81,7 @@ static uint64_t remains(uint64_t status)
 	case PLACE_ACTIVE:
 	case PLACE_SUSPECT:
 		return status_next(status, PLACE_DETACHED);
-	default: /* SETUP, JOINING, EVICTED: it had lost its place before */
+	default:
 		return status_next(status, PLACE_LAPSED);
 	}
 }
@@ -89,14 +92,15 @@ bool shmr_place_bury(struct registry *r, enum place_kind kind, unsigned slot, ui
 	       compare_and_swap(place_status(r, kind, slot), seen, remains(seen)); /* R2 */
 }
 
-void shmr_place_leave(struct registry *r, enum place_kind kind, unsigned slot)
+void shmr_place_leave(struct registry *r, enum place_kind kind, unsigned slot, uint64_t ours)
 {
 	shm_u64 *word = place_status(r, kind, slot);
 	uint64_t status;
 
 	do
 		status = load_acquire(word);
-	while (!compare_and_swap(word, status, remains(status)));
+	while (status_epoch(status) == status_epoch(ours) &&
+	       !compare_and_swap(word, status, remains(status)));
 }
 
 unsigned shmr_place_bury_all(struct registry *r, enum place_kind kind, int fd)

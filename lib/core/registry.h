@@ -3,8 +3,9 @@
  * registry: who is attached, and the kernel's proof of who is not.
  *
  * Every place (a lane, a consumer's slot) has one status word: an epoch, which
- * counts tenants; a generation, which changes whenever a tenant's state does
- * and makes each word unique; flags; and a state. Words change by CAS only.
+ * counts tenants; a generation, which changes whenever a tenant's state does,
+ * so that words do not come again soon (2^24 changes); flags; and a state. Words
+ * change by CAS only.
  *
  * A tenant of epoch e holds the write lock on the byte (place, e) of the ring
  * file, through an open file description that its own mapping of the ring
@@ -27,13 +28,15 @@
  *
  *	FREE -> CLAIMED -> SETUP -> JOINING -> ACTIVE <-> SUSPECT -> EVICTED
  *	EVICTED -> JOINING (it comes back);  any of a dead unnamed one -> FREE
+ *	JOINING -> EVICTED (slow to join)
  *	named: ACTIVE -> DETACHED -> ACTIVE(e + 1);  DETACHED -> LAPSED (evicted)
- *	LAPSED -> SETUP(e + 1);  DETACHED, LAPSED -> FREE (forgotten)
+ *	LAPSED -> SETUP(e + 1);  DETACHED, LAPSED -> FREE(e + 1) (forgotten: the
+ *	holder of the name may just be going for byte e + 1)
  *
  * SUSPECT is the first half of an eviction: a producer that the consumer has
- * held up puts it; the consumer takes it away with its next release; if it
- * still stands unchanged after the ring's time, the same CAS chain evicts. So
- * a producer that was stopped meanwhile cannot evict one that has moved on.
+ * held up puts it; a release that finds it takes it away; if word and cursor
+ * still stand unchanged after the ring's time, the same CAS chain evicts. So a
+ * producer that was stopped meanwhile cannot evict one that has moved on.
  */
 #ifndef SHMRING_CORE_REGISTRY_H
 #define SHMRING_CORE_REGISTRY_H
@@ -148,8 +151,11 @@ bool shmr_place_is_dead(enum place_kind kind, unsigned slot, uint64_t seen, int 
  */
 bool shmr_place_bury(struct registry *r, enum place_kind kind, unsigned slot, uint64_t seen, int fd);
 
-/* Leave one's own place, to the same state. Whoever waits must be told. */
-void shmr_place_leave(struct registry *r, enum place_kind kind, unsigned slot);
+/*
+ * Leave the place that we held when its word was `ours`, to the same state as if
+ * we had died. Whoever waits must be told.
+ */
+void shmr_place_leave(struct registry *r, enum place_kind kind, unsigned slot, uint64_t ours);
 
 /* Bury all the dead of one kind; returns how many. */
 unsigned shmr_place_bury_all(struct registry *r, enum place_kind kind, int fd);
@@ -166,7 +172,7 @@ int shmr_name_check(const char *name);
 /* Read a name that its owner may be rewriting; the status is the judge. */
 void shmr_name_read(const struct holder *holder, char ret[SHMRING_NAME_SIZE]);
 
-/* Say who we are; `name` may be NULL. Only in state SETUP. */
+/* Say who we are; `name` may be NULL, and changes in state SETUP only. */
 void shmr_holder_write(struct holder *holder, const char *name);
 
 #pragma GCC visibility pop

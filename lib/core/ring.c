@@ -58,11 +58,51 @@ int shmr_ring_check(const struct shmring *r)
 }
 
 /* Programs close descriptors that they do not know; then ours may be anything. */
-int shmr_ring_fd(const struct shmring *r)
+static bool is_ring(const struct shmring *r, int fd)
 {
 	struct stat st;
 
-	if (fstat(r->fd, &st) < 0 || st.st_dev != r->device || st.st_ino != r->inode)
+	return fstat(fd, &st) == 0 && st.st_dev == r->device && st.st_ino == r->inode;
+}
+
+static int open_anew(const struct shmring *r)
+{
+	const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+	char path[64];
+	int fd = r->path ? open(r->path, flags) : -1;
+
+	if (fd >= 0 && is_ring(r, fd))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	shmr_mapping_path(path, r->view, r->geometry.data_offset);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return explain(-EBADF, "the ring's descriptor was closed by the program, so dead peers cannot be "
+				       "told from living ones; keep it open");
+	return fd;
+}
+
+int shmr_ring_probe_fd(struct shmring *r)
+{
+	uint32_t spare = load_acquire32(&r->spare_fd);
+	int fd;
+
+	if (is_ring(r, r->fd))
+		return r->fd;
+	if (spare != 0 && is_ring(r, (int)spare))
+		return (int)spare;
+	fd = open_anew(r);
+	if (fd > 0 && !compare_and_swap32(&r->spare_fd, spare, (uint32_t)fd)) {
+		close(fd); /* another thread was quicker */
+		fd = (int)load_acquire32(&r->spare_fd);
+	}
+	return fd;
+}
+
+int shmr_ring_fd(const struct shmring *r)
+{
+	if (!is_ring(r, r->fd))
 		return explain(-EBADF, "the ring's descriptor was closed by the program; open the ring again");
 	return r->fd;
 }
@@ -89,10 +129,14 @@ struct shmring *shmr_ring_ref(struct shmring *r)
 
 static void ring_free(struct shmring *r)
 {
+	/* By now the number may be another descriptor of the program. */
+	if (!r->view || is_ring(r, r->fd))
+		close(r->fd);
+	if (r->view && load_acquire32(&r->spare_fd) != 0 && is_ring(r, (int)load_acquire32(&r->spare_fd)))
+		close((int)load_acquire32(&r->spare_fd));
+	free(r->path);
 	if (r->view)
 		munmap(r->view, r->geometry.data_offset);
-	if (r->fd >= 0)
-		close(r->fd);
 	if (r->alive)
 		shmr_handle_free(r->alive, sizeof(*r->alive));
 	free(r);
@@ -154,6 +198,7 @@ static int map_view(struct shmring *r)
 	if (view == MAP_FAILED)
 		return explain(-errno, "cannot map the ring: %e", -errno);
 	r->view = view;
+	r->path = r->named ? shmr_path_of(r->fd) : NULL;
 	r->registry = (struct registry *)(void *)(r->view + r->geometry.registry_offset);
 	r->doorbell = (struct doorbell *)(void *)(r->view + r->geometry.doorbell_offset);
 	r->rows = (struct cursor_row *)(void *)(r->view + r->geometry.cursors_offset);

@@ -22,6 +22,8 @@ struct shmring {
 	uint64_t *alive; /* in a page that a child of fork finds empty */
 	shm_u32 references; /* the user's, and one per attachment */
 	int fd;
+	shm_u32 spare_fd; /* opened anew after the program closed `fd`; 0: none */
+	char *path;	  /* where the kernel says the file is; NULL: unknown */
 	bool writable;
 	bool named; /* has, or had, a name */
 	dev_t device;
@@ -40,6 +42,13 @@ int shmr_ring_check(const struct shmring *r);
 
 /* The descriptor, or -EBADF if the program closed or reused its number. */
 int shmr_ring_fd(const struct shmring *r);
+
+/*
+ * A descriptor to probe the liveness of others with. If the program closed ours,
+ * the ring is opened again where it was, or, with the capability for it, through
+ * the mapping. -EBADF: neither is possible, so nobody can be proved dead.
+ */
+int shmr_ring_probe_fd(struct shmring *r);
 
 /* An open file description of one's own; the caller closes it. */
 int shmr_ring_reopen(const struct shmring *r);

@@ -112,11 +112,11 @@ int shmring_stat(struct shmring *r, struct shmring_stat *ret)
  * The end of a lane and the oldest boundary in reach. Nobody holds the lane
  * still for us, so look again if it was overwritten under our eyes.
  */
-static int survey(const struct lane *lane, const struct geometry *g, struct boundary *oldest,
-		  struct boundary *end)
+static int survey(const struct lane *lane, const struct geometry *g, struct shmring_boundary *oldest,
+		  struct shmring_boundary *end)
 {
 	for (int tries = 0; tries < 100; tries++) {
-		struct boundary from;
+		struct shmring_boundary from;
 		int e;
 
 		if (!shmr_lane_newest(lane, end) || !shmr_lane_oldest(lane, g->lane_size, oldest))
@@ -131,8 +131,8 @@ static int survey(const struct lane *lane, const struct geometry *g, struct boun
 	return explain(-EAGAIN, "the lane is written too fast to be examined");
 }
 
-static int survey_lane(const struct shmring *r, unsigned index, int fd, struct boundary *oldest,
-		       struct boundary *end)
+static int survey_lane(const struct shmring *r, unsigned index, int fd, struct shmring_boundary *oldest,
+		       struct shmring_boundary *end)
 {
 	const struct geometry *g = &r->geometry;
 	struct lane lane = { .mask = g->lane_size - 1, .control = ring_control(r, index) };
@@ -150,7 +150,7 @@ static int survey_lane(const struct shmring *r, unsigned index, int fd, struct b
 int shmring_stat_lane(struct shmring *r, unsigned index, struct shmring_lane_stat *ret)
 {
 	struct shmring_lane_stat st = { 0 };
-	struct boundary oldest, end;
+	struct shmring_boundary oldest, end;
 	uint64_t status;
 	int fd, e = shmr_ring_check(r);
 
@@ -188,7 +188,7 @@ static void add_lag(const struct shmring *r, unsigned index, int fd, struct shmr
 
 	for (unsigned i = 0; i < r->geometry.lanes; i++) {
 		uint64_t position = load_acquire(&r->rows[index].lane[i].position);
-		struct boundary oldest, end;
+		struct shmring_boundary oldest, end;
 		uint64_t lag;
 
 		if (!(ready >> i & 1) || position == POSITION_NONE ||
@@ -281,7 +281,7 @@ static int forget(struct attachment *a, const char *name)
 		    load_acquire(&a->registry->consumer_status[slot]) == status)
 			return explain(-EBUSY, "a live process consumes under the name '%s'", name);
 		if (!held && compare_and_swap(&a->registry->consumer_status[slot], status,
-					      status_make(status_epoch(status), 0, 0, PLACE_FREE))) {
+					      status_make(status_epoch(status) + 1, 0, 0, PLACE_FREE))) {
 			tell_producers(a);
 			return 0;
 		}

@@ -155,6 +155,40 @@ void shmr_fd_path(char ret[32], int fd)
 	strcat(ret, p);
 }
 
+char *shmr_path_of(int fd)
+{
+	char link[32], target[4096];
+	ssize_t n;
+
+	shmr_fd_path(link, fd);
+	n = readlink(link, target, sizeof(target) - 1);
+	if (n <= 0)
+		return NULL;
+	target[n] = '\0';
+	return strdup(target);
+}
+
+static char *put_hex(char *to, uint64_t number)
+{
+	char digits[17];
+	char *p = digits + sizeof(digits) - 1;
+
+	*p = '\0';
+	do
+		*--p = "0123456789abcdef"[number % 16];
+	while ((number /= 16) != 0);
+	return stpcpy(to, p);
+}
+
+void shmr_mapping_path(char ret[64], const void *start, uint64_t size)
+{
+	char *to = stpcpy(ret, "/proc/self/map_files/");
+
+	to = put_hex(to, (uintptr_t)start);
+	*to++ = '-';
+	put_hex(to, (uintptr_t)start + size);
+}
+
 ssize_t shmr_read_at(int fd, void *buffer, size_t size, off_t offset)
 {
 	size_t done = 0;

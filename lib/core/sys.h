@@ -61,6 +61,12 @@ int shmr_random(void *ret, size_t size);
 /* "/proc/self/fd/N", through which a description can be opened anew or linked. */
 void shmr_fd_path(char ret[32], int fd);
 
+/* The file's name as the kernel knows it, for free(); NULL: it has none. */
+char *shmr_path_of(int fd);
+
+/* "/proc/self/map_files/START-END": opens with CAP_CHECKPOINT_RESTORE only. */
+void shmr_mapping_path(char ret[64], const void *start, uint64_t size);
+
 /* pread(2) until `size` bytes or the end of the file; returns how many. */
 ssize_t shmr_read_at(int fd, void *buffer, size_t size, off_t offset);
 

@@ -10,44 +10,52 @@
 #include "producer.h"
 #include "sys.h"
 
-static bool is_vacant(uint64_t status)
+/* Take one of `lanes` whose place is in `state`; -EUSERS: there is none. */
+static int take_lane(struct attachment *a, uint64_t lanes, enum place_state state)
 {
-	return status_state(status) == PLACE_FREE || status_state(status) == PLACE_CLAIMED;
-}
-
-/* Lanes that have memory are taken first. */
-static int take_lane(struct attachment *a, bool ready)
-{
-	uint64_t lanes_ready = load_acquire(&a->registry->lanes_ready);
-
-	for (unsigned slot = 0; slot < a->ring->geometry.lanes; slot++) {
+	for (; lanes != 0; lanes &= lanes - 1) {
+		unsigned slot = (unsigned)__builtin_ctzll(lanes);
 		uint64_t status = load_acquire(&a->registry->lane_status[slot]);
 		int e;
 
-		if ((lanes_ready >> slot & 1) != ready || !is_vacant(status))
+		if (status_state(status) != state)
 			continue;
 		e = shmr_place_take(a->registry, PLACE_LANE, slot, status, a->fd, &a->status);
-		if (e == -EAGAIN)
-			return e;
-		if (e < 0)
-			return explain(e, "cannot lock a lane: %e", e);
 		a->kind = PLACE_LANE;
 		a->slot = slot;
-		return 0;
+		if (e != 0 && e != -EAGAIN)
+			return explain(e, "cannot lock a lane: %e", e);
+		return e;
 	}
 	return -EUSERS;
 }
 
-static int find_lane(struct attachment *a, struct shmring_counters *counters)
+/* Lanes that have memory first, and claimed ones only if nothing else is left. */
+static int take_any_lane(struct attachment *a, uint64_t avoid)
+{
+	unsigned count = a->ring->geometry.lanes;
+	uint64_t all = (count == 64 ? UINT64_MAX : (UINT64_C(1) << count) - 1) & ~avoid;
+	uint64_t ready = load_acquire(&a->registry->lanes_ready) & all;
+	int e;
+
+	e = take_lane(a, ready, PLACE_FREE);
+	if (e == -EUSERS)
+		e = take_lane(a, all & ~ready, PLACE_FREE);
+	if (e == -EUSERS)
+		e = take_lane(a, all, PLACE_CLAIMED);
+	return e;
+}
+
+static int find_lane(struct attachment *a, uint64_t avoid, struct shmring_counters *counters)
 {
 	int e;
 
 	counters->recoveries += shmr_place_bury_all(a->registry, PLACE_LANE, shmr_ring_fd(a->ring));
-	do {
-		e = take_lane(a, true);
-		if (e == -EUSERS)
-			e = take_lane(a, false);
-	} while (e == -EAGAIN); /* somebody else got on: no livelock */
+	do
+		e = take_any_lane(a, avoid);
+	while (e == -EAGAIN); /* somebody else was quicker */
+	if (e == -EUSERS && avoid != 0)
+		return explain(e, "all lanes have live producers or are damaged; make a new ring");
 	if (e == -EUSERS)
 		return explain(e, "all %u lanes have live producers; make the ring with more lanes",
 			       (uint64_t)a->ring->geometry.lanes);
@@ -102,29 +110,33 @@ static int furnish_lane(struct shmring_producer *p)
 	return 0;
 }
 
-/* I5: the lane ends where its last owner's last record does, staged ones apart. */
+/*
+ * I5: the lane ends where its last owner's last record does, staged ones apart.
+ * Nothing is granted to us yet: the last owner may have died between announcing
+ * room and asking the cursors.
+ */
 static int find_end(struct shmring_producer *p)
 {
 	const struct geometry *g = &p->attachment.ring->geometry;
 	uint64_t reserved = load_acquire(&p->lane.control->reserved);
-	struct boundary end;
+	struct shmring_boundary end;
 	int e = -EBADMSG;
 
-	if (shmr_lane_newest(&p->lane, &end))
+	if (shmr_lane_newest(&p->lane, &end)) {
+		p->noted_chunk = end.position / g->chunk;
 		e = shmr_lane_walk(&p->lane, g, &end, POSITION_NONE);
+	}
 	if (e < 0 || reserved - end.position > g->lane_size)
-		return explain(-EBADMSG, "lane %u is damaged; make a new ring",
-			       (uint64_t)p->attachment.slot);
-	p->position = p->batch = end.position;
-	p->seq = end.seq;
-	p->bytes = end.bytes;
+		return explain(-EBADMSG, "lane %u is damaged", (uint64_t)p->attachment.slot);
+	p->hot.position = p->hot.batch = p->granted = end.position;
+	p->hot.seq = end.seq;
+	p->hot.bytes = end.bytes;
+	p->hot.max_message = g->max_message;
 	p->begin = end;
 	p->reserved = reserved;
-	p->max_message = g->max_message;
-	producer_set_limit(p);
-	p->noted_chunk = UINT64_MAX;
 	p->floor = reserved - g->first_position <= g->lane_size ? g->first_position :
 								   reserved - g->lane_size;
+	producer_set_limit(p);
 	store_relaxed(&p->lane.control->room_wanted, POSITION_NONE);
 	return 0;
 }
@@ -152,7 +164,7 @@ static int set_up(struct shmring_producer *p, struct shmring *r, const struct sh
 	e = shmr_attach_begin(a, r, LAYOUT_CONSUMERS * LAYOUT_ROW + LAYOUT_GRANULE + 2 * g->lane_size, 3,
 			      true);
 	if (e == 0)
-		e = find_lane(a, &p->counters);
+		e = find_lane(a, p->avoid, &p->counters);
 	if (e == 0)
 		e = map_lane(p);
 	if (e == 0 && !(load_acquire(&a->registry->lanes_ready) >> a->slot & 1))
@@ -171,12 +183,12 @@ static void go_active(struct shmring_producer *p, const struct shmring_producer_
 	uint64_t active = status_next(a->status, PLACE_ACTIVE);
 
 	shmr_bell_init(&p->bell, a->doorbell, g, o->spin_ns);
-	p->fence = p->bell.fence_to_wake;
-	p->sleepers = &a->doorbell->sleepers;
-	p->data = p->lane.data;
-	p->mask = p->lane.mask;
-	p->align_mask = g->alignment - 1;
-	p->header_bits = header_make(0, status_epoch(a->status));
+	p->hot.fence = p->bell.fence_to_wake;
+	p->hot.sleepers = plain_words(&a->doorbell->sleepers);
+	p->hot.data = p->lane.data;
+	p->hot.mask = p->lane.mask;
+	p->hot.align_mask = g->alignment - 1;
+	p->hot.header_bits = header_make(0, status_epoch(a->status));
 	shmr_holder_write(&a->registry->lane_holder[a->slot], NULL);
 	/* Nobody else changes the word of a living owner: its lock is held. */
 	compare_and_swap(&a->registry->lane_status[a->slot], a->status, active);
@@ -188,38 +200,53 @@ static void leave(struct shmring_producer *p)
 	struct attachment *a = &p->attachment;
 
 	if (a->status != 0)
-		shmr_place_leave(a->registry, PLACE_LANE, a->slot);
+		shmr_place_leave(a->registry, PLACE_LANE, a->slot, a->status);
 	shmr_detach(a);
 	shmr_handle_free(p, sizeof(*p));
+}
+
+/* One try; a lane that turns out to be damaged is added to *avoid. */
+static int try_attach(struct shmring_producer **ret, struct shmring *r,
+		      const struct shmring_producer_options *o, uint64_t *avoid)
+{
+	struct shmring_producer *p = shmr_handle_new(sizeof(*p));
+	int e;
+
+	if (!p)
+		return explain(-ENOMEM, "cannot get memory for the producer");
+	p->avoid = *avoid;
+	e = set_up(p, r, o);
+	if (e == 0) {
+		go_active(p, o);
+		*ret = p;
+		return 0;
+	}
+	if (e == -EBADMSG)
+		*avoid |= UINT64_C(1) << p->attachment.slot;
+	leave(p);
+	return e;
 }
 
 int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
 			    const struct shmring_producer_options *options)
 {
 	struct shmring_producer_options o;
-	struct shmring_producer *p;
+	uint64_t avoid = 0;
 	int e = shmr_options_read(&o, sizeof(o), options);
 
 	if (e == 0)
 		e = shmr_memory_check(&o.memory);
 	if (e < 0)
 		return e;
-	p = shmr_handle_new(sizeof(*p));
-	if (!p)
-		return explain(-ENOMEM, "cannot get memory for the producer");
-	e = set_up(p, r, &o);
-	if (e < 0) {
-		leave(p);
-		return e;
-	}
-	go_active(p, &o);
-	*ret = p;
-	return 0;
+	do
+		e = try_attach(ret, r, &o, &avoid);
+	while (e == -EBADMSG);
+	return e;
 }
 
 void shmring_producer_detach(struct shmring_producer *p)
 {
-	if (p && p->data)
+	if (p && p->hot.data)
 		leave(p);
 	else if (p)
 		shmr_handle_free(p, sizeof(*p));

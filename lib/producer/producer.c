@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * producer: claim, fill, commit. What every message pays is in the first few
- * functions: a comparison with the reserved end, two stores into the ring, and
- * one load of the sleepers' mask. Everything else happens once per chunk.
+ * producer: what is not in <shmring/producer-inline.h>: the slow halves, batches,
+ * and everything that is no message.
  */
+#define SHMRING_INLINE /* here are the functions for callers that do not inline */
 #include "producer.h"
 
 #include <errno.h>
@@ -11,131 +11,111 @@
 
 #include "explain.h"
 
-#define likely(condition) __builtin_expect(!!(condition), 1)
-
 static int wiped(const struct shmring_producer *p)
 {
-	return p->data ? 0 : explain(-ECHILD, "this producer belongs to the parent process; attach one here");
+	return p->hot.data ? 0 : explain(-ECHILD, "this producer belongs to the parent process; attach one "
+						  "here");
 }
 
-static __attribute__((noinline)) int claim_slowly(struct shmring_producer *p, size_t len,
-						  int64_t deadline)
+static uint64_t size_of(const struct shmring_producer *p, size_t len)
+{
+	return record_size(len, p->hot.align_mask);
+}
+
+static shm_u64 *word_at(const struct shmring_producer *p, uint64_t position)
+{
+	return lane_word(p->hot.data, p->hot.mask, position);
+}
+
+int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadline)
 {
 	uint64_t size;
 
 	if (wiped(p) < 0)
 		return -ECHILD;
-	if (p->claimed)
+	if (p->hot.claimed)
 		return explain(-EBUSY, "a claim is open already; commit, stage or abort it first");
-	if (len > p->max_message)
+	if (len > p->hot.max_message)
 		return explain(-EMSGSIZE, "a message of %u bytes is too long: this ring takes %u, half a lane",
-			       (uint64_t)len, p->max_message);
-	size = record_size(len, p->align_mask);
-	if (p->position != p->batch && p->position + size - p->batch > p->max_message)
+			       (uint64_t)len, p->hot.max_message);
+	size = size_of(p, len);
+	if (p->hot.position != p->hot.batch &&
+	    p->hot.position + size - p->hot.batch > p->hot.max_message)
 		return explain(-EMSGSIZE, "the batch would exceed %u bytes, half a lane; flush it first",
-			       p->max_message);
-	return p->limit - p->position >= size ? 0 : producer_wait(p, size, deadline);
+			       p->hot.max_message);
+	return p->hot.limit - p->hot.position >= size ? 0 : producer_wait(p, size, deadline);
+}
+
+void shmring_wake_consumers(struct shmring_producer *p)
+{
+	shmr_bell_ring_data(&p->bell, &p->counters);
+}
+
+static bool staged(const struct shmring_producer *p)
+{
+	return p->hot.position != p->hot.batch;
 }
 
 /*
- * Can a record of `len` bytes be written at once? While a batch is staged,
- * `limit` also ends where the batch would be half a lane.
+ * Close the open claim as a record. That of a batch's first message is held
+ * back; the others may have theirs at once: nobody looks behind `batch`.
  */
-static inline bool fits(const struct shmring_producer *p, size_t len)
+static void close_claim(struct shmring_producer *p, size_t len)
 {
-	return likely(len <= p->max_message) && likely(p->claimed == 0) &&
-	       likely(p->limit - p->position >= record_size(len, p->align_mask));
-}
+	uint64_t at = p->hot.position;
 
-static inline int claim(struct shmring_producer *p, size_t len, int64_t deadline, void **ret_data)
-{
-	if (!fits(p, len)) {
-		int e = claim_slowly(p, len, deadline);
-
-		if (e < 0)
-			return e;
+	if (staged(p)) {
+		store_relaxed(word_at(p, at), p->hot.header_bits | len);
+	} else {
+		p->published = (struct shmring_boundary){ at, p->hot.seq, p->hot.bytes };
+		p->first = p->hot.header_bits | len;
 	}
-	p->claimed = (uint64_t)len + 1;
-	*ret_data = lane_payload(p->data, p->mask, p->position);
-	return 0;
-}
-
-/* The header that closes the open claim; moves on behind its record. */
-static inline uint64_t close_claim(struct shmring_producer *p, size_t len)
-{
-	p->claimed = 0;
-	p->position += record_size(len, p->align_mask);
-	p->seq++;
-	p->bytes += len;
-	return p->header_bits | len;
+	p->hot.claimed = 0;
+	p->hot.position = at + size_of(p, len);
+	p->hot.seq++;
+	p->hot.bytes += len;
 }
 
 /*
  * I2: all that stands behind `batch` is written; put the zero word at the new
- * end, then let it exist. [PUBLISH] pairs with the header loads of readers.
+ * end, then let it exist. [PUBLISH] pairs with shmring_peek().
  */
-static inline void publish_from_batch(struct shmring_producer *p, uint64_t header)
+static void publish_batch(struct shmring_producer *p)
 {
-	store_relaxed(lane_word(p->data, p->mask, p->position), 0);
-	store_release(lane_word(p->data, p->mask, p->batch), header);
-	p->batch = p->position;
-	bell_order(p->fence); /* [WAKE] pairs with [SLEEP] in lib/consumer/wait.c */
-	if (!likely(load_relaxed(p->sleepers) == 0))
-		shmr_bell_ring_data(&p->bell, &p->counters);
-}
-
-/* A record behind the first of its batch may carry its header at once. */
-static inline void commit(struct shmring_producer *p, size_t len)
-{
-	uint64_t at = p->position;
-	uint64_t header = close_claim(p, len);
-
-	if (likely(at == p->batch)) {
-		publish_from_batch(p, header);
-	} else {
-		store_relaxed(lane_word(p->data, p->mask, at), header);
-		publish_from_batch(p, p->first);
-		producer_set_limit(p);
-	}
+	store_relaxed(word_at(p, p->hot.position), 0);
+	store_release(word_at(p, p->hot.batch), p->first);
+	p->hot.batch = p->hot.position;
+	producer_set_limit(p);
+	bell_order(p->hot.fence); /* [WAKE] pairs with [SLEEP] in lib/consumer/wait.c */
+	if (load_relaxed(&p->bell.shared->sleepers) != 0)
+		shmring_wake_consumers(p);
 }
 
 static int no_claim(const struct shmring_producer *p, size_t len)
 {
 	if (wiped(p) < 0)
 		return -ECHILD;
-	if (p->claimed == 0)
+	if (p->hot.claimed == 0)
 		return explain(-EINVAL, "there is no open claim");
-	return explain(-EINVAL, "%u bytes do not fit into the claim of %u", (uint64_t)len, p->claimed - 1);
+	return explain(-EINVAL, "%u bytes do not fit into the claim of %u", (uint64_t)len,
+		       p->hot.claimed - 1);
 }
 
-int shmring_claim(struct shmring_producer *p, size_t len, int64_t deadline, void **ret_data)
+int shmring_commit_slowly(struct shmring_producer *p, size_t len)
 {
-	return claim(p, len, deadline, ret_data);
-}
-
-int shmring_commit(struct shmring_producer *p, size_t len)
-{
-	if (!likely(len < p->claimed))
+	if (len >= p->hot.claimed)
 		return no_claim(p, len);
-	commit(p, len);
+	close_claim(p, len);
+	publish_batch(p);
 	return 0;
 }
 
 int shmring_stage(struct shmring_producer *p, size_t len)
 {
-	uint64_t at = p->position;
-	uint64_t header;
-
-	if (!likely(len < p->claimed))
+	if (len >= p->hot.claimed)
 		return no_claim(p, len);
-	if (at == p->batch)
-		p->published = (struct boundary){ at, p->seq, p->bytes };
-	header = close_claim(p, len);
+	close_claim(p, len);
 	producer_set_limit(p);
-	if (at == p->batch)
-		p->first = header;
-	else
-		store_relaxed(lane_word(p->data, p->mask, at), header);
 	return 0;
 }
 
@@ -143,41 +123,27 @@ int shmring_flush(struct shmring_producer *p)
 {
 	if (wiped(p) < 0)
 		return -ECHILD;
-	if (p->claimed)
+	if (p->hot.claimed)
 		return explain(-EBUSY, "a claim is open; commit, stage or abort it first");
-	if (p->position != p->batch)
-		publish_from_batch(p, p->first);
-	producer_set_limit(p);
+	if (staged(p))
+		publish_batch(p);
 	return 0;
 }
 
 void shmring_abort(struct shmring_producer *p)
 {
-	p->claimed = 0;
+	p->hot.claimed = 0;
 }
 
 void shmring_discard(struct shmring_producer *p)
 {
-	p->claimed = 0;
-	if (p->position == p->batch)
+	p->hot.claimed = 0;
+	if (!staged(p))
 		return;
-	p->position = p->published.position;
-	p->seq = p->published.seq;
-	p->bytes = p->published.bytes;
+	p->hot.position = p->published.position;
+	p->hot.seq = p->published.seq;
+	p->hot.bytes = p->published.bytes;
 	producer_set_limit(p);
-}
-
-int shmring_publish(struct shmring_producer *p, const void *data, size_t len, int64_t deadline)
-{
-	void *to;
-	int e = claim(p, len, deadline, &to);
-
-	if (!likely(e == 0))
-		return e;
-	if (len > 0)
-		memcpy(to, data, len);
-	commit(p, len);
-	return 0;
 }
 
 int shmring_publishv(struct shmring_producer *p, const struct iovec *pieces, int count,
@@ -192,7 +158,7 @@ int shmring_publishv(struct shmring_producer *p, const struct iovec *pieces, int
 	for (int i = 0; i < count; i++)
 		if (__builtin_add_overflow(len, pieces[i].iov_len, &len))
 			return explain(-EMSGSIZE, "the pieces are longer than any message");
-	e = claim(p, len, deadline, &to);
+	e = shmring_claim(p, len, deadline, &to);
 	if (e < 0)
 		return e;
 	for (int i = 0; i < count; i++) {
@@ -200,13 +166,12 @@ int shmring_publishv(struct shmring_producer *p, const struct iovec *pieces, int
 			memcpy(to, pieces[i].iov_base, pieces[i].iov_len);
 		to = (unsigned char *)to + pieces[i].iov_len;
 	}
-	commit(p, len);
-	return 0;
+	return shmring_commit(p, len);
 }
 
 size_t shmring_max_message(const struct shmring_producer *p)
 {
-	return p->max_message;
+	return p->hot.max_message;
 }
 
 int shmring_producer_lane(const struct shmring_producer *p)
@@ -219,8 +184,8 @@ int shmring_producer_counters(const struct shmring_producer *p, struct shmring_c
 	if (wiped(p) < 0)
 		return -ECHILD;
 	*ret = p->counters;
-	ret->messages = (p->position == p->batch ? p->seq : p->published.seq) - p->begin.seq;
-	ret->bytes = (p->position == p->batch ? p->bytes : p->published.bytes) - p->begin.bytes;
+	ret->messages = (staged(p) ? p->published.seq : p->hot.seq) - p->begin.seq;
+	ret->bytes = (staged(p) ? p->published.bytes : p->hot.bytes) - p->begin.bytes;
 	return 0;
 }
 
@@ -229,6 +194,6 @@ int shmring_producer_memory(const struct shmring_producer *p, struct shmring_mem
 	if (wiped(p) < 0)
 		return -ECHILD;
 	*ret = p->attachment.memory;
-	ret->resident = shmr_resident(p->lane.data, p->mask + 1);
+	ret->resident = shmr_resident(p->lane.data, p->hot.mask + 1);
 	return 0;
 }

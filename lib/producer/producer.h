@@ -20,40 +20,30 @@
  * fails its first comparison, and the slow one answers -ECHILD.
  */
 struct shmring_producer {
-	/* Touched for every message. */
-	unsigned char *data;
-	uint64_t mask;
-	uint64_t align_mask;
-	uint64_t position;    /* next record goes here */
-	uint64_t limit;	      /* records may extend up to here */
-	uint64_t batch;	      /* published end: the zero word that readers see */
-	uint64_t first;	      /* header held back for `batch`, if anything is staged */
-	uint64_t header_bits; /* VALID and tenancy */
-	uint64_t claimed;     /* length of the open claim + 1; 0: none */
-	uint64_t max_message;
-	uint64_t seq;	      /* messages before `position` */
-	uint64_t bytes;	      /* payload before `position` */
-	const shm_u64 *sleepers;
-	bool fence;
+	struct shmring_producer_hot hot; /* touched for every message */
+	uint64_t first; /* header held back for `batch`, if anything is staged */
 
 	/* Touched when room runs out. */
 	struct lane lane;
-	struct boundary published; /* totals at `batch` while something is staged */
+	struct shmring_boundary published; /* totals at `batch` while something is staged */
 	uint64_t reserved;	   /* what the control block says */
+	uint64_t granted;	   /* how far the cursors let us write */
 	uint64_t noted_chunk;	   /* chunk of the last index entry */
 	uint64_t floor;		   /* nothing below was overwritten */
 	const struct cursor_row *rows;
+	uint64_t avoid;		   /* lanes that were found damaged */
 	struct bell bell;
 	struct {
 		unsigned slot;
-		uint64_t status; /* what a slow consumer's word was at `since` */
+		uint64_t status; /* of a slow consumer at `since` */
+		uint64_t floor;
 		int64_t since;
 		int64_t last_look;
 		int64_t last_probe;
 		unsigned probed; /* which slot that was */
 	} pressed;
 	struct attachment attachment;
-	struct boundary begin; /* where this tenancy began */
+	struct shmring_boundary begin; /* where this tenancy began */
 	struct shmring_counters counters;
 };
 
@@ -73,16 +63,17 @@ struct gate {
 int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *ret_gate);
 
 /*
- * Where records may extend up to: short of `reserved` by the zero word, and of
- * half a lane behind `batch` while something is staged.
+ * Where records may extend up to: short of what is granted by the zero word, and
+ * of half a lane behind `batch` while something is staged.
  */
 static inline void producer_set_limit(struct shmring_producer *p)
 {
-	uint64_t longest = p->batch + p->max_message;
+	uint64_t longest = p->hot.batch + p->hot.max_message;
 
-	p->limit = p->reserved - p->position < RECORD_HEADER ? p->position : p->reserved - RECORD_HEADER;
-	if (p->position != p->batch && (int64_t)(p->limit - longest) > 0)
-		p->limit = (int64_t)(longest - p->position) > 0 ? longest : p->position;
+	p->hot.limit = p->granted - p->hot.position < RECORD_HEADER ? p->hot.position :
+								      p->granted - RECORD_HEADER;
+	if (p->hot.position != p->hot.batch && (int64_t)(p->hot.limit - longest) > 0)
+		p->hot.limit = (int64_t)(longest - p->hot.position) > 0 ? longest : p->hot.position;
 }
 
 /* Make room as above, waiting until `deadline`: 0, -EAGAIN, -ETIMEDOUT, -EINTR. */

@@ -16,7 +16,6 @@
 #include "sys.h"
 
 #define PROBE_INTERVAL_NS INT64_C(1000000)
-#define SPIN_LOOKS 4096
 #define SPIN_PAUSES 8 /* between two looks at the cursor */
 
 static uint64_t chunk_size(const struct shmring_producer *p)
@@ -26,16 +25,16 @@ static uint64_t chunk_size(const struct shmring_producer *p)
 
 static uint64_t lane_size(const struct shmring_producer *p)
 {
-	return p->mask + 1;
+	return p->hot.mask + 1;
 }
 
 /* I4: the published end becomes a boundary when it has entered a new chunk. */
 static void note_end(struct shmring_producer *p)
 {
-	struct boundary end = { p->position, p->seq, p->bytes };
+	struct shmring_boundary end = { p->hot.position, p->hot.seq, p->hot.bytes };
 	uint64_t chunk;
 
-	if (p->position != p->batch)
+	if (p->hot.position != p->hot.batch)
 		end = p->published;
 	chunk = end.position / chunk_size(p);
 	if (chunk == p->noted_chunk)
@@ -73,7 +72,7 @@ static void read_gate(const struct shmring_producer *p, uint64_t target, struct 
 
 static uint64_t record_end(const struct shmring_producer *p, uint64_t size)
 {
-	return p->position + size + RECORD_HEADER; /* the zero word included */
+	return p->hot.position + size + RECORD_HEADER; /* the zero word included */
 }
 
 /* The end of the chunk in which the record ends. */
@@ -82,75 +81,107 @@ static uint64_t chunk_end(const struct shmring_producer *p, uint64_t size)
 	return (record_end(p, size) + chunk_size(p) - 1) & ~(chunk_size(p) - 1);
 }
 
+/* How far `gate` lets us write, at best to `target`; less than `need`: not at all. */
+static uint64_t permitted_end(const struct shmring_producer *p, const struct gate *gate, uint64_t target,
+			      uint64_t need)
+{
+	if (!gate->closed || target - gate->floor <= lane_size(p))
+		return target;
+	if (need - gate->floor <= lane_size(p))
+		return gate->floor + lane_size(p);
+	return p->hot.position;
+}
+
+/*
+ * The value announced never exceeds what the cursors allowed just before, and
+ * never falls below what was announced by us or a predecessor, who may have
+ * written up to there; with one exception: it is taken back when a consumer
+ * joined at this very moment, before anything was written.
+ */
 int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *gate)
 {
 	uint64_t need = record_end(p, size);
-	uint64_t target = chunk_end(p, size);
+	uint64_t end, announced;
 
+	read_gate(p, chunk_end(p, size), gate);
+	end = permitted_end(p, gate, chunk_end(p, size), need);
+	if (end == p->hot.position)
+		return -EAGAIN;
 	note_end(p);
+	announced = (int64_t)(end - p->reserved) > 0 ? end : p->reserved;
 	/*
 	 * [ENTRY] pairs with the search of the index; [OVERRUN] with those who
 	 * check a copy; [JOIN] with the fence in lib/consumer/join.c.
 	 */
-	store_release(&p->lane.control->reserved, target);
+	store_release(&p->lane.control->reserved, announced);
 	fence_full();
-	read_gate(p, target, gate);
-	if (gate->closed) {
-		p->floor = gate->floor;
-		if (need - gate->floor > lane_size(p)) {
-			store_release(&p->lane.control->reserved, p->reserved);
-			return -EAGAIN;
-		}
-		if (target - gate->floor > lane_size(p)) {
-			target = gate->floor + lane_size(p);
-			store_release(&p->lane.control->reserved, target);
-		}
+	read_gate(p, end, gate);
+	if (permitted_end(p, gate, end, need) != end) {
+		store_release(&p->lane.control->reserved, p->reserved);
+		return -EAGAIN;
 	}
-	p->reserved = target;
+	if (gate->closed)
+		p->floor = gate->floor;
+	p->reserved = announced;
+	p->granted = end;
 	producer_set_limit(p);
 	return 0;
 }
 
-static void remember(struct shmring_producer *p, const struct gate *gate, uint64_t status, int64_t now)
+/* Is this still the stall that we have been timing? Begins to time it if not. */
+static bool same_stall(struct shmring_producer *p, const struct gate *gate, uint64_t status, int64_t now)
 {
+	const struct geometry *g = &p->attachment.ring->geometry;
+	int64_t longest = (int64_t)(2 * g->max_sleep_ns > g->evict_after_ns ? 2 * g->max_sleep_ns :
+									       g->evict_after_ns);
+	/* A producer that was not running itself has not been waiting. */
+	bool same = status == p->pressed.status && gate->slot == p->pressed.slot &&
+		    gate->floor == p->pressed.floor && now - p->pressed.last_look <= longest;
+
+	p->pressed.last_look = now;
+	if (same)
+		return true;
 	p->pressed.slot = gate->slot;
 	p->pressed.status = status;
+	p->pressed.floor = gate->floor;
 	p->pressed.since = now;
+	return false;
 }
 
 /*
- * Evict a consumer that has let a whole period pass, or begin that period. The
- * clock stands still while we ourselves were not running: a producer that was
- * stopped has not been waiting.
+ * Evict a consumer that has let a whole period pass, or begin that period. One
+ * that is ACTIVE is suspected first, so that a release undoes it; the others
+ * have nobody who could release.
  */
 static bool evict(struct shmring_producer *p, const struct gate *gate, int64_t now)
 {
 	shm_u64 *word = &p->attachment.registry->consumer_status[gate->slot];
-	const struct geometry *g = &p->attachment.ring->geometry;
 	uint64_t status = gate->status;
-	uint64_t longest = 2 * g->max_sleep_ns > g->evict_after_ns ? 2 * g->max_sleep_ns : g->evict_after_ns;
-	bool known = status == p->pressed.status && gate->slot == p->pressed.slot &&
-		     (uint64_t)(now - p->pressed.last_look) <= longest;
 
-	p->pressed.last_look = now;
 	if (!(status_flags(status) & PLACE_EVICTABLE))
 		return false;
-	if (status_state(status) == PLACE_ACTIVE || status_state(status) == PLACE_JOINING) {
+	if (status_state(status) == PLACE_ACTIVE) {
 		uint64_t suspect = status_next(status, PLACE_SUSPECT);
 
 		if (compare_and_swap(word, status, suspect))
-			remember(p, gate, suspect, now);
+			same_stall(p, gate, suspect, now);
 		return false;
 	}
-	if (!known) {
-		remember(p, gate, status, now);
+	if (!same_stall(p, gate, status, now) ||
+	    now - p->pressed.since < (int64_t)p->attachment.ring->geometry.evict_after_ns)
 		return false;
-	}
-	if (now - p->pressed.since < (int64_t)g->evict_after_ns)
-		return false;
+	/* [EVICT] pairs with consumer_keep_place(): it precedes what we overwrite. */
 	return compare_and_swap(word, status,
 				status_next(status, status_state(status) == PLACE_DETACHED ?
 							    PLACE_LAPSED : PLACE_EVICTED));
+}
+
+/* The others may be waiting for the same consumer. */
+static void tell_other_producers(struct shmring_producer *p)
+{
+	uint64_t ready = load_acquire(&p->attachment.registry->lanes_ready);
+
+	shmr_bell_ring_rooms(&p->bell, ready & ~(UINT64_C(1) << p->attachment.slot), &p->counters);
 }
 
 /* Do something about the consumer that holds us back; true: look again. */
@@ -167,13 +198,17 @@ static bool press(struct shmring_producer *p, const struct gate *gate)
 		p->pressed.last_probe = now;
 		p->counters.system_calls += 2;
 		if (shmr_place_bury(p->attachment.registry, PLACE_CONSUMER, gate->slot, gate->status,
-				    shmr_ring_fd(p->attachment.ring))) {
+				    shmr_ring_probe_fd(p->attachment.ring))) {
 			p->pressed.last_probe = 0;
 			p->counters.recoveries++;
+			tell_other_producers(p);
 			return true;
 		}
 	}
-	return evict(p, gate, now);
+	if (!evict(p, gate, now))
+		return false;
+	tell_other_producers(p);
+	return true;
 }
 
 /*
@@ -181,18 +216,13 @@ static bool press(struct shmring_producer *p, const struct gate *gate)
  * its crumbs would make both sides fight for the cursor's line.
  */
 static void spin_for_chunk(struct shmring_producer *p, uint64_t size, const struct gate *gate,
-			   int64_t deadline)
+			   struct spin *spin, int64_t deadline)
 {
 	const shm_u64 *cursor = &p->rows[gate->slot].lane[p->attachment.slot].position;
 	uint64_t target = chunk_end(p, size);
-	struct spin spin = { 0 };
 
-	if (!gate->by_consumer)
-		return;
-	/* Bounded even for those who never sleep: the consumer may be dead. */
-	for (int look = 0; look < SPIN_LOOKS; look++) {
-		if (target - load_relaxed(cursor) <= lane_size(p) ||
-		    !shmr_spin(&spin, &p->bell, deadline))
+	while (shmr_spin(spin, &p->bell, deadline)) {
+		if (gate->by_consumer && target - load_relaxed(cursor) <= lane_size(p))
 			return;
 		for (int i = 0; i < SPIN_PAUSES; i++)
 			cpu_relax();
@@ -207,8 +237,8 @@ static uint64_t wanted_floor(const struct shmring_producer *p, uint64_t size, co
 
 	if ((int64_t)(wanted - least) < 0)
 		wanted = least;
-	if ((int64_t)(wanted - p->batch) > 0)
-		wanted = p->batch; /* cursors never pass the published end */
+	if ((int64_t)(wanted - p->hot.batch) > 0)
+		wanted = p->hot.batch; /* cursors never pass the published end */
 	return wanted;
 }
 
@@ -248,16 +278,17 @@ static bool press_all(struct shmring_producer *p, uint64_t size, struct gate *ga
 	return false;
 }
 
-static int wait_once(struct shmring_producer *p, uint64_t size, int64_t deadline, struct gate *gate)
+static int wait_once(struct shmring_producer *p, uint64_t size, int64_t deadline, struct gate *gate,
+		     struct spin *spin)
 {
 	int e;
 
-	spin_for_chunk(p, size, gate, deadline);
+	spin_for_chunk(p, size, gate, spin, deadline);
 	if (producer_reserve(p, size, gate) == 0 || press_all(p, size, gate))
 		return 0;
 	if (shmr_now() >= deadline)
 		return explain(-ETIMEDOUT, "the ring stayed full until the deadline");
-	if (p->bell.spin_ns == SHMRING_FOREVER)
+	if (!spin->over)
 		return -EAGAIN;
 	e = sleep_for_room(p, size, gate, deadline);
 	if (e < 0)
@@ -269,6 +300,7 @@ static int wait_once(struct shmring_producer *p, uint64_t size, int64_t deadline
 
 int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
 {
+	struct spin spin = { 0 };
 	struct gate gate;
 	int e;
 
@@ -280,7 +312,7 @@ int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
 	if (deadline <= SHMRING_NOWAIT)
 		return explain(-EAGAIN, "the ring is full");
 	do
-		e = wait_once(p, size, deadline, &gate);
+		e = wait_once(p, size, deadline, &gate, &spin);
 	while (e == -EAGAIN);
 	return e;
 }

@@ -160,11 +160,15 @@ finish() {
 
 # enter: make the private directory and go there.
 enter() {
+	if ! "$SHMRING" --version >/dev/null; then
+		echo "Bail out! $SHMRING does not run"
+		exit 99
+	fi
 	parent=/dev/shm
 	[ -w "$parent" ] || parent=${TMPDIR:-/tmp}
 	work=$(mktemp -d "$parent/shmring-cli-XXXXXX") || exit 99
 	trap leave EXIT
-	trap 'exit 143' TERM INT HUP
+	trap 'exit 143' TERM INT HUP PIPE
 	chmod 700 "$work"
 	XDG_RUNTIME_DIR=$work
 	export XDG_RUNTIME_DIR

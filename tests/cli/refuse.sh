@@ -10,6 +10,9 @@ enter
 mkdir bad
 expect 0 "a sound ring" "$SHMRING" create bad/sound
 printf 'message\n' | "$SHMRING" pub bad/sound
+expect 0 "one to become newer" "$SHMRING" create bad/newer
+expect 0 "one to become shorter" "$SHMRING" create bad/shortened
+expect 0 "one to become older" "$SHMRING" create bad/older
 
 # damage FILE OFFSET BYTE...: overwrite bytes, given in octal
 damage() {
@@ -29,6 +32,9 @@ cp bad/sound bad/too-long
 echo >>bad/too-long
 cp bad/sound bad/damaged
 damage bad/damaged 40 '\252\252\252\252'
+truncate -s 1000000 bad/shortened
+damage bad/newer 8 '\2'
+damage bad/older 8 '\0'
 mkdir bad/directory
 mkfifo bad/fifo
 ln -s sound bad/symlink
@@ -38,7 +44,8 @@ rm bad/sound
 # state: what the files are, without reading from what blocks
 state() {
 	ls -l --time-style=full-iso bad
-	cksum bad/*-* bad/empty bad/random bad/zeros bad/foreign bad/copy bad/damaged
+	cksum bad/*-* bad/empty bad/random bad/zeros bad/foreign bad/copy bad/damaged \
+		bad/newer bad/older bad/shortened
 }
 state >before
 
@@ -64,17 +71,20 @@ foreign() {
 	says "rm says why: $1" "$3"
 }
 
-foreign "an empty file" bad/empty "."
-foreign "one byte" bad/one-byte "."
-foreign "random bytes" bad/random "."
-foreign "zeros" bad/zeros "."
-foreign "a foreign file" bad/foreign "."
-refused "a ring cut off in its identity" bad/cut-in-the-identity "."
-refused "a ring cut off behind it" bad/cut-behind-the-identity "."
-refused "a ring cut off in a lane" bad/cut-in-a-lane "."
+foreign "an empty file" bad/empty "only 0 bytes"
+foreign "one byte" bad/one-byte "only 1 bytes"
+foreign "random bytes" bad/random "magic\|not a ring"
+foreign "zeros" bad/zeros "magic\|not a ring"
+foreign "a foreign file" bad/foreign "only\|magic\|not a ring"
+refused "a ring cut off in its identity" bad/cut-in-the-identity "copy\|cut off"
+refused "a ring cut off behind it" bad/cut-behind-the-identity "copy\|cut off"
+refused "a ring cut off in a lane" bad/cut-in-a-lane "copy\|cut off"
 refused "a copy of a ring" bad/copy "copy"
-refused "a longer copy" bad/too-long "."
-refused "a damaged identity" bad/damaged "."
+refused "a longer copy" bad/too-long "copy\|extended"
+refused "a ring that became shorter" bad/shortened "cut off"
+refused "a newer format" bad/newer "format\|version"
+refused "an older format" bad/older "format\|version"
+refused "a damaged identity" bad/damaged "checksum"
 foreign "a directory" bad/directory "directory"
 foreign "a fifo" bad/fifo "fifo"
 foreign "a symbolic link" bad/symlink "symbolic link"
@@ -108,7 +118,7 @@ state >after
 same "none of them was modified" before after
 
 # What was a ring can be removed, although nobody can use it any more.
-for file in cut-in-the-identity cut-behind-the-identity cut-in-a-lane copy too-long damaged; do
+for file in cut-in-the-identity cut-behind-the-identity cut-in-a-lane copy too-long damaged newer older shortened; do
 	expect 0 "rm: $file" "$SHMRING" rm bad/$file
 	check "it is gone: $file" test ! -e bad/$file
 done

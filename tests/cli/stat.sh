@@ -10,7 +10,7 @@ command -v jq >/dev/null || skip_all "jq is not installed"
 
 # json NAME FILTER: holds for what expect ran last wrote
 json() {
-	check "$1" jq -e "$2" out
+	check "$1" sh -c 'test -s out && jq -e "$0" out' "$2"
 }
 
 expect 0 "ls without a runtime directory" "$SHMRING" ls

@@ -85,6 +85,16 @@ same "the order of the one is kept" a out.a
 same "the order of the other is kept" b out.b
 expect 0 "remove their ring" "$SHMRING" rm ring
 
+# publishers one after the other, and then a subscriber: it begins with the oldest
+head -n 1000 a >some
+expect 0 "a short publisher" "$SHMRING" pub ring some
+expect 0 "then a long one" "$SHMRING" pub ring b
+expect 0 "then a short one" "$SHMRING" pub ring some
+expect 0 "and then a subscriber" "$SHMRING" sub --no-follow ring
+cat some b some >want
+same "it gets all of them" want out
+expect 0 "remove what they had" "$SHMRING" rm ring
+
 # what comes through a pipe is seen at once, although the pipe stays open
 mkfifo pipe
 start "$SHMRING" sub ring >out.1 &

@@ -153,6 +153,7 @@ START_TEST(leaks_guard)
 	void *address = mmap(NULL, 65536, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	ck_assert_ptr_ne(address, MAP_FAILED);
+	ck_assert_msg(!room_is_sanitized(), "no leaked mapping is found with a sanitizer");
 }
 END_TEST
 

@@ -39,7 +39,7 @@ static void end(void)
 /* Claim room for the text and fill it. */
 static void claim_text(const char *text)
 {
-	void *data;
+	void *data = NULL;
 
 	must(shmring_claim(producer, strlen(text), SHMRING_NOWAIT, &data));
 	ck_assert_uint_eq((uintptr_t)data % 8, 0);
@@ -80,7 +80,7 @@ END_TEST
 
 START_TEST(commit_may_be_shorter_than_the_claim)
 {
-	void *data;
+	void *data = NULL;
 
 	begin();
 	must(shmring_claim(producer, 20000, SHMRING_NOWAIT, &data));
@@ -100,7 +100,7 @@ END_TEST
 
 START_TEST(shortened_claims_take_little_room)
 {
-	void *data;
+	void *data = NULL;
 
 	begin();
 	for (int i = 0; i < 1000; i++) {
@@ -241,7 +241,7 @@ END_TEST
 
 START_TEST(one_claim_at_a_time)
 {
-	void *data;
+	void *data = NULL;
 
 	begin();
 	claim_text("first");
@@ -276,7 +276,7 @@ START_TEST(batch_may_take_half_a_lane)
 {
 	size_t half, taken = 0;
 	uint64_t count = 0;
-	void *data;
+	void *data = NULL;
 	int r;
 
 	begin();
@@ -338,7 +338,7 @@ END_TEST
 START_TEST(full_ring_refuses_and_keeps_what_is_staged)
 {
 	uint64_t count;
-	void *data;
+	void *data = NULL;
 
 	begin();
 	count = publish_until_full(producer, 1, 0, 56);

@@ -61,7 +61,7 @@ START_TEST(successor_goes_on_where_the_killed_producer_ended)
 	struct peer p;
 
 	audit_begin(&audit, true);
-	for (uint32_t tenancy = 1; tenancy <= 40; tenancy++) {
+	for (uint32_t tenancy = 1; tenancy <= 80; tenancy++) {
 		ring_start(&p);
 		ck_assert_int_eq(peer_producer(&p, SOURCE + tenancy), 0);
 		produce.seed = _i ? random_next(&seed) : 0;
@@ -126,7 +126,7 @@ START_TEST(successor_of_a_producer_killed_at_a_full_ring_overwrites_nothing)
 	config.lanes = 1;
 	config.unread_policy = (uint32_t)_i;
 	r = ring_create(&config);
-	for (uint64_t round = 0; round < 60; round++) {
+	for (uint64_t round = 0; round < 100; round++) {
 		c = consumer_attach(r, NULL, SHMRING_START_NOW, 0);
 		audit_begin(&audit, false);
 		ring_start(&p);

@@ -81,6 +81,8 @@ static void may_lock(void)
 {
 	struct rlimit limit;
 
+	if (room_is_sanitized())
+		room_skip("the sanitizer locks no memory");
 	ck_assert_int_eq(getrlimit(RLIMIT_MEMLOCK, &limit), 0);
 	if (geteuid() != 0 && limit.rlim_cur < 8 << 20)
 		room_skip("RLIMIT_MEMLOCK is %lu", (unsigned long)limit.rlim_cur);
@@ -90,11 +92,12 @@ START_TEST(control_pages_are_locked_by_default)
 {
 	struct shmring_memory_report pr, cr;
 	uint64_t before = locked_memory();
-	struct shmring *r = create();
+	struct shmring *r;
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 
 	may_lock();
+	r = create();
 	attach_both(r, (struct shmring_memory){ 0 }, &p, &c);
 	must(shmring_producer_memory(p, &pr));
 	must(shmring_consumer_memory(c, &cr));
@@ -116,11 +119,12 @@ START_TEST(lock_all_locks_the_lanes_too)
 {
 	struct shmring_memory_report pr;
 	uint64_t before = locked_memory();
-	struct shmring *r = create();
+	struct shmring *r;
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 
 	may_lock();
+	r = create();
 	attach_both(r, (struct shmring_memory){ .lock = SHMRING_LOCK_ALL }, &p, &c);
 	must(shmring_producer_memory(p, &pr));
 	ck_assert_uint_ge(pr.lock_wanted, (uint64_t)1 << 20);
@@ -179,6 +183,8 @@ START_TEST(no_locked_memory_is_no_obstacle_and_is_told)
 {
 	struct child c;
 
+	if (room_is_sanitized())
+		room_skip("the sanitizer locks no memory");
 	child_fork(&c, work_without_locks, NULL);
 	child_end(&c);
 }
@@ -218,6 +224,8 @@ START_TEST(strict_refuses_without_locked_memory)
 {
 	struct child c;
 
+	if (room_is_sanitized())
+		room_skip("the sanitizer locks no memory");
 	child_fork(&c, be_strict_without_locks, NULL);
 	child_end(&c);
 }
@@ -225,11 +233,12 @@ END_TEST
 
 START_TEST(strict_works_where_locks_are_allowed)
 {
-	struct shmring *r = create();
+	struct shmring *r;
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 
 	may_lock();
+	r = create();
 	attach_both(r,
 		    (struct shmring_memory){ .lock = SHMRING_LOCK_ALL,
 					     .flags = SHMRING_MEMORY_STRICT },
@@ -253,12 +262,15 @@ START_TEST(prefaulted_lane_does_not_fault)
 	struct shmring_memory memory = { .lock = SHMRING_LOCK_NONE,
 					 .flags = SHMRING_MEMORY_PREFAULT };
 	struct shmring_memory_report report;
-	struct shmring *r = create();
+	struct shmring *r;
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 	struct shmring_message m;
 	long before;
 
+	if (room_is_sanitized())
+		room_skip("the sanitizer has faults of its own");
+	r = create();
 	attach_both(r, memory, &p, &c);
 	must(shmring_producer_memory(p, &report));
 	ck_assert(report.resident >= (uint64_t)1 << 20);

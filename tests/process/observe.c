@@ -131,7 +131,7 @@ START_TEST(observer_of_a_storm_loses_and_receives_exactly_what_was_published)
 
 	ring_start(&o);
 	ck_assert_int_eq(peer_consumer(&o, NULL, 0, SHMRING_OBSERVE), 0);
-	produce.count = 150000;
+	produce.count = 400000;
 	for (unsigned i = 0; i < 2; i++) {
 		produce.seed = (uint64_t)_i * (i + 1);
 		ring_start(&p[i]);

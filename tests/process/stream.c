@@ -71,7 +71,7 @@ END_TEST
 START_TEST(process_to_process_every_call_every_size)
 {
 	struct peer_command produce = { .op = PEER_PRODUCE,
-					.count = 10000,
+					.count = 40000,
 					.seed = random_seed() + (uint64_t)_i,
 					.deadline = patience() };
 	struct shmring_config config = small_config();
@@ -82,11 +82,11 @@ START_TEST(process_to_process_every_call_every_size)
 	way_start(&producer, (enum way)_i, r);
 	ck_assert_int_eq(peer_consumer(&consumer, NULL, 0, 0), 0);
 	ck_assert_int_eq(peer_producer(&producer, SOURCE), 0);
-	peer_tell_consume(&consumer, 10000);
+	peer_tell_consume(&consumer, 40000);
 	peer_tell(&producer, &produce);
-	ck_assert_int_eq(peer_answer(&producer), 10000);
-	ck_assert_int_eq(peer_answer(&consumer), 10000);
-	audit_must_be(&consumer.answer.audit, 10000, 0);
+	ck_assert_int_eq(peer_answer(&producer), 40000);
+	ck_assert_int_eq(peer_answer(&consumer), 40000);
+	audit_must_be(&consumer.answer.audit, 40000, 0);
 	ck_assert_uint_eq(consumer.answer.audit.bytes, producer.answer.published_bytes);
 	peer_quit(&consumer);
 	peer_quit(&producer);

@@ -73,7 +73,7 @@ START_TEST(flush_and_commit_wake_too)
 	struct shmring_producer *p = producer_attach(r);
 	int64_t began = clock_now();
 	struct peer c;
-	void *data;
+	void *data = NULL;
 
 	start_consumer(&c, 0);
 	for (uint64_t number = 0; number < 20; number++) {
@@ -157,12 +157,12 @@ START_TEST(two_sleepers_never_lose_each_other)
 
 	start_consumer(&c, 0);
 	start_producer(&p);
-	peer_tell_consume(&c, 30000);
-	peer_tell(&p, &(struct peer_command){ .op = PEER_PRODUCE, .count = 30000, .max = 8000,
+	peer_tell_consume(&c, 60000);
+	peer_tell(&p, &(struct peer_command){ .op = PEER_PRODUCE, .count = 60000, .max = 8000,
 					      .seed = 5, .deadline = patience() });
-	ck_assert_int_eq(peer_answer(&p), 30000);
-	ck_assert_int_eq(peer_answer(&c), 30000);
-	audit_must_be(&c.answer.audit, 30000, 0);
+	ck_assert_int_eq(peer_answer(&p), 60000);
+	ck_assert_int_eq(peer_answer(&c), 60000);
+	audit_must_be(&c.answer.audit, 60000, 0);
 	ck_assert_int_lt(clock_now() - began, (int64_t)LIMIT_MS * MS);
 	peer_quit(&p);
 	peer_quit(&c);

@@ -7,6 +7,8 @@
 #ifndef TESTS_SUPPORT_ROOM_H
 #define TESTS_SUPPORT_ROOM_H
 
+#include <stdbool.h>
+
 #include <check.h>
 
 /*
@@ -31,6 +33,12 @@ const char *room_directory(void);
  * as "# SKIP reason".
  */
 void room_skip(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/*
+ * Is this a build with a sanitizer? It reserves addresses of its own, and locks
+ * no memory.
+ */
+bool room_is_sanitized(void);
 
 /* For the runner: make and remove what all rooms share. */
 void rooms_open(void);

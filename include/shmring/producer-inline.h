@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The producer's path of every message, inline: <shmring/producer.h> includes
+ * it unless SHMRING_NO_INLINE is defined. The same functions are in the library
+ * for everybody else. The structs here are part of the binary interface and for
+ * these functions alone; programs do not touch them.
+ *
+ * Atomics are the compiler's builtins rather than <stdatomic.h>, so that the
+ * header is C++ as well. lib/core/lane.h has the protocol.
+ */
+#ifndef SHMRING_PRODUCER_INLINE_H
+#define SHMRING_PRODUCER_INLINE_H
+
+#include <string.h>
+
+#include <shmring/producer.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Never emitted by programs; the library defines it empty and has the functions. */
+#ifndef SHMRING_INLINE
+#define SHMRING_INLINE extern inline __attribute__((__gnu_inline__))
+#endif
+
+#pragma GCC visibility push(default)
+
+/*
+ * The beginning of a producer's handle. A child made by fork finds it zeroed:
+ * then every comparison below fails, and the slow half answers -ECHILD.
+ */
+struct shmring_producer_hot {
+	unsigned char *data;  /* the lane, twice in a row */
+	uint64_t mask;	      /* lane size - 1 */
+	uint64_t align_mask;  /* alignment - 1 */
+	uint64_t position;    /* the next record goes here */
+	uint64_t limit;	      /* records may extend up to here */
+	uint64_t batch;	      /* published end; == position: nothing is staged */
+	uint64_t header_bits; /* what every header has */
+	uint64_t claimed;     /* length of the open claim + 1; 0: none */
+	uint64_t max_message;
+	uint64_t seq;	      /* messages before position */
+	uint64_t bytes;	      /* their payload */
+	const uint64_t *sleepers;
+	uint64_t fence;	      /* not 0: this process must fence before it looks */
+};
+
+/* The slow halves: no room, a misuse, a batch, somebody to wake. */
+int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadline);
+int shmring_commit_slowly(struct shmring_producer *p, size_t len);
+void shmring_wake_consumers(struct shmring_producer *p);
+
+SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t deadline, void **ret_data)
+{
+	struct shmring_producer_hot *h = (struct shmring_producer_hot *)p;
+
+	if (__builtin_expect(len > h->max_message || h->claimed != 0 ||
+			     h->limit - h->position < ((len + 8 + h->align_mask) & ~h->align_mask), 0)) {
+		int e = shmring_claim_slowly(p, len, deadline);
+
+		if (e < 0)
+			return e;
+	}
+	h->claimed = (uint64_t)len + 1;
+	*ret_data = h->data + (h->position & h->mask) + 8;
+	return 0;
+}
+
+SHMRING_INLINE int shmring_commit(struct shmring_producer *p, size_t len)
+{
+	struct shmring_producer_hot *h = (struct shmring_producer_hot *)p;
+	const uint64_t *sleepers = h->sleepers;
+	uint64_t at = h->position;
+	uint64_t end = at + ((len + 8 + h->align_mask) & ~h->align_mask);
+	uint64_t *first = (uint64_t *)(void *)(h->data + (at & h->mask));
+	uint64_t *last = (uint64_t *)(void *)(h->data + (end & h->mask));
+	uint64_t header = h->header_bits | len;
+	uint64_t fence = h->fence;
+
+	if (__builtin_expect(len >= h->claimed || at != h->batch, 0))
+		return shmring_commit_slowly(p, len);
+	h->claimed = 0;
+	h->position = end;
+	h->batch = end;
+	h->seq++;
+	h->bytes += len;
+	/* I2: the new end first, then the record exists. [PUBLISH] pairs with shmring_peek(). */
+	__atomic_store_n(last, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(first, header, __ATOMIC_RELEASE);
+	/* [WAKE] pairs with [SLEEP] in lib/consumer/wait.c. */
+	if (__builtin_expect(fence != 0, 0))
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	else
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (__builtin_expect(__atomic_load_n(sleepers, __ATOMIC_RELAXED) != 0, 0))
+		shmring_wake_consumers(p);
+	return 0;
+}
+
+SHMRING_INLINE int shmring_publish(struct shmring_producer *p, const void *data, size_t len, int64_t deadline)
+{
+	void *to;
+	int e = shmring_claim(p, len, deadline, &to);
+
+	if (__builtin_expect(e < 0, 0))
+		return e;
+	if (len > 0)
+		memcpy(to, data, len);
+	return shmring_commit(p, len);
+}
+
+#pragma GCC visibility pop
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

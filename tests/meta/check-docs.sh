@@ -1,0 +1,215 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# check-docs: what is written agrees with what is there. Every public function has a manual page and
+# every public constant stands in one; every page is installed; links lead somewhere; the C code of
+# the README is from the examples, and its commands work; ordering edges and tests that the
+# documents name exist.
+
+set -u
+: "${abs_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}" "${CC:=cc}" "${SHMRING:=shmring}"
+. "$abs_srcdir/tests/meta/tap.sh"
+
+# public ROOT: what the public headers say, without comments and without what they include. What is
+# only there to be inlined is not for programs.
+public() {
+	for header in "$1"/include/shmring/*.h; do
+		case $header in
+		*-inline.h) continue ;;
+		esac
+		# shellcheck disable=SC2086 # CC may have arguments
+		sed '/^#[ \t]*include/d' "$header" | $CC -E -P -dD -x c -
+	done
+}
+
+functions() {
+	public "$1" | tr -d '\n' | grep -o 'shmring_[a-z0-9_]* *(' | tr -d ' (' | sort -u
+}
+
+constants() {
+	public "$1" | grep -o 'SHMRING_[A-Z0-9_]*[A-Z0-9]' | grep -v '_H$' | sort -u
+}
+
+# section PAGE NAME: the lines of one section of a manual page.
+section() {
+	awk -v name=".SH $2" '/^\.SH/ { in_it = $0 == name; next } in_it' "$1"
+}
+
+# function_pages ROOT: functions without a page of their name that names and declares them.
+function_pages() {
+	for name in $(functions "$1"); do
+		page=$1/man/$name.3
+		target=$(sed -n 's|^\.so man3/||p' "$page" 2>/dev/null)
+		[ -z "$target" ] || page=$1/man/$target
+		if [ ! -f "$page" ]; then
+			echo "$name: no page man/$name.3${target:+, which leads to man/$target}"
+			continue
+		fi
+		section "$page" NAME | grep -qw "$name" || echo "$name: not named by ${page##*/}"
+		section "$page" SYNOPSIS | grep -q "$name(" || echo "$name: not declared by ${page##*/}"
+	done
+}
+
+# constant_pages ROOT: constants that no page mentions.
+constant_pages() {
+	for name in $(constants "$1"); do
+		cat "$1"/man/*.[37] | grep -qw "$name" || echo "$name: in no page"
+	done
+}
+
+# listed_pages ROOT: pages that man/local.mk does not list.
+listed_pages() {
+	for page in "$1"/man/*.[1-9]; do
+		grep -q "^	man/${page##*/}\( \\\\\)\{0,1\}\$" "$1/man/local.mk" ||
+			echo "${page##*/}: not in man/local.mk"
+	done
+}
+
+# lint ROOT: what groff says about the pages written with its man macros.
+lint() {
+	for page in "$1"/man/*.[37]; do
+		grep -q '^\.so ' "$page" || groff -man -ww -z "$page" 2>&1
+	done
+}
+
+# links ROOT: relative links of the documents that lead nowhere.
+links() {
+	(cd "$1" && find . -maxdepth 1 -name '*.md' && find docs -name '*.md') | sort |
+		while read -r file; do
+			grep -o '](\([^)]*\))' "$1/$file" | sed 's/^](//; s/)$//; s/#.*//' |
+				while read -r target; do
+					case $target in
+					'' | *://* | mailto:*) continue ;;
+					esac
+					[ -e "$1/$(dirname "$file")/$target" ] ||
+						echo "$file: $target is not there"
+				done
+		done
+}
+
+# copied_code ROOT: blocks of C in the README that are not cut from one of the examples.
+copied_code() {
+	awk -v blocks="$work/blocks" '
+		/^```c$/ { file = blocks "." ++count; next }
+		/^```/ { file = "" }
+		file { print >file }' "$1/README.md"
+	for block in "$work"/blocks.*; do
+		found=
+		for example in "$1"/examples/*.c; do
+			is_part "$block" "$example" && found=yes
+		done
+		[ "$found" ] || sed 's/^/in no example: /' "$block"
+	done
+	rm -f "$work"/blocks.*
+}
+
+# is_part PART WHOLE: the lines of one file follow each other somewhere in the other.
+is_part() {
+	awk 'NR == FNR { part = part $0 "\n"; next } { whole = whole $0 "\n" }
+		END { exit !(part != "" && index("\n" whole, "\n" part)) }' "$1" "$2"
+}
+
+# commands ROOT: what is said when the README's shell blocks marked "run" do not work.
+commands() {
+	awk '/^<!-- run -->$/ { marked = 1; next }
+		/^```sh$/ && marked { in_it = 1; next }
+		/^```/ { in_it = marked = 0 }
+		in_it' "$1/README.md" >"$work/commands"
+	parent=/dev/shm
+	[ -w "$parent" ] || parent=$work
+	dir=$(mktemp -d "$parent/shmring-docs-XXXXXX") || exit 1
+	(cd "$dir" && PATH=${SHMRING%/*}:$PATH XDG_RUNTIME_DIR=$dir timeout 60 \
+		sh -e "$work/commands" >"$work/out" 2>&1) || sed 's/^/said: /' "$work/commands" "$work/out"
+	[ -s "$work/commands" ] || echo "the README has no commands to run"
+	rm -rf "$dir"
+}
+
+# edges ROOT: labels of ordering edges in the source that docs/layout.md does not explain, and
+# functions in its explanations that are not there.
+edges() {
+	grep -rhoE '\[[A-Z]{4,}\]' "$1/lib" "$1/include" --include='*.[ch]' | sort -u |
+		while read -r label; do
+			grep -qF "\`$label\`" "$1/docs/layout.md" || echo "$label: not in docs/layout.md"
+		done
+	# shellcheck disable=SC2016 # the backquotes are meant
+	grep -oE '`[a-z_]+\(\)`' "$1/docs/layout.md" | tr -d '`()' | sort -u |
+		while read -r name; do
+			grep -rq "\\<$name(" "$1/lib" "$1/include" || echo "$name(): there is no such function"
+		done
+}
+
+# named_tests ROOT: tests that docs/failures.md names and that are not there.
+named_tests() {
+	# shellcheck disable=SC2016 # the backquotes are meant
+	grep -oE '`[a-z]+/[a-z]+_[a-z_]+`' "$1/docs/failures.md" | tr -d '`' | sort -u |
+		while IFS=/ read -r program name; do
+			grep -q "^START_TEST($name)" "$1/tests/process/$program.c" 2>/dev/null ||
+				echo "$program/$name: there is no such test"
+		done
+}
+
+# doctored FILE SED-SCRIPT: a copy of what is checked, with FILE changed, or gone if that says "rm".
+doctored() {
+	rm -rf "$work/copy"
+	mkdir -p "$work/copy/tests"
+	for part in README.md docs examples include lib man; do
+		cp -R "$abs_srcdir/$part" "$work/copy"
+	done
+	cp -R "$abs_srcdir/tests/process" "$work/copy/tests"
+	chmod -R u+w "$work/copy"
+	if [ "$2" = rm ]; then
+		rm "$work/copy/$1"
+	else
+		sed "$2" "$abs_srcdir/$1" >"$work/copy/$1"
+	fi
+	echo "$work/copy"
+}
+
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+
+tap_plan 24
+
+tap_ok "every function has a page" "$(function_pages "$abs_srcdir")"
+tap_ok "every constant stands in a page" "$(constant_pages "$abs_srcdir")"
+tap_ok "every page is listed" "$(listed_pages "$abs_srcdir")"
+if command -v groff >/dev/null; then
+	tap_ok "pages are without warnings" "$(lint "$abs_srcdir")"
+else
+	tap_ok "pages are without warnings # SKIP groff is not installed" ""
+fi
+tap_ok "links lead somewhere" "$(links "$abs_srcdir")"
+tap_ok "the README's code is from the examples" "$(copied_code "$abs_srcdir")"
+tap_ok "the README's commands work" "$(commands "$abs_srcdir")"
+tap_ok "every ordering edge is explained" "$(edges "$abs_srcdir")"
+tap_ok "the tests that are named exist" "$(named_tests "$abs_srcdir")"
+
+# The checker itself: it finds what there is, is silent about a good copy, and sees what is missing.
+tap_ok "finds functions" "$([ "$(functions "$abs_srcdir" | wc -l)" -ge 39 ] || functions "$abs_srcdir")"
+tap_ok "finds constants" "$([ "$(constants "$abs_srcdir" | wc -l)" -ge 30 ] || constants "$abs_srcdir")"
+copy=$(doctored README.md '')
+tap_ok "a good copy is good" "$(
+	function_pages "$copy"
+	constant_pages "$copy"
+	listed_pages "$copy"
+	links "$copy" | grep -v -e CONTRIBUTING -e NEWS -e SECURITY -e LICENSE
+)"
+tap_caught "a page that is gone" "$(function_pages "$(doctored man/shmring_flush.3 rm)")"
+tap_caught "a page that leads nowhere" "$(function_pages "$(doctored man/shmring_flush.3 s/claim/x/)")"
+tap_caught "a page that does not declare it" \
+	"$(function_pages "$(doctored man/shmring_claim.3 '/int shmring_flush(/d')")"
+tap_caught "a function that is new" \
+	"$(function_pages "$(doctored include/shmring/producer.h 's/shmring_stage(/shmring_stow(/')")"
+tap_caught "a constant that is new" \
+	"$(constant_pages "$(doctored include/shmring/consumer.h 's/SHMRING_PINNED/SHMRING_NAILED/')")"
+tap_caught "a page that is not listed" "$(listed_pages "$(doctored man/local.mk '/shmring_peek\.3/d')")"
+tap_caught "a link to nothing" "$(links "$(doctored docs/testing.md 's/(architecture.md/(x.md/')")"
+tap_caught "code that is not from an example" \
+	"$(copied_code "$(doctored README.md 's/shmring_join(ring)/shmring_join(r)/')")"
+tap_caught "a command that does not work" \
+	"$(commands "$(doctored README.md 's/^shmring create /&--size 3 /')")"
+tap_caught "an edge that is not explained" "$(edges "$(doctored docs/layout.md 's/\[JOIN\]/JOIN/')")"
+tap_caught "a function of an edge that does not exist" \
+	"$(edges "$(doctored docs/layout.md 's/read_gate()/read_fate()/')")"
+tap_caught "a test that does not exist" \
+	"$(named_tests "$(doctored docs/failures.md 's/zombie_counts/ghost_counts/')")"
