@@ -67,33 +67,37 @@ SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t
 	return 0;
 }
 
+/*
+ * The stores into the ring come in one run and the handle's own follow: stores
+ * leave the processor in order, and a hit between two misses makes the second
+ * wait for the first (lines that the consumer has read are misses). That order
+ * is worth a factor of two in a lane that fits into the caches.
+ */
 SHMRING_INLINE int shmring_commit(struct shmring_producer *p, size_t len)
 {
 	struct shmring_producer_hot *h = (struct shmring_producer_hot *)p;
-	const uint64_t *sleepers = h->sleepers;
 	uint64_t at = h->position;
 	uint64_t end = at + ((len + 8 + h->align_mask) & ~h->align_mask);
 	uint64_t *first = (uint64_t *)(void *)(h->data + (at & h->mask));
 	uint64_t *last = (uint64_t *)(void *)(h->data + (end & h->mask));
 	uint64_t header = h->header_bits | len;
-	uint64_t fence = h->fence;
 
 	if (__builtin_expect(len >= h->claimed || at != h->batch, 0))
 		return shmring_commit_slowly(p, len);
+	/* I2: the new end first, then the record exists. [PUBLISH] pairs with shmring_peek(). */
+	__atomic_store_n(last, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(first, header, __ATOMIC_RELEASE);
 	h->claimed = 0;
 	h->position = end;
 	h->batch = end;
 	h->seq++;
 	h->bytes += len;
-	/* I2: the new end first, then the record exists. [PUBLISH] pairs with shmring_peek(). */
-	__atomic_store_n(last, 0, __ATOMIC_RELAXED);
-	__atomic_store_n(first, header, __ATOMIC_RELEASE);
 	/* [WAKE] pairs with [SLEEP] in lib/consumer/wait.c. */
-	if (__builtin_expect(fence != 0, 0))
+	if (__builtin_expect(h->fence != 0, 0))
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	else
 		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	if (__builtin_expect(__atomic_load_n(sleepers, __ATOMIC_RELAXED) != 0, 0))
+	if (__builtin_expect(__atomic_load_n(h->sleepers, __ATOMIC_RELAXED) != 0, 0))
 		shmring_wake_consumers(p);
 	return 0;
 }

@@ -256,8 +256,10 @@ int shmring_forget(struct shmring *r, const char *name);
 
 /*
  * Remove a ring's name. Who is attached goes on undisturbed; the memory goes
- * with the last of them. Refuses to remove a file that is not a ring, of any
- * format version: errors as of shmring_open(), and those of unlink(2).
+ * with the last of them. Everything that begins like a ring can be removed,
+ * whatever its version, and also if it is damaged or a copy; nothing else can.
+ * Errors: -EBADMSG (not a ring), -ENOENT, -ELOOP, -EISDIR, -EINVAL (no regular
+ * file), and those of open(2) and unlink(2).
  */
 int shmring_remove(const char *address);
 

@@ -17,7 +17,8 @@
 
 static int check_options(const struct shmring_consumer_options *o)
 {
-	if (o->start > SHMRING_START_RESUME || (o->flags & ~(SHMRING_OBSERVE | SHMRING_PINNED)) != 0)
+	if (o->start > SHMRING_START_RESUME ||
+	    (o->flags & ~(SHMRING_OBSERVE | SHMRING_PINNED)) != 0)
 		return explain(-EINVAL, "consumer options: unknown start or flag");
 	if (o->name && (o->flags & SHMRING_OBSERVE))
 		return explain(-EINVAL, "an observer has no cursor and so takes no name");
@@ -69,9 +70,11 @@ static int find_slot(struct attachment *a, struct shmring_counters *counters)
 		e = take_any_slot(a);
 	}
 	if (e == -EUSERS)
-		return explain(e, "all %u places for consumers are taken (by live ones or by names; see "
-				  "'shmring stat' and 'shmring forget')",
-			       (uint64_t)LAYOUT_CONSUMERS);
+		return explain(
+			e,
+			"all %u places for consumers are taken (by live ones or by names; see "
+			"'shmring stat' and 'shmring forget')",
+			(uint64_t)LAYOUT_CONSUMERS);
 	return e;
 }
 
@@ -108,9 +111,11 @@ static int approach_name(struct shmring_consumer *c, uint64_t status)
 		return take_detached(a, status, c->evictable);
 	case PLACE_LAPSED:
 	case PLACE_CLAIMED:
-		return shmr_place_take(a->registry, PLACE_CONSUMER, a->slot, status, a->fd, &a->status);
+		return shmr_place_take(a->registry, PLACE_CONSUMER, a->slot, status, a->fd,
+				       &a->status);
 	default:
-		if (shmr_place_bury(a->registry, PLACE_CONSUMER, a->slot, status, shmr_ring_fd(a->ring)))
+		if (shmr_place_bury(a->registry, PLACE_CONSUMER, a->slot, status,
+				    shmr_ring_fd(a->ring)))
 			c->counters.recoveries++;
 		else
 			sched_yield(); /* its last holder is just going */
@@ -217,7 +222,8 @@ static int make_copy_buffer(struct shmring_consumer *c)
 	return explain(-ENOMEM, "cannot get memory for the observer's copies");
 }
 
-static int set_up(struct shmring_consumer *c, struct shmring *r, const struct shmring_consumer_options *o)
+static int set_up(struct shmring_consumer *c, struct shmring *r,
+		  const struct shmring_consumer_options *o)
 {
 	const struct geometry *g = &r->geometry;
 	struct attachment *a = &c->attachment;

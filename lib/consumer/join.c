@@ -186,7 +186,8 @@ static uint64_t current_status(const struct shmring_consumer *c)
 /* Those that found nobody to read for may be waiting. */
 void consumer_tell_producers(struct shmring_consumer *c)
 {
-	shmr_bell_ring_rooms(&c->bell, load_acquire(&c->attachment.registry->lanes_ready), &c->counters);
+	shmr_bell_ring_rooms(&c->bell, load_acquire(&c->attachment.registry->lanes_ready),
+			     &c->counters);
 }
 
 /*
@@ -211,7 +212,8 @@ static int enter(struct shmring_consumer *c, enum shmring_start start, bool firs
 		status = c->attachment.status;
 		if (e < 0)
 			move_on(c, status, status_next(status, PLACE_EVICTED));
-		else if (!move_on(c, status, status_with_flags(status_next(status, PLACE_ACTIVE), flags)))
+		else if (!move_on(c, status,
+				  status_with_flags(status_next(status, PLACE_ACTIVE), flags)))
 			c->attachment.status = current_status(c);
 	} while (e == 0 && status_state(c->attachment.status) == PLACE_EVICTED);
 	if (e == 0)
@@ -231,8 +233,9 @@ static int last_mark(const struct reader *l, uint64_t limit, struct shmring_boun
 
 	for (int k = 0; k < 2; k++) {
 		const struct cursor_mark *mark = &l->cursor->mark[k];
-		struct shmring_boundary at = { load_acquire(&mark->position), load_relaxed(&mark->seq),
-				       load_relaxed(&mark->bytes) };
+		struct shmring_boundary at = { load_acquire(&mark->position),
+					       load_relaxed(&mark->seq),
+					       load_relaxed(&mark->bytes) };
 
 		if (at.position == POSITION_NONE ||
 		    (limit != POSITION_NONE && (int64_t)(at.position - limit) > 0) ||
@@ -249,7 +252,8 @@ static bool recall(const struct shmring_consumer *c, struct reader *l, uint64_t 
 {
 	int k;
 
-	l->hot.released = (struct shmring_boundary){ .position = consumer_geometry(c)->first_position };
+	l->hot.released =
+		(struct shmring_boundary){ .position = consumer_geometry(c)->first_position };
 	k = last_mark(l, limit, &l->hot.released);
 	l->next_mark = k == 0 ? 1 : 0;
 	return k >= 0;
@@ -348,6 +352,7 @@ int consumer_keep_place(struct shmring_consumer *c, bool releasing)
 		c->broken = true;
 	if (e < 0 || !in_hand)
 		return e; /* with nothing in hand, the next message tells what it lost */
-	return explain(-ESTALE, "evicted: this consumer held producers back for too long; discard what was "
-				"read since the last release");
+	return explain(-ESTALE,
+		       "evicted: this consumer held producers back for too long; discard what was "
+		       "read since the last release");
 }

@@ -59,7 +59,8 @@ static void relocate(struct reader *l)
 {
 	struct shmring_boundary to;
 
-	if (!shmr_lane_oldest(&l->lane, (l->lane.mask + 1) / 2, &to) && !shmr_lane_newest(&l->lane, &to))
+	if (!shmr_lane_oldest(&l->lane, (l->lane.mask + 1) / 2, &to) &&
+	    !shmr_lane_newest(&l->lane, &to))
 		return; /* just being rewritten: the next look finds it */
 	if ((int64_t)(to.position - l->hot.at.position) < 0)
 		return;
@@ -107,8 +108,8 @@ static int try_lane(struct shmring_consumer *c, struct reader *l, struct shmring
 			break;
 		case DAMAGE:
 			c->broken = true;
-			return explain(-EBADMSG, "lane %u is damaged at position %u", (uint64_t)l->hot.index,
-				       l->hot.at.position);
+			return explain(-EBADMSG, "lane %u is damaged at position %u",
+				       (uint64_t)l->hot.index, l->hot.at.position);
 		}
 	}
 	return 0;

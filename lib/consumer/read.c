@@ -12,9 +12,10 @@
 
 static int wiped(const struct shmring_consumer *c)
 {
-	return c->attachment.ring ?
-		       0 :
-		       explain(-ECHILD, "this consumer belongs to the parent process; attach one here");
+	return c->attachment.ring
+		       ? 0
+		       : explain(-ECHILD,
+				 "this consumer belongs to the parent process; attach one here");
 }
 
 /* Only the local copy of the header is used: the lane is somebody else's. */
@@ -212,8 +213,8 @@ ssize_t shmring_receive(struct shmring_consumer *c, void *buf, size_t size, int6
 		e = consumer_keep_place(c, false); /* was it a message at all? */
 		if (e < 0)
 			return e;
-		return explain(-EMSGSIZE, "the message has %u bytes, the buffer %u", (uint64_t)m.len,
-			       (uint64_t)size);
+		return explain(-EMSGSIZE, "the message has %u bytes, the buffer %u",
+			       (uint64_t)m.len, (uint64_t)size);
 	}
 	if (m.len > 0)
 		memcpy(buf, m.data, m.len);

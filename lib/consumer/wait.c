@@ -16,7 +16,7 @@
 #include "explain.h"
 #include "sys.h"
 
-#define BURST 256	/* messages of one lane before the next lane's turn */
+#define BURST 256 /* messages of one lane before the next lane's turn */
 #define MAX_PAUSES 64
 #define CHASES 8     /* short waits in a row before the pauses grow */
 #define SHORT_WAIT 2 /* looks: shorter than any answer takes to come */
@@ -27,7 +27,7 @@ void consumer_adopt_lanes(struct shmring_consumer *c)
 	uint64_t ready = load_acquire(&c->attachment.registry->lanes_ready);
 	unsigned lanes = consumer_geometry(c)->lanes;
 	uint64_t valid = lanes == 64 ? UINT64_MAX : (UINT64_C(1) << lanes) - 1;
-	uint64_t new = ready & valid & ~c->lanes;
+	uint64_t new = ready &valid & ~c->lanes;
 
 	for (; new != 0; new &= new - 1) {
 		struct reader *l = &c->readers[__builtin_ctzll(new)];
@@ -137,8 +137,8 @@ static void probe_one_owner(struct shmring_consumer *c)
 	if (!status_protected(status))
 		return;
 	c->counters.system_calls += 2;
-	c->counters.recoveries +=
-		shmr_place_bury(registry, PLACE_LANE, slot, status, shmr_ring_probe_fd(c->attachment.ring));
+	c->counters.recoveries += shmr_place_bury(registry, PLACE_LANE, slot, status,
+						  shmr_ring_probe_fd(c->attachment.ring));
 }
 
 /*

@@ -52,7 +52,8 @@ int shmr_attach_begin(struct attachment *a, struct shmring *r, size_t size, unsi
 		return a->fd;
 	e = mapping_reserve(&a->mapping, size + 2 * LAYOUT_GRANULE, segments + 2);
 	if (e == 0)
-		e = shmr_attach_lay(a, g->registry_offset, LAYOUT_GRANULE, writable, 1, LAYOUT_GRANULE, &p);
+		e = shmr_attach_lay(a, g->registry_offset, LAYOUT_GRANULE, writable, 1,
+				    LAYOUT_GRANULE, &p);
 	if (e < 0)
 		return e;
 	a->registry = p;
@@ -80,12 +81,14 @@ static int prove_pin(const struct attachment *a)
 
 	if (a->status == 0)
 		return 0; /* observers hold no place */
-	locked = fd < 0 ? fd : shmr_probe_byte(fd, shmr_place_byte(a->kind, a->slot,
-								    status_epoch(a->status)));
+	locked = fd < 0 ? fd
+			: shmr_probe_byte(
+				  fd, shmr_place_byte(a->kind, a->slot, status_epoch(a->status)));
 	if (locked == 0)
-		return explain(-EOPNOTSUPP,
-			       "this file system drops a lock although the file is still mapped; put the "
-			       "ring into /dev/shm");
+		return explain(
+			-EOPNOTSUPP,
+			"this file system drops a lock although the file is still mapped; put the "
+			"ring into /dev/shm");
 	return locked < 0 ? explain(locked, "cannot prove the liveness lock: %e", locked) : 0;
 }
 
@@ -122,7 +125,8 @@ void shmr_detach(struct attachment *a)
 
 int shmr_memory_check(const struct shmring_memory *want)
 {
-	const uint32_t known = SHMRING_MEMORY_STRICT | SHMRING_MEMORY_PREFAULT | SHMRING_MEMORY_HUGE;
+	const uint32_t known =
+		SHMRING_MEMORY_STRICT | SHMRING_MEMORY_PREFAULT | SHMRING_MEMORY_HUGE;
 
 	if (want->lock > SHMRING_LOCK_NONE || (want->flags & ~known) != 0)
 		return explain(-EINVAL, "memory options: unknown lock or flag");
@@ -149,8 +153,9 @@ int shmr_memory_judge(const struct attachment *a, const struct shmring_memory *w
 
 	if (m->lock_error == 0 || !(want->flags & SHMRING_MEMORY_STRICT))
 		return 0;
-	return explain(m->lock_error,
-		       "cannot lock the ring in memory: %u of %u bytes are locked, RLIMIT_MEMLOCK is %u; "
-		       "raise it or attach without SHMRING_MEMORY_STRICT",
-		       m->locked, m->lock_wanted, m->lock_limit);
+	return explain(
+		m->lock_error,
+		"cannot lock the ring in memory: %u of %u bytes are locked, RLIMIT_MEMLOCK is %u; "
+		"raise it or attach without SHMRING_MEMORY_STRICT",
+		m->locked, m->lock_wanted, m->lock_limit);
 }

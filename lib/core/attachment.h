@@ -29,7 +29,7 @@ struct attachment {
 	bool guarded; /* fork() is kept out */
 	enum place_kind kind;
 	unsigned slot;
-	uint64_t status; /* our status word, as last seen; 0: no place */
+	uint64_t status;	   /* our status word, as last seen; 0: no place */
 	struct registry *registry; /* writable, except for observers */
 	struct doorbell *doorbell;
 	struct shmring_memory_report memory;

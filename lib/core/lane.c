@@ -46,7 +46,8 @@ static bool read_entry(const struct index_entry *entry, struct shmring_boundary 
 	return ret->position % 8 == 0 && load_relaxed(&entry->position) == ret->position;
 }
 
-static bool search(const struct lane *lane, uint64_t reach, bool newest, struct shmring_boundary *ret)
+static bool search(const struct lane *lane, uint64_t reach, bool newest,
+		   struct shmring_boundary *ret)
 {
 	/* [ENTRY] pairs with producer_reserve(): entries precede the value they are for. */
 	uint64_t reserved = load_acquire(&lane->control->reserved);

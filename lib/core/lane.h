@@ -17,20 +17,22 @@
  *  I3 Readers look at the header word at their cursor and nowhere else: a short
  *     message and the news of it travel in one cache line.
  *  I4 The chunk index holds boundaries: {position, messages and payload bytes
- *     before it}. The owner adds one, its published end, whenever it asks for
- *     the next chunk. There are twice as many entries as chunks, so an entry
- *     is rewritten only when it lies a lap behind every reader.
- *  I6 `reserved` is the end up to which the owner may write. It stores the new
- *     value, executes a full fence, reads the cursors, and takes the value back
- *     if one forbids it. A reader that wants to stay stores its cursor, executes
- *     a full fence and reads `reserved`. One of the two sees the other [JOIN].
+ *     before it}. The owner adds one, its published end, whenever that enters a
+ *     new chunk. There are twice as many entries as chunks, so an entry is
+ *     rewritten only when it lies a lap behind every reader that is held.
+ *  I6 `reserved` is the end up to which the owner may write. It reads the
+ *     cursors, stores a value that they allow, executes a full fence and reads
+ *     them again; it takes the value back if one that came just now forbids it.
+ *     A reader that wants to stay stores its cursor, executes a full fence and
+ *     reads `reserved`. One of the two sees the other [JOIN].
  *     What lies more than a lane behind `reserved` may be overwritten: a copy
  *     made at position p was whole if afterwards, behind an acquire fence,
  *     reserved - p <= lane size [OVERRUN].
  *
  * Why an entry is always in reach: records and batches take at most half a
- * lane, and every reservation of a new chunk is preceded by the entry for the
- * end at that time; so reserved - entry <= 1/2 + 2/16 lane.
+ * lane, the owner looks at the index once a chunk and before every reservation,
+ * and reserves at most 3 chunks more than it needs; so reserved - entry is at
+ * most 1/2 + 5/16 lane.
  */
 #ifndef SHMRING_CORE_LANE_H
 #define SHMRING_CORE_LANE_H

@@ -152,20 +152,25 @@ void layout_seal(struct identity *id)
 static int check_prefix(const struct identity *id)
 {
 	if (memcmp(id->magic, LAYOUT_MAGIC, sizeof(id->magic)) != 0)
-		return explain(-EBADMSG, "not a shmring ring: the file does not begin with its magic");
+		return explain(-EBADMSG,
+			       "not a shmring ring: the file does not begin with its magic");
 	if (id->endian != LAYOUT_ENDIAN)
-		return explain(-EPROTONOSUPPORT, "the ring was made on a machine of other byte order");
+		return explain(-EPROTONOSUPPORT,
+			       "the ring was made on a machine of other byte order");
 	if (id->format != LAYOUT_FORMAT)
-		return explain(-EPROTONOSUPPORT,
-			       "the ring has format %u, this library knows format %u; use the matching "
-			       "version of shmring",
-			       (uint64_t)id->format, (uint64_t)LAYOUT_FORMAT);
+		return explain(
+			-EPROTONOSUPPORT,
+			"the ring has format %u, this library knows format %u; use the matching "
+			"version of shmring",
+			(uint64_t)id->format, (uint64_t)LAYOUT_FORMAT);
 	if (id->identity_size != sizeof(*id) || id->checksum != identity_checksum(id))
-		return explain(-EBADMSG, "the ring is damaged: its identity does not match its checksum");
+		return explain(-EBADMSG,
+			       "the ring is damaged: its identity does not match its checksum");
 	if (id->incompatible != 0 || id->ro_compatible != 0)
-		return explain(-EPROTONOSUPPORT,
-			       "the ring uses features that this library does not know; use a newer "
-			       "version of shmring");
+		return explain(
+			-EPROTONOSUPPORT,
+			"the ring uses features that this library does not know; use a newer "
+			"version of shmring");
 	return 0;
 }
 
@@ -202,10 +207,13 @@ int layout_check(struct geometry *ret, const struct identity *id, uint64_t file_
 		return explain(-EBADMSG, "the ring is damaged: %s", wrong);
 	place_segments(&g);
 	if (!offsets_agree(&g, id))
-		return explain(-EBADMSG, "the ring is damaged: its segments are not where they belong");
+		return explain(-EBADMSG,
+			       "the ring is damaged: its segments are not where they belong");
 	if (file_size != g.file_size)
-		return explain(-EBADMSG, "the ring is cut off or extended: it has %u bytes and should have %u",
-			       file_size, g.file_size);
+		return explain(
+			-EBADMSG,
+			"the ring is cut off or extended: it has %u bytes and should have %u",
+			file_size, g.file_size);
 	*ret = g;
 	return 0;
 }

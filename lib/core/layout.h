@@ -37,8 +37,8 @@
 
 #define LAYOUT_LANES SHMRING_MAX_LANES
 #define LAYOUT_CONSUMERS SHMRING_MAX_CONSUMERS
-#define LAYOUT_CHUNKS 16       /* steps in which a lane is reserved */
-#define LAYOUT_INDEX 32	       /* index entries: two laps of chunks */
+#define LAYOUT_CHUNKS 16 /* steps in which a lane is reserved */
+#define LAYOUT_INDEX 32	 /* index entries: two laps of chunks */
 #define LAYOUT_ROW ((uint64_t)1 << 12)
 
 /* A position that is none: real ones are multiples of 8. */
@@ -59,14 +59,14 @@ struct identity {
 	uint32_t compatible;	/* feature bits */
 	uint32_t ro_compatible;
 	uint32_t incompatible;
-	uint32_t named;		/* 1: a file with a name, 0: a memory file */
+	uint32_t named; /* 1: a file with a name, 0: a memory file */
 	uint64_t file_size;
 	uint8_t uuid[16];
-	uint64_t created_ns;	/* CLOCK_REALTIME */
-	uint8_t boot_id[16];	/* the boot in which it was made */
-	uint64_t device;	/* st_dev and st_ino: a copy is not the ring */
+	uint64_t created_ns; /* CLOCK_REALTIME */
+	uint8_t boot_id[16]; /* the boot in which it was made */
+	uint64_t device;     /* st_dev and st_ino: a copy is not the ring */
 	uint64_t inode;
-	uint64_t birth_ns;	/* of the inode; 0: file system keeps none */
+	uint64_t birth_ns; /* of the inode; 0: file system keeps none */
 	uint64_t reserved1[2];
 	/* 128 */
 	uint64_t lane_size;
@@ -114,7 +114,7 @@ _Static_assert(sizeof(struct registry) == 9280, "registry");
 
 /* Segment 2: doorbell.h explains the protocol. */
 struct doorbell {
-	shm_u64 sleepers; /* bit c: consumer c is about to sleep */
+	shm_u64 sleepers;  /* bit c: consumer c is about to sleep */
 	shm_u32 data_bell; /* futex: new messages */
 	uint32_t reserved0;
 	shm_u64 reserved[6];

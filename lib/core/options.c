@@ -24,9 +24,11 @@ int shmr_options_read(void *ret, size_t size, const void *given)
 			       (uint64_t)given_size);
 	for (size_t i = size; i < given_size; i++)
 		if (((const unsigned char *)given)[i] != 0)
-			return explain(-EINVAL, "the options have %u bytes, of which this version of shmring "
-						"knows %u, and use what it does not know",
-				       (uint64_t)given_size, (uint64_t)size);
+			return explain(
+				-EINVAL,
+				"the options have %u bytes, of which this version of shmring "
+				"knows %u, and use what it does not know",
+				(uint64_t)given_size, (uint64_t)size);
 	memcpy(ret, given, given_size < size ? given_size : size);
 	return 0;
 }

@@ -108,7 +108,8 @@ unsigned shmr_place_bury_all(struct registry *r, enum place_kind kind, int fd)
 	unsigned buried = 0;
 
 	for (unsigned slot = 0; slot < LAYOUT_LANES; slot++)
-		buried += shmr_place_bury(r, kind, slot, load_acquire(place_status(r, kind, slot)), fd);
+		buried += shmr_place_bury(r, kind, slot, load_acquire(place_status(r, kind, slot)),
+					  fd);
 	return buried;
 }
 
@@ -161,12 +162,13 @@ int shmr_name_find(struct registry *r, const char *name, unsigned *ret_slot, uin
 
 int shmr_name_check(const char *name)
 {
-	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	static const char allowed[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 	size_t length = strlen(name);
 
 	if (length < 1 || length >= SHMRING_NAME_SIZE)
-		return explain(-EINVAL, "a consumer's name has 1 to 31 characters, '%s' has %u", name,
-			       (uint64_t)length);
+		return explain(-EINVAL, "a consumer's name has 1 to 31 characters, '%s' has %u",
+			       name, (uint64_t)length);
 	if (strspn(name, allowed) != length)
 		return explain(-EINVAL, "the name '%s' may only have A-Z a-z 0-9 . _ -", name);
 	return 0;

@@ -149,7 +149,8 @@ bool shmr_place_is_dead(enum place_kind kind, unsigned slot, uint64_t seen, int 
  * Bury the tenant if it is proved dead: one CAS to what a dead one leaves.
  * True if this call did it.
  */
-bool shmr_place_bury(struct registry *r, enum place_kind kind, unsigned slot, uint64_t seen, int fd);
+bool shmr_place_bury(struct registry *r, enum place_kind kind, unsigned slot, uint64_t seen,
+		     int fd);
 
 /*
  * Leave the place that we held when its word was `ours`, to the same state as if

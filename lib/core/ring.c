@@ -53,7 +53,9 @@ void shmr_handle_free(void *handle, size_t size)
 int shmr_ring_check(const struct shmring *r)
 {
 	if (*r->alive != ALIVE)
-		return explain(-ECHILD, "this handle belongs to the parent process; call shmring_join() first");
+		return explain(
+			-ECHILD,
+			"this handle belongs to the parent process; call shmring_join() first");
 	return 0;
 }
 
@@ -78,8 +80,10 @@ static int open_anew(const struct shmring *r)
 	shmr_mapping_path(path, r->view, r->geometry.data_offset);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return explain(-EBADF, "the ring's descriptor was closed by the program, so dead peers cannot be "
-				       "told from living ones; keep it open");
+		return explain(
+			-EBADF,
+			"the ring's descriptor was closed by the program, so dead peers cannot be "
+			"told from living ones; keep it open");
 	return fd;
 }
 
@@ -103,7 +107,9 @@ int shmr_ring_probe_fd(struct shmring *r)
 int shmr_ring_fd(const struct shmring *r)
 {
 	if (!is_ring(r, r->fd))
-		return explain(-EBADF, "the ring's descriptor was closed by the program; open the ring again");
+		return explain(
+			-EBADF,
+			"the ring's descriptor was closed by the program; open the ring again");
 	return r->fd;
 }
 
@@ -132,7 +138,8 @@ static void ring_free(struct shmring *r)
 	/* By now the number may be another descriptor of the program. */
 	if (!r->view || is_ring(r, r->fd))
 		close(r->fd);
-	if (r->view && load_acquire32(&r->spare_fd) != 0 && is_ring(r, (int)load_acquire32(&r->spare_fd)))
+	if (r->view && load_acquire32(&r->spare_fd) != 0 &&
+	    is_ring(r, (int)load_acquire32(&r->spare_fd)))
 		close((int)load_acquire32(&r->spare_fd));
 	free(r->path);
 	if (r->view)
@@ -163,9 +170,10 @@ static int check_origin(const struct identity *id, int fd, const struct stat *st
 			       "'shmring rm'");
 	shmr_boot_id(boot_id);
 	if (memcmp(id->boot_id, boot_id, sizeof(boot_id)) != 0)
-		return explain(-ESTALE,
-			       "the ring was made before the last boot and may be torn; remove it with "
-			       "'shmring rm'");
+		return explain(
+			-ESTALE,
+			"the ring was made before the last boot and may be torn; remove it with "
+			"'shmring rm'");
 	return 0;
 }
 
@@ -176,7 +184,8 @@ static int read_identity(int fd, struct identity *id)
 	if (n < 0)
 		return explain((int)n, "cannot read the ring: %e", (int)n);
 	if ((size_t)n < sizeof(*id))
-		return explain(-EBADMSG, "not a shmring ring: the file has only %u bytes", (uint64_t)n);
+		return explain(-EBADMSG, "not a shmring ring: the file has only %u bytes",
+			       (uint64_t)n);
 	return 0;
 }
 
@@ -273,7 +282,8 @@ static int allocate_controls(int fd, const struct geometry *g)
 
 		if (e < 0)
 			return e;
-		p = mmap(NULL, hot[i].size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)hot[i].offset);
+		p = mmap(NULL, hot[i].size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			 (off_t)hot[i].offset);
 		if (p == MAP_FAILED)
 			return explain(-errno, "cannot map the new ring: %e", -errno);
 		e = shmr_populate(p, hot[i].size, true);
@@ -313,7 +323,8 @@ static int build(int *ret_fd, int dirfd, const struct geometry *g, unsigned mode
 		return fd;
 	e = segment_check_file_system(fd);
 	if (e == 0 && ftruncate(fd, (off_t)g->file_size) < 0)
-		e = explain(-errno, "cannot size the new ring to %u bytes: %e", g->file_size, -errno);
+		e = explain(-errno, "cannot size the new ring to %u bytes: %e", g->file_size,
+			    -errno);
 	if (e == 0)
 		e = allocate_controls(fd, g);
 	if (e == 0)

@@ -19,7 +19,7 @@
 #pragma GCC visibility push(default)
 
 struct shmring {
-	uint64_t *alive; /* in a page that a child of fork finds empty */
+	uint64_t *alive;    /* in a page that a child of fork finds empty */
 	shm_u32 references; /* the user's, and one per attachment */
 	int fd;
 	shm_u32 spare_fd; /* opened anew after the program closed `fd`; 0: none */
@@ -31,7 +31,7 @@ struct shmring {
 	uint64_t created_ns;
 	uint8_t uuid[16];
 	struct geometry geometry;
-	unsigned char *view; /* read-only, from 0 to the first lane's data */
+	unsigned char *view;	   /* read-only, from 0 to the first lane's data */
 	struct registry *registry; /* in the view, as are the next three */
 	struct doorbell *doorbell;
 	struct cursor_row *rows;

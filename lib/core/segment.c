@@ -79,9 +79,10 @@ int segment_check_seals(int fd)
 	int seals = fcntl(fd, F_GET_SEALS);
 
 	if (seals < 0 || (seals & SIZE_SEALS) != SIZE_SEALS)
-		return explain(-EPERM,
-			       "the memory file is not sealed against a change of its size; whoever made "
-			       "it must add F_SEAL_SHRINK and F_SEAL_GROW");
+		return explain(
+			-EPERM,
+			"the memory file is not sealed against a change of its size; whoever made "
+			"it must add F_SEAL_SHRINK and F_SEAL_GROW");
 	return 0;
 }
 
@@ -110,10 +111,11 @@ int segment_check_file_system(int fd)
 	case XFS_SUPER_MAGIC:
 		return 0;
 	default:
-		return explain(-EOPNOTSUPP,
-			       "rings work on tmpfs, ext4 and xfs, not on this file system (type %u); put "
-			       "the ring into /dev/shm",
-			       (uint64_t)fs.f_type);
+		return explain(
+			-EOPNOTSUPP,
+			"rings work on tmpfs, ext4 and xfs, not on this file system (type %u); put "
+			"the ring into /dev/shm",
+			(uint64_t)fs.f_type);
 	}
 }
 
@@ -138,10 +140,12 @@ int mapping_reserve(struct mapping *m, size_t size, unsigned segments)
 {
 	/* A guard around each segment, and slack to align one to huge pages. */
 	size_t whole = size + (segments + 1) * GUARD + LAYOUT_HUGE * segments;
-	void *base = mmap(NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *base =
+		mmap(NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (base == MAP_FAILED)
-		return explain(-errno, "cannot reserve %u bytes of addresses: %e", (uint64_t)whole, -errno);
+		return explain(-errno, "cannot reserve %u bytes of addresses: %e", (uint64_t)whole,
+			       -errno);
 	m->base = base;
 	m->size = whole;
 	m->used = GUARD;
@@ -151,15 +155,17 @@ int mapping_reserve(struct mapping *m, size_t size, unsigned segments)
 int mapping_lay(struct mapping *m, int fd, uint64_t offset, size_t size, bool writable,
 		unsigned copies, size_t alignment, void **ret)
 {
-	uintptr_t start = ((uintptr_t)m->base + m->used + alignment - 1) & ~(uintptr_t)(alignment - 1);
+	uintptr_t start =
+		((uintptr_t)m->base + m->used + alignment - 1) & ~(uintptr_t)(alignment - 1);
 	int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
 
 	for (unsigned i = 0; i < copies; i++) {
 		void *where = (void *)(start + i * size);
 
-		if (mmap(where, size, protection, MAP_SHARED | MAP_FIXED, fd, (off_t)offset) == MAP_FAILED)
-			return explain(-errno, "cannot map %u bytes of the ring: %e", (uint64_t)size,
-				       -errno);
+		if (mmap(where, size, protection, MAP_SHARED | MAP_FIXED, fd, (off_t)offset) ==
+		    MAP_FAILED)
+			return explain(-errno, "cannot map %u bytes of the ring: %e",
+				       (uint64_t)size, -errno);
 	}
 	m->used = start + copies * size + GUARD - (uintptr_t)m->base;
 	*ret = (void *)start;
@@ -224,7 +230,8 @@ uint64_t shmr_resident(void *start, size_t size)
 	uint64_t resident = 0;
 
 	for (size_t at = 0; at < size; at += sizeof(in_core) * page) {
-		size_t rest = size - at < sizeof(in_core) * page ? size - at : sizeof(in_core) * page;
+		size_t rest =
+			size - at < sizeof(in_core) * page ? size - at : sizeof(in_core) * page;
 
 		if (mincore((char *)start + at, rest, in_core) < 0)
 			return UINT64_MAX;

@@ -112,8 +112,8 @@ int shmring_stat(struct shmring *r, struct shmring_stat *ret)
  * The end of a lane and the oldest boundary in reach. Nobody holds the lane
  * still for us, so look again if it was overwritten under our eyes.
  */
-static int survey(const struct lane *lane, const struct geometry *g, struct shmring_boundary *oldest,
-		  struct shmring_boundary *end)
+static int survey(const struct lane *lane, const struct geometry *g,
+		  struct shmring_boundary *oldest, struct shmring_boundary *end)
 {
 	for (int tries = 0; tries < 100; tries++) {
 		struct shmring_boundary from;
@@ -131,12 +131,13 @@ static int survey(const struct lane *lane, const struct geometry *g, struct shmr
 	return explain(-EAGAIN, "the lane is written too fast to be examined");
 }
 
-static int survey_lane(const struct shmring *r, unsigned index, int fd, struct shmring_boundary *oldest,
-		       struct shmring_boundary *end)
+static int survey_lane(const struct shmring *r, unsigned index, int fd,
+		       struct shmring_boundary *oldest, struct shmring_boundary *end)
 {
 	const struct geometry *g = &r->geometry;
 	struct lane lane = { .mask = g->lane_size - 1, .control = ring_control(r, index) };
-	void *data = mmap(NULL, g->lane_size, PROT_READ, MAP_SHARED, fd, (off_t)data_offset(g, index));
+	void *data =
+		mmap(NULL, g->lane_size, PROT_READ, MAP_SHARED, fd, (off_t)data_offset(g, index));
 	int e;
 
 	if (data == MAP_FAILED)
@@ -182,7 +183,8 @@ int shmring_stat_lane(struct shmring *r, unsigned index, struct shmring_lane_sta
 }
 
 /* How far a gating consumer is behind the ends of all lanes. */
-static void add_lag(const struct shmring *r, unsigned index, int fd, struct shmring_consumer_stat *st)
+static void add_lag(const struct shmring *r, unsigned index, int fd,
+		    struct shmring_consumer_stat *st)
 {
 	uint64_t ready = load_acquire(&r->registry->lanes_ready);
 
@@ -212,7 +214,8 @@ int shmring_stat_consumer(struct shmring *r, unsigned index, struct shmring_cons
 	if (e < 0)
 		return e;
 	if (index >= LAYOUT_CONSUMERS)
-		return explain(-ERANGE, "a ring has %u places for consumers", (uint64_t)LAYOUT_CONSUMERS);
+		return explain(-ERANGE, "a ring has %u places for consumers",
+			       (uint64_t)LAYOUT_CONSUMERS);
 	fd = shmr_ring_fd(r);
 	if (fd < 0)
 		return fd;
@@ -274,14 +277,17 @@ static int forget(struct attachment *a, const char *name)
 
 	while (shmr_name_find(a->registry, name, &slot, &status) == 0) {
 		enum place_state state = status_state(status);
-		bool held = state != PLACE_DETACHED && state != PLACE_LAPSED && state != PLACE_CLAIMED;
+		bool held =
+			state != PLACE_DETACHED && state != PLACE_LAPSED && state != PLACE_CLAIMED;
 
-		if (held && !shmr_place_bury(a->registry, PLACE_CONSUMER, slot, status,
-					     shmr_ring_fd(a->ring)) &&
+		if (held &&
+		    !shmr_place_bury(a->registry, PLACE_CONSUMER, slot, status,
+				     shmr_ring_fd(a->ring)) &&
 		    load_acquire(&a->registry->consumer_status[slot]) == status)
 			return explain(-EBUSY, "a live process consumes under the name '%s'", name);
-		if (!held && compare_and_swap(&a->registry->consumer_status[slot], status,
-					      status_make(status_epoch(status) + 1, 0, 0, PLACE_FREE))) {
+		if (!held &&
+		    compare_and_swap(&a->registry->consumer_status[slot], status,
+				     status_make(status_epoch(status) + 1, 0, 0, PLACE_FREE))) {
 			tell_producers(a);
 			return 0;
 		}

@@ -41,7 +41,7 @@ bool shmr_barrier(void);
  * Open file description locks on single bytes. A lock belongs to the
  * description and lives until its last descriptor and mapping are gone.
  */
-int shmr_lock_byte(int fd, uint64_t offset);   /* -EAGAIN: somebody has it */
+int shmr_lock_byte(int fd, uint64_t offset); /* -EAGAIN: somebody has it */
 int shmr_unlock_byte(int fd, uint64_t offset);
 
 /*

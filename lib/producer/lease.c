@@ -69,14 +69,15 @@ static int map_lane(struct shmring_producer *p)
 	void *rows, *control, *data;
 	int e;
 
-	e = shmr_attach_lay(a, g->cursors_offset, LAYOUT_CONSUMERS * LAYOUT_ROW, false, 1, LAYOUT_GRANULE,
-			    &rows);
+	e = shmr_attach_lay(a, g->cursors_offset, LAYOUT_CONSUMERS * LAYOUT_ROW, false, 1,
+			    LAYOUT_GRANULE, &rows);
 	if (e == 0)
-		e = shmr_attach_lay(a, control_offset(g, a->slot), LAYOUT_GRANULE, true, 1, LAYOUT_GRANULE,
-				    &control);
+		e = shmr_attach_lay(a, control_offset(g, a->slot), LAYOUT_GRANULE, true, 1,
+				    LAYOUT_GRANULE, &control);
 	if (e == 0)
 		e = shmr_attach_lay(a, data_offset(g, a->slot), g->lane_size, true, 2,
-				    g->lane_size < LAYOUT_HUGE ? LAYOUT_GRANULE : LAYOUT_HUGE, &data);
+				    g->lane_size < LAYOUT_HUGE ? LAYOUT_GRANULE : LAYOUT_HUGE,
+				    &data);
 	if (e < 0)
 		return e;
 	p->rows = rows;
@@ -128,14 +129,14 @@ static int find_end(struct shmring_producer *p)
 	}
 	if (e < 0 || reserved - end.position > g->lane_size)
 		return explain(-EBADMSG, "lane %u is damaged", (uint64_t)p->attachment.slot);
-	p->hot.position = p->hot.batch = p->granted = end.position;
+	p->hot.position = p->hot.batch = p->granted = p->next_note = end.position;
 	p->hot.seq = end.seq;
 	p->hot.bytes = end.bytes;
 	p->hot.max_message = g->max_message;
 	p->begin = end;
 	p->reserved = reserved;
-	p->floor = reserved - g->first_position <= g->lane_size ? g->first_position :
-								   reserved - g->lane_size;
+	p->floor = reserved - g->first_position <= g->lane_size ? g->first_position
+								: reserved - g->lane_size;
 	producer_set_limit(p);
 	store_relaxed(&p->lane.control->room_wanted, POSITION_NONE);
 	return 0;
@@ -155,14 +156,15 @@ static int apply_memory(struct shmring_producer *p, const struct shmring_memory 
 }
 
 /* Everything between an empty handle and a lane in state SETUP. */
-static int set_up(struct shmring_producer *p, struct shmring *r, const struct shmring_producer_options *o)
+static int set_up(struct shmring_producer *p, struct shmring *r,
+		  const struct shmring_producer_options *o)
 {
 	const struct geometry *g = &r->geometry;
 	struct attachment *a = &p->attachment;
 	int e;
 
-	e = shmr_attach_begin(a, r, LAYOUT_CONSUMERS * LAYOUT_ROW + LAYOUT_GRANULE + 2 * g->lane_size, 3,
-			      true);
+	e = shmr_attach_begin(
+		a, r, LAYOUT_CONSUMERS * LAYOUT_ROW + LAYOUT_GRANULE + 2 * g->lane_size, 3, true);
 	if (e == 0)
 		e = find_lane(a, p->avoid, &p->counters);
 	if (e == 0)

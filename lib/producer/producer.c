@@ -13,8 +13,10 @@
 
 static int wiped(const struct shmring_producer *p)
 {
-	return p->hot.data ? 0 : explain(-ECHILD, "this producer belongs to the parent process; attach one "
-						  "here");
+	return p->hot.data
+		       ? 0
+		       : explain(-ECHILD, "this producer belongs to the parent process; attach one "
+					  "here");
 }
 
 static uint64_t size_of(const struct shmring_producer *p, size_t len)
@@ -36,12 +38,14 @@ int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadlin
 	if (p->hot.claimed)
 		return explain(-EBUSY, "a claim is open already; commit, stage or abort it first");
 	if (len > p->hot.max_message)
-		return explain(-EMSGSIZE, "a message of %u bytes is too long: this ring takes %u, half a lane",
+		return explain(-EMSGSIZE,
+			       "a message of %u bytes is too long: this ring takes %u, half a lane",
 			       (uint64_t)len, p->hot.max_message);
 	size = size_of(p, len);
 	if (p->hot.position != p->hot.batch &&
 	    p->hot.position + size - p->hot.batch > p->hot.max_message)
-		return explain(-EMSGSIZE, "the batch would exceed %u bytes, half a lane; flush it first",
+		return explain(-EMSGSIZE,
+			       "the batch would exceed %u bytes, half a lane; flush it first",
 			       p->hot.max_message);
 	return p->hot.limit - p->hot.position >= size ? 0 : producer_wait(p, size, deadline);
 }

@@ -21,17 +21,18 @@
  */
 struct shmring_producer {
 	struct shmring_producer_hot hot; /* touched for every message */
-	uint64_t first; /* header held back for `batch`, if anything is staged */
+	uint64_t first;			 /* header held back for `batch`, if anything is staged */
 
 	/* Touched when room runs out. */
 	struct lane lane;
 	struct shmring_boundary published; /* totals at `batch` while something is staged */
-	uint64_t reserved;	   /* what the control block says */
-	uint64_t granted;	   /* how far the cursors let us write */
-	uint64_t noted_chunk;	   /* chunk of the last index entry */
-	uint64_t floor;		   /* nothing below was overwritten */
+	uint64_t reserved;		   /* what the control block says */
+	uint64_t granted;		   /* how far the cursors let us write */
+	uint64_t next_note;		   /* where the index is to be looked at */
+	uint64_t noted_chunk;		   /* chunk of the last index entry */
+	uint64_t floor;			   /* nothing below was overwritten */
 	const struct cursor_row *rows;
-	uint64_t avoid;		   /* lanes that were found damaged */
+	uint64_t avoid; /* lanes that were found damaged */
 	struct bell bell;
 	struct {
 		unsigned slot;
@@ -62,18 +63,23 @@ struct gate {
  */
 int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *ret_gate);
 
+static inline uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return (int64_t)(a - b) < 0 ? a : b;
+}
+
 /*
- * Where records may extend up to: short of what is granted by the zero word, and
- * of half a lane behind `batch` while something is staged.
+ * Where records may extend up to without the slow path: short of what is granted
+ * and of the end of the chunk by the zero word, and of half a lane behind `batch`
+ * while something is staged.
  */
 static inline void producer_set_limit(struct shmring_producer *p)
 {
-	uint64_t longest = p->hot.batch + p->hot.max_message;
+	uint64_t limit = earlier(p->granted, p->next_note) - RECORD_HEADER;
 
-	p->hot.limit = p->granted - p->hot.position < RECORD_HEADER ? p->hot.position :
-								      p->granted - RECORD_HEADER;
-	if (p->hot.position != p->hot.batch && (int64_t)(p->hot.limit - longest) > 0)
-		p->hot.limit = (int64_t)(longest - p->hot.position) > 0 ? longest : p->hot.position;
+	if (p->hot.position != p->hot.batch)
+		limit = earlier(limit, p->hot.batch + p->hot.max_message);
+	p->hot.limit = (int64_t)(limit - p->hot.position) > 0 ? limit : p->hot.position;
 }
 
 /* Make room as above, waiting until `deadline`: 0, -EAGAIN, -ETIMEDOUT, -EINTR. */

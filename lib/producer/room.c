@@ -16,7 +16,8 @@
 #include "sys.h"
 
 #define PROBE_INTERVAL_NS INT64_C(1000000)
-#define SPIN_PAUSES 8 /* between two looks at the cursor */
+#define RESERVE_AT_ONCE ((uint64_t)1 << 16) /* bytes, but at most a quarter lane */
+#define SPIN_PAUSES 8			    /* between two looks at the cursor */
 
 static uint64_t chunk_size(const struct shmring_producer *p)
 {
@@ -81,9 +82,21 @@ static uint64_t chunk_end(const struct shmring_producer *p, uint64_t size)
 	return (record_end(p, size) + chunk_size(p) - 1) & ~(chunk_size(p) - 1);
 }
 
+/*
+ * How much to reserve for it: up to the chunk's end, and in small lanes some
+ * chunks more, because asking the cursors costs as much as writing a kilobyte.
+ */
+static uint64_t wanted_end(const struct shmring_producer *p, uint64_t size)
+{
+	uint64_t chunk = chunk_size(p);
+	uint64_t more = chunk < RESERVE_AT_ONCE ? RESERVE_AT_ONCE - chunk : 0;
+
+	return chunk_end(p, size) + (more < 3 * chunk ? more : 3 * chunk);
+}
+
 /* How far `gate` lets us write, at best to `target`; less than `need`: not at all. */
-static uint64_t permitted_end(const struct shmring_producer *p, const struct gate *gate, uint64_t target,
-			      uint64_t need)
+static uint64_t permitted_end(const struct shmring_producer *p, const struct gate *gate,
+			      uint64_t target, uint64_t need)
 {
 	if (!gate->closed || target - gate->floor <= lane_size(p))
 		return target;
@@ -103,11 +116,17 @@ int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *gat
 	uint64_t need = record_end(p, size);
 	uint64_t end, announced;
 
-	read_gate(p, chunk_end(p, size), gate);
-	end = permitted_end(p, gate, chunk_end(p, size), need);
+	note_end(p);
+	p->next_note = chunk_end(p, size);
+	if ((int64_t)(p->granted - need) >= 0) {
+		producer_set_limit(p);
+		return 0;
+	}
+	read_gate(p, wanted_end(p, size), gate);
+	/* Whom nobody reads keeps as much of the past as it can. */
+	end = gate->closed ? permitted_end(p, gate, wanted_end(p, size), need) : p->next_note;
 	if (end == p->hot.position)
 		return -EAGAIN;
-	note_end(p);
 	announced = (int64_t)(end - p->reserved) > 0 ? end : p->reserved;
 	/*
 	 * [ENTRY] pairs with the search of the index; [OVERRUN] with those who
@@ -129,11 +148,12 @@ int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *gat
 }
 
 /* Is this still the stall that we have been timing? Begins to time it if not. */
-static bool same_stall(struct shmring_producer *p, const struct gate *gate, uint64_t status, int64_t now)
+static bool same_stall(struct shmring_producer *p, const struct gate *gate, uint64_t status,
+		       int64_t now)
 {
 	const struct geometry *g = &p->attachment.ring->geometry;
-	int64_t longest = (int64_t)(2 * g->max_sleep_ns > g->evict_after_ns ? 2 * g->max_sleep_ns :
-									       g->evict_after_ns);
+	int64_t longest = (int64_t)(2 * g->max_sleep_ns > g->evict_after_ns ? 2 * g->max_sleep_ns
+									    : g->evict_after_ns);
 	/* A producer that was not running itself has not been waiting. */
 	bool same = status == p->pressed.status && gate->slot == p->pressed.slot &&
 		    gate->floor == p->pressed.floor && now - p->pressed.last_look <= longest;
@@ -172,8 +192,9 @@ static bool evict(struct shmring_producer *p, const struct gate *gate, int64_t n
 		return false;
 	/* [EVICT] pairs with consumer_keep_place(): it precedes what we overwrite. */
 	return compare_and_swap(word, status,
-				status_next(status, status_state(status) == PLACE_DETACHED ?
-							    PLACE_LAPSED : PLACE_EVICTED));
+				status_next(status, status_state(status) == PLACE_DETACHED
+							    ? PLACE_LAPSED
+							    : PLACE_EVICTED));
 }
 
 /* The others may be waiting for the same consumer. */
@@ -197,8 +218,8 @@ static bool press(struct shmring_producer *p, const struct gate *gate)
 		p->pressed.probed = gate->slot;
 		p->pressed.last_probe = now;
 		p->counters.system_calls += 2;
-		if (shmr_place_bury(p->attachment.registry, PLACE_CONSUMER, gate->slot, gate->status,
-				    shmr_ring_probe_fd(p->attachment.ring))) {
+		if (shmr_place_bury(p->attachment.registry, PLACE_CONSUMER, gate->slot,
+				    gate->status, shmr_ring_probe_fd(p->attachment.ring))) {
 			p->pressed.last_probe = 0;
 			p->counters.recoveries++;
 			tell_other_producers(p);
@@ -219,7 +240,7 @@ static void spin_for_chunk(struct shmring_producer *p, uint64_t size, const stru
 			   struct spin *spin, int64_t deadline)
 {
 	const shm_u64 *cursor = &p->rows[gate->slot].lane[p->attachment.slot].position;
-	uint64_t target = chunk_end(p, size);
+	uint64_t target = wanted_end(p, size);
 
 	while (shmr_spin(spin, &p->bell, deadline)) {
 		if (gate->by_consumer && target - load_relaxed(cursor) <= lane_size(p))
@@ -230,7 +251,8 @@ static void spin_for_chunk(struct shmring_producer *p, uint64_t size, const stru
 }
 
 /* Which cursor position to be woken for: a quarter lane of room, if it exists. */
-static uint64_t wanted_floor(const struct shmring_producer *p, uint64_t size, const struct gate *gate)
+static uint64_t wanted_floor(const struct shmring_producer *p, uint64_t size,
+			     const struct gate *gate)
 {
 	uint64_t least = record_end(p, size) - lane_size(p);
 	uint64_t wanted = gate->floor + lane_size(p) / 4;
@@ -242,7 +264,8 @@ static uint64_t wanted_floor(const struct shmring_producer *p, uint64_t size, co
 	return wanted;
 }
 
-static int64_t sleep_deadline(const struct shmring_producer *p, const struct gate *gate, int64_t deadline)
+static int64_t sleep_deadline(const struct shmring_producer *p, const struct gate *gate,
+			      int64_t deadline)
 {
 	int64_t due = p->pressed.since + (int64_t)p->attachment.ring->geometry.evict_after_ns;
 
@@ -264,7 +287,8 @@ static int sleep_for_room(struct shmring_producer *p, uint64_t size, const struc
 	shmr_bell_barrier(&p->bell, &p->counters);
 	e = producer_reserve(p, size, &again);
 	if (e == -EAGAIN)
-		e = shmr_bell_sleep(&p->bell, bell, seen, sleep_deadline(p, &again, deadline), &p->counters);
+		e = shmr_bell_sleep(&p->bell, bell, seen, sleep_deadline(p, &again, deadline),
+				    &p->counters);
 	store_relaxed(&p->lane.control->room_wanted, POSITION_NONE);
 	return e;
 }

@@ -383,6 +383,29 @@ START_TEST(options_that_are_not_known_are_refused)
 }
 END_TEST
 
+START_TEST(options_of_other_versions_work_while_they_ask_for_nothing_unknown)
+{
+	struct {
+		struct shmring_config config;
+		uint64_t more;
+	} newer = { .config = small_config() };
+	struct shmring_config older = small_config();
+	struct shmring_stat st;
+	struct shmring *r;
+
+	newer.config.size = sizeof(newer);
+	must(shmring_create(&r, NULL, &newer.config));
+	shmring_close(r);
+	older.size = offsetof(struct shmring_config, alignment);
+	older.alignment = 7;
+	must(shmring_create(&r, NULL, &older));
+	must(shmring_stat(r, &st));
+	ck_assert_uint_eq(st.lane_size, older.lane_size);
+	ck_assert_uint_eq(st.alignment, 8);
+	shmring_close(r);
+}
+END_TEST
+
 START_TEST(bare_names_live_in_the_private_directory)
 {
 	struct shmring_config config = small_config();
@@ -460,6 +483,7 @@ int main(void)
 	tcase_add_test(tc, mode_is_what_was_asked_for);
 	tcase_add_test(tc, config_out_of_range_is_refused_and_leaves_nothing);
 	tcase_add_test(tc, options_that_are_not_known_are_refused);
+	tcase_add_test(tc, options_of_other_versions_work_while_they_ask_for_nothing_unknown);
 	tcase_add_test(tc, bare_names_live_in_the_private_directory);
 	tcase_add_test(tc, private_directory_of_others_is_not_trusted);
 	tcase_add_test(tc, version_is_told);

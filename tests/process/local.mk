@@ -9,15 +9,18 @@ PROCESS_LIBS = tests/support/libsupport.la $(SHMRING_LIBS) $(CHECK_LIBS)
 PROCESS_TESTS = \
 	tests/process/badfile \
 	tests/process/claim \
+	tests/process/claim-called \
 	tests/process/crowd \
 	tests/process/death \
 	tests/process/files \
 	tests/process/forked \
+	tests/process/forked-called \
 	tests/process/join \
 	tests/process/memory \
 	tests/process/names \
 	tests/process/observe \
 	tests/process/peek \
+	tests/process/peek-called \
 	tests/process/positions \
 	tests/process/slow \
 	tests/process/space \
@@ -74,3 +77,14 @@ tests_process_stream_LDADD = $(PROCESS_LIBS)
 tests_process_wake_SOURCES = tests/process/wake.c
 tests_process_wake_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_wake_LDADD = $(PROCESS_LIBS)
+
+# The same tests on the library's functions rather than on those that the headers inline.
+tests_process_claim_called_SOURCES = tests/process/claim.c
+tests_process_claim_called_CPPFLAGS = $(TESTS_CPPFLAGS) -DSHMRING_NO_INLINE
+tests_process_claim_called_LDADD = $(PROCESS_LIBS)
+tests_process_peek_called_SOURCES = tests/process/peek.c
+tests_process_peek_called_CPPFLAGS = $(TESTS_CPPFLAGS) -DSHMRING_NO_INLINE
+tests_process_peek_called_LDADD = $(PROCESS_LIBS)
+tests_process_forked_called_SOURCES = tests/process/forked.c
+tests_process_forked_called_CPPFLAGS = $(TESTS_CPPFLAGS) -DSHMRING_NO_INLINE
+tests_process_forked_called_LDADD = $(PROCESS_LIBS)

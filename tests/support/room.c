@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,7 @@ static void room_enter(void)
 {
 	house.skips->begun++;
 	ck_assert_uint_le(house.skips->begun, MAX_TESTS);
+	ck_assert_int_eq(prctl(PR_SET_PDEATHSIG, SIGKILL), 0);
 	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
 	make_room(room.memory, sizeof(room.memory), house.memory);
 	make_room(room.disk, sizeof(room.disk), house.disk);
