@@ -26,6 +26,9 @@ extern "C" {
 
 #pragma GCC visibility push(default)
 
+/* Two words that are stored together. */
+typedef uint64_t shmring_pair __attribute__((__vector_size__(16), __aligned__(8), __may_alias__));
+
 /*
  * The beginning of a producer's handle. A child made by fork finds it zeroed:
  * then every comparison below fails, and the slow half answers -ECHILD.
@@ -34,16 +37,16 @@ struct shmring_producer_hot {
 	unsigned char *data;  /* the lane, twice in a row */
 	uint64_t mask;	      /* lane size - 1 */
 	uint64_t align_mask;  /* alignment - 1 */
-	uint64_t position;    /* the next record goes here */
 	uint64_t limit;	      /* records may extend up to here */
-	uint64_t batch;	      /* published end; == position: nothing is staged */
-	uint64_t header_bits; /* what every header has */
-	uint64_t claimed;     /* length of the open claim + 1; 0: none */
 	uint64_t max_message;
+	uint64_t header_bits; /* what every header has */
+	const uint64_t *sleepers;
+	uint32_t fence;	      /* not 0: this process must fence before it looks */
+	uint32_t staged;      /* not 0: a batch is waiting to be published */
+	uint64_t claimed;     /* length of the open claim + 1; 0: none */
+	uint64_t position;    /* the next record goes here */
 	uint64_t seq;	      /* messages before position */
 	uint64_t bytes;	      /* their payload */
-	const uint64_t *sleepers;
-	uint64_t fence;	      /* not 0: this process must fence before it looks */
 };
 
 /* The slow halves: no room, a misuse, a batch, somebody to wake. */
@@ -68,10 +71,10 @@ SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t
 }
 
 /*
- * The stores into the ring come in one run and the handle's own follow: stores
- * leave the processor in order, and a hit between two misses makes the second
- * wait for the first (lines that the consumer has read are misses). That order
- * is worth a factor of two in a lane that fits into the caches.
+ * Few stores, and those into the ring in one run: the lines that the consumer
+ * has read are misses, stores leave the processor in order, and how many misses
+ * overlap is how many lines the store queue holds. In a lane that fits into the
+ * caches this is all that counts.
  */
 SHMRING_INLINE int shmring_commit(struct shmring_producer *p, size_t len)
 {
@@ -81,17 +84,16 @@ SHMRING_INLINE int shmring_commit(struct shmring_producer *p, size_t len)
 	uint64_t *first = (uint64_t *)(void *)(h->data + (at & h->mask));
 	uint64_t *last = (uint64_t *)(void *)(h->data + (end & h->mask));
 	uint64_t header = h->header_bits | len;
+	const shmring_pair moved = { 0, end };
+	const shmring_pair counted = { 1, len };
 
-	if (__builtin_expect(len >= h->claimed || at != h->batch, 0))
+	if (__builtin_expect(len >= h->claimed || h->staged != 0, 0))
 		return shmring_commit_slowly(p, len);
 	/* I2: the new end first, then the record exists. [PUBLISH] pairs with shmring_peek(). */
 	__atomic_store_n(last, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(first, header, __ATOMIC_RELEASE);
-	h->claimed = 0;
-	h->position = end;
-	h->batch = end;
-	h->seq++;
-	h->bytes += len;
+	*(shmring_pair *)&h->claimed = moved;
+	*(shmring_pair *)&h->seq += counted;
 	/* [WAKE] pairs with [SLEEP] in lib/consumer/wait.c. */
 	if (__builtin_expect(h->fence != 0, 0))
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -129,7 +129,7 @@ static int find_end(struct shmring_producer *p)
 	}
 	if (e < 0 || reserved - end.position > g->lane_size)
 		return explain(-EBADMSG, "lane %u is damaged", (uint64_t)p->attachment.slot);
-	p->hot.position = p->hot.batch = p->granted = p->next_note = end.position;
+	p->hot.position = p->granted = p->next_note = end.position;
 	p->hot.seq = end.seq;
 	p->hot.bytes = end.bytes;
 	p->hot.max_message = g->max_message;

@@ -42,8 +42,7 @@ int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadlin
 			       "a message of %u bytes is too long: this ring takes %u, half a lane",
 			       (uint64_t)len, p->hot.max_message);
 	size = size_of(p, len);
-	if (p->hot.position != p->hot.batch &&
-	    p->hot.position + size - p->hot.batch > p->hot.max_message)
+	if (p->hot.staged && p->hot.position + size - p->published.position > p->hot.max_message)
 		return explain(-EMSGSIZE,
 			       "the batch would exceed %u bytes, half a lane; flush it first",
 			       p->hot.max_message);
@@ -55,24 +54,20 @@ void shmring_wake_consumers(struct shmring_producer *p)
 	shmr_bell_ring_data(&p->bell, &p->counters);
 }
 
-static bool staged(const struct shmring_producer *p)
-{
-	return p->hot.position != p->hot.batch;
-}
-
 /*
  * Close the open claim as a record. That of a batch's first message is held
- * back; the others may have theirs at once: nobody looks behind `batch`.
+ * back; the others may have theirs at once: nobody looks behind the zero word.
  */
 static void close_claim(struct shmring_producer *p, size_t len)
 {
 	uint64_t at = p->hot.position;
 
-	if (staged(p)) {
+	if (p->hot.staged) {
 		store_relaxed(word_at(p, at), p->hot.header_bits | len);
 	} else {
-		p->published = (struct shmring_boundary){ at, p->hot.seq, p->hot.bytes };
+		p->published = published_end(p);
 		p->first = p->hot.header_bits | len;
+		p->hot.staged = 1;
 	}
 	p->hot.claimed = 0;
 	p->hot.position = at + size_of(p, len);
@@ -81,14 +76,14 @@ static void close_claim(struct shmring_producer *p, size_t len)
 }
 
 /*
- * I2: all that stands behind `batch` is written; put the zero word at the new
- * end, then let it exist. [PUBLISH] pairs with shmring_peek().
+ * I2: all that stands behind the published end is written; put the zero word at
+ * the new end, then let it exist. [PUBLISH] pairs with shmring_peek().
  */
 static void publish_batch(struct shmring_producer *p)
 {
 	store_relaxed(word_at(p, p->hot.position), 0);
-	store_release(word_at(p, p->hot.batch), p->first);
-	p->hot.batch = p->hot.position;
+	store_release(word_at(p, p->published.position), p->first);
+	p->hot.staged = 0;
 	producer_set_limit(p);
 	bell_order(p->hot.fence); /* [WAKE] pairs with [SLEEP] in lib/consumer/wait.c */
 	if (load_relaxed(&p->bell.shared->sleepers) != 0)
@@ -129,7 +124,7 @@ int shmring_flush(struct shmring_producer *p)
 		return -ECHILD;
 	if (p->hot.claimed)
 		return explain(-EBUSY, "a claim is open; commit, stage or abort it first");
-	if (staged(p))
+	if (p->hot.staged)
 		publish_batch(p);
 	return 0;
 }
@@ -142,8 +137,9 @@ void shmring_abort(struct shmring_producer *p)
 void shmring_discard(struct shmring_producer *p)
 {
 	p->hot.claimed = 0;
-	if (!staged(p))
+	if (!p->hot.staged)
 		return;
+	p->hot.staged = 0;
 	p->hot.position = p->published.position;
 	p->hot.seq = p->published.seq;
 	p->hot.bytes = p->published.bytes;
@@ -188,8 +184,8 @@ int shmring_producer_counters(const struct shmring_producer *p, struct shmring_c
 	if (wiped(p) < 0)
 		return -ECHILD;
 	*ret = p->counters;
-	ret->messages = (staged(p) ? p->published.seq : p->hot.seq) - p->begin.seq;
-	ret->bytes = (staged(p) ? p->published.bytes : p->hot.bytes) - p->begin.bytes;
+	ret->messages = published_end(p).seq - p->begin.seq;
+	ret->bytes = published_end(p).bytes - p->begin.bytes;
 	return 0;
 }
 

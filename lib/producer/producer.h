@@ -21,11 +21,11 @@
  */
 struct shmring_producer {
 	struct shmring_producer_hot hot; /* touched for every message */
-	uint64_t first;			 /* header held back for `batch`, if anything is staged */
+	uint64_t first;			 /* the header held back while something is staged */
 
 	/* Touched when room runs out. */
 	struct lane lane;
-	struct shmring_boundary published; /* totals at `batch` while something is staged */
+	struct shmring_boundary published; /* the published end, while something is staged */
 	uint64_t reserved;		   /* what the control block says */
 	uint64_t granted;		   /* how far the cursors let us write */
 	uint64_t next_note;		   /* where the index is to be looked at */
@@ -63,6 +63,14 @@ struct gate {
  */
 int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *ret_gate);
 
+/* Where the zero word is that readers see. */
+static inline struct shmring_boundary published_end(const struct shmring_producer *p)
+{
+	if (p->hot.staged)
+		return p->published;
+	return (struct shmring_boundary){ p->hot.position, p->hot.seq, p->hot.bytes };
+}
+
 static inline uint64_t earlier(uint64_t a, uint64_t b)
 {
 	return (int64_t)(a - b) < 0 ? a : b;
@@ -70,15 +78,14 @@ static inline uint64_t earlier(uint64_t a, uint64_t b)
 
 /*
  * Where records may extend up to without the slow path: short of what is granted
- * and of the end of the chunk by the zero word, and of half a lane behind `batch`
- * while something is staged.
+ * and of the end of the chunk by the zero word, and of half a lane for a batch.
  */
 static inline void producer_set_limit(struct shmring_producer *p)
 {
 	uint64_t limit = earlier(p->granted, p->next_note) - RECORD_HEADER;
 
-	if (p->hot.position != p->hot.batch)
-		limit = earlier(limit, p->hot.batch + p->hot.max_message);
+	if (p->hot.staged)
+		limit = earlier(limit, p->published.position + p->hot.max_message);
 	p->hot.limit = (int64_t)(limit - p->hot.position) > 0 ? limit : p->hot.position;
 }
 

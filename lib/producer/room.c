@@ -32,12 +32,9 @@ static uint64_t lane_size(const struct shmring_producer *p)
 /* I4: the published end becomes a boundary when it has entered a new chunk. */
 static void note_end(struct shmring_producer *p)
 {
-	struct shmring_boundary end = { p->hot.position, p->hot.seq, p->hot.bytes };
-	uint64_t chunk;
+	const struct shmring_boundary end = published_end(p);
+	uint64_t chunk = end.position / chunk_size(p);
 
-	if (p->hot.position != p->hot.batch)
-		end = p->published;
-	chunk = end.position / chunk_size(p);
 	if (chunk == p->noted_chunk)
 		return;
 	shmr_lane_note(&p->lane, &end, chunk_size(p));
@@ -259,9 +256,8 @@ static uint64_t wanted_floor(const struct shmring_producer *p, uint64_t size,
 
 	if ((int64_t)(wanted - least) < 0)
 		wanted = least;
-	if ((int64_t)(wanted - p->hot.batch) > 0)
-		wanted = p->hot.batch; /* cursors never pass the published end */
-	return wanted;
+	/* Cursors never pass the published end. */
+	return earlier(wanted, published_end(p).position);
 }
 
 static int64_t sleep_deadline(const struct shmring_producer *p, const struct gate *gate,
