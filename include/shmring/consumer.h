@@ -74,7 +74,8 @@ struct shmring_message {
  * Errors: -EUSERS (64 consumers), -EBUSY (a live process holds the name),
  * -ENOENT (SHMRING_START_RESUME, unknown name), -EINVAL (name or options),
  * -EACCES (ring open read-only and not SHMRING_OBSERVE), -EOPNOTSUPP (no
- * liveness lock there), -EPERM or -ENOMEM (SHMRING_MEMORY_STRICT), -ECHILD.
+ * liveness lock there), -EPERM or -ENOMEM (SHMRING_MEMORY_STRICT), -EBADMSG (a
+ * lane is damaged), -EBADF (the program closed the ring's descriptor), -ECHILD.
  * Concurrency: any number of processes and threads.
  */
 int shmring_consumer_attach(struct shmring_consumer **ret, struct shmring *r,
@@ -103,7 +104,8 @@ void shmring_consumer_detach(struct shmring_consumer *c);
 int shmring_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret);
 
 /*
- * The same for up to `count` messages (1 or more); waits for the first only.
+ * The same for up to `count` messages (1 or more, else -EINVAL); waits for the
+ * first only.
  * Returns how many. An observer gets one at a time.
  */
 int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret,

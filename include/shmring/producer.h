@@ -44,8 +44,8 @@ struct shmring_producer_options {
  *
  * Errors: -EUSERS (all lanes have live producers), -ENOSPC, -EACCES (ring open
  * read-only), -EOPNOTSUPP (no liveness lock there), -EPERM or -ENOMEM
- * (SHMRING_MEMORY_STRICT, see shmring_explain()), -EBADMSG (lane damaged),
- * -ECHILD. Concurrency: any number of processes and threads.
+ * (SHMRING_MEMORY_STRICT, see shmring_explain()), -EBUSY (a foreign process locks
+ * the file), -EBADF (the program closed the ring's descriptor), -ECHILD. Concurrency: any number of processes and threads.
  */
 int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
 			    const struct shmring_producer_options *options);
@@ -95,7 +95,7 @@ void shmring_discard(struct shmring_producer *p);
 /* Claim, copy, commit. Errors: as shmring_claim(). */
 int shmring_publish(struct shmring_producer *p, const void *data, size_t len, int64_t deadline);
 
-/* The same, gathered from `count` pieces (0 to 1024) into one message. */
+/* The same, gathered from `count` pieces (0 to 1024, else -EINVAL). */
 int shmring_publishv(struct shmring_producer *p, const struct iovec *pieces, int count,
 		     int64_t deadline);
 

@@ -132,9 +132,10 @@ struct shmring_counters {
  * all; a creator killed half way leaves nothing behind. On success *ret is an
  * open handle, as from shmring_open().
  *
- * Errors: -EINVAL (config out of range), -EEXIST, -ENOSPC, -EOPNOTSUPP (not a
- * local tmpfs, ext4 or xfs), -ENAMETOOLONG, and those of open(2), mmap(2),
- * memfd_create(2). Concurrency: any number of creators; one wins, the others
+ * Errors: -EINVAL (config out of range), -EEXIST, -ENOSPC, -EFBIG (larger than
+ * RLIMIT_FSIZE), -EOPNOTSUPP (not a local tmpfs, ext4 or xfs), -EPERM (the
+ * directory of plain names is not the user's alone), -ENAMETOOLONG, and those of
+ * open(2), mmap(2), memfd_create(2). Concurrency: any number of creators; one wins, the others
  * get -EEXIST.
  */
 int shmring_create(struct shmring **ret, const char *address, const struct shmring_config *config);
@@ -146,7 +147,8 @@ int shmring_create(struct shmring **ret, const char *address, const struct shmri
  * Errors: -ENOENT, -EACCES, -ELOOP (a symbolic link), -EISDIR, -EINVAL (no
  * regular file), -EBADMSG (not a ring, cut off or damaged), -EPROTONOSUPPORT
  * (another format version or unknown features), -ESTALE (a copy of a ring, or
- * made before the last boot), -EOPNOTSUPP (file system).
+ * made before the last boot), -EOPNOTSUPP (file system), -EPERM (the directory of
+ * plain names is not the user's alone).
  */
 int shmring_open(struct shmring **ret, const char *address);
 
@@ -235,7 +237,9 @@ struct shmring_consumer_stat {
 /*
  * Look at the ring, one lane, one consumer. `index` runs from 0 to
  * SHMRING_MAX_LANES or SHMRING_MAX_CONSUMERS, exclusive. Errors: -ERANGE (no
- * such lane), -ECHILD. Concurrency: with everything; a snapshot, not an atom.
+ * such lane), -EAGAIN (the lane is written too fast to be examined), -EBADMSG
+ * (it is damaged), -EBADF (the program closed the ring's descriptor), -ECHILD.
+ * Concurrency: with everything; a snapshot, not an atom.
  */
 int shmring_stat(struct shmring *r, struct shmring_stat *ret);
 int shmring_stat_lane(struct shmring *r, unsigned index, struct shmring_lane_stat *ret);
@@ -250,7 +254,8 @@ int shmring_reap(struct shmring *r);
 
 /*
  * Drop a named cursor that no process holds.
- * Errors: -ENOENT (no such name), -EBUSY (a process holds it), -EACCES.
+ * Errors: -ENOENT (no such name), -EBUSY (a process holds it), -EINVAL (not a
+ * name), -EACCES (the ring is open read-only), -ECHILD.
  */
 int shmring_forget(struct shmring *r, const char *name);
 
@@ -258,7 +263,7 @@ int shmring_forget(struct shmring *r, const char *name);
  * Remove a ring's name. Who is attached goes on undisturbed; the memory goes
  * with the last of them. Everything that begins like a ring can be removed,
  * whatever its version, and also if it is damaged or a copy; nothing else can.
- * Errors: -EBADMSG (not a ring), -ENOENT, -ELOOP, -EISDIR, -EINVAL (no regular
+ * Errors: -EBADMSG (not a ring), -EAGAIN (replaced meanwhile), -ENOENT, -ELOOP, -EISDIR, -EINVAL (no regular
  * file), and those of open(2) and unlink(2).
  */
 int shmring_remove(const char *address);

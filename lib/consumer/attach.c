@@ -40,8 +40,6 @@ static int take_slot(struct attachment *a, enum place_state state)
 			continue;
 		e = shmr_place_take(a->registry, PLACE_CONSUMER, slot, status, a->fd, &a->status);
 		a->slot = slot;
-		if (e != 0 && e != -EAGAIN)
-			return explain(e, "cannot lock a consumer's place: %e", e);
 		return e;
 	}
 	return -EUSERS;

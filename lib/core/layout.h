@@ -46,9 +46,8 @@
 
 /*
  * Segment 0. The first 128 bytes never change their meaning in any format, so
- * that every version can at least name what it refuses. A reader refuses
- * unknown incompatible bits, and opens read-only with unknown ro-compatible
- * ones.
+ * that every version can at least name what it refuses. This version refuses
+ * unknown incompatible and ro-compatible bits, and ignores compatible ones.
  */
 struct identity {
 	uint8_t magic[8];	/* LAYOUT_MAGIC */

@@ -53,8 +53,11 @@ int shmr_place_take(struct registry *r, enum place_kind kind, unsigned slot, uin
 	if (!may_be_taken(seen) || !compare_and_swap(word, seen, claimed))
 		return -EAGAIN;
 	error = shmr_lock_byte(fd, byte); /* R1: won the epoch, so may lock */
+	/* Nobody of ours can have it (R1). CLAIMED is nobody's: the next one claims over it. */
+	if (error == -EAGAIN)
+		return explain(-EBUSY, "a process that takes no part holds locks on the ring file");
 	if (error < 0)
-		return error; /* CLAIMED is nobody's: the next one claims over it */
+		return explain(error, "cannot lock a place of the ring: %e", error);
 	if (!compare_and_swap(word, claimed, setup)) { /* R3: claimed over */
 		shmr_unlock_byte(fd, byte);
 		return -EAGAIN;

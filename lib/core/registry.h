@@ -134,7 +134,8 @@ uint64_t shmr_name_byte(const char *name);
 /*
  * Win the next epoch of a place whose status was read as `seen`, lock its byte
  * through `fd` and enter SETUP. Returns 0 and the new status; -EAGAIN if
- * somebody else was quicker or the place is taken; or the error of the lock.
+ * somebody else was quicker or the place is taken; -EBUSY or another error of
+ * the lock, explained.
  */
 int shmr_place_take(struct registry *r, enum place_kind kind, unsigned slot, uint64_t seen, int fd,
 		    uint64_t *ret_status);

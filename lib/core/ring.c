@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -313,6 +314,21 @@ static int write_identity(int fd, const struct geometry *g, bool named)
 	return 0;
 }
 
+/* Beyond the limit ftruncate() would kill us by SIGXFSZ. */
+static int check_size_limit(uint64_t size)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY ||
+	    size <= limit.rlim_cur)
+		return 0;
+	return explain(
+		-EFBIG,
+		"the ring would have %u bytes, RLIMIT_FSIZE is %u; raise it or make fewer or "
+		"smaller lanes",
+		size, (uint64_t)limit.rlim_cur);
+}
+
 /* An unnamed, complete ring; the kernel drops it if we die before it is linked. */
 static int build(int *ret_fd, int dirfd, const struct geometry *g, unsigned mode)
 {
@@ -322,6 +338,8 @@ static int build(int *ret_fd, int dirfd, const struct geometry *g, unsigned mode
 	if (fd < 0)
 		return fd;
 	e = segment_check_file_system(fd);
+	if (e == 0)
+		e = check_size_limit(g->file_size);
 	if (e == 0 && ftruncate(fd, (off_t)g->file_size) < 0)
 		e = explain(-errno, "cannot size the new ring to %u bytes: %e", g->file_size,
 			    -errno);
@@ -343,6 +361,7 @@ static int create_named(int *ret_fd, const char *address, const struct geometry 
 {
 	struct address a;
 	struct stat st;
+	bool built;
 	int fd = -1;
 	int e = address_resolve(&a, address, true);
 
@@ -352,10 +371,13 @@ static int create_named(int *ret_fd, const char *address, const struct geometry 
 		e = -EEXIST;
 	else
 		e = build(&fd, a.dirfd, g, mode);
+	built = e == 0;
 	if (e == 0)
 		e = segment_link(fd, a.dirfd, a.name);
 	if (e == -EEXIST)
 		explain(e, "it exists already");
+	else if (e < 0 && built)
+		explain(e, "cannot give the new ring its name: %e", e);
 	if (e < 0 && fd >= 0)
 		close(fd);
 	close(a.dirfd);

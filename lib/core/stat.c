@@ -123,7 +123,7 @@ static int survey(const struct lane *lane, const struct geometry *g,
 			continue;
 		from = *end;
 		e = shmr_lane_walk(lane, g, end, POSITION_NONE);
-		fence_acquire(); /* [OVERRUN] pairs with reserve() */
+		fence_acquire(); /* [OVERRUN] pairs with producer_reserve() */
 		if (!lane_holds(lane->mask, load_relaxed(&lane->control->reserved), from.position))
 			continue;
 		return e;

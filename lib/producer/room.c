@@ -56,7 +56,7 @@ static void read_gate(const struct shmring_producer *p, uint64_t target, struct 
 
 		if (!status_gates(status))
 			continue;
-		/* [RELEASE] pairs with release() in lib/consumer: its reads are over. */
+		/* [RELEASE] pairs with shmring_release(): its reads are over. */
 		cursor = load_acquire(&p->rows[slot].lane[p->attachment.slot].position);
 		if (cursor == POSITION_NONE || (int64_t)(target - cursor) < 0)
 			continue;

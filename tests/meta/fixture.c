@@ -45,6 +45,7 @@ START_TEST(leaks_process)
 	struct child c;
 
 	child_fork(&c, pause_for_ever, NULL);
+	step_await(c.socket);
 	close(c.socket);
 	close(c.pidfd);
 }
@@ -55,6 +56,7 @@ START_TEST(leaks_stopped_process)
 	struct child c;
 
 	child_fork(&c, pause_for_ever, NULL);
+	step_await(c.socket);
 	child_stop(&c);
 	close(c.socket);
 	close(c.pidfd);
