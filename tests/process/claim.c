@@ -222,6 +222,45 @@ START_TEST(discard_drops_claim_and_batch)
 }
 END_TEST
 
+/* Those who come later count from what the lane's owner has written down. */
+START_TEST(dropped_messages_are_not_counted)
+{
+	struct shmring_consumer *late;
+	struct shmring_lane_stat st;
+	struct shmring_message m;
+	uint64_t published = 0;
+
+	begin();
+	for (int round = 0; round < 200; round++) {
+		publish_numbers(producer, 1, published, 10, 500);
+		published += 10;
+		for (int i = 0; i < 3; i++) {
+			claim_text("staged and dropped");
+			must(shmring_stage(producer, 18));
+		}
+		if (round & 1)
+			claim_text("claimed and dropped");
+		shmring_discard(producer);
+		claim_text("aborted");
+		shmring_abort(producer);
+		for (int i = 0; i < 10; i++) {
+			must(shmring_peek(consumer, SHMRING_NOWAIT, &m));
+			must(shmring_release(consumer));
+		}
+		ck_assert_uint_eq(m.seq, published - 1);
+	}
+	must(shmring_stat_lane(ring, m.producer, &st));
+	ck_assert_uint_eq(st.messages, published);
+	ck_assert_uint_eq(st.bytes, published * 500);
+	late = consumer_attach(ring, NULL, SHMRING_START_NOW, 0);
+	publish_text("next");
+	must(shmring_peek(late, SHMRING_NOWAIT, &m));
+	ck_assert_uint_eq(m.seq, published);
+	shmring_consumer_detach(late);
+	end();
+}
+END_TEST
+
 START_TEST(detach_drops_claim_and_batch)
 {
 	begin();
@@ -397,6 +436,7 @@ int main(void)
 	tcase_add_test(tc, publish_takes_staged_messages_along);
 	tcase_add_test(tc, abort_keeps_what_is_staged);
 	tcase_add_test(tc, discard_drops_claim_and_batch);
+	tcase_add_test(tc, dropped_messages_are_not_counted);
 	tcase_add_test(tc, detach_drops_claim_and_batch);
 	tcase_add_test(tc, one_claim_at_a_time);
 	tcase_add_test(tc, commit_must_fit_the_claim);

@@ -167,10 +167,10 @@ START_TEST(joiners_meet_a_running_producer)
 	ring_start(&producer);
 	ck_assert_int_eq(peer_producer(&producer, SOURCE), 0);
 	peer_tell_produce(&producer, UINT32_MAX, 300);
-	for (int round = 0; round < 300; round++) {
+	for (int round = 0; round < 2000; round++) {
 		c = consumer_attach(r, NULL, start, 0);
 		audit_begin(&audit, false);
-		consume_audited(c, &audit, 100);
+		consume_audited(c, &audit, 20);
 		ck_assert_msg(audit_faults(&audit) == 0, "%s", audit.first_fault);
 		shmring_consumer_detach(c);
 	}

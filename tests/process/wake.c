@@ -123,10 +123,37 @@ START_TEST(all_sleeping_consumers_are_woken)
 }
 END_TEST
 
+/* By whom: with and without a name, and one that could be evicted. */
+struct waker {
+	uint32_t wake;
+	uint32_t slow_policy;
+	const char *name;
+};
+
+static const struct waker wakers[] = {
+	{ SHMRING_WAKE_AUTO, SHMRING_SLOW_BLOCK, NULL },
+	{ SHMRING_WAKE_FENCE, SHMRING_SLOW_BLOCK, NULL },
+	{ SHMRING_WAKE_AUTO, SHMRING_SLOW_BLOCK, "waker" },
+	{ SHMRING_WAKE_FENCE, SHMRING_SLOW_BLOCK, "waker" },
+	{ SHMRING_WAKE_AUTO, SHMRING_SLOW_EVICT, NULL },
+	{ SHMRING_WAKE_AUTO, SHMRING_SLOW_EVICT, "waker" },
+};
+
+static struct shmring *create_for(const struct waker *waker)
+{
+	struct shmring_config config = small_config();
+
+	config.wake = waker->wake;
+	config.slow_policy = waker->slow_policy;
+	config.evict_after_ns = 60000000000;
+	config.max_sleep_ns = 10000000000;
+	return ring_create(&config);
+}
+
 START_TEST(sleeping_producer_is_woken)
 {
-	struct shmring *r = create((uint32_t)_i);
-	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	struct shmring *r = create_for(&wakers[_i]);
+	struct shmring_consumer *c = consumer_attach(r, wakers[_i].name, 0, 0);
 	int64_t began = clock_now();
 	struct audit audit;
 	struct peer p;
@@ -148,6 +175,36 @@ START_TEST(sleeping_producer_is_woken)
 }
 END_TEST
 
+/* Both wait for one release, which touches the lanes of both. */
+START_TEST(one_release_wakes_all_sleeping_producers)
+{
+	struct shmring *r = create((uint32_t)_i);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	struct shmring_message m[512];
+	int64_t began = clock_now();
+	struct peer p[2];
+
+	for (int i = 0; i < 2; i++) {
+		start_producer(&p[i]);
+		peer_tell(&p[i], &(struct peer_command){ .op = PEER_PRODUCE, .count = 70,
+							 .min = 1000, .max = 1000,
+							 .deadline = patience() });
+	}
+	for (int i = 0; i < 2; i++)
+		child_await_sleep(&p[i].child);
+	while (shmring_peek_batch(c, SHMRING_NOWAIT, m, 512) > 0)
+		;
+	must(shmring_release(c));
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(peer_answer(&p[i]), 70);
+	ck_assert_int_lt(clock_now() - began, (int64_t)LIMIT_MS * MS);
+	for (int i = 0; i < 2; i++)
+		peer_quit(&p[i]);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
 /* Neither spins: each sleeps for the other, thousands of times. */
 START_TEST(two_sleepers_never_lose_each_other)
 {
@@ -164,6 +221,29 @@ START_TEST(two_sleepers_never_lose_each_other)
 	ck_assert_int_eq(peer_answer(&c), 60000);
 	audit_must_be(&c.answer.audit, 60000, 0);
 	ck_assert_int_lt(clock_now() - began, (int64_t)LIMIT_MS * MS);
+	peer_quit(&p);
+	peer_quit(&c);
+	shmring_close(r);
+}
+END_TEST
+
+/* Messages come just as the consumer has looked and is about to sleep. */
+START_TEST(message_at_the_moment_of_falling_asleep_is_not_missed)
+{
+	struct peer_command produce = { .op = PEER_PRODUCE, .count = 200000, .min = 40, .max = 40,
+					.pause_ns = 3000, .deadline = patience() };
+	struct shmring *r = create((uint32_t)_i);
+	int64_t began = clock_now();
+	struct peer p, c;
+
+	start_consumer(&c, 0);
+	start_producer(&p);
+	peer_tell_consume(&c, produce.count);
+	ck_assert_int_eq(peer_call(&p, &produce), produce.count);
+	ck_assert_int_eq(peer_answer(&c), produce.count);
+	audit_must_be(&c.answer.audit, produce.count, 0);
+	/* A sleep that its message does not end lasts ten seconds. */
+	ck_assert_int_lt(clock_now() - began, 10000 * (int64_t)MS);
 	peer_quit(&p);
 	peer_quit(&c);
 	shmring_close(r);
@@ -393,8 +473,10 @@ int main(void)
 	tcase_add_loop_test(tc, sleeping_consumer_is_woken, 0, 2);
 	tcase_add_loop_test(tc, flush_and_commit_wake_too, 0, 2);
 	tcase_add_loop_test(tc, all_sleeping_consumers_are_woken, 0, 2);
-	tcase_add_loop_test(tc, sleeping_producer_is_woken, 0, 2);
+	tcase_add_loop_test(tc, sleeping_producer_is_woken, 0, 6);
+	tcase_add_loop_test(tc, one_release_wakes_all_sleeping_producers, 0, 2);
 	tcase_add_loop_test(tc, two_sleepers_never_lose_each_other, 0, 2);
+	tcase_add_loop_test(tc, message_at_the_moment_of_falling_asleep_is_not_missed, 0, 2);
 	tcase_add_loop_test(tc, sleeping_observer_looks_again_by_itself, 0, 2);
 	tcase_add_loop_test(tc, consumer_waits_until_the_deadline, 0, 4);
 	tcase_add_test(tc, past_deadline_does_not_wait);
