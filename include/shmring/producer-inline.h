@@ -49,10 +49,14 @@ struct shmring_producer_hot {
 	uint64_t bytes;	      /* their payload */
 };
 
+/* From this length on a copy is not the caller's business, in bytes. */
+#define SHMRING_LARGE 4096
+
 /* The slow halves: no room, a misuse, a batch, somebody to wake. */
 int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadline);
 int shmring_commit_slowly(struct shmring_producer *p, size_t len);
 void shmring_wake_consumers(struct shmring_producer *p);
+int shmring_publish_large(struct shmring_producer *p, const void *data, size_t len, int64_t deadline);
 
 SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t deadline, void **ret_data)
 {
@@ -107,8 +111,11 @@ SHMRING_INLINE int shmring_commit(struct shmring_producer *p, size_t len)
 SHMRING_INLINE int shmring_publish(struct shmring_producer *p, const void *data, size_t len, int64_t deadline)
 {
 	void *to;
-	int e = shmring_claim(p, len, deadline, &to);
+	int e;
 
+	if (len >= SHMRING_LARGE)
+		return shmring_publish_large(p, data, len, deadline);
+	e = shmring_claim(p, len, deadline, &to);
 	if (__builtin_expect(e < 0, 0))
 		return e;
 	if (len > 0)

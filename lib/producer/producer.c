@@ -163,7 +163,7 @@ int shmring_publishv(struct shmring_producer *p, const struct iovec *pieces, int
 		return e;
 	for (int i = 0; i < count; i++) {
 		if (pieces[i].iov_len > 0)
-			memcpy(to, pieces[i].iov_base, pieces[i].iov_len);
+			producer_copy(p, to, pieces[i].iov_base, pieces[i].iov_len);
 		to = (unsigned char *)to + pieces[i].iov_len;
 	}
 	return shmring_commit(p, len);

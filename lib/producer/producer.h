@@ -3,6 +3,7 @@
  * producer: the handle of a lane's owner.
  *
  *	producer.c	claim, commit and their kin: the path of every message
+ *	copy.c		large messages
  *	room.c		reserve room, wait for it, press slow or dead consumers
  *	lease.c		become the owner of a lane, and leave it
  */
@@ -88,6 +89,12 @@ static inline void producer_set_limit(struct shmring_producer *p)
 		limit = earlier(limit, p->published.position + p->hot.max_message);
 	p->hot.limit = (int64_t)(limit - p->hot.position) > 0 ? limit : p->hot.position;
 }
+
+/* Lanes up to this size fit into the caches of two cores. */
+#define CACHED_LANE ((uint64_t)1 << 20)
+
+/* Copy a message, or a piece of one, into the open claim. */
+void producer_copy(const struct shmring_producer *p, void *to, const void *from, size_t len);
 
 /* Make room as above, waiting until `deadline`: 0, -EAGAIN, -ETIMEDOUT, -EINTR. */
 int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline);
