@@ -46,7 +46,6 @@ struct peer_command {
 	uint32_t flags;
 	uint64_t source;
 	uint64_t seed; /* of sizes and of the calls used; 0: publish only */
-	uint64_t pause_ns; /* dawdle up to so long before each message */
 	size_t min;
 	size_t max;
 	int64_t spin_ns;

@@ -14,7 +14,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "must.h"
 #include "random.h"
 
 enum { BATCH = 16, PEEK_MAX = 64, PIECES = 3 };
@@ -194,15 +193,6 @@ static int produce_one(struct server *s, size_t len, uint64_t *seed, int64_t dea
 	return 0;
 }
 
-/* Stay awake: to sleep would take too long, and too regularly. */
-static void dawdle(uint64_t *seed, uint64_t pause_ns)
-{
-	int64_t end = clock_now() + (int64_t)random_below(seed, pause_ns + 1);
-
-	while (clock_now() < end)
-		;
-}
-
 static int64_t serve_produce(struct server *s, const struct peer_command *c)
 {
 	uint64_t sizes = c->seed + s->source, ways = c->seed;
@@ -217,8 +207,6 @@ static int64_t serve_produce(struct server *s, const struct peer_command *c)
 		len = c->min == max ? max : random_size(&sizes, c->min, max);
 		if (s->number + s->staged == 0 && len < sizeof(struct audit_header))
 			len = sizeof(struct audit_header);
-		if (c->pause_ns)
-			dawdle(&sizes, c->pause_ns);
 		r = produce_one(s, len, &ways, c->deadline);
 	}
 	if (r == 0 && s->staged) {
