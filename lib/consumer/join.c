@@ -73,28 +73,41 @@ static int no_place(const struct reader *l)
 		       (uint64_t)l->hot.index);
 }
 
-/* Place the cursor of one lane for a consumer without history; `at` is where. */
-static int place_cursor(struct shmring_consumer *c, struct reader *l, enum shmring_start start,
-			struct shmring_boundary *at)
+/*
+ * From a boundary that is held to the end of the lane. False: it was not held
+ * all the time (we were evicted meanwhile), and the walk may have gone through
+ * newer payload. Damage is found, and reported, by whoever reads.
+ */
+static bool walk_to_end(struct shmring_consumer *c, struct reader *l, struct shmring_boundary *at)
 {
-	unsigned tries = 0;
+	const uint64_t from = at->position;
 
-	*at = (struct shmring_boundary){ .position = consumer_geometry(c)->first_position };
-	if (hold_empty(c, l, at->position))
-		return 0;
-	while (!choose(l, start, tries, at) || !hold(l, at->position))
-		if (++tries == TRIES)
-			return no_place(l);
-	if (start != SHMRING_START_NOW)
-		return 0;
-	/* Damage further on is found, and reported, by whoever reads. */
 	shmr_lane_walk(&l->lane, consumer_geometry(c), at, POSITION_NONE);
+	fence_acquire(); /* [OVERRUN] pairs with producer_reserve() */
+	if (!in_reach(l, from))
+		return false;
 	if (c->named) {
 		l->hot.at = *at;
 		consumer_write_mark(l);
 	}
 	store_release(&l->cursor->position, at->position);
-	return 0;
+	return true;
+}
+
+/* Place the cursor of one lane for a consumer without history; `at` is where. */
+static int place_cursor(struct shmring_consumer *c, struct reader *l, enum shmring_start start,
+			struct shmring_boundary *at)
+{
+	*at = (struct shmring_boundary){ .position = consumer_geometry(c)->first_position };
+	if (hold_empty(c, l, at->position))
+		return 0;
+	for (unsigned tries = 0; tries < TRIES; tries++) {
+		if (!choose(l, start, tries, at) || !hold(l, at->position))
+			continue;
+		if (start != SHMRING_START_NOW || walk_to_end(c, l, at))
+			return 0;
+	}
+	return no_place(l);
 }
 
 static int place_all(struct shmring_consumer *c, enum shmring_start start)
@@ -190,24 +203,33 @@ void consumer_tell_producers(struct shmring_consumer *c)
 			     &c->counters);
 }
 
+/* How a consumer gets its places. */
+enum entrance {
+	FIRST,	 /* it has no history */
+	RETURN,	 /* it had places, and lost them */
+	RESTART, /* it has places, and wants others */
+};
+
 /*
- * From a state in which our cursors count for nothing to ACTIVE. Only a producer
- * may be quicker with our word, and evict us for joining too slowly.
+ * By way of JOINING to ACTIVE. Whoever dies on the way has no places: a name is
+ * LAPSED then, and its next holder begins at its marks. Only a producer may be
+ * quicker with our word, and evict us for joining too slowly.
  */
-static int enter(struct shmring_consumer *c, enum shmring_start start, bool first_time)
+static int enter(struct shmring_consumer *c, enum shmring_start start, enum entrance entrance)
 {
 	unsigned flags = (c->named ? PLACE_NAMED : 0) | (c->evictable ? PLACE_EVICTABLE : 0);
 	/* A name is established only when its cursor is. */
-	unsigned joining = first_time ? flags & ~PLACE_NAMED : flags;
+	unsigned joining = entrance == FIRST ? flags & ~PLACE_NAMED : flags;
 	uint64_t status;
 	int e;
 
 	do {
 		status = c->attachment.status;
-		clear_cursors(c);
+		if (status_state(status) != PLACE_ACTIVE)
+			clear_cursors(c);
 		move_on(c, status, status_with_flags(status_next(status, PLACE_JOINING), joining));
-		e = first_time ? place_all(c, start) : replace_all(c);
-		if (e == 0 && first_time && c->named)
+		e = entrance == RETURN ? replace_all(c) : place_all(c, start);
+		if (e == 0 && entrance != RETURN && c->named)
 			write_marks(c);
 		status = c->attachment.status;
 		if (e < 0)
@@ -215,7 +237,7 @@ static int enter(struct shmring_consumer *c, enum shmring_start start, bool firs
 		else if (!move_on(c, status,
 				  status_with_flags(status_next(status, PLACE_ACTIVE), flags)))
 			c->attachment.status = current_status(c);
-	} while (e == 0 && status_state(c->attachment.status) == PLACE_EVICTED);
+	} while (e == 0 && status_state(c->attachment.status) != PLACE_ACTIVE);
 	if (e == 0)
 		consumer_tell_producers(c);
 	return e;
@@ -223,7 +245,7 @@ static int enter(struct shmring_consumer *c, enum shmring_start start, bool firs
 
 int consumer_join(struct shmring_consumer *c, enum shmring_start start)
 {
-	return enter(c, start, true);
+	return enter(c, start, FIRST);
 }
 
 /* The newest mark that is not beyond `limit`; -1: none. */
@@ -263,7 +285,7 @@ int consumer_revive(struct shmring_consumer *c)
 {
 	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++)
 		recall(c, &c->readers[i], POSITION_NONE);
-	return enter(c, SHMRING_START_OLDEST, false);
+	return enter(c, SHMRING_START_OLDEST, RETURN);
 }
 
 /* By walking, if a boundary before the cursor is still in reach afterwards. */
@@ -317,13 +339,8 @@ int consumer_resume(struct shmring_consumer *c)
 
 int consumer_restart(struct shmring_consumer *c, enum shmring_start start)
 {
-	int e = place_all(c, start);
-
-	if (e < 0)
-		return e;
-	write_marks(c);
-	consumer_tell_producers(c);
-	return 0;
+	c->attachment.status = current_status(c);
+	return enter(c, start, RESTART);
 }
 
 int consumer_keep_place(struct shmring_consumer *c, bool releasing)
@@ -347,9 +364,11 @@ int consumer_keep_place(struct shmring_consumer *c, bool releasing)
 	c->attachment.status = current_status(c);
 	in_hand = c->hot.touched != 0;
 	shmring_rewind(c);
-	e = enter(c, SHMRING_START_OLDEST, false);
-	if (e < 0)
+	e = enter(c, SHMRING_START_OLDEST, RETURN);
+	if (e < 0) {
 		c->broken = true;
+		c->hot.burst = 0; /* the inline peek sees it by this */
+	}
 	if (e < 0 || !in_hand)
 		return e; /* with nothing in hand, the next message tells what it lost */
 	return explain(-ESTALE,

@@ -49,6 +49,7 @@ static int damaged(struct shmring_consumer *c, const struct reader *l)
 	if (e < 0 || l->hot.at.position != position)
 		return e; /* evicted: what we took for a header was newer payload */
 	c->broken = true;
+	c->hot.burst = 0; /* the inline peek sees it by this */
 	return explain(-EBADMSG, "lane %u is damaged at position %u", (uint64_t)l->hot.index,
 		       l->hot.at.position);
 }
@@ -209,10 +210,10 @@ ssize_t shmring_receive(struct shmring_consumer *c, void *buf, size_t size, int6
 	if (e < 0)
 		return e;
 	if (m.len > size) {
-		hand_back(c, &m);
-		e = consumer_keep_place(c, false); /* was it a message at all? */
+		e = consumer_keep_place(c, false); /* is it a message at all? */
 		if (e < 0)
 			return e;
+		hand_back(c, &m);
 		return explain(-EMSGSIZE, "the message has %u bytes, the buffer %u",
 			       (uint64_t)m.len, (uint64_t)size);
 	}

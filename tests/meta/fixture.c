@@ -46,8 +46,7 @@ START_TEST(leaks_process)
 
 	child_fork(&c, pause_for_ever, NULL);
 	step_await(c.socket);
-	close(c.socket);
-	close(c.pidfd);
+	child_drop(&c);
 }
 END_TEST
 
@@ -58,8 +57,7 @@ START_TEST(leaks_stopped_process)
 	child_fork(&c, pause_for_ever, NULL);
 	step_await(c.socket);
 	child_stop(&c);
-	close(c.socket);
-	close(c.pidfd);
+	child_drop(&c);
 }
 END_TEST
 
@@ -69,8 +67,7 @@ START_TEST(leaks_zombie)
 
 	child_fork(&c, pause_for_ever, NULL);
 	child_kill_unreaped(&c);
-	close(c.socket);
-	close(c.pidfd);
+	child_drop(&c);
 }
 END_TEST
 
@@ -207,6 +204,38 @@ START_TEST(fails_in_helper)
 }
 END_TEST
 
+START_TEST(fails_in_helper_before_it_is_killed)
+{
+	siginfo_t info;
+	struct child c;
+
+	child_fork(&c, fail_on_purpose, NULL);
+	ck_assert_int_eq(waitid(P_PID, (id_t)c.pid, &info, WEXITED | WNOWAIT), 0);
+	child_kill(&c);
+}
+END_TEST
+
+static int assert_for_ever(int socket, void *arg)
+{
+	(void)arg;
+	step_tell(socket);
+	for (;;)
+		ck_assert_int_eq(socket, socket);
+}
+
+/* Killed in the midst of an assertion: the results of the test stay sound. */
+START_TEST(survives_helpers_killed_at_any_time)
+{
+	struct child c;
+
+	for (int round = 0; round < 200; round++) {
+		child_fork(&c, assert_for_ever, NULL);
+		step_await(c.socket);
+		child_kill(&c);
+	}
+}
+END_TEST
+
 START_TEST(skips)
 {
 	room_skip("on purpose, %d", 1);
@@ -261,6 +290,8 @@ int main(void)
 		{ leaks_lock, "leaked lock" },
 		{ fails_by_itself, "on purpose" },
 		{ fails_in_helper, "in the helper" },
+		{ fails_in_helper_before_it_is_killed, "in the helper" },
+		{ survives_helpers_killed_at_any_time, NULL },
 	};
 	unsigned count = sizeof(expectations) / sizeof(*expectations);
 	unsigned bad = 0;

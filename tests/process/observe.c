@@ -217,12 +217,14 @@ END_TEST
 /* Another user, who may read the file and no more. */
 START_TEST(stranger_may_observe_a_file_he_can_read)
 {
-	struct shmring *r = create();
-	struct shmring_producer *p = producer_attach(r);
+	struct shmring_producer *p;
 	struct peer stranger;
+	struct shmring *r;
 
 	if (geteuid() != 0)
 		room_skip("needs root, to become another user");
+	r = create();
+	p = producer_attach(r);
 	publish_numbers(p, SOURCE, 0, 20, 1000);
 	peer_exec(&stranger);
 	ck_assert_int_eq(peer_simple(&stranger, PEER_NOBODY), 0);

@@ -12,9 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,12 +27,39 @@
 
 enum { LIFE_SECONDS = 60, PEER_SOCKET = 3 };
 
+/* Where check's assertions go in this process; -1: nowhere. */
+static int assertions = -1;
+
+void child_prepare(void)
+{
+	struct stat st;
+
+	for (int fd = 3; fd < 64 && assertions < 0; fd++)
+		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 0)
+			assertions = fd;
+}
+
 /* The first thing a helper does: tie its life to the parent's. */
 static void tie(pid_t parent)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
 		_exit(125);
 	alarm(LIFE_SECONDS);
+}
+
+/* The last words of a helper's assertions, to the end of its messages. */
+static void last_words(int messages, char *ret, size_t size)
+{
+	off_t end = lseek(messages, 0, SEEK_END);
+	off_t start = end > (off_t)size - 1 ? end - (off_t)size + 1 : 0;
+	ssize_t len = pread(messages, ret, size - 1, start), from;
+
+	if (len < 0)
+		len = 0;
+	ret[len] = '\0';
+	for (from = len; from > 0 && ((unsigned char)ret[from - 1] >= ' ' || ret[from - 1] == '\n');)
+		from--;
+	memmove(ret, ret + from, (size_t)(len - from) + 1);
 }
 
 /* Fork with a socket between; returns 0 in the helper. */
@@ -40,11 +69,16 @@ static pid_t start(struct child *c, int *ret_socket)
 	int ends[2];
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	c->messages = memfd_create("messages", MFD_CLOEXEC);
+	ck_assert_msg(c->messages >= 0, "memfd_create: %s", strerror(errno));
 	c->pid = fork();
 	ck_assert_msg(c->pid >= 0, "fork: %s", strerror(errno));
 	if (c->pid == 0) {
 		tie(parent);
 		close(ends[0]);
+		if (assertions >= 0)
+			dup3(c->messages, assertions, O_CLOEXEC);
+		close(c->messages);
 		*ret_socket = ends[1];
 		return 0;
 	}
@@ -104,11 +138,25 @@ static void await(struct child *c, int change, siginfo_t *ret)
 		      strerror(errno));
 }
 
-static void drop(struct child *c)
+void child_drop(struct child *c)
 {
 	close(c->pidfd);
 	close(c->socket);
-	c->pidfd = c->socket = -1;
+	close(c->messages);
+	c->pidfd = c->socket = c->messages = -1;
+}
+
+/* The test fails unless the helper's end is this one. */
+static void expect_end(struct child *c, const siginfo_t *info, int code, int status)
+{
+	char words[512];
+
+	if (info->si_code == code && info->si_status == status)
+		return;
+	last_words(c->messages, words, sizeof(words));
+	ck_abort_msg("helper %s %d: %s",
+		     info->si_code == CLD_EXITED ? "exited with" : "ended by signal",
+		     info->si_status, words);
 }
 
 void child_kill(struct child *c)
@@ -117,7 +165,8 @@ void child_kill(struct child *c)
 
 	ck_assert_int_eq(kill(c->pid, SIGKILL), 0);
 	await(c, WEXITED, &info);
-	drop(c);
+	expect_end(c, &info, CLD_KILLED, SIGKILL);
+	child_drop(c);
 }
 
 void child_kill_unreaped(struct child *c)
@@ -182,11 +231,8 @@ void child_end(struct child *c)
 
 	ck_assert_msg(poll(&ended, 1, 20000) == 1, "helper does not end");
 	await(c, WEXITED, &info);
-	drop(c);
-	if (info.si_code == CLD_EXITED && info.si_status == 1)
-		exit(1); /* an assertion failed there, and has been reported */
-	ck_assert_msg(info.si_code == CLD_EXITED, "helper ended by signal %d", info.si_status);
-	ck_assert_msg(info.si_status == 0, "helper exited with %d", info.si_status);
+	expect_end(c, &info, CLD_EXITED, 0);
+	child_drop(c);
 }
 
 void step_tell(int socket)

@@ -14,8 +14,16 @@
 struct child {
 	pid_t pid;
 	int pidfd;
-	int socket; /* to the helper */
+	int socket;   /* to the helper */
+	int messages; /* of its assertions */
 };
+
+/*
+ * Once per test, before anything else is open. check has a file that assertions
+ * write to, the ones that hold, too; helpers must not share it: one that is
+ * killed in the midst of it would leave it damaged.
+ */
+void child_prepare(void);
 
 /*
  * Start a helper by fork. It calls run() with its end of the socket and exits
@@ -26,11 +34,14 @@ void child_fork(struct child *c, int (*run)(int socket, void *arg), void *arg);
 /* Start tests/process/peer by exec, with its end of the socket as descriptor 3. */
 void child_exec(struct child *c);
 
-/* Send SIGKILL and wait for the end. */
+/* Send SIGKILL and wait for the end. The test fails if it had ended before. */
 void child_kill(struct child *c);
 
 /* Send SIGKILL and wait for the end, but leave the zombie. */
 void child_kill_unreaped(struct child *c);
+
+/* Let go of what belongs to one that has been waited for elsewhere. */
+void child_drop(struct child *c);
 
 /* Stop it, until child_continue(); returns when it has stopped. */
 void child_stop(struct child *c);

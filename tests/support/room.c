@@ -24,6 +24,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "leaks.h"
 
 enum { MAX_TESTS = 512, MAX_PATHS = 256 };
@@ -101,6 +102,7 @@ static void make_room(char *ret, size_t size, const char *base)
 static void room_enter(void)
 {
 	house.skips->begun++;
+	child_prepare();
 	ck_assert_uint_le(house.skips->begun, MAX_TESTS);
 	ck_assert_int_eq(prctl(PR_SET_PDEATHSIG, SIGKILL), 0);
 	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
