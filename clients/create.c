@@ -34,7 +34,7 @@ static const struct argp_option options[] = {
 	  "How many producers there may be at one time, up to 64; only those that come take "
 	  "memory (default: 8)", 1 },
 	{ "align", KEY_ALIGN, "8|64", 0,
-	  "Bytes between records: 8 for throughput, 64 for latency (default: 8)", 1 },
+	  "Bytes between records: 8 packs them, 64 gives each its own lines (default: 8)", 1 },
 	{ "unread", KEY_UNREAD, "overwrite|hold", 0,
 	  "With no consumer: overwrite the oldest messages, or hold them until one has come "
 	  "(default: overwrite)", 2 },

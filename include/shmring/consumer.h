@@ -64,7 +64,8 @@ struct shmring_message {
 	uint64_t seq;	     /* number in its lane: 0, 1, 2, ... */
 	uint32_t producer;   /* its lane */
 	uint32_t tenancy;    /* which owner of the lane wrote it: 1, 2, ... */
-	uint64_t lost;	     /* messages of this lane missed just before it */
+	uint64_t lost;	     /* messages of this lane missed just before it;
+				0 for what was gone before we attached */
 	uint64_t lost_bytes; /* payload of those, in bytes */
 };
 
@@ -127,7 +128,8 @@ void shmring_rewind(struct shmring_consumer *c);
 
 /*
  * Copy the next message into `buf` and release it, and whatever was peeked
- * before. Returns its length. Errors: those of shmring_peek(), and -EMSGSIZE
+ * before. Returns its length. Errors: those of shmring_peek(), -ESTALE (as
+ * shmring_release(): discard what was copied), and -EMSGSIZE
  * (longer than `size`; the message stays).
  */
 ssize_t shmring_receive(struct shmring_consumer *c, void *buf, size_t size, int64_t deadline);

@@ -84,13 +84,13 @@ START_TEST(commit_may_be_shorter_than_the_claim)
 
 	begin();
 	must(shmring_claim(producer, 20000, SHMRING_NOWAIT, &data));
-	memset(data, 'x', 20000);
+	memset(data, 'a', 20000);
 	must(shmring_commit(producer, 3));
 	must(shmring_claim(producer, 20000, SHMRING_NOWAIT, &data));
-	memset(data, 'y', 20000);
+	memset(data, 'b', 20000);
 	must(shmring_commit(producer, 0));
 	publish_text("next");
-	expect_text("xxx");
+	expect_text("aaa");
 	expect_text("");
 	expect_text("next");
 	expect_text(NULL);
