@@ -38,6 +38,9 @@ struct shmring_consumer {
 	uint32_t pauses;     /* back-off between looks, in cpu_relax() */
 	uint32_t chases;     /* waits in a row that ended at once */
 	uint64_t handed_out; /* messages since the last wait, full bursts only */
+	bool dense;	     /* the last back-off brought so much that it may grow */
+	const struct shmring_reader_hot *waited_lane; /* at the last wait */
+	uint64_t waited_bytes;
 	unsigned next_probe;
 	unsigned char *copy; /* observers: the private copy */
 	struct attachment attachment;

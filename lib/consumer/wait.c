@@ -6,9 +6,9 @@
  * spent it sleeps (doorbell.h). Looking has a price for others: each look takes
  * the line that a producer is about to write. A consumer that finds something
  * at almost every look is chasing a producer that streams, so it grows its
- * pauses and lets the producer get ahead by a few lines; one whose waits are
- * long (somebody is talking to it and listening for the answer) looks without
- * pausing.
+ * pauses and lets the producer get ahead by a few lines, or by more than the
+ * caches hold if the lane is that large; one whose waits are long (somebody is
+ * talking to it and listening for the answer) looks without pausing.
  */
 #include <errno.h>
 
@@ -18,8 +18,11 @@
 
 #define BURST 256 /* messages of one lane before the next lane's turn */
 #define MAX_PAUSES 64
-#define CHASES 8     /* short waits in a row before the pauses grow */
-#define SHORT_WAIT 2 /* looks: shorter than any answer takes to come */
+#define FAR_PAUSES 1024 /* the same in a lane larger than the caches */
+#define FAR_LANE ((uint64_t)2 << 20)
+#define DENSE_BYTES 100 /* a pause: about 4 GB/s, a producer that does nothing else */
+#define CHASES 8	/* short waits in a row before the pauses grow */
+#define SHORT_WAIT 2	/* looks: shorter than any answer takes to come */
 
 /* New lanes: their memory exists before their bit does. [READY] */
 void consumer_adopt_lanes(struct shmring_consumer *c)
@@ -84,14 +87,30 @@ bool consumer_look(struct shmring_consumer *c)
 static void judge_backoff(struct shmring_consumer *c)
 {
 	uint64_t taken = c->handed_out + (c->hot.lane ? BURST - c->hot.burst : 0);
+	uint64_t bytes = c->hot.lane ? c->hot.lane->at.bytes : 0;
 
-	if (c->pauses > 1 && taken < 2 + c->pauses / 8) {
+	c->dense = c->hot.lane == c->waited_lane &&
+		   bytes - c->waited_bytes >= c->pauses * (uint64_t)DENSE_BYTES;
+	c->waited_lane = c->hot.lane;
+	c->waited_bytes = bytes;
+	if (c->pauses > 1 && taken < 2 + c->pauses / 8 && !c->dense) {
 		c->pauses = 1;
 		c->chases = 0;
+	} else if (c->pauses > MAX_PAUSES && !c->dense) {
+		c->pauses = MAX_PAUSES;
 	}
 	c->handed_out = 0;
 	if (c->hot.lane)
 		c->hot.burst = BURST;
+}
+
+/*
+ * In a lane larger than the caches it pays to fall behind: what the producer has
+ * just written is in its own cache, and to read it there slows both down.
+ */
+static uint32_t most_pauses(const struct shmring_consumer *c)
+{
+	return c->dense && consumer_geometry(c)->lane_size >= FAR_LANE ? FAR_PAUSES : MAX_PAUSES;
 }
 
 /* After it: a short wait is a sign of chasing, a long one of the contrary. */
@@ -100,7 +119,7 @@ static void grow_backoff(struct shmring_consumer *c, unsigned looks)
 	if (looks > SHORT_WAIT) {
 		c->pauses = 1;
 		c->chases = 0;
-	} else if (++c->chases >= CHASES && c->pauses < MAX_PAUSES) {
+	} else if (++c->chases >= CHASES && c->pauses < most_pauses(c)) {
 		c->pauses *= 2;
 	}
 }
@@ -128,6 +147,8 @@ static bool spin_for_message(struct shmring_consumer *c, struct spin *spin, int6
 	unsigned looks = 0;
 
 	do {
+		if (looks > SHORT_WAIT)
+			c->pauses = 1; /* it has stopped streaming */
 		for (uint32_t i = 1; i < c->pauses; i++)
 			cpu_relax();
 		if (c->pauses == 1)
