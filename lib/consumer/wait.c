@@ -241,8 +241,8 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 	judge_backoff(c);
 	/*
 	 * What we have just published may still be in our store buffer, and would
-	 * leave it later for the loads and pauses that follow: a third of a round
-	 * trip.
+	 * leave it later for the loads and pauses that follow: a third of the
+	 * round trip of a bare cache line, lost in the noise for a message.
 	 */
 	fence_full();
 	do {
