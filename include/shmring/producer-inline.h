@@ -43,10 +43,11 @@ struct shmring_producer_hot {
 	const uint64_t *sleepers;
 	uint32_t fence;	      /* not 0: this process must fence before it looks */
 	uint32_t staged;      /* not 0: a batch is waiting to be published */
-	uint64_t claimed;     /* length of the open claim + 1; 0: none */
-	uint64_t position;    /* the next record goes here */
+	uint64_t claimed;     /* length of the last claim + 1 */
+	uint64_t claimed_at;  /* it is open while this is the position */
 	uint64_t seq;	      /* messages before position */
 	uint64_t bytes;	      /* their payload */
+	uint64_t position;    /* the next record goes here */
 };
 
 /* From this length on a copy is not the caller's business, in bytes. */
@@ -61,16 +62,18 @@ int shmring_publish_large(struct shmring_producer *p, const void *data, size_t l
 SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t deadline, void **ret_data)
 {
 	struct shmring_producer_hot *h = (struct shmring_producer_hot *)p;
+	uint64_t at = h->position;
+	const shmring_pair claim = { (uint64_t)len + 1, at };
 
-	if (__builtin_expect(len > h->max_message || h->claimed != 0 ||
-			     h->limit - h->position < ((len + 8 + h->align_mask) & ~h->align_mask), 0)) {
+	if (__builtin_expect(len > h->max_message || h->claimed_at == at ||
+			     h->limit - at < ((len + 8 + h->align_mask) & ~h->align_mask), 0)) {
 		int e = shmring_claim_slowly(p, len, deadline);
 
 		if (e < 0)
 			return e;
 	}
-	h->claimed = (uint64_t)len + 1;
-	*ret_data = h->data + (h->position & h->mask) + 8;
+	*(shmring_pair *)&h->claimed = claim;
+	*ret_data = h->data + (at & h->mask) + 8;
 	return 0;
 }
 
@@ -88,15 +91,14 @@ SHMRING_INLINE int shmring_commit(struct shmring_producer *p, size_t len)
 	uint64_t *first = (uint64_t *)(void *)(h->data + (at & h->mask));
 	uint64_t *last = (uint64_t *)(void *)(h->data + (end & h->mask));
 	uint64_t header = h->header_bits | len;
-	const shmring_pair moved = { 0, end };
 	const shmring_pair counted = { 1, len };
 
-	if (__builtin_expect(len >= h->claimed || h->staged != 0, 0))
+	if (__builtin_expect(len >= h->claimed || h->claimed_at != at || h->staged != 0, 0))
 		return shmring_commit_slowly(p, len);
 	/* I2: the new end first, then the record exists. [PUBLISH] pairs with shmring_peek(). */
 	__atomic_store_n(last, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(first, header, __ATOMIC_RELEASE);
-	*(shmring_pair *)&h->claimed = moved;
+	h->position = end;
 	*(shmring_pair *)&h->seq += counted;
 	/* [WAKE] pairs with [SLEEP] in lib/consumer/wait.c. */
 	if (__builtin_expect(h->fence != 0, 0))

@@ -127,7 +127,7 @@ static int find_end(struct shmring_producer *p)
 	}
 	if (e < 0 || reserved - end.position > g->lane_size)
 		return explain(-EBADMSG, "lane %u is damaged", (uint64_t)p->attachment.slot);
-	p->hot.position = p->granted = p->next_note = end.position;
+	p->hot.position = p->granted = p->next_note = p->taken = end.position;
 	p->hot.seq = end.seq;
 	p->hot.bytes = end.bytes;
 	p->hot.max_message = g->max_message;
@@ -135,6 +135,7 @@ static int find_end(struct shmring_producer *p)
 	p->reserved = reserved;
 	p->floor = reserved - g->first_position <= g->lane_size ? g->first_position
 								: reserved - g->lane_size;
+	p->hot.claimed_at = NO_CLAIM;
 	producer_set_limit(p);
 	store_relaxed(&p->lane.control->room_wanted, POSITION_NONE);
 	return 0;

@@ -7,7 +7,8 @@ lib_producer_libproducer_la_SOURCES = \
 	lib/producer/lease.c \
 	lib/producer/producer.c \
 	lib/producer/producer.h \
-	lib/producer/room.c
+	lib/producer/room.c \
+	lib/producer/take.c
 lib_producer_libproducer_la_CPPFLAGS = $(CORE_CPPFLAGS)
 lib_producer_libproducer_la_CFLAGS = $(LIBRARY_CFLAGS)
 lib_producer_libproducer_la_LDFLAGS = $(SANITIZE_FLAGS)

@@ -19,6 +19,11 @@ static int wiped(const struct shmring_producer *p)
 					  "here");
 }
 
+static bool claim_is_open(const struct shmring_producer *p)
+{
+	return p->hot.claimed_at == p->hot.position;
+}
+
 static uint64_t size_of(const struct shmring_producer *p, size_t len)
 {
 	return record_size(len, p->hot.align_mask);
@@ -29,13 +34,13 @@ static shm_u64 *word_at(const struct shmring_producer *p, uint64_t position)
 	return lane_word(p->hot.data, p->hot.mask, position);
 }
 
-int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadline)
+int producer_claim_room(struct shmring_producer *p, size_t len, int64_t deadline)
 {
 	uint64_t size;
 
 	if (wiped(p) < 0)
 		return -ECHILD;
-	if (p->hot.claimed)
+	if (claim_is_open(p))
 		return explain(-EBUSY, "a claim is open already; commit, stage or abort it first");
 	if (len > p->hot.max_message)
 		return explain(-EMSGSIZE,
@@ -46,7 +51,16 @@ int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadlin
 		return explain(-EMSGSIZE,
 			       "the batch would exceed %u bytes, half a lane; flush it first",
 			       p->hot.max_message);
-	return p->hot.limit - p->hot.position >= size ? 0 : producer_wait(p, size, deadline);
+	return producer_room(p) - p->hot.position >= size ? 0 : producer_wait(p, size, deadline);
+}
+
+int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadline)
+{
+	int e = producer_claim_room(p, len, deadline);
+
+	if (e == 0)
+		producer_take(p, size_of(p, len));
+	return e;
 }
 
 void shmring_wake_consumers(struct shmring_producer *p)
@@ -69,7 +83,7 @@ static void close_claim(struct shmring_producer *p, size_t len)
 		p->first = p->hot.header_bits | len;
 		p->hot.staged = 1;
 	}
-	p->hot.claimed = 0;
+	p->hot.claimed_at = NO_CLAIM;
 	p->hot.position = at + size_of(p, len);
 	p->hot.seq++;
 	p->hot.bytes += len;
@@ -94,7 +108,7 @@ static int no_claim(const struct shmring_producer *p, size_t len)
 {
 	if (wiped(p) < 0)
 		return -ECHILD;
-	if (p->hot.claimed == 0)
+	if (!claim_is_open(p))
 		return explain(-EINVAL, "there is no open claim");
 	return explain(-EINVAL, "%u bytes do not fit into the claim of %u", (uint64_t)len,
 		       p->hot.claimed - 1);
@@ -102,7 +116,7 @@ static int no_claim(const struct shmring_producer *p, size_t len)
 
 int shmring_commit_slowly(struct shmring_producer *p, size_t len)
 {
-	if (len >= p->hot.claimed)
+	if (!claim_is_open(p) || len >= p->hot.claimed)
 		return no_claim(p, len);
 	close_claim(p, len);
 	publish_batch(p);
@@ -111,7 +125,7 @@ int shmring_commit_slowly(struct shmring_producer *p, size_t len)
 
 int shmring_stage(struct shmring_producer *p, size_t len)
 {
-	if (len >= p->hot.claimed)
+	if (!claim_is_open(p) || len >= p->hot.claimed)
 		return no_claim(p, len);
 	close_claim(p, len);
 	producer_set_limit(p);
@@ -122,7 +136,7 @@ int shmring_flush(struct shmring_producer *p)
 {
 	if (wiped(p) < 0)
 		return -ECHILD;
-	if (p->hot.claimed)
+	if (claim_is_open(p))
 		return explain(-EBUSY, "a claim is open; commit, stage or abort it first");
 	if (p->hot.staged)
 		publish_batch(p);
@@ -131,12 +145,12 @@ int shmring_flush(struct shmring_producer *p)
 
 void shmring_abort(struct shmring_producer *p)
 {
-	p->hot.claimed = 0;
+	p->hot.claimed_at = NO_CLAIM;
 }
 
 void shmring_discard(struct shmring_producer *p)
 {
-	p->hot.claimed = 0;
+	p->hot.claimed_at = NO_CLAIM;
 	if (!p->hot.staged)
 		return;
 	p->hot.staged = 0;

@@ -30,6 +30,8 @@ struct shmring_producer {
 	uint64_t reserved;		   /* what the control block says */
 	uint64_t granted;		   /* how far the cursors let us write */
 	uint64_t next_note;		   /* where the index is to be looked at */
+	uint64_t taken;			   /* the fast path may go up to here, see take.c */
+	bool streaming;			   /* as of the last reservation */
 	uint64_t noted_chunk;		   /* chunk of the last index entry */
 	uint64_t floor;			   /* nothing below was overwritten */
 	const struct cursor_row *rows;
@@ -48,6 +50,12 @@ struct shmring_producer {
 	struct shmring_boundary begin; /* where this tenancy began */
 	struct shmring_counters counters;
 };
+
+/* Positions are multiples of eight. */
+#define NO_CLAIM UINT64_C(1)
+
+/* Readers farther behind than this are not answering us; in bytes. */
+#define STREAM_LAG ((uint64_t)2048)
 
 /* The consumer that holds a producer back most. */
 struct gate {
@@ -77,24 +85,43 @@ static inline uint64_t earlier(uint64_t a, uint64_t b)
 	return (int64_t)(a - b) < 0 ? a : b;
 }
 
-/*
- * Where records may extend up to without the slow path: short of what is granted
- * and of the end of the chunk by the zero word, and of half a lane for a batch.
- */
-static inline void producer_set_limit(struct shmring_producer *p)
+static inline uint64_t later(uint64_t a, uint64_t b)
 {
-	uint64_t limit = earlier(p->granted, p->next_note) - RECORD_HEADER;
+	return (int64_t)(a - b) > 0 ? a : b;
+}
+
+/*
+ * Where records may extend up to: short of what is granted and of the end of
+ * the chunk by the zero word, and of half a lane for a batch.
+ */
+static inline uint64_t producer_room(const struct shmring_producer *p)
+{
+	uint64_t room = earlier(p->granted, p->next_note) - RECORD_HEADER;
 
 	if (p->hot.staged)
-		limit = earlier(limit, p->published.position + p->hot.max_message);
+		room = earlier(room, p->published.position + p->hot.max_message);
+	return (int64_t)(room - p->hot.position) > 0 ? room : p->hot.position;
+}
+
+/* The fast path has what is taken of that. */
+static inline void producer_set_limit(struct shmring_producer *p)
+{
+	uint64_t limit = earlier(producer_room(p), p->taken);
+
 	p->hot.limit = (int64_t)(limit - p->hot.position) > 0 ? limit : p->hot.position;
 }
+
+/* There is room for a record of `size` bytes: take its lines from the consumers. */
+void producer_take(struct shmring_producer *p, uint64_t size);
 
 /* Lanes up to this size fit into the caches of two cores. */
 #define CACHED_LANE ((uint64_t)1 << 20)
 
 /* Copy a message, or a piece of one, into the open claim. */
 void producer_copy(const struct shmring_producer *p, void *to, const void *from, size_t len);
+
+/* Room for an open claim of `len` bytes, its lines not taken: 0 or an error. */
+int producer_claim_room(struct shmring_producer *p, size_t len, int64_t deadline);
 
 /* Make room as above, waiting until `deadline`: 0, -EAGAIN, -ETIMEDOUT, -EINTR. */
 int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline);

@@ -132,6 +132,8 @@ int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *gat
 	store_release(&p->lane.control->reserved, announced);
 	fence_full();
 	read_gate(p, end, gate);
+	p->streaming = gate->by_consumer && lane_size(p) <= CACHED_LANE &&
+		       p->hot.position - gate->floor > STREAM_LAG;
 	if (permitted_end(p, gate, end, need) != end) {
 		store_release(&p->lane.control->reserved, p->reserved);
 		return -EAGAIN;
