@@ -197,7 +197,6 @@ static int map_lanes(struct shmring_consumer *c)
 		if (e < 0)
 			break;
 		l->hot.index = i;
-		l->hot.bit = UINT64_C(1) << i;
 		l->lane.data = data;
 		l->lane.mask = g->lane_size - 1;
 		l->lane.control = (void *)((unsigned char *)controls + i * LAYOUT_GRANULE);
@@ -212,7 +211,7 @@ static int map_lanes(struct shmring_consumer *c)
 
 static int make_copy_buffer(struct shmring_consumer *c)
 {
-	c->copy = mmap(NULL, c->hot.max_message + RECORD_HEADER, PROT_READ | PROT_WRITE,
+	c->copy = mmap(NULL, c->max_message + RECORD_HEADER, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (c->copy != MAP_FAILED)
 		return 0;
@@ -231,7 +230,7 @@ static int set_up(struct shmring_consumer *c, struct shmring *r,
 	if (e < 0)
 		return e;
 	c->hot.align_mask = g->alignment - 1;
-	c->hot.max_message = g->max_message;
+	c->max_message = g->max_message;
 	shmr_memory_apply(a, &o->memory, a->registry, sizeof(struct registry), true, false);
 	shmr_memory_apply(a, &o->memory, a->doorbell, sizeof(struct doorbell), true, false);
 	if (!c->observer) {
@@ -270,12 +269,17 @@ static int take_places(struct shmring_consumer *c, const struct shmring_consumer
 
 static int begin(struct shmring_consumer *c, const struct shmring_consumer_options *o)
 {
+	int e;
+
 	shmr_bell_init(&c->bell, c->attachment.doorbell, consumer_geometry(c), o->spin_ns);
 	c->bell.soft = c->observer;
 	c->hot.fence = c->bell.fence_to_wake;
 	c->hot.plain = !c->named && !c->evictable;
 	c->pauses = 1;
-	return c->observer ? observer_begin(c, o->start) : take_places(c, o);
+	c->patience = CONSUMER_PATIENCE;
+	e = c->observer ? observer_begin(c, o->start) : take_places(c, o);
+	consumer_begin_count(c);
+	return e;
 }
 
 static void leave(struct shmring_consumer *c)
@@ -288,7 +292,7 @@ static void leave(struct shmring_consumer *c)
 			consumer_tell_producers(c);
 	}
 	if (c->copy)
-		munmap(c->copy, c->hot.max_message + RECORD_HEADER);
+		munmap(c->copy, c->max_message + RECORD_HEADER);
 	shmr_detach(a);
 	shmr_handle_free(c, sizeof(*c));
 }

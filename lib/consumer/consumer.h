@@ -3,6 +3,7 @@
  * consumer: the handle of a consumer or observer.
  *
  *	read.c		peek and release: the path of every message
+ *	turn.c		which lane is next
  *	wait.c		back off, spin, sleep
  *	join.c		find a place among the cursors, keep it, come back to it
  *	attach.c	options, slots and names, mapping, leaving
@@ -21,23 +22,32 @@
 struct reader {
 	struct shmring_reader_hot hot;
 	struct lane lane;
-	struct lane_cursor *cursor; /* NULL: observer */
+	struct lane_cursor *cursor;	 /* NULL: observer */
+	struct shmring_boundary counted; /* `released`, when counters were brought up to it */
 	unsigned next_mark;
 };
 
+#define CONSUMER_PATIENCE 8 /* see wait.c */
+
 /* Lives in memory that a child of fork finds zeroed. */
 struct shmring_consumer {
-	struct shmring_consumer_hot hot; /* observers: burst is always 0 */
+	struct shmring_consumer_hot hot; /* observers: limit is always 0 */
+	uint64_t max_message;
 
 	bool named;
 	bool evictable;
 	bool observer;
 	bool broken;
-	uint64_t lanes; /* lanes known to have memory */
+	uint64_t lanes;	    /* lanes known to have memory */
+	uint64_t active;    /* those that had a message when they were last looked at */
+	unsigned next_idle; /* where to go on looking at the others */
 	struct bell bell;
 	uint32_t pauses;     /* back-off between looks, in cpu_relax() */
-	uint32_t chases;     /* waits in a row that ended at once */
-	uint64_t handed_out; /* messages since the last wait, full bursts only */
+	uint32_t paused;     /* the last wait's */
+	uint32_t chases;     /* short waits in a row */
+	uint32_t patience;   /* so many before a back-off is tried */
+	uint64_t handed_out; /* messages since the last wait, in earlier turns */
+	uint64_t turn_seq;   /* where this turn began, or the last wait ended */
 	bool dense;	     /* the last back-off brought so much that it may grow */
 	const struct shmring_reader_hot *waited_lane; /* at the last wait */
 	uint64_t waited_bytes;
@@ -55,9 +65,31 @@ static inline struct reader *current_reader(const struct shmring_consumer *c)
 	return (struct reader *)c->hot.lane;
 }
 
+static inline bool reader_has_message(const struct reader *l)
+{
+	return load_relaxed(lane_word(l->lane.data, l->lane.mask, l->hot.at.position)) != 0;
+}
+
 static inline const struct geometry *consumer_geometry(const struct shmring_consumer *c)
 {
 	return &c->attachment.ring->geometry;
+}
+
+/* The lanes with messages that were handed out and not released. */
+static inline uint64_t consumer_in_hand(const struct shmring_consumer *c)
+{
+	const struct shmring_reader_hot *l = c->hot.lane;
+
+	if (!l || c->observer || l->at.position == l->released.position)
+		return c->hot.others;
+	return c->hot.others | UINT64_C(1) << l->index;
+}
+
+/* Beyond repair: every call fails from now on, the inline ones by `limit`. */
+static inline void consumer_break(struct shmring_consumer *c)
+{
+	c->broken = true;
+	c->hot.limit = 0;
 }
 
 /* Notice lanes that have got memory. */
@@ -65,6 +97,12 @@ void consumer_adopt_lanes(struct shmring_consumer *c);
 
 /* Is there a message? Chooses the next lane in turn that has one. */
 bool consumer_look(struct shmring_consumer *c);
+
+/* The same, without looking at all of the lanes that have been idle. */
+bool consumer_look_around(struct shmring_consumer *c);
+
+/* How many messages this turn has brought since the last wait. */
+uint64_t consumer_handed_out(const struct shmring_consumer *c);
 
 /*
  * Wait for a message until `deadline`. 0, -EAGAIN, -ETIMEDOUT, -EINTR, or
@@ -95,6 +133,13 @@ int consumer_restart(struct shmring_consumer *c, enum shmring_start start);
 
 /* Record what is released up to `at`, before the cursor is moved there. */
 void consumer_write_mark(struct reader *l);
+
+/*
+ * Messages are counted by how far lanes were released, not one by one: bring
+ * the counters up to there, or go on counting from there.
+ */
+void consumer_count(struct shmring_consumer *c);
+void consumer_begin_count(struct shmring_consumer *c);
 
 /* Wake all producers that wait for room: who reads what has changed. */
 void consumer_tell_producers(struct shmring_consumer *c);

@@ -356,19 +356,19 @@ int consumer_keep_place(struct shmring_consumer *c, bool releasing)
 	if (status == c->attachment.status)
 		return 0;
 	if (status_state(status) == PLACE_SUSPECT) {
-		if (!releasing && c->hot.touched != 0)
+		if (!releasing && consumer_in_hand(c) != 0)
 			return 0; /* only a release clears us */
 		if (move_on(c, status, status_next(status, PLACE_ACTIVE)))
 			return 0;
 	}
 	c->attachment.status = current_status(c);
-	in_hand = c->hot.touched != 0;
+	in_hand = consumer_in_hand(c) != 0;
 	shmring_rewind(c);
+	consumer_count(c);
 	e = enter(c, SHMRING_START_OLDEST, RETURN);
-	if (e < 0) {
-		c->broken = true;
-		c->hot.burst = 0; /* the inline peek sees it by this */
-	}
+	consumer_begin_count(c);
+	if (e < 0)
+		consumer_break(c);
 	if (e < 0 || !in_hand)
 		return e; /* with nothing in hand, the next message tells what it lost */
 	return explain(-ESTALE,

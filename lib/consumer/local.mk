@@ -8,6 +8,7 @@ lib_consumer_libconsumer_la_SOURCES = \
 	lib/consumer/join.c \
 	lib/consumer/observer.c \
 	lib/consumer/read.c \
+	lib/consumer/turn.c \
 	lib/consumer/wait.c
 lib_consumer_libconsumer_la_CPPFLAGS = $(CORE_CPPFLAGS)
 lib_consumer_libconsumer_la_CFLAGS = $(LIBRARY_CFLAGS)

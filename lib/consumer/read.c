@@ -37,8 +37,6 @@ static void hand_out(struct shmring_consumer *c, struct reader *l, uint64_t head
 	l->hot.at.position += record_size(length, c->hot.align_mask);
 	l->hot.at.seq++;
 	l->hot.at.bytes += length;
-	c->hot.touched |= l->hot.bit;
-	c->hot.burst--;
 }
 
 static int damaged(struct shmring_consumer *c, const struct reader *l)
@@ -48,8 +46,7 @@ static int damaged(struct shmring_consumer *c, const struct reader *l)
 
 	if (e < 0 || l->hot.at.position != position)
 		return e; /* evicted: what we took for a header was newer payload */
-	c->broken = true;
-	c->hot.burst = 0; /* the inline peek sees it by this */
+	consumer_break(c);
 	return explain(-EBADMSG, "lane %u is damaged at position %u", (uint64_t)l->hot.index,
 		       l->hot.at.position);
 }
@@ -67,13 +64,13 @@ int shmring_peek_slowly(struct shmring_consumer *c, int64_t deadline, struct shm
 		uint64_t header;
 		int e = 0;
 
-		if (!consumer_look(c))
+		if (!consumer_look_around(c))
 			e = consumer_wait(c, deadline);
 		if (e < 0)
 			return e;
 		l = current_reader(c);
 		header = lane_header(&l->lane, l->hot.at.position);
-		if ((header & HEADER_VALID) && header_length(header) <= c->hot.max_message) {
+		if ((header & HEADER_VALID) && header_length(header) < c->hot.limit) {
 			hand_out(c, l, header, ret);
 			return 0;
 		}
@@ -83,10 +80,14 @@ int shmring_peek_slowly(struct shmring_consumer *c, int64_t deadline, struct shm
 	}
 }
 
-static bool more_in_lane(const struct shmring_consumer *c)
+/* Another one for a batch, whose lane keeps its turn. */
+static bool more_in_lane(struct shmring_consumer *c)
 {
-	return c->hot.burst > 0 &&
-	       lane_header(&current_reader(c)->lane, c->hot.lane->at.position) != 0;
+	if (c->hot.limit == 0 || !reader_has_message(current_reader(c)))
+		return false;
+	if ((int64_t)(c->hot.turn - c->hot.lane->at.position) <= 0)
+		c->hot.turn = c->hot.lane->at.position + 1;
+	return true;
 }
 
 int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret,
@@ -144,8 +145,6 @@ static void release_lane(struct shmring_consumer *c, struct reader *l)
 		consumer_write_mark(l);
 	/* [RELEASE] pairs with read_gate() in lib/producer/room.c: our reads are over. */
 	store_release(&l->cursor->position, l->hot.at.position);
-	c->hot.messages += l->hot.at.seq - l->hot.released.seq;
-	c->hot.bytes += l->hot.at.bytes - l->hot.released.bytes;
 	c->counters.lost += l->hot.lost;
 	c->counters.lost_bytes += l->hot.lost_bytes;
 	l->hot.lost = l->hot.lost_bytes = 0;
@@ -156,27 +155,31 @@ static void release_lane(struct shmring_consumer *c, struct reader *l)
 
 int shmring_release_slowly(struct shmring_consumer *c)
 {
-	uint64_t touched;
+	uint64_t lanes;
 	int e = wiped(c);
 
-	if (e == 0 && c->hot.touched != 0)
-		e = consumer_keep_place(c, true);
 	if (e < 0)
 		return e;
-	for (touched = c->hot.touched; touched != 0; touched &= touched - 1)
-		release_lane(c, &c->readers[__builtin_ctzll(touched)]);
-	c->hot.touched = 0;
+	lanes = consumer_in_hand(c);
+	if (lanes == 0)
+		return 0;
+	e = consumer_keep_place(c, true);
+	if (e < 0)
+		return e;
+	for (lanes = consumer_in_hand(c); lanes != 0; lanes &= lanes - 1)
+		release_lane(c, &c->readers[__builtin_ctzll(lanes)]);
+	c->hot.others = 0;
 	return 0;
 }
 
 void shmring_rewind(struct shmring_consumer *c)
 {
-	for (uint64_t touched = c->hot.touched; touched != 0; touched &= touched - 1) {
-		struct reader *l = &c->readers[__builtin_ctzll(touched)];
+	for (uint64_t lanes = consumer_in_hand(c); lanes != 0; lanes &= lanes - 1) {
+		struct reader *l = &c->readers[__builtin_ctzll(lanes)];
 
 		l->hot.at = l->hot.released;
 	}
-	c->hot.touched = 0;
+	c->hot.others = 0;
 }
 
 /* The message that was just handed out stays where it is. */
@@ -195,11 +198,7 @@ static void hand_back(struct shmring_consumer *c, const struct shmring_message *
 		c->counters.bytes -= m->len;
 		c->counters.lost -= m->lost;
 		c->counters.lost_bytes -= m->lost_bytes;
-		return;
 	}
-	c->hot.burst++;
-	if (l->hot.at.position == l->hot.released.position)
-		c->hot.touched &= ~(UINT64_C(1) << l->hot.index);
 }
 
 ssize_t shmring_receive(struct shmring_consumer *c, void *buf, size_t size, int64_t deadline)
@@ -223,13 +222,37 @@ ssize_t shmring_receive(struct shmring_consumer *c, void *buf, size_t size, int6
 	return e < 0 ? e : (ssize_t)m.len;
 }
 
+/* What was released since consumer_begin_count(). */
+static void add_released(const struct shmring_consumer *c, struct shmring_counters *to)
+{
+	if (c->observer)
+		return; /* counts for itself */
+	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++) {
+		const struct reader *l = &c->readers[i];
+
+		to->messages += l->hot.released.seq - l->counted.seq;
+		to->bytes += l->hot.released.bytes - l->counted.bytes;
+	}
+}
+
+void consumer_count(struct shmring_consumer *c)
+{
+	add_released(c, &c->counters);
+	consumer_begin_count(c);
+}
+
+void consumer_begin_count(struct shmring_consumer *c)
+{
+	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++)
+		c->readers[i].counted = c->readers[i].hot.released;
+}
+
 int shmring_consumer_counters(const struct shmring_consumer *c, struct shmring_counters *ret)
 {
 	if (wiped(c) < 0)
 		return -ECHILD;
 	*ret = c->counters;
-	ret->messages += c->hot.messages;
-	ret->bytes += c->hot.bytes;
+	add_released(c, ret);
 	return 0;
 }
 

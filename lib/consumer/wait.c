@@ -2,13 +2,18 @@
 /*
  * wait: what a consumer does while there is no message.
  *
- * It looks at the lanes in turn, pauses, and looks again; when the budget is
- * spent it sleeps (doorbell.h). Looking has a price for others: each look takes
- * the line that a producer is about to write. A consumer that finds something
- * at almost every look is chasing a producer that streams, so it grows its
- * pauses and lets the producer get ahead by a few lines, or by more than the
- * caches hold if the lane is that large; one whose waits are long (somebody is
- * talking to it and listening for the answer) looks without pausing.
+ * It looks at the lanes, pauses, and looks again; when the budget is spent it
+ * sleeps (doorbell.h).
+ *
+ * Looking has a price for others: each look takes the line that a producer is
+ * about to write. A consumer at the heels of a producer that streams slows both
+ * down, so it backs off: it pauses for long enough that the producer gets some
+ * way ahead, then reads all that at once. But somebody who is talking to us and
+ * listens for the answer must not wait for that. The two are told apart by trial.
+ * After some short waits in a row a back-off is tried. If it brings several
+ * messages it goes on and grows, as far as the lane is long; if it brings one,
+ * or none, it was a conversation, and the next trial comes after twice as many
+ * waits.
  */
 #include <errno.h>
 
@@ -16,117 +21,64 @@
 #include "explain.h"
 #include "sys.h"
 
-#define BURST 256 /* messages of one lane before the next lane's turn */
-#define MAX_PAUSES 64
-#define FAR_PAUSES 1024 /* the same in a lane larger than the caches */
-#define FAR_LANE ((uint64_t)2 << 20)
-#define DENSE_BYTES 100 /* a pause: about 4 GB/s, a producer that does nothing else */
-#define CHASES 8	/* short waits in a row before the pauses grow */
-#define SHORT_WAIT 2	/* looks: shorter than any answer takes to come */
+#define LOOKS_PER_ROUND 4 /* looks at the current lane for one at others */
+#define FIRST_PAUSES 64	  /* of a back-off: one or two microseconds */
+#define MAX_PAUSES 1024	  /* of a back-off in a lane of a megabyte or more */
+#define DENSE_BYTES 25	  /* in a pause: about 1 GB/s, a producer that does little else */
+#define MAX_CHASES 1024	  /* short waits before the next trial, at most */
+#define SEVERAL_COUNT 8	  /* those that brought several messages count more */
+#define SHORT_LOOKS 2	  /* a wait is short: so many looks, */
+#define SHORT_PAUSES 512  /* or so many pauses */
 
-/* New lanes: their memory exists before their bit does. [READY] */
-void consumer_adopt_lanes(struct shmring_consumer *c)
-{
-	uint64_t ready = load_acquire(&c->attachment.registry->lanes_ready);
-	unsigned lanes = consumer_geometry(c)->lanes;
-	uint64_t valid = lanes == 64 ? UINT64_MAX : (UINT64_C(1) << lanes) - 1;
-	uint64_t new = ready &valid & ~c->lanes;
-
-	for (; new != 0; new &= new - 1) {
-		struct reader *l = &c->readers[__builtin_ctzll(new)];
-
-		c->lanes |= new & -new;
-		shmr_memory_apply(&c->attachment, &c->memory, l->lane.control,
-				  sizeof(struct lane_control), true, false);
-		shmr_memory_apply(&c->attachment, &c->memory, l->lane.data, l->lane.mask + 1, false,
-				  false);
-	}
-}
-
-static bool has_message(const struct reader *l)
-{
-	return load_relaxed(lane_word(l->lane.data, l->lane.mask, l->hot.at.position)) != 0;
-}
-
-static struct reader *first_with_message(struct shmring_consumer *c, uint64_t lanes)
-{
-	for (; lanes != 0; lanes &= lanes - 1) {
-		struct reader *l = &c->readers[__builtin_ctzll(lanes)];
-
-		if (has_message(l))
-			return l;
-	}
-	return NULL;
-}
-
-bool consumer_look(struct shmring_consumer *c)
-{
-	unsigned first = c->hot.lane ? c->hot.lane->index + 1 : 0;
-	uint64_t later;
-	struct reader *l;
-
-	consumer_adopt_lanes(c);
-	/* Those behind the current lane first, then from the beginning. */
-	later = first < 64 ? c->lanes >> first << first : 0;
-	l = first_with_message(c, later);
-	if (!l)
-		l = first_with_message(c, c->lanes & ~later);
-	if (!l)
-		return false;
-	if (c->hot.lane)
-		c->handed_out += BURST - c->hot.burst;
-	c->hot.lane = &l->hot;
-	c->hot.burst = BURST;
-	return true;
-}
-
-/*
- * Before a wait: did the last back-off pay? It did if a pause brought several
- * messages on average; a partner in conversation sends one and waits.
- */
+/* Before a wait: did the last back-off pay? */
 static void judge_backoff(struct shmring_consumer *c)
 {
-	uint64_t taken = c->handed_out + (c->hot.lane ? BURST - c->hot.burst : 0);
+	uint64_t taken = c->handed_out + consumer_handed_out(c);
 	uint64_t bytes = c->hot.lane ? c->hot.lane->at.bytes : 0;
 
 	c->dense = c->hot.lane == c->waited_lane &&
-		   bytes - c->waited_bytes >= c->pauses * (uint64_t)DENSE_BYTES;
+		   bytes - c->waited_bytes >= c->paused * (uint64_t)DENSE_BYTES;
 	c->waited_lane = c->hot.lane;
 	c->waited_bytes = bytes;
-	if (c->pauses > 1 && taken < 2 + c->pauses / 8 && !c->dense) {
-		c->pauses = 1;
+	if (c->paused == 1) {
+		c->chases += taken > 1 ? SEVERAL_COUNT : 0;
+	} else if (taken >= 2 + c->paused / 8 || (c->dense && taken > 1)) {
+		c->patience = CONSUMER_PATIENCE;
+		if (!c->dense)
+			c->pauses = FIRST_PAUSES;
+	} else {
 		c->chases = 0;
-	} else if (c->pauses > MAX_PAUSES && !c->dense) {
-		c->pauses = MAX_PAUSES;
+		c->pauses = c->paused > FIRST_PAUSES ? c->paused / 2 : 1;
+		c->patience = c->patience < MAX_CHASES ? 2 * c->patience : MAX_CHASES;
 	}
 	c->handed_out = 0;
-	if (c->hot.lane)
-		c->hot.burst = BURST;
+	c->turn_seq = c->hot.lane ? c->hot.lane->at.seq : 0;
 }
 
-/*
- * In a lane larger than the caches it pays to fall behind: what the producer has
- * just written is in its own cache, and to read it there slows both down.
- */
+/* So many that the producer does not fill a quarter of its lane meanwhile. */
 static uint32_t most_pauses(const struct shmring_consumer *c)
 {
-	return c->dense && consumer_geometry(c)->lane_size >= FAR_LANE ? FAR_PAUSES : MAX_PAUSES;
+	uint64_t most = consumer_geometry(c)->lane_size >> 10;
+
+	if (!c->dense || most < FIRST_PAUSES)
+		return FIRST_PAUSES;
+	return most < MAX_PAUSES ? (uint32_t)most : MAX_PAUSES;
 }
 
 /* After it: a short wait is a sign of chasing, a long one of the contrary. */
 static void grow_backoff(struct shmring_consumer *c, unsigned looks)
 {
-	if (looks > SHORT_WAIT) {
+	if (looks > SHORT_LOOKS && looks * c->pauses > SHORT_PAUSES) {
 		c->pauses = 1;
-		c->chases = 0;
-	} else if (++c->chases >= CHASES && c->pauses < most_pauses(c)) {
-		c->pauses *= 2;
+		c->chases /= 2;
+	} else if (++c->chases >= c->patience && c->pauses < most_pauses(c)) {
+		c->pauses = c->pauses == 1 ? FIRST_PAUSES : 2 * c->pauses;
 	}
 }
 
 static bool current_has_message(const struct shmring_consumer *c)
 {
-	return c->hot.lane && has_message(current_reader(c));
+	return c->hot.lane && reader_has_message(current_reader(c));
 }
 
 /*
@@ -146,15 +98,17 @@ static bool spin_for_message(struct shmring_consumer *c, struct spin *spin, int6
 {
 	unsigned looks = 0;
 
+	c->paused = c->pauses;
 	do {
-		if (looks > SHORT_WAIT)
+		if (looks > SHORT_LOOKS)
 			c->pauses = 1; /* it has stopped streaming */
 		for (uint32_t i = 1; i < c->pauses; i++)
 			cpu_relax();
 		if (c->pauses == 1)
 			fetch_early(c);
 		looks++;
-		if (current_has_message(c) || consumer_look(c)) {
+		if (current_has_message(c) ||
+		    (looks % LOOKS_PER_ROUND == 0 && consumer_look_around(c))) {
 			grow_backoff(c, looks);
 			return true;
 		}
@@ -233,7 +187,8 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 
 	if (e < 0)
 		return e;
-	if (consumer_look(c)) /* coming back may have brought messages */
+	/* We have not looked everywhere, and coming back may have brought messages. */
+	if ((deadline <= SHMRING_NOWAIT || c->evictable) && consumer_look(c))
 		return 0;
 	if (deadline <= SHMRING_NOWAIT)
 		return explain(-EAGAIN, "there is no message");

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * turn: which lane is read next.
+ *
+ * A lane has its turn until it is empty or has given so many bytes; then the
+ * next one that has a message, in circular order. The header at the cursor is
+ * all there is to look at, a cache line per lane, and the same line is looked at
+ * in all idle lanes of a ring: they share one set of the caches and push each
+ * other out. So the path of every message looks at the lanes that had something
+ * when they were last looked at, and at a few of the others, in rotation; only
+ * who is about to sleep, or to say that there is nothing, looks at all of them.
+ */
+#include "consumer.h"
+
+#define TURN ((uint64_t)16 << 10) /* bytes: a quarter of the smallest lane */
+#define IDLE_LANES_AT_ONCE 4
+
+/* New lanes: their memory exists before their bit does. [READY] */
+void consumer_adopt_lanes(struct shmring_consumer *c)
+{
+	uint64_t ready = load_acquire(&c->attachment.registry->lanes_ready);
+	unsigned lanes = consumer_geometry(c)->lanes;
+	uint64_t valid = lanes == 64 ? UINT64_MAX : (UINT64_C(1) << lanes) - 1;
+	uint64_t new = ready &valid & ~c->lanes;
+
+	for (; new != 0; new &= new - 1) {
+		struct reader *l = &c->readers[__builtin_ctzll(new)];
+
+		c->lanes |= new & -new;
+		shmr_memory_apply(&c->attachment, &c->memory, l->lane.control,
+				  sizeof(struct lane_control), true, false);
+		shmr_memory_apply(&c->attachment, &c->memory, l->lane.data, l->lane.mask + 1, false,
+				  false);
+	}
+}
+
+static struct reader *first_with_message(struct shmring_consumer *c, uint64_t lanes)
+{
+	for (; lanes != 0; lanes &= lanes - 1) {
+		struct reader *l = &c->readers[__builtin_ctzll(lanes)];
+
+		if (reader_has_message(l))
+			return l;
+		c->active &= ~(lanes & -lanes);
+	}
+	return NULL;
+}
+
+uint64_t consumer_handed_out(const struct shmring_consumer *c)
+{
+	return c->hot.lane ? c->hot.lane->at.seq - c->turn_seq : 0;
+}
+
+/* Turns are counted in bytes, so that one lane's long messages do not starve another. */
+static void begin_turn(struct shmring_consumer *c, struct reader *l)
+{
+	c->handed_out += consumer_handed_out(c);
+	c->hot.others = consumer_in_hand(c) & ~(UINT64_C(1) << l->hot.index);
+	c->hot.lane = &l->hot;
+	c->hot.turn = l->hot.at.position + TURN;
+	c->hot.limit = c->observer ? 0 : c->max_message + 1;
+	c->active |= UINT64_C(1) << l->hot.index;
+	c->turn_seq = l->hot.at.seq;
+}
+
+/* The next of `lanes`, behind the current one first, that has a message. */
+static bool look_at(struct shmring_consumer *c, uint64_t lanes)
+{
+	unsigned first = c->hot.lane ? c->hot.lane->index + 1 : 0;
+	uint64_t later = first < 64 ? lanes >> first << first : 0;
+	struct reader *l = first_with_message(c, later);
+
+	if (!l)
+		l = first_with_message(c, lanes & ~later);
+	if (!l)
+		return false;
+	begin_turn(c, l);
+	return true;
+}
+
+bool consumer_look(struct shmring_consumer *c)
+{
+	consumer_adopt_lanes(c);
+	return look_at(c, c->lanes);
+}
+
+/* Some of the lanes that had nothing last time, others every time. */
+static uint64_t some_idle_lanes(struct shmring_consumer *c)
+{
+	uint64_t idle = c->lanes & ~c->active;
+	uint64_t some = 0;
+
+	if (__builtin_popcountll(idle) <= IDLE_LANES_AT_ONCE)
+		return idle;
+	for (int n = 0; n < IDLE_LANES_AT_ONCE; n++) {
+		uint64_t later = idle >> c->next_idle << c->next_idle;
+		unsigned lane = (unsigned)__builtin_ctzll(later != 0 ? later : idle);
+
+		some |= UINT64_C(1) << lane;
+		idle &= ~some;
+		c->next_idle = (lane + 1) % LAYOUT_LANES;
+	}
+	return some;
+}
+
+bool consumer_look_around(struct shmring_consumer *c)
+{
+	consumer_adopt_lanes(c);
+	return look_at(c, c->active | some_idle_lanes(c));
+}
