@@ -74,6 +74,17 @@ void audit_fill(void *data, size_t len, uint64_t source, uint64_t number)
 	memcpy(bytes, &h, sizeof(h));
 }
 
+bool audit_read(const void *data, size_t len, struct audit_header *ret)
+{
+	const unsigned char *bytes = data;
+
+	if (len < sizeof(*ret))
+		return false;
+	memcpy(ret, bytes, sizeof(*ret));
+	return ret->length == len &&
+	       ret->checksum == checksum(ret, bytes + sizeof(*ret), len - sizeof(*ret));
+}
+
 void audit_begin(struct audit *a, bool from_start)
 {
 	memset(a, 0, sizeof(*a));
@@ -130,11 +141,9 @@ static void audit_owner(struct audit *a, struct audit_lane *lane, const struct s
 
 static void audit_long(struct audit *a, struct audit_lane *lane, const struct shmring_message *m)
 {
-	const unsigned char *body = (const unsigned char *)m->data + sizeof(struct audit_header);
 	struct audit_header h;
 
-	memcpy(&h, m->data, sizeof(h));
-	if (h.length != m->len || h.checksum != checksum(&h, body, m->len - sizeof(h))) {
+	if (!audit_read(m->data, m->len, &h)) {
 		fault(a, AUDIT_CORRUPT, m, "%zu bytes, %" PRIu64 " written", m->len, h.length);
 		lane->known = false;
 		return;

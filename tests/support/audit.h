@@ -60,6 +60,12 @@ struct audit {
 void audit_fill(void *data, size_t len, uint64_t source, uint64_t number);
 
 /*
+ * Read what a message says of itself; false: it is too short for a header, or
+ * not whole.
+ */
+bool audit_read(const void *data, size_t len, struct audit_header *ret);
+
+/*
  * Begin an audit. From the start: every lane must begin with sequence number 0.
  * Otherwise it may begin anywhere.
  */

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+# Processes that are killed, stopped, or hostile.
+
+CRASH_LIBS = tests/support/libsupport.la $(SHMRING_LIBS) $(CHECK_LIBS)
+
+# --- storm and soak ---
+STORM_TESTS = tests/crash/storm
+check_PROGRAMS += $(STORM_TESTS)
+TESTS += $(STORM_TESTS)
+tests_crash_storm_SOURCES = \
+	tests/crash/ledger.c \
+	tests/crash/ledger.h \
+	tests/crash/storm.c \
+	tests/crash/worker.c \
+	tests/crash/worker.h
+tests_crash_storm_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_crash_storm_LDADD = $(CRASH_LIBS)
+
+# A storm of any length: make check-soak SECONDS=3600 [SEED=1]
+SECONDS = 600
+SEED = 20
+check-soak: $(STORM_TESTS)
+	$(AM_TESTS_ENVIRONMENT) SHMRING_STORM_SECONDS=$(SECONDS) SHMRING_TEST_SEED=$(SEED) \
+		tests/crash/storm
