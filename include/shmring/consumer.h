@@ -72,7 +72,8 @@ struct shmring_message {
 /*
  * Become a consumer of `r`.
  *
- * Errors: -EUSERS (64 consumers), -EBUSY (a live process holds the name),
+ * Errors: -EUSERS (64 consumers), -EBUSY (a live process holds the name, or a
+ * broken one changes the places all the time),
  * -ENOENT (SHMRING_START_RESUME, unknown name), -EINVAL (name or options),
  * -EACCES (ring open read-only and not SHMRING_OBSERVE), -EOPNOTSUPP (no
  * liveness lock there), -EPERM or -ENOMEM (SHMRING_MEMORY_STRICT), -EBADMSG (a
@@ -116,7 +117,7 @@ int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmr
  * Give back everything that was handed out; producers may overwrite it.
  * Errors: -ESTALE (evicted meanwhile: discard what was read; the next message
  * tells in `lost` what is missing, counted from the last successful release),
- * -ECHILD.
+ * -EBADMSG (the ring is damaged; the handle stays unusable), -ECHILD.
  */
 int shmring_release(struct shmring_consumer *c);
 

@@ -45,7 +45,7 @@ struct shmring_producer_options {
  * Errors: -EUSERS (all lanes have live producers), -ENOSPC, -EACCES (ring open
  * read-only), -EOPNOTSUPP (no liveness lock there), -EPERM or -ENOMEM
  * (SHMRING_MEMORY_STRICT, see shmring_explain()), -EBUSY (a foreign process locks
- * the file), -EBADF (the program closed the ring's descriptor), -ECHILD. Concurrency: any number of processes and threads.
+ * the file, or a broken one changes the places all the time), -EBADF (the program closed the ring's descriptor), -ECHILD. Concurrency: any number of processes and threads.
  */
 int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
 			    const struct shmring_producer_options *options);

@@ -48,14 +48,15 @@ static int take_slot(struct attachment *a, enum place_state state)
 /* Free ones first, and claimed ones only if nothing else is left. */
 static int take_any_slot(struct attachment *a)
 {
-	int e;
+	for (unsigned tries = 0; tries < PLACE_TRIES; tries++) {
+		int e = take_slot(a, PLACE_FREE);
 
-	do {
-		e = take_slot(a, PLACE_FREE);
 		if (e == -EUSERS)
 			e = take_slot(a, PLACE_CLAIMED);
-	} while (e == -EAGAIN); /* somebody else was quicker */
-	return e;
+		if (e != -EAGAIN) /* somebody else was quicker */
+			return e;
+	}
+	return shmr_place_restless();
 }
 
 static int find_slot(struct attachment *a, struct shmring_counters *counters)

@@ -66,6 +66,12 @@ int shmr_place_take(struct registry *r, enum place_kind kind, unsigned slot, uin
 	return 0;
 }
 
+int shmr_place_restless(void)
+{
+	return explain(-EBUSY, "the places of the ring change all the time, so none can be taken; "
+			       "a participant is broken");
+}
+
 bool shmr_place_is_dead(enum place_kind kind, unsigned slot, uint64_t seen, int fd)
 {
 	return status_protected(seen) &&

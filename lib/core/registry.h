@@ -127,6 +127,14 @@ static inline struct holder *place_holder(struct registry *r, enum place_kind ki
 	return kind == PLACE_LANE ? &r->lane_holder[slot] : &r->consumer_holder[slot];
 }
 
+/*
+ * How often a place may change hands while one process tries to take it: each
+ * time another one has got on, so it is far more than ever happens. -EBUSY after
+ * that: somebody writes what he must not.
+ */
+#define PLACE_TRIES 10000
+int shmr_place_restless(void);
+
 /* The byte (place, epoch), and the byte a consumer's name is held by. */
 uint64_t shmr_place_byte(enum place_kind kind, unsigned slot, uint32_t epoch);
 uint64_t shmr_name_byte(const char *name);

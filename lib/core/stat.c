@@ -272,7 +272,7 @@ int shmring_reap(struct shmring *r)
 
 static int forget(struct attachment *a, const char *name)
 {
-	unsigned slot;
+	unsigned slot, tries = 0;
 	uint64_t status;
 
 	while (shmr_name_find(a->registry, name, &slot, &status) == 0) {
@@ -280,6 +280,8 @@ static int forget(struct attachment *a, const char *name)
 		bool held =
 			state != PLACE_DETACHED && state != PLACE_LAPSED && state != PLACE_CLAIMED;
 
+		if (tries++ == PLACE_TRIES)
+			return shmr_place_restless();
 		if (held &&
 		    !shmr_place_bury(a->registry, PLACE_CONSUMER, slot, status,
 				     shmr_ring_fd(a->ring)) &&

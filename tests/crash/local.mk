@@ -22,3 +22,11 @@ SEED = 20
 check-soak: $(STORM_TESTS)
 	$(AM_TESTS_ENVIRONMENT) SHMRING_STORM_SECONDS=$(SECONDS) SHMRING_TEST_SEED=$(SEED) \
 		tests/crash/storm
+
+# --- hostile or broken peer ---
+HOSTILE_TESTS = tests/crash/stubborn
+check_PROGRAMS += $(HOSTILE_TESTS)
+TESTS += $(HOSTILE_TESTS)
+tests_crash_stubborn_SOURCES = tests/crash/stubborn.c tests/crash/vandal.c tests/crash/vandal.h
+tests_crash_stubborn_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_crash_stubborn_LDADD = $(CRASH_LIBS)

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A hostile participant that does one thing, as fast as it can and for ever: the
+ * thing that a call of somebody else has to try again after. Every such call ends
+ * all the same, soon or at its deadline.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <check.h>
+
+#include <shmring/consumer.h>
+#include <shmring/producer.h>
+
+#include "must.h"
+#include "room.h"
+#include "runner.h"
+#include "vandal.h"
+
+enum { MS = 1000000, EPOCH = 1000 };
+
+/* What the vandal does, once. */
+typedef void (*stroke_fn)(struct actor *a, uint64_t turn);
+
+struct siege {
+	struct actor actor;
+	struct scene *scene;
+	stroke_fn stroke;
+};
+
+static int besiege(int socket, void *arg)
+{
+	struct siege *s = arg;
+
+	must(shmring_join(s->actor.ring));
+	map_all(&s->actor);
+	s->stroke(&s->actor, 0);
+	step_tell(socket);
+	for (uint64_t turn = 1; !is_over(&s->actor); turn++)
+		s->stroke(&s->actor, turn);
+	return 0;
+}
+
+/* Returns when it has begun. */
+static void siege_begin(struct siege *s, struct shmring *r, stroke_fn stroke)
+{
+	s->scene = scene_open();
+	s->stroke = stroke;
+	s->actor = (struct actor){ .scene = s->scene, .ring = r };
+	child_fork(&s->actor.child, besiege, s);
+	step_await(s->actor.child.socket);
+}
+
+static void siege_end(struct siege *s)
+{
+	__atomic_store_n(&s->scene->over, 1, __ATOMIC_RELEASE);
+	child_end(&s->actor.child);
+	scene_close(s->scene);
+}
+
+static struct shmring *make(uint32_t slow_policy)
+{
+	const struct shmring_config config = {
+		.size = sizeof(config),
+		.lane_size = LANE_SIZE,
+		.lanes = LANES,
+		.slow_policy = slow_policy,
+		.evict_after_ns = 1000 * (uint64_t)MS,
+	};
+	struct shmring *r = NULL;
+
+	must(shmring_create(&r, NULL, &config));
+	return r;
+}
+
+/* The result is one of these, and came in time. */
+static void expect_in_time(int64_t deadline, int64_t result, int error, int other)
+{
+	ck_assert_int_lt(clock_now() - deadline, slack());
+	if (result < 0 && result != -error && result != -other)
+		ck_abort_msg("%s: %s", strerrorname_np((int)-result), shmring_explain());
+}
+
+/* Every place is free, but never for as long as it takes to get it. */
+static void free_all_places(struct actor *a, uint64_t turn)
+{
+	for (unsigned i = 0; i < LANES; i++)
+		put(a, LANE_STATUS + 8 * i, status_word(turn, 0, 0, FREE));
+	for (unsigned i = 0; i < SLOTS; i++)
+		put(a, CONSUMER_STATUS + 8 * i, status_word(turn, 0, 0, FREE));
+}
+
+START_TEST(attach_ends_although_no_place_lasts)
+{
+	struct shmring_consumer_options named = { .size = sizeof(named), .name = "name" };
+	struct shmring *r = make(SHMRING_SLOW_BLOCK);
+	struct shmring_producer *p;
+	struct shmring_consumer *c;
+	struct siege siege;
+	int64_t begin;
+	int result;
+
+	siege_begin(&siege, r, free_all_places);
+	for (int i = 0; i < 20; i++) {
+		begin = clock_now();
+		result = shmring_producer_attach(&p, r, NULL);
+		expect_in_time(begin, result, EBUSY, EUSERS);
+		if (result == 0)
+			shmring_producer_detach(p);
+		begin = clock_now();
+		result = shmring_consumer_attach(&c, r, i % 2 ? &named : NULL);
+		expect_in_time(begin, result, EBUSY, EUSERS);
+		if (result == 0)
+			shmring_consumer_detach(c);
+	}
+	siege_end(&siege);
+	shmring_close(r);
+}
+END_TEST
+
+/* A holder of the name has died, and died, and died. */
+static void change_the_holder(struct actor *a, uint64_t turn)
+{
+	put(a, CONSUMER_STATUS, status_word(EPOCH, turn, NAMED, ACTIVE));
+}
+
+START_TEST(forget_ends_although_the_name_is_restless)
+{
+	struct shmring_consumer_options named = { .size = sizeof(named), .name = "name" };
+	struct shmring *r = make(SHMRING_SLOW_BLOCK);
+	struct shmring_consumer *c;
+	struct siege siege;
+	int64_t begin;
+
+	must(shmring_consumer_attach(&c, r, &named));
+	shmring_consumer_detach(c);
+	siege_begin(&siege, r, change_the_holder);
+	for (int i = 0; i < 20; i++) {
+		begin = clock_now();
+		expect_in_time(begin, shmring_forget(r, "name"), EBUSY, ENOENT);
+		begin = clock_now();
+		expect_in_time(begin, shmring_reap(r), 0, 0);
+	}
+	siege_end(&siege);
+	shmring_close(r);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("stubborn");
+	TCase *tc = room_case(s, "stubborn", 60);
+
+	tcase_add_test(tc, attach_ends_although_no_place_lasts);
+	tcase_add_test(tc, forget_ends_although_the_name_is_restless);
+	return run_suite(s);
+}
