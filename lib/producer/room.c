@@ -291,10 +291,13 @@ static int sleep_for_room(struct shmring_producer *p, uint64_t size, const struc
 	return e;
 }
 
-/* Deal with those who hold us back, one after the other. True: there is room. */
+/*
+ * Deal with those who hold us back, one after the other, each place once: dead
+ * ones may appear as fast as we bury them. True: there is room.
+ */
 static bool press_all(struct shmring_producer *p, uint64_t size, struct gate *gate)
 {
-	while (press(p, gate))
+	for (unsigned i = 0; i < LAYOUT_CONSUMERS && press(p, gate); i++)
 		if (producer_reserve(p, size, gate) == 0)
 			return true;
 	return false;

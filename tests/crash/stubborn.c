@@ -120,6 +120,38 @@ START_TEST(attach_ends_although_no_place_lasts)
 }
 END_TEST
 
+/* A consumer that has died holds all lanes back; whoever buries it finds the next. */
+static void raise_the_dead(struct actor *a, uint64_t turn)
+{
+	(void)turn;
+	for (unsigned i = 0; i < LANES; i++)
+		put(a, CURSORS + 64 * i, 0);
+	put(a, CONSUMER_STATUS, status_word(EPOCH, 0, 0, ACTIVE));
+}
+
+START_TEST(producer_keeps_its_deadline_although_the_dead_rise)
+{
+	struct shmring *r = make(SHMRING_SLOW_BLOCK);
+	struct shmring_producer *p;
+	char message[1000] = "";
+	struct siege siege;
+	int64_t deadline;
+	int result;
+
+	must(shmring_producer_attach(&p, r, NULL));
+	siege_begin(&siege, r, raise_the_dead);
+	for (int i = 0; i < 300; i++) {
+		deadline = clock_now() + 10 * MS;
+		result = shmring_publish(p, message, sizeof(message),
+					 i % 2 ? deadline : SHMRING_NOWAIT);
+		expect_in_time(deadline, result, EAGAIN, ETIMEDOUT);
+	}
+	siege_end(&siege);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
 /* A holder of the name has died, and died, and died. */
 static void change_the_holder(struct actor *a, uint64_t turn)
 {
@@ -154,6 +186,7 @@ int main(void)
 	TCase *tc = room_case(s, "stubborn", 60);
 
 	tcase_add_test(tc, attach_ends_although_no_place_lasts);
+	tcase_add_test(tc, producer_keeps_its_deadline_although_the_dead_rise);
 	tcase_add_test(tc, forget_ends_although_the_name_is_restless);
 	return run_suite(s);
 }
