@@ -21,6 +21,7 @@
 #include "explain.h"
 
 #define TRIES 1000
+#define RETURNS 1000 /* evictions of one that is just coming back */
 
 /* Where to begin in a lane that has memory; further on with every try. */
 static bool choose(const struct reader *l, enum shmring_start start, unsigned tries,
@@ -196,6 +197,17 @@ static uint64_t current_status(const struct shmring_consumer *c)
 	return load_acquire(&c->attachment.registry->consumer_status[c->attachment.slot]);
 }
 
+/* Our word has been changed; by producers, who never change whose it is? */
+static int learn_status(struct shmring_consumer *c)
+{
+	uint64_t status = current_status(c);
+
+	if (status_epoch(status) != status_epoch(c->attachment.status))
+		return explain(-EBADMSG, "the ring is damaged: this consumer's place is another's");
+	c->attachment.status = status;
+	return 0;
+}
+
 /* Those that found nobody to read for may be waiting. */
 void consumer_tell_producers(struct shmring_consumer *c)
 {
@@ -220,10 +232,14 @@ static int enter(struct shmring_consumer *c, enum shmring_start start, enum entr
 	unsigned flags = (c->named ? PLACE_NAMED : 0) | (c->evictable ? PLACE_EVICTABLE : 0);
 	/* A name is established only when its cursor is. */
 	unsigned joining = entrance == FIRST ? flags & ~PLACE_NAMED : flags;
+	unsigned returns = 0;
 	uint64_t status;
 	int e;
 
 	do {
+		if (returns++ == RETURNS)
+			return explain(-EBADMSG, "the ring is damaged: this consumer is evicted "
+						 "again and again");
 		status = c->attachment.status;
 		if (status_state(status) != PLACE_ACTIVE)
 			clear_cursors(c);
@@ -236,7 +252,7 @@ static int enter(struct shmring_consumer *c, enum shmring_start start, enum entr
 			move_on(c, status, status_next(status, PLACE_EVICTED));
 		else if (!move_on(c, status,
 				  status_with_flags(status_next(status, PLACE_ACTIVE), flags)))
-			c->attachment.status = current_status(c);
+			e = learn_status(c);
 	} while (e == 0 && status_state(c->attachment.status) != PLACE_ACTIVE);
 	if (e == 0)
 		consumer_tell_producers(c);
@@ -339,8 +355,9 @@ int consumer_resume(struct shmring_consumer *c)
 
 int consumer_restart(struct shmring_consumer *c, enum shmring_start start)
 {
-	c->attachment.status = current_status(c);
-	return enter(c, start, RESTART);
+	int e = learn_status(c);
+
+	return e < 0 ? e : enter(c, start, RESTART);
 }
 
 int consumer_keep_place(struct shmring_consumer *c, bool releasing)
@@ -361,11 +378,12 @@ int consumer_keep_place(struct shmring_consumer *c, bool releasing)
 		if (move_on(c, status, status_next(status, PLACE_ACTIVE)))
 			return 0;
 	}
-	c->attachment.status = current_status(c);
 	in_hand = consumer_in_hand(c) != 0;
 	shmring_rewind(c);
 	consumer_count(c);
-	e = enter(c, SHMRING_START_OLDEST, RETURN);
+	e = learn_status(c);
+	if (e == 0)
+		e = enter(c, SHMRING_START_OLDEST, RETURN);
 	consumer_begin_count(c);
 	if (e < 0)
 		consumer_break(c);

@@ -152,6 +152,59 @@ START_TEST(producer_keeps_its_deadline_although_the_dead_rise)
 }
 END_TEST
 
+/* The first consumer is evicted, whatever it does about it. */
+static void evict_the_first(struct actor *a, uint64_t turn)
+{
+	uint64_t epoch = get(a, CONSUMER_STATUS) >> 32;
+
+	put(a, CONSUMER_STATUS, status_word(epoch, turn, EVICTABLE, EVICTED));
+}
+
+START_TEST(consumer_keeps_its_deadline_although_it_is_always_evicted)
+{
+	struct shmring *r = make(SHMRING_SLOW_EVICT);
+	struct shmring_message m;
+	struct shmring_consumer *c;
+	struct siege siege;
+	int64_t deadline;
+	int result = 0;
+
+	must(shmring_consumer_attach(&c, r, NULL));
+	siege_begin(&siege, r, evict_the_first);
+	for (int i = 0; i < 20 && result != -EBADMSG; i++) {
+		deadline = clock_now() + 10 * MS;
+		result = shmring_peek(c, deadline, &m);
+		expect_in_time(deadline, result, ETIMEDOUT, EBADMSG);
+	}
+	if (result == -EBADMSG)
+		must_fail(EBADMSG, shmring_peek(c, SHMRING_NOWAIT, &m));
+	siege_end(&siege);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
+/* Somebody else seems to have our place: we neither use it nor take it back. */
+START_TEST(consumer_whose_place_is_anothers_is_broken)
+{
+	struct shmring *r = make(SHMRING_SLOW_EVICT);
+	const uint64_t others = status_word(EPOCH, 7, EVICTABLE, ACTIVE);
+	struct actor a = { .ring = r };
+	struct shmring_consumer *c;
+	struct shmring_message m;
+
+	must(shmring_consumer_attach(&c, r, NULL));
+	map_all(&a);
+	put(&a, CONSUMER_STATUS, others);
+	must_fail(EBADMSG, shmring_peek(c, SHMRING_NOWAIT, &m));
+	must_fail(EBADMSG, shmring_peek(c, SHMRING_NOWAIT, &m));
+	shmring_consumer_detach(c);
+	ck_assert_uint_eq(get(&a, CONSUMER_STATUS), others);
+	unmap_all(&a);
+	shmring_close(r);
+}
+END_TEST
+
 /* A holder of the name has died, and died, and died. */
 static void change_the_holder(struct actor *a, uint64_t turn)
 {
@@ -187,6 +240,8 @@ int main(void)
 
 	tcase_add_test(tc, attach_ends_although_no_place_lasts);
 	tcase_add_test(tc, producer_keeps_its_deadline_although_the_dead_rise);
+	tcase_add_test(tc, consumer_keeps_its_deadline_although_it_is_always_evicted);
+	tcase_add_test(tc, consumer_whose_place_is_anothers_is_broken);
 	tcase_add_test(tc, forget_ends_although_the_name_is_restless);
 	return run_suite(s);
 }
