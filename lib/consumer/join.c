@@ -275,7 +275,7 @@ static int last_mark(const struct reader *l, uint64_t limit, struct shmring_boun
 					       load_relaxed(&mark->seq),
 					       load_relaxed(&mark->bytes) };
 
-		if (at.position == POSITION_NONE ||
+		if (!position_is_sound(at.position) ||
 		    (limit != POSITION_NONE && (int64_t)(at.position - limit) > 0) ||
 		    (found >= 0 && (int64_t)(at.position - ret->position) <= 0))
 			continue;

@@ -43,7 +43,7 @@ static bool read_entry(const struct index_entry *entry, struct shmring_boundary 
 	ret->seq = load_relaxed(&entry->seq);
 	ret->bytes = load_relaxed(&entry->bytes);
 	fence_acquire();
-	return ret->position % 8 == 0 && load_relaxed(&entry->position) == ret->position;
+	return position_is_sound(ret->position) && load_relaxed(&entry->position) == ret->position;
 }
 
 static bool search(const struct lane *lane, uint64_t reach, bool newest,

@@ -76,6 +76,12 @@ static inline uint64_t record_size(uint64_t length, uint64_t align_mask)
 	return (length + RECORD_HEADER + align_mask) & ~align_mask;
 }
 
+/* Only such a position is ever used; POSITION_NONE is none. */
+static inline bool position_is_sound(uint64_t position)
+{
+	return position % 8 == 0;
+}
+
 /* Header words are touched through the first view only. */
 static inline shm_u64 *lane_word(const unsigned char *data, uint64_t mask, uint64_t position)
 {

@@ -233,6 +233,41 @@ START_TEST(forget_ends_although_the_name_is_restless)
 }
 END_TEST
 
+/* The marks of a name say that its holder stopped between two words. */
+START_TEST(name_that_stopped_at_no_boundary_reads_nothing_unaligned)
+{
+	struct shmring_consumer_options named = { .size = sizeof(named), .name = "name" };
+	struct shmring *r = make(_i % 2 ? SHMRING_SLOW_EVICT : SHMRING_SLOW_BLOCK);
+	struct actor a = { .ring = r };
+	struct shmring_producer *p;
+	struct shmring_consumer *c;
+	struct shmring_message m;
+	char message[100] = "";
+
+	must(shmring_consumer_attach(&c, r, &named));
+	must(shmring_producer_attach(&p, r, NULL));
+	for (int i = 0; i < 10; i++)
+		must(shmring_publish(p, message, sizeof(message), SHMRING_NOWAIT));
+	must(shmring_peek(c, SHMRING_NOWAIT, &m));
+	must(shmring_release(c));
+	shmring_consumer_detach(c);
+	map_all(&a);
+	put(&a, CURSORS, 112 + 4);     /* the cursor, */
+	put(&a, CURSORS + 8, 112 + 4); /* and both marks */
+	put(&a, CURSORS + 8 + 24, 112 + 4);
+	if (_i >= 2)
+		put(&a, CONSUMER_STATUS, status_word(1, 9, NAMED, LAPSED));
+	if (shmring_consumer_attach(&c, r, &named) == 0) {
+		if (shmring_peek(c, SHMRING_NOWAIT, &m) == 0)
+			ck_assert_uint_eq((uintptr_t)m.data % 8, 0);
+		shmring_consumer_detach(c);
+	}
+	unmap_all(&a);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("stubborn");
@@ -243,5 +278,6 @@ int main(void)
 	tcase_add_test(tc, consumer_keeps_its_deadline_although_it_is_always_evicted);
 	tcase_add_test(tc, consumer_whose_place_is_anothers_is_broken);
 	tcase_add_test(tc, forget_ends_although_the_name_is_restless);
+	tcase_add_loop_test(tc, name_that_stopped_at_no_boundary_reads_nothing_unaligned, 0, 4);
 	return run_suite(s);
 }
