@@ -13,6 +13,10 @@
 #define SOFT_SLEEP_MIN INT64_C(50000)
 #define SOFT_SLEEP_MAX INT64_C(5000000)
 
+/* A bell that rings in vain. A wait of 64 consumers' crumbs needs no more. */
+#define RINGS_IN_VAIN 64
+#define DEAF_SLEEP INT64_C(1000000)
+
 #define SPIN_ROUNDS_PER_CLOCK 16
 #define SPIN_SLICE_NS INT64_C(1000000)
 
@@ -83,14 +87,21 @@ static int64_t sleep_bound(struct bell *bell)
 int shmr_bell_sleep(struct bell *bell, const shm_u32 *word, uint32_t seen, int64_t deadline,
 		    struct shmring_counters *counters)
 {
-	int64_t until = shmr_now() + sleep_bound(bell);
+	bool deaf = bell->rung >= RINGS_IN_VAIN;
+	int64_t until = shmr_now() + (deaf ? DEAF_SLEEP : sleep_bound(bell));
 	int r;
 
+	if (until > deadline)
+		until = deadline;
 	counters->sleeps++;
 	counters->system_calls++;
-	r = shmr_futex_wait(word, seen, until < deadline ? until : deadline);
+	r = deaf ? shmr_sleep(until) : shmr_futex_wait(word, seen, until);
 	if (r == 0 || r == -EAGAIN)
 		bell->soft_sleep_ns = SOFT_SLEEP_MIN;
+	if (load_acquire32(word) != seen)
+		bell->rung++;
+	else
+		bell->rung = deaf ? RINGS_IN_VAIN - 1 : 0; /* listen again, on probation */
 	return r == -EINTR ? r : 0;
 }
 

@@ -23,7 +23,10 @@
  * D2 Every sleep is bounded (max_sleep_ns), because a waker may be killed
  *    between its store and its ring. Where no barrier can be forced, sleeps
  *    are short (SOFT_SLEEP).
- * D3 A sleeper that is stopped or dead taxes nobody: the waker takes the
+ * D3 Nobody trusts the bell. One that has rung in vain again and again during one
+ *    wait is not listened to for a while (DEAF_SLEEP): whoever rings without end
+ *    costs a sleeper a thousand looks a second and delays it by a millisecond.
+ * D4 A sleeper that is stopped or dead taxes nobody: the waker takes the
  *    announcement away as it rings, and only its owner puts it there again.
  *
  * For messages the announcement is a bit in `sleepers` and the waker exchanges
@@ -52,6 +55,7 @@ struct bell {
 	uint64_t max_sleep_ns;
 	int64_t spin_ns;
 	int64_t soft_sleep_ns;
+	uint32_t rung; /* sleeps of the present wait that were rung off */
 };
 
 void shmr_bell_init(struct bell *bell, struct doorbell *shared, const struct geometry *g,
@@ -75,6 +79,12 @@ void shmr_bell_ring_data(struct bell *bell, struct shmring_counters *counters);
 /* Wake the owner of a lane, or of all lanes in the mask. */
 void shmr_bell_ring_room(struct bell *bell, unsigned lane, struct shmring_counters *counters);
 void shmr_bell_ring_rooms(struct bell *bell, uint64_t lanes, struct shmring_counters *counters);
+
+/* Whatever rang before belongs to another wait. */
+static inline void bell_begin_wait(struct bell *bell)
+{
+	bell->rung = 0;
+}
 
 /* The barrier between announcing and the second look. */
 void shmr_bell_barrier(struct bell *bell, struct shmring_counters *counters);

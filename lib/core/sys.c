@@ -46,6 +46,13 @@ int shmr_futex_wait(const shm_u32 *word, uint32_t expected, int64_t deadline)
 	return -errno;
 }
 
+int shmr_sleep(int64_t deadline)
+{
+	struct timespec t = { .tv_sec = deadline / SECOND, .tv_nsec = deadline % SECOND };
+
+	return -clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
+}
+
 int shmr_futex_wake(shm_u32 *word)
 {
 	long woken = syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);

@@ -28,6 +28,9 @@ uint64_t shmr_wall_clock(void);
  */
 int shmr_futex_wait(const shm_u32 *word, uint32_t expected, int64_t deadline);
 
+/* Sleep until `deadline` (CLOCK_MONOTONIC). 0 or -EINTR. */
+int shmr_sleep(int64_t deadline);
+
 /* Wake all sleepers on the word; returns how many. */
 int shmr_futex_wake(shm_u32 *word);
 

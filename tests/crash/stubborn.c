@@ -268,6 +268,72 @@ START_TEST(name_that_stopped_at_no_boundary_reads_nothing_unaligned)
 }
 END_TEST
 
+/* All bells, all the time. */
+static void ring_all_bells(struct actor *a, uint64_t turn)
+{
+	ring_bell(a, turn % 2 ? DATA_BELL : ROOM_BELL + 32 * (turn / 2 % LANES));
+}
+
+/* As often as it looks in its sleep: with a bell that is not believed, each millisecond. */
+static void expect_few_looks(const struct shmring_counters *before,
+			     const struct shmring_counters *after, int64_t took)
+{
+	uint64_t sleeps = after->sleeps - before->sleeps;
+
+	ck_assert_msg(sleeps <= 200 + (uint64_t)(took / MS) * 2,
+		      "%" PRIu64 " sleeps in %" PRId64 " ms", sleeps, took / MS);
+}
+
+START_TEST(bells_that_ring_in_vain_are_not_believed_for_long)
+{
+	struct shmring_consumer_options observe = { .size = sizeof(observe), .spin_ns = -1 };
+	struct shmring *r = make(SHMRING_SLOW_BLOCK);
+	struct shmring_counters before, after;
+	struct shmring_consumer *c;
+	struct shmring_message m;
+	struct siege siege;
+	int64_t begin = clock_now();
+
+	observe.flags = _i ? SHMRING_OBSERVE : 0;
+	must(shmring_consumer_attach(&c, r, &observe));
+	siege_begin(&siege, r, ring_all_bells);
+	must(shmring_consumer_counters(c, &before));
+	must_fail(ETIMEDOUT, shmring_peek(c, clock_now() + 1000 * MS, &m));
+	must(shmring_consumer_counters(c, &after));
+	expect_few_looks(&before, &after, clock_now() - begin);
+	siege_end(&siege);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(room_bells_that_ring_in_vain_are_not_believed_for_long)
+{
+	struct shmring_producer_options options = { .size = sizeof(options), .spin_ns = -1 };
+	struct shmring *r = make(SHMRING_SLOW_BLOCK);
+	struct shmring_counters before, after;
+	struct shmring_producer *p;
+	struct shmring_consumer *c;
+	char message[1000] = "";
+	struct siege siege;
+	int64_t begin = clock_now();
+
+	must(shmring_consumer_attach(&c, r, NULL));
+	must(shmring_producer_attach(&p, r, &options));
+	while (shmring_publish(p, message, sizeof(message), SHMRING_NOWAIT) == 0)
+		;
+	siege_begin(&siege, r, ring_all_bells);
+	must(shmring_producer_counters(p, &before));
+	must_fail(ETIMEDOUT, shmring_publish(p, message, sizeof(message), clock_now() + 1000 * MS));
+	must(shmring_producer_counters(p, &after));
+	expect_few_looks(&before, &after, clock_now() - begin);
+	siege_end(&siege);
+	shmring_producer_detach(p);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("stubborn");
@@ -279,5 +345,7 @@ int main(void)
 	tcase_add_test(tc, consumer_whose_place_is_anothers_is_broken);
 	tcase_add_test(tc, forget_ends_although_the_name_is_restless);
 	tcase_add_loop_test(tc, name_that_stopped_at_no_boundary_reads_nothing_unaligned, 0, 4);
+	tcase_add_loop_test(tc, bells_that_ring_in_vain_are_not_believed_for_long, 0, 2);
+	tcase_add_test(tc, room_bells_that_ring_in_vain_are_not_believed_for_long);
 	return run_suite(s);
 }
