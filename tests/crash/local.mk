@@ -24,9 +24,15 @@ check-soak: $(STORM_TESTS)
 		tests/crash/storm
 
 # --- hostile or broken peer ---
-HOSTILE_TESTS = tests/crash/stubborn
+HOSTILE_TESTS = tests/crash/hostile tests/crash/stubborn
 check_PROGRAMS += $(HOSTILE_TESTS)
 TESTS += $(HOSTILE_TESTS)
+tests_crash_hostile_SOURCES = tests/crash/hostile.c tests/crash/vandal.c tests/crash/vandal.h
+tests_crash_hostile_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_crash_hostile_LDADD = $(CRASH_LIBS)
 tests_crash_stubborn_SOURCES = tests/crash/stubborn.c tests/crash/vandal.c tests/crash/vandal.h
 tests_crash_stubborn_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_crash_stubborn_LDADD = $(CRASH_LIBS)
+
+check-hostile: tests/crash/hostile
+	$(AM_TESTS_ENVIRONMENT) SHMRING_HOSTILE_SECONDS=60 tests/crash/hostile
