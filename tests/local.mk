@@ -5,6 +5,7 @@ include tests/support/local.mk
 include tests/unit/local.mk
 include tests/process/local.mk
 include tests/crash/local.mk
+include fuzz/local.mk
 include tests/cli/local.mk
 include tests/meta/local.mk
 

@@ -9,7 +9,7 @@ set -u
 . "$abs_srcdir/tests/meta/tap.sh"
 
 rooms="include/shmring lib/core lib/producer lib/consumer
-clients examples bench tests/support tests/unit tests/process tests/crash tests/cli tests/meta"
+clients examples bench tests/support tests/unit tests/process tests/crash tests/cli tests/meta fuzz"
 
 # private ROOM: the rooms whose headers it may include between quotes.
 private() {
@@ -20,6 +20,7 @@ private() {
 	lib/consumer) echo lib/consumer lib/core ;;
 	clients | examples | bench | tests/support) echo "$1" ;;
 	tests/process | tests/crash | tests/cli | tests/meta) echo "$1" tests/support ;;
+	fuzz) echo fuzz lib/core lib/consumer ;;
 	tests/unit) echo tests/unit tests/support lib/core lib/producer lib/consumer ;;
 	esac
 }
