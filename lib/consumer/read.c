@@ -101,9 +101,13 @@ int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmr
 	e = shmring_peek(c, deadline, ret);
 	if (e < 0)
 		return e;
-	for (n = 1; n < count && more_in_lane(c); n++)
-		if (shmring_peek(c, SHMRING_NOWAIT, &ret[n]) < 0)
+	for (n = 1; n < count && more_in_lane(c); n++) {
+		e = shmring_peek(c, SHMRING_NOWAIT, &ret[n]);
+		if (e == -ESTALE)
+			return e; /* what we have of the batch was overwritten, too */
+		if (e < 0)
 			break; /* the next call meets the same, and reports it */
+	}
 	return n;
 }
 

@@ -233,7 +233,8 @@ START_TEST(consumer_keeps_its_deadline_although_it_is_always_evicted)
 		ck_assert(result == -ETIMEDOUT || result == -EBADMSG);
 		expect_in_time(deadline);
 	}
-	must_fail(EBADMSG, shmring_peek(c, SHMRING_NOWAIT, &m));
+	if (result == -EBADMSG)
+		must_fail(EBADMSG, shmring_peek(c, SHMRING_NOWAIT, &m));
 	siege_end(&siege);
 	shmring_consumer_detach(c);
 	shmring_close(r);
@@ -257,6 +258,34 @@ START_TEST(consumer_whose_place_is_anothers_is_broken)
 	shmring_consumer_detach(c);
 	ck_assert_uint_eq(get(&a, CONSUMER_STATUS), others);
 	unmap_all(&a);
+	shmring_close(r);
+}
+END_TEST
+
+/*
+ * Not hostile: a consumer that has been evicted and overwritten meets a word that
+ * is no header in the midst of a batch. It is told, and so discards what it got.
+ */
+START_TEST(batch_that_meets_its_eviction_is_discarded)
+{
+	struct shmring *r = make(SHMRING_SLOW_EVICT);
+	struct actor a = { .ring = r };
+	struct shmring_message m[4];
+	struct shmring_producer *p;
+	struct shmring_consumer *c;
+
+	must(shmring_consumer_attach(&c, r, NULL));
+	must(shmring_producer_attach(&p, r, NULL));
+	for (int i = 0; i < 4; i++)
+		must(shmring_publish(p, "message", 8, SHMRING_NOWAIT));
+	map_all(&a);
+	put(&a, CONSUMER_STATUS, status_word(1, 100, EVICTABLE, EVICTED));
+	put(&a, DATA + 2 * 16, 2);
+	must_fail(ESTALE, shmring_peek_batch(c, SHMRING_NOWAIT, m, 4));
+	must(shmring_release(c));
+	unmap_all(&a);
+	shmring_producer_detach(p);
+	shmring_consumer_detach(c);
 	shmring_close(r);
 }
 END_TEST
@@ -394,6 +423,7 @@ int main(void)
 	tcase_add_test(tc, producer_keeps_its_deadline_although_the_dead_rise);
 	tcase_add_test(tc, consumer_keeps_its_deadline_although_it_is_always_evicted);
 	tcase_add_test(tc, consumer_whose_place_is_anothers_is_broken);
+	tcase_add_test(tc, batch_that_meets_its_eviction_is_discarded);
 	tcase_add_test(tc, forget_ends_although_the_name_is_restless);
 	tcase_add_loop_test(tc, name_that_stopped_at_no_boundary_reads_nothing_unaligned, 0, 4);
 	tcase_add_loop_test(tc, bells_that_ring_in_vain_are_not_believed_for_long, 0, 2);
