@@ -68,6 +68,17 @@ static bool is_ring(const struct shmring *r, int fd)
 	return fstat(fd, &st) == 0 && st.st_dev == r->device && st.st_ino == r->inode;
 }
 
+/* For those who have it no more; where the kernel will not say, it is still ours. */
+static void close_unless_lost(const struct shmring *r, int fd)
+{
+	struct stat st;
+	bool lost = fstat(fd, &st) < 0 ? errno == EBADF
+				       : st.st_dev != r->device || st.st_ino != r->inode;
+
+	if (!lost)
+		close(fd);
+}
+
 static int open_anew(const struct shmring *r)
 {
 	const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
@@ -136,12 +147,12 @@ struct shmring *shmr_ring_ref(struct shmring *r)
 
 static void ring_free(struct shmring *r)
 {
-	/* By now the number may be another descriptor of the program. */
-	if (!r->view || is_ring(r, r->fd))
-		close(r->fd);
-	if (r->view && load_acquire32(&r->spare_fd) != 0 &&
-	    is_ring(r, (int)load_acquire32(&r->spare_fd)))
-		close((int)load_acquire32(&r->spare_fd));
+	if (!r->view)
+		close(r->fd); /* not examined yet, and nobody could have closed it */
+	else
+		close_unless_lost(r, r->fd);
+	if (r->view && load_acquire32(&r->spare_fd) != 0)
+		close_unless_lost(r, (int)load_acquire32(&r->spare_fd));
 	free(r->path);
 	if (r->view)
 		munmap(r->view, r->geometry.data_offset);
@@ -162,20 +173,35 @@ void shmring_close(struct shmring *r)
 /* A copy of a ring, or one of an earlier boot, has bytes nobody vouches for. */
 static int check_origin(const struct identity *id, int fd, const struct stat *st)
 {
-	uint8_t boot_id[16];
+	uint64_t birth_ns;
+	int e = shmr_birth_time(fd, &birth_ns);
 
+	if (e < 0)
+		return explain(e, "cannot tell when the ring's file was made: %e", e);
 	if (id->device != st->st_dev || id->inode != st->st_ino ||
-	    (id->birth_ns != 0 && id->birth_ns != shmr_birth_time(fd)))
+	    (id->birth_ns != 0 && birth_ns != 0 && id->birth_ns != birth_ns))
 		return explain(-ESTALE,
 			       "the file is a copy of a ring, not the ring itself; remove it with "
 			       "'shmring rm'");
-	shmr_boot_id(boot_id);
-	if (memcmp(id->boot_id, boot_id, sizeof(boot_id)) != 0)
-		return explain(
-			-ESTALE,
-			"the ring was made before the last boot and may be torn; remove it with "
-			"'shmring rm'");
 	return 0;
+}
+
+static int check_boot(const struct identity *id)
+{
+	static const uint8_t unknown[16];
+	uint8_t boot_id[16];
+	int e = shmr_boot_id(boot_id);
+
+	if (e < 0)
+		return explain(e, "cannot read /proc/sys/kernel/random/boot_id: %e", e);
+	if (memcmp(id->boot_id, boot_id, sizeof(boot_id)) == 0)
+		return 0;
+	if (memcmp(boot_id, unknown, sizeof(boot_id)) == 0)
+		return explain(-ENOENT,
+			       "cannot tell whether the ring was made before the last boot: "
+			       "/proc/sys/kernel/random/boot_id is not there");
+	return explain(-ESTALE, "the ring was made before the last boot and may be torn; remove "
+				"it with 'shmring rm'");
 }
 
 static int read_identity(int fd, struct identity *id)
@@ -220,18 +246,19 @@ static int ring_examine(struct shmring *r)
 {
 	struct identity id;
 	struct stat st;
+	int flags = fcntl(r->fd, F_GETFL);
 	int e;
 
-	if (fstat(r->fd, &st) < 0)
+	if (flags < 0 || fstat(r->fd, &st) < 0)
 		return explain(-errno, "cannot examine the ring: %e", -errno);
 	if ((e = check_kind(&st)) < 0 || (e = segment_check_file_system(r->fd)) < 0 ||
 	    (e = read_identity(r->fd, &id)) < 0 ||
 	    (e = layout_check(&r->geometry, &id, (uint64_t)st.st_size)) < 0 ||
-	    (e = check_origin(&id, r->fd, &st)) < 0 ||
+	    (e = check_origin(&id, r->fd, &st)) < 0 || (e = check_boot(&id)) < 0 ||
 	    /* whoever owns a named file is trusted not to truncate it */
 	    (!id.named && (e = segment_check_seals(r->fd)) < 0))
 		return e;
-	r->writable = (fcntl(r->fd, F_GETFL) & O_ACCMODE) == O_RDWR;
+	r->writable = (flags & O_ACCMODE) == O_RDWR;
 	r->device = st.st_dev;
 	r->inode = st.st_ino;
 	r->created_ns = id.created_ns;
@@ -302,16 +329,19 @@ static int write_identity(int fd, const struct geometry *g, bool named)
 	struct stat st;
 	int e = shmr_random(id.uuid, sizeof(id.uuid));
 
-	if (e < 0 || fstat(fd, &st) < 0)
-		return explain(e < 0 ? e : -errno, "cannot identify the new ring");
-	shmr_boot_id(id.boot_id);
+	if (e == 0)
+		e = shmr_boot_id(id.boot_id);
+	if (e == 0)
+		e = shmr_birth_time(fd, &id.birth_ns);
+	if (e == 0 && fstat(fd, &st) < 0)
+		e = -errno;
+	if (e < 0)
+		return explain(e, "cannot identify the new ring: %e", e);
 	id.device = st.st_dev;
 	id.inode = st.st_ino;
-	id.birth_ns = shmr_birth_time(fd);
 	layout_describe(&id, g);
-	if (pwrite(fd, &id, sizeof(id), 0) != (ssize_t)sizeof(id))
-		return explain(errno ? -errno : -EIO, "cannot write the new ring");
-	return 0;
+	e = shmr_write_at(fd, &id, sizeof(id), 0);
+	return e < 0 ? explain(e, "cannot write the new ring: %e", e) : 0;
 }
 
 /* Beyond the limit ftruncate() would kill us by SIGXFSZ. */
@@ -329,8 +359,25 @@ static int check_size_limit(uint64_t size)
 		size, (uint64_t)limit.rlim_cur);
 }
 
-/* An unnamed, complete ring; the kernel drops it if we die before it is linked. */
-static int build(int *ret_fd, int dirfd, const struct geometry *g, unsigned mode)
+static int set_size(int fd, uint64_t size)
+{
+	int e = check_size_limit(size);
+	int r;
+
+	if (e < 0)
+		return e;
+	do
+		r = ftruncate(fd, (off_t)size);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? explain(-errno, "cannot size the new ring to %u bytes: %e", size, -errno)
+		     : 0;
+}
+
+/*
+ * An unnamed, complete ring; the kernel drops it if we die before it is linked.
+ * It is open before it is linked, so that nothing can fail afterwards.
+ */
+static int build(struct shmring **ret, int dirfd, const struct geometry *g, unsigned mode)
 {
 	int fd = segment_new_file(dirfd, mode);
 	int e;
@@ -339,10 +386,7 @@ static int build(int *ret_fd, int dirfd, const struct geometry *g, unsigned mode
 		return fd;
 	e = segment_check_file_system(fd);
 	if (e == 0)
-		e = check_size_limit(g->file_size);
-	if (e == 0 && ftruncate(fd, (off_t)g->file_size) < 0)
-		e = explain(-errno, "cannot size the new ring to %u bytes: %e", g->file_size,
-			    -errno);
+		e = set_size(fd, g->file_size);
 	if (e == 0)
 		e = allocate_controls(fd, g);
 	if (e == 0)
@@ -353,43 +397,51 @@ static int build(int *ret_fd, int dirfd, const struct geometry *g, unsigned mode
 		close(fd);
 		return e;
 	}
-	*ret_fd = fd;
+	return ring_from_fd(ret, fd);
+}
+
+static int give_name(struct shmring *r, const struct address *a)
+{
+	int e = segment_link(r->fd, a->dirfd, a->name);
+
+	if (e == -EEXIST)
+		return explain(e, "it exists already");
+	if (e < 0)
+		return explain(e, "cannot give the new ring its name: %e", e);
+	free(r->path);
+	r->path = shmr_path_of(r->fd);
 	return 0;
 }
 
-static int create_named(int *ret_fd, const char *address, const struct geometry *g, unsigned mode)
+static int create_named(struct shmring **ret, const char *address, const struct geometry *g,
+			unsigned mode)
 {
+	struct shmring *r = NULL;
 	struct address a;
 	struct stat st;
-	bool built;
-	int fd = -1;
 	int e = address_resolve(&a, address, true);
 
 	if (e < 0)
 		return e;
 	if (fstatat(a.dirfd, a.name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		e = -EEXIST;
+		e = explain(-EEXIST, "it exists already");
 	else
-		e = build(&fd, a.dirfd, g, mode);
-	built = e == 0;
+		e = build(&r, a.dirfd, g, mode);
 	if (e == 0)
-		e = segment_link(fd, a.dirfd, a.name);
-	if (e == -EEXIST)
-		explain(e, "it exists already");
-	else if (e < 0 && built)
-		explain(e, "cannot give the new ring its name: %e", e);
-	if (e < 0 && fd >= 0)
-		close(fd);
+		e = give_name(r, &a);
 	close(a.dirfd);
-	*ret_fd = fd;
-	return e;
+	if (e < 0) {
+		shmring_close(r);
+		return e;
+	}
+	*ret = r;
+	return 0;
 }
 
 int shmring_create(struct shmring **ret, const char *address, const struct shmring_config *config)
 {
 	struct shmring_config c;
 	struct geometry g;
-	int fd = -1;
 	int e = shmr_options_read(&c, sizeof(c), config);
 
 	if (e == 0)
@@ -398,10 +450,10 @@ int shmring_create(struct shmring **ret, const char *address, const struct shmri
 		return e;
 	if (c.mode == 0)
 		c.mode = 0600;
-	e = address ? create_named(&fd, address, &g, c.mode) : build(&fd, -1, &g, c.mode);
-	if (e < 0)
-		return address ? shmr_explain_about(e, address) : e;
-	return ring_from_fd(ret, fd);
+	if (!address)
+		return build(ret, -1, &g, c.mode);
+	e = create_named(ret, address, &g, c.mode);
+	return e < 0 ? shmr_explain_about(e, address) : e;
 }
 
 /* Look before opening: to open a device or fifo can have effects. */

@@ -107,13 +107,16 @@ int shmr_probe_byte(int fd, uint64_t offset)
 	return r < 0 ? r : lock.l_type != F_UNLCK;
 }
 
-uint64_t shmr_birth_time(int fd)
+int shmr_birth_time(int fd, uint64_t *ret)
 {
 	struct statx st;
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &st) < 0 || !(st.stx_mask & STATX_BTIME))
-		return 0;
-	return (uint64_t)st.stx_btime.tv_sec * SECOND + st.stx_btime.tv_nsec;
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &st) < 0)
+		return -errno;
+	*ret = 0;
+	if (st.stx_mask & STATX_BTIME)
+		*ret = (uint64_t)st.stx_btime.tv_sec * SECOND + st.stx_btime.tv_nsec;
+	return 0;
 }
 
 static int hex_digit(char c)
@@ -123,17 +126,20 @@ static int hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-void shmr_boot_id(uint8_t ret[16])
+int shmr_boot_id(uint8_t ret[16])
 {
 	char text[64] = "";
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
 	unsigned nibbles = 0;
+	ssize_t n;
 
 	memset(ret, 0, 16);
 	if (fd < 0)
-		return;
-	shmr_read_at(fd, text, sizeof(text) - 1, 0);
+		return errno == ENOENT ? 0 : -errno;
+	n = shmr_read_at(fd, text, sizeof(text) - 1, 0);
 	close(fd);
+	if (n < 0)
+		return (int)n;
 	for (const char *p = text; *p != '\0' && nibbles < 32; p++) {
 		int digit = hex_digit(*p);
 
@@ -142,11 +148,20 @@ void shmr_boot_id(uint8_t ret[16])
 		ret[nibbles / 2] = (uint8_t)(ret[nibbles / 2] << 4 | digit);
 		nibbles++;
 	}
+	return 0;
 }
 
+/* Up to 256 bytes come whole. */
 int shmr_random(void *ret, size_t size)
 {
-	return getrandom(ret, size, 0) == (ssize_t)size ? 0 : -EIO;
+	ssize_t n;
+
+	do
+		n = getrandom(ret, size, 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return n == (ssize_t)size ? 0 : -EIO;
 }
 
 void shmr_fd_path(char ret[32], int fd)
@@ -212,4 +227,21 @@ ssize_t shmr_read_at(int fd, void *buffer, size_t size, off_t offset)
 		done += (size_t)n;
 	}
 	return (ssize_t)done;
+}
+
+int shmr_write_at(int fd, const void *buffer, size_t size, off_t offset)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t n =
+			pwrite(fd, (const char *)buffer + done, size - done, offset + (off_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		done += (size_t)n;
+	}
+	return 0;
 }

@@ -54,10 +54,10 @@ int shmr_unlock_byte(int fd, uint64_t offset);
 int shmr_probe_byte(int fd, uint64_t offset);
 
 /* Birth time of the inode in nanoseconds; 0: the file system keeps none. */
-uint64_t shmr_birth_time(int fd);
+int shmr_birth_time(int fd, uint64_t *ret);
 
-/* This boot, as 16 bytes; zero if the kernel will not tell. */
-void shmr_boot_id(uint8_t ret[16]);
+/* This boot, as 16 bytes; zero if the kernel has no name for it. */
+int shmr_boot_id(uint8_t ret[16]);
 
 int shmr_random(void *ret, size_t size);
 
@@ -72,6 +72,9 @@ void shmr_mapping_path(char ret[64], const void *start, uint64_t size);
 
 /* pread(2) until `size` bytes or the end of the file; returns how many. */
 ssize_t shmr_read_at(int fd, void *buffer, size_t size, off_t offset);
+
+/* pwrite(2) of all `size` bytes. */
+int shmr_write_at(int fd, const void *buffer, size_t size, off_t offset);
 
 #pragma GCC visibility pop
 

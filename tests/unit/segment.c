@@ -182,8 +182,8 @@ static int unsealed_ring(unsigned seals)
 	ck_assert_int_eq(fstat(fd, &st), 0);
 	id.device = st.st_dev;
 	id.inode = st.st_ino;
-	id.birth_ns = shmr_birth_time(fd);
-	shmr_boot_id(id.boot_id);
+	ck_assert_int_eq(shmr_birth_time(fd, &id.birth_ns), 0);
+	ck_assert_int_eq(shmr_boot_id(id.boot_id), 0);
 	layout_describe(&id, &g);
 	ck_assert_int_eq(pwrite(fd, &id, sizeof(id), 0), sizeof(id));
 	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, seals), 0);
