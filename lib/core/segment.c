@@ -119,15 +119,25 @@ int segment_check_file_system(int fd)
 	}
 }
 
+/*
+ * A signal takes back all that one call has got so far. Smaller pieces get on
+ * between signals that come faster than a lane can be allocated.
+ */
 int shmr_allocate(int fd, uint64_t offset, uint64_t size)
 {
-	int r;
+	uint64_t piece = size, done = 0;
 
-	do
-		r = posix_fallocate(fd, (off_t)offset, (off_t)size);
-	while (r == EINTR);
-	if (r != 0)
-		return explain(-r, "cannot get %u bytes for the ring: %e", size, -r);
+	while (done < size) {
+		uint64_t want = size - done < piece ? size - done : piece;
+		int r = posix_fallocate(fd, (off_t)(offset + done), (off_t)want);
+
+		if (r == 0)
+			done += want;
+		else if (r != EINTR)
+			return explain(-r, "cannot get %u bytes for the ring: %e", size, -r);
+		else if (piece >= 2 * LAYOUT_GRANULE)
+			piece /= 2;
+	}
 	return 0;
 }
 
