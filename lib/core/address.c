@@ -55,6 +55,14 @@ static int open_directory(const char *path)
 	return fd < 0 ? explain(-errno, "cannot open the directory %s: %e", path, -errno) : fd;
 }
 
+/* The umask has no say: without rights its owner could not use it either. */
+static int make_directory(const char *path)
+{
+	if (mkdir(path, 0700) < 0)
+		return errno == EEXIST ? 0 : -1;
+	return fchmodat(AT_FDCWD, path, 0700, AT_SYMLINK_NOFOLLOW);
+}
+
 static int open_private_directory(bool create)
 {
 	char path[ADDRESS_SIZE];
@@ -63,7 +71,7 @@ static int open_private_directory(bool create)
 
 	if (r < 0)
 		return r;
-	if (create && mkdir(path, 0700) < 0 && errno != EEXIST)
+	if (create && make_directory(path) < 0)
 		return explain(-errno, "cannot make the directory %s: %e", path, -errno);
 	r = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (r < 0)
