@@ -225,7 +225,7 @@ static int try_attach(struct shmring_producer **ret, struct shmring *r,
 		*ret = p;
 		return 0;
 	}
-	if (e == -EBADMSG)
+	if (e == -EBADMSG && p->attachment.status != 0)
 		*avoid |= UINT64_C(1) << p->attachment.slot;
 	leave(p);
 	return e;
@@ -235,16 +235,17 @@ int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
 			    const struct shmring_producer_options *options)
 {
 	struct shmring_producer_options o;
-	uint64_t avoid = 0;
+	uint64_t avoid = 0, avoided;
 	int e = shmr_options_read(&o, sizeof(o), options);
 
 	if (e == 0)
 		e = shmr_memory_check(&o.memory);
 	if (e < 0)
 		return e;
-	do
+	do {
+		avoided = avoid;
 		e = try_attach(ret, r, &o, &avoid);
-	while (e == -EBADMSG);
+	} while (e == -EBADMSG && avoid != avoided);
 	return e;
 }
 
