@@ -102,29 +102,26 @@ static uint64_t permitted_end(const struct shmring_producer *p, const struct gat
 	return p->hot.position;
 }
 
+/* How far the cursors let us write at this moment, and who holds us. */
+static uint64_t ask_cursors(const struct shmring_producer *p, uint64_t size, struct gate *gate)
+{
+	uint64_t target = wanted_end(p, size);
+
+	read_gate(p, target, gate);
+	/* Whom nobody reads keeps as much of the past as it can. */
+	return gate->closed ? permitted_end(p, gate, target, record_end(p, size)) : p->next_note;
+}
+
 /*
  * The value announced never exceeds what the cursors allowed just before, and
  * never falls below what was announced by us or a predecessor, who may have
  * written up to there; with one exception: it is taken back when a consumer
- * joined at this very moment, before anything was written.
+ * joined at this very moment, before anything was written. Then this is false.
  */
-int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *gate)
+static bool announce(struct shmring_producer *p, uint64_t size, uint64_t end, struct gate *gate)
 {
-	uint64_t need = record_end(p, size);
-	uint64_t end, announced;
+	uint64_t announced = (int64_t)(end - p->reserved) > 0 ? end : p->reserved;
 
-	note_end(p);
-	p->next_note = chunk_end(p, size);
-	if ((int64_t)(p->granted - need) >= 0) {
-		producer_set_limit(p);
-		return 0;
-	}
-	read_gate(p, wanted_end(p, size), gate);
-	/* Whom nobody reads keeps as much of the past as it can. */
-	end = gate->closed ? permitted_end(p, gate, wanted_end(p, size), need) : p->next_note;
-	if (end == p->hot.position)
-		return -EAGAIN;
-	announced = (int64_t)(end - p->reserved) > 0 ? end : p->reserved;
 	/*
 	 * [ENTRY] pairs with the search of the index; [OVERRUN] with those who
 	 * check a copy; [JOIN] with the fence in lib/consumer/join.c.
@@ -134,16 +131,39 @@ int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *gat
 	read_gate(p, end, gate);
 	p->streaming = gate->by_consumer && lane_size(p) <= CACHED_LANE &&
 		       p->hot.position - gate->floor > STREAM_LAG;
-	if (permitted_end(p, gate, end, need) != end) {
+	if (permitted_end(p, gate, end, record_end(p, size)) != end) {
 		store_release(&p->lane.control->reserved, p->reserved);
-		return -EAGAIN;
+		return false;
 	}
 	if (gate->closed)
 		p->floor = gate->floor;
 	p->reserved = announced;
 	p->granted = end;
-	producer_set_limit(p);
-	return 0;
+	return true;
+}
+
+int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *gate)
+{
+	uint64_t need = record_end(p, size);
+
+	note_end(p);
+	p->next_note = chunk_end(p, size);
+	if ((int64_t)(p->granted - need) >= 0) {
+		producer_set_limit(p);
+		return 0;
+	}
+	/* Who has joined meanwhile may still leave room for less: once for each place. */
+	for (unsigned i = 0; i < LAYOUT_CONSUMERS; i++) {
+		uint64_t end = ask_cursors(p, size, gate);
+
+		if (end == p->hot.position)
+			return -EAGAIN;
+		if (announce(p, size, end, gate)) {
+			producer_set_limit(p);
+			return 0;
+		}
+	}
+	return -EAGAIN;
 }
 
 /* Is this still the stall that we have been timing? Begins to time it if not. */
