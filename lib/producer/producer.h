@@ -39,9 +39,9 @@ struct shmring_producer {
 	struct bell bell;
 	struct {
 		unsigned slot;
-		uint64_t status; /* of a slow consumer at `since` */
+		uint64_t status; /* of a slow consumer when it was first seen so */
 		uint64_t floor;
-		int64_t since;
+		int64_t waited; /* for it, since then */
 		int64_t last_look;
 		int64_t last_probe;
 		unsigned probed; /* which slot that was */

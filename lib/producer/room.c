@@ -166,24 +166,37 @@ int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *gat
 	return -EAGAIN;
 }
 
+static int64_t evict_after(const struct shmring_producer *p)
+{
+	return (int64_t)p->attachment.ring->geometry.evict_after_ns;
+}
+
+/*
+ * The most that passes for waiting between two looks at a stall. We may have been
+ * stopped in between, and the consumer with us: so whatever happens once costs it
+ * no more than this share of its time. Who looks seldom needs a few looks.
+ */
+static int64_t longest_wait(const struct shmring_producer *p)
+{
+	return (evict_after(p) + 3) / 4;
+}
+
 /* Is this still the stall that we have been timing? Begins to time it if not. */
 static bool same_stall(struct shmring_producer *p, const struct gate *gate, uint64_t status,
 		       int64_t now)
 {
-	const struct geometry *g = &p->attachment.ring->geometry;
-	int64_t longest = (int64_t)(2 * g->max_sleep_ns > g->evict_after_ns ? 2 * g->max_sleep_ns
-									    : g->evict_after_ns);
-	/* A producer that was not running itself has not been waiting. */
-	bool same = status == p->pressed.status && gate->slot == p->pressed.slot &&
-		    gate->floor == p->pressed.floor && now - p->pressed.last_look <= longest;
+	int64_t waited = now - p->pressed.last_look;
 
 	p->pressed.last_look = now;
-	if (same)
+	if (status == p->pressed.status && gate->slot == p->pressed.slot &&
+	    gate->floor == p->pressed.floor) {
+		p->pressed.waited += waited < longest_wait(p) ? waited : longest_wait(p);
 		return true;
+	}
 	p->pressed.slot = gate->slot;
 	p->pressed.status = status;
 	p->pressed.floor = gate->floor;
-	p->pressed.since = now;
+	p->pressed.waited = 0;
 	return false;
 }
 
@@ -206,8 +219,7 @@ static bool evict(struct shmring_producer *p, const struct gate *gate, int64_t n
 			same_stall(p, gate, suspect, now);
 		return false;
 	}
-	if (!same_stall(p, gate, status, now) ||
-	    now - p->pressed.since < (int64_t)p->attachment.ring->geometry.evict_after_ns)
+	if (!same_stall(p, gate, status, now) || p->pressed.waited < evict_after(p))
 		return false;
 	/* [EVICT] pairs with consumer_keep_place(): it precedes what we overwrite. */
 	return compare_and_swap(word, status,
@@ -285,7 +297,8 @@ static uint64_t wanted_floor(const struct shmring_producer *p, uint64_t size,
 static int64_t sleep_deadline(const struct shmring_producer *p, const struct gate *gate,
 			      int64_t deadline)
 {
-	int64_t due = p->pressed.since + (int64_t)p->attachment.ring->geometry.evict_after_ns;
+	int64_t left = evict_after(p) - p->pressed.waited;
+	int64_t due = p->pressed.last_look + (left < longest_wait(p) ? left : longest_wait(p));
 
 	if (gate->by_consumer && (status_flags(gate->status) & PLACE_EVICTABLE) && due < deadline)
 		return due;

@@ -391,6 +391,29 @@ START_TEST(refusing_ring_evicts_too)
 }
 END_TEST
 
+/* Between two looks it may do other things for longer than the ring's time. */
+START_TEST(producer_that_seldom_asks_evicts_too)
+{
+	struct shmring *r = create(SHMRING_SLOW_EVICT, 20 * MS);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	struct shmring_producer *p = producer_attach(r);
+	static char data[SIZE];
+	int looks = 0, result;
+
+	publish_until_full(p, SOURCE, 0, SIZE);
+	do {
+		/* Longer than the ring's time and than two of its sleeps. */
+		poll(NULL, 0, 250);
+		result = shmring_publish(p, data, SIZE, SHMRING_NOWAIT);
+	} while (result == -EAGAIN && ++looks < 10);
+	must(result);
+	ck_assert_int_ge(looks, 3);
+	shmring_producer_detach(p);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
 /* A cursor without a process is held to the same limit. */
 START_TEST(detached_name_is_evicted_and_told_its_loss)
 {
@@ -455,6 +478,7 @@ int main(void)
 	tcase_add_test(tc, blocking_ring_never_evicts);
 	tcase_add_test(tc, consumer_that_releases_now_and_then_is_not_evicted);
 	tcase_add_test(tc, refusing_ring_evicts_too);
+	tcase_add_test(tc, producer_that_seldom_asks_evicts_too);
 	tcase_add_test(tc, detached_name_is_evicted_and_told_its_loss);
 	tcase_add_test(tc, evicted_consumer_leaves_cleanly);
 	return run_suite(s);
