@@ -117,18 +117,38 @@ static bool spin_for_message(struct shmring_consumer *c, struct spin *spin, int6
 	return false;
 }
 
-/* Nothing came during a whole sleep: see whether one of the owners has died. */
-static void probe_one_owner(struct shmring_consumer *c)
+/* See whether the tenant of a place has died; false: it has none to ask for. */
+static bool probe(struct shmring_consumer *c, enum place_kind kind, unsigned slot)
 {
 	struct registry *registry = c->attachment.registry;
-	unsigned slot = c->next_probe++ % consumer_geometry(c)->lanes;
-	uint64_t status = load_acquire(&registry->lane_status[slot]);
+	uint64_t status = load_acquire(place_status(registry, kind, slot));
 
-	if (!status_protected(status))
-		return;
+	if (!status_protected(status) || (kind == PLACE_CONSUMER && slot == c->attachment.slot))
+		return false;
 	c->counters.system_calls += 2;
-	c->counters.recoveries += shmr_place_bury(registry, PLACE_LANE, slot, status,
-						  shmr_ring_probe_fd(c->attachment.ring));
+	if (shmr_place_bury(registry, kind, slot, status, shmr_ring_probe_fd(c->attachment.ring))) {
+		c->counters.recoveries++;
+		if (kind == PLACE_CONSUMER)
+			consumer_tell_producers(c);
+	}
+	return true;
+}
+
+/*
+ * Nothing came during a whole sleep: perhaps the owner of a lane has died, or a
+ * consumer that a producer waits for, who cannot prove it. One place a sleep.
+ */
+static void probe_one_peer(struct shmring_consumer *c)
+{
+	unsigned lanes = consumer_geometry(c)->lanes;
+
+	for (unsigned i = 0; i < lanes + LAYOUT_CONSUMERS; i++) {
+		unsigned place = c->next_probe++ % (lanes + LAYOUT_CONSUMERS);
+
+		if (place < lanes ? probe(c, PLACE_LANE, place)
+				  : probe(c, PLACE_CONSUMER, place - lanes))
+			return;
+	}
 }
 
 /*
@@ -171,7 +191,7 @@ static int sleep_until_message(struct shmring_consumer *c, int64_t deadline)
 		if (e == 0 && consumer_look(c))
 			break;
 		if (e == 0)
-			probe_one_owner(c);
+			probe_one_peer(c);
 		if (e == 0)
 			e = consumer_keep_place(c, false);
 		if (e == 0 && shmr_now() >= deadline)
