@@ -36,3 +36,27 @@ tests_crash_stubborn_LDADD = $(CRASH_LIBS)
 
 check-hostile: tests/crash/hostile
 	$(AM_TESTS_ENVIRONMENT) SHMRING_HOSTILE_SECONDS=60 tests/crash/hostile
+
+# System calls that fail.
+check_PROGRAMS += tests/crash/syscalls
+TESTS += tests/crash/syscalls
+tests_crash_syscalls_SOURCES = \
+	tests/crash/faults.c \
+	tests/crash/faults.h \
+	tests/crash/intercept.c \
+	tests/crash/intercept.h \
+	tests/crash/operations.c \
+	tests/crash/operations.h \
+	tests/crash/syscalls.c
+tests_crash_syscalls_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_crash_syscalls_LDADD = $(PROCESS_LIBS)
+
+# A refusal while a consumer joins.
+check_PROGRAMS += tests/crash/nowait
+TESTS += tests/crash/nowait
+tests_crash_nowait_SOURCES = \
+	tests/crash/intercept.c \
+	tests/crash/intercept.h \
+	tests/crash/nowait.c
+tests_crash_nowait_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_crash_nowait_LDADD = $(PROCESS_LIBS)

@@ -143,7 +143,7 @@ named_tests() {
 	# shellcheck disable=SC2016 # the backquotes are meant
 	grep -oE '`[a-z]+/[a-z]+_[a-z_]+`' "$1/docs/failures.md" | tr -d '`' | sort -u |
 		while IFS=/ read -r program name; do
-			grep -q "^START_TEST($name)" "$1/tests/process/$program.c" 2>/dev/null ||
+			grep -q "^START_TEST($name)" "$1"/tests/*/"$program.c" 2>/dev/null ||
 				echo "$program/$name: there is no such test"
 		done
 }
@@ -155,7 +155,7 @@ doctored() {
 	for part in README.md docs examples include lib man; do
 		cp -R "$abs_srcdir/$part" "$work/copy"
 	done
-	cp -R "$abs_srcdir/tests/process" "$work/copy/tests"
+	cp -R "$abs_srcdir/tests/process" "$abs_srcdir/tests/crash" "$work/copy/tests"
 	chmod -R u+w "$work/copy"
 	if [ "$2" = rm ]; then
 		rm "$work/copy/$1"

@@ -149,7 +149,7 @@ caught() {
 	rm -rf "$tree"
 }
 
-tap_plan 28
+tap_plan 29
 
 for room in $rooms; do
 	tap_ok "$room includes what it may" "$(violations "$abs_srcdir" "$room")"
