@@ -12,6 +12,7 @@ PROCESS_TESTS = \
 	tests/process/claim-called \
 	tests/process/crowd \
 	tests/process/death \
+	tests/process/environ \
 	tests/process/files \
 	tests/process/forked \
 	tests/process/forked-called \
@@ -41,6 +42,9 @@ tests_process_crowd_LDADD = $(PROCESS_LIBS)
 tests_process_death_SOURCES = tests/process/death.c
 tests_process_death_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_death_LDADD = $(PROCESS_LIBS)
+tests_process_environ_SOURCES = tests/process/environ.c
+tests_process_environ_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_environ_LDADD = $(PROCESS_LIBS)
 tests_process_files_SOURCES = tests/process/files.c
 tests_process_files_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_files_LDADD = $(PROCESS_LIBS)
