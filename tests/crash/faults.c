@@ -19,7 +19,7 @@
 #define MADV_COLLAPSE 25
 #endif
 
-enum { MAX_ERRORS = 6 };
+enum { MAX_ERRORS = 7 };
 
 /* What the operation makes of each error. */
 static const struct {
@@ -30,7 +30,7 @@ static const struct {
 		int error, answer;
 	} gives[2];
 } kinds[CALL_KINDS] = {
-	[CALL_OPEN] = { "open", .fails = { EMFILE, ENFILE, ENOMEM, EACCES, EINTR } },
+	[CALL_OPEN] = { "open", .fails = { EMFILE, ENFILE, ENOMEM, EACCES, EINTR, EBADMSG } },
 	/* The kernel has closed it whatever it says. */
 	[CALL_CLOSE] = { "close", .passes = { EINTR, EIO } },
 	[CALL_STAT] = { "stat", .fails = { ENOMEM, EACCES } },

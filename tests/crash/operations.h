@@ -58,6 +58,7 @@ struct operation {
 	void (*asleep)(void *scene);	  /* test: when it goes to sleep */
 	void (*clean)(struct scene *s);	  /* test: when it has ended */
 	bool once;			  /* what has been done cannot be done again */
+	bool dead;			  /* there are dead that may outlast it */
 	bool fresh;			  /* needs a ring that nobody has used, each time */
 	uint64_t max_sleep_ns;
 	const struct exception *exceptions; /* up to one without answers; NULL: none */

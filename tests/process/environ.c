@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
@@ -928,6 +929,19 @@ static void expect_prompt_wakes(struct peer *p, struct peer *c)
 	ck_assert_int_lt(clock_now() - began, 9000 * MS);
 }
 
+/* Whoever cannot force a barrier looks every few milliseconds; the others sleep. */
+static void expect_slices(struct peer *c, bool soft)
+{
+	struct peer_command wait = { .op = PEER_CONSUME,
+				     .count = 1,
+				     .deadline = shmring_deadline(300 * MS) };
+	uint64_t before = c->answer.counters.sleeps, sleeps;
+
+	ck_assert_int_eq(peer_call(c, &wait), -ETIMEDOUT);
+	sleeps = c->answer.counters.sleeps - before;
+	ck_assert_msg(soft ? sleeps >= 10 : sleeps <= 3, "%" PRIu64 " sleeps", sleeps);
+}
+
 /* One of the two has no membarrier(2), or both; 2 errors. */
 START_TEST(without_membarrier_nobody_oversleeps)
 {
@@ -952,6 +966,7 @@ START_TEST(without_membarrier_nobody_oversleeps)
 	else
 		ring_start(&c);
 	expect_prompt_wakes(&p, &c);
+	expect_slices(&c, _i % 3 != 1);
 	peer_quit(&p);
 	peer_quit(&c);
 	shmring_close(r);
