@@ -62,6 +62,14 @@ static void last_words(int messages, char *ret, size_t size)
 	memmove(ret, ret + from, (size_t)(len - from) + 1);
 }
 
+const char *child_words(struct child *c)
+{
+	static char words[512];
+
+	last_words(c->messages, words, sizeof(words));
+	return words;
+}
+
 /* Fork with a socket between; returns 0 in the helper. */
 static pid_t start(struct child *c, int *ret_socket)
 {
@@ -149,14 +157,11 @@ void child_drop(struct child *c)
 /* The test fails unless the helper's end is this one. */
 static void expect_end(struct child *c, const siginfo_t *info, int code, int status)
 {
-	char words[512];
-
 	if (info->si_code == code && info->si_status == status)
 		return;
-	last_words(c->messages, words, sizeof(words));
 	ck_abort_msg("helper %s %d: %s",
 		     info->si_code == CLD_EXITED ? "exited with" : "ended by signal",
-		     info->si_status, words);
+		     info->si_status, child_words(c));
 }
 
 void child_kill(struct child *c)

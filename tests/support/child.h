@@ -40,6 +40,9 @@ void child_kill(struct child *c);
 /* Send SIGKILL and wait for the end, but leave the zombie. */
 void child_kill_unreaped(struct child *c);
 
+/* The last words of its assertions; valid until the next call. */
+const char *child_words(struct child *c);
+
 /* Let go of what belongs to one that has been waited for elsewhere. */
 void child_drop(struct child *c);
 

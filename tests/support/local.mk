@@ -20,5 +20,7 @@ tests_support_libsupport_la_SOURCES = \
 	tests/support/runner.c \
 	tests/support/runner.h \
 	tests/support/serve.c \
+	tests/support/step.c \
+	tests/support/step.h \
 	tests/support/way.c \
 	tests/support/way.h

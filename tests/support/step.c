@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A helper process, one instruction at a time.
+ *
+ * Addresses are reached at full speed by a breakpoint: the first byte of the
+ * instruction there is replaced in the helper's private copy of the program, and
+ * put back when it traps. The end of what is stepped through is the address of
+ * step_end(), which step_run() calls next.
+ */
+#include "step.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <check.h>
+
+#if defined(__x86_64__)
+#define PROGRAM_COUNTER ((void *)offsetof(struct user_regs_struct, rip))
+#define BREAKPOINT 0xccu
+static const unsigned char system_call[] = { 0x0f, 0x05 };
+#endif
+
+/* Where the helper is when the function has returned. */
+__attribute__((noinline, noipa)) static void step_end(void)
+{
+	__asm__ volatile("" ::: "memory");
+}
+
+int step_run(int (*act)(void *), void *arg)
+{
+	int result;
+
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0 || raise(SIGSTOP) != 0)
+		_exit(124);
+	result = act(arg);
+	step_end();
+	return result;
+}
+
+#ifdef PROGRAM_COUNTER
+
+/* Wait until it stops because of `signal`. */
+static void await_stop(struct step *s, int signal)
+{
+	pid_t pid = s->child->pid;
+	int status;
+
+	ck_assert_msg(waitpid(pid, &status, __WALL) == pid, "waitpid: %s", strerror(errno));
+	if (WIFSTOPPED(status) && WSTOPSIG(status) == signal)
+		return;
+	ck_abort_msg("after %ju instructions the helper %s %d: %s", (uintmax_t)s->taken,
+		     WIFSTOPPED(status) ? "got signal" : "ended with status",
+		     WIFSTOPPED(status) ? WSTOPSIG(status) : status, child_words(s->child));
+}
+
+static long ask(const struct step *s, enum __ptrace_request request, void *address, void *data)
+{
+	long r;
+
+	errno = 0;
+	r = ptrace(request, s->child->pid, address, data);
+	ck_assert_msg(r != -1 || errno == 0, "ptrace %d: %s", (int)request, strerror(errno));
+	return r;
+}
+
+/* Execute in this way until it traps. */
+static void execute(struct step *s, enum __ptrace_request way)
+{
+	ask(s, way, NULL, NULL);
+	await_stop(s, SIGTRAP);
+	s->address = (uintptr_t)ask(s, PTRACE_PEEKUSER, PROGRAM_COUNTER, NULL);
+}
+
+bool step_on(struct step *s)
+{
+	if (s->over)
+		return false;
+	execute(s, PTRACE_SINGLESTEP);
+	s->taken++;
+	s->over = s->address == (uintptr_t)step_end;
+	return !s->over;
+}
+
+/* Put a breakpoint there; returns what it replaces. */
+static long plant(struct step *s, uintptr_t address)
+{
+	long code = ask(s, PTRACE_PEEKTEXT, (void *)address, NULL);
+
+	ask(s, PTRACE_POKETEXT, (void *)address, (void *)((code & ~0xffL) | BREAKPOINT));
+	return code;
+}
+
+bool step_to(struct step *s, uintptr_t address)
+{
+	const uintptr_t end = (uintptr_t)step_end;
+	long code, last;
+
+	if (s->over || s->address == address)
+		return !s->over;
+	last = plant(s, end);
+	code = plant(s, address);
+	execute(s, PTRACE_CONT);
+	s->address -= 1; /* the breakpoint itself was executed */
+	ask(s, PTRACE_POKEUSER, PROGRAM_COUNTER, (void *)s->address);
+	ask(s, PTRACE_POKETEXT, (void *)address, (void *)code);
+	ask(s, PTRACE_POKETEXT, (void *)end, (void *)last);
+	s->over = s->address == end;
+	return !s->over;
+}
+
+bool step_before_call(const struct step *s)
+{
+	return memcmp((const void *)s->address, system_call, sizeof(system_call)) == 0;
+}
+
+void step_catch(struct step *s, struct child *child, int (*act)(void *))
+{
+	*s = (struct step){ .child = child };
+	await_stop(s, SIGSTOP);
+	ask(s, PTRACE_SETOPTIONS, NULL, (void *)PTRACE_O_EXITKILL);
+	step_to(s, (uintptr_t)act);
+}
+
+void step_release(struct step *s)
+{
+	ask(s, PTRACE_DETACH, NULL, NULL);
+}
+
+void step_release_stopped(struct step *s)
+{
+	siginfo_t info;
+
+	ask(s, PTRACE_DETACH, NULL, (void *)SIGSTOP);
+	ck_assert_int_eq(waitid(P_PID, (id_t)s->child->pid, &info, WSTOPPED | WEXITED), 0);
+	ck_assert_int_eq(info.si_code, CLD_STOPPED);
+}
+
+/* May a child be traced here? A container or a policy may forbid it. */
+const char *step_obstacle(void)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0)
+		_exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0 ? 0 : 1);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+		return "ptrace(2) is refused here";
+	return NULL;
+}
+
+#else
+
+/* Elsewhere a step may end in the midst of an exclusive access, which then never succeeds. */
+const char *step_obstacle(void)
+{
+	return "stepping is for x86-64";
+}
+
+void step_catch(struct step *s, struct child *child, int (*act)(void *))
+{
+	(void)act;
+	*s = (struct step){ .child = child };
+	ck_abort_msg("%s", step_obstacle());
+}
+
+bool step_on(struct step *s)
+{
+	return !s->over;
+}
+
+bool step_to(struct step *s, uintptr_t address)
+{
+	return s->address == address;
+}
+
+bool step_before_call(const struct step *s)
+{
+	return s->over;
+}
+
+void step_release(struct step *s)
+{
+	(void)s;
+}
+
+void step_release_stopped(struct step *s)
+{
+	(void)s;
+}
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A helper process, one instruction at a time.
+ *
+ * The helper passes a function to step_run(). The test, its parent, catches it
+ * at the first instruction of that function and moves it on as it likes; while
+ * it does not, the helper stands still. The test may kill it at any time
+ * (child_kill()), or let it go on by itself.
+ *
+ * What is executed is the program as it was built: nothing is compiled in. The
+ * kernel executes each instruction and tells (ptrace(2)). Both processes come
+ * from one fork, so an address means the same in both.
+ */
+#ifndef TESTS_SUPPORT_STEP_H
+#define TESTS_SUPPORT_STEP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "child.h"
+
+struct step {
+	struct child *child;
+	uint64_t taken;	   /* instructions since the first, one by one */
+	uintptr_t address; /* of the next instruction */
+	bool over;	   /* the function has returned */
+};
+
+/* Why this machine cannot do it, or NULL. */
+const char *step_obstacle(void);
+
+/*
+ * In the helper: run act(arg), with the parent as its master until that returns;
+ * gives what it returned. Once per helper.
+ */
+int step_run(int (*act)(void *), void *arg);
+
+/* In the test: wait until the helper stands before the first instruction of act(). */
+void step_catch(struct step *s, struct child *child, int (*act)(void *));
+
+/* Execute one instruction; false: that was the last one, or it was over before. */
+bool step_on(struct step *s);
+
+/* Run to the next time that it comes to this address; false: it was over before. */
+bool step_to(struct step *s, uintptr_t address);
+
+/* Will the next instruction call the kernel? */
+bool step_before_call(const struct step *s);
+
+/* Let it go on by itself; or stop it like anybody else, until child_continue(). */
+void step_release(struct step *s);
+void step_release_stopped(struct step *s);
+
+#endif
