@@ -60,3 +60,23 @@ tests_crash_nowait_SOURCES = \
 	tests/crash/nowait.c
 tests_crash_nowait_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_crash_nowait_LDADD = $(PROCESS_LIBS)
+
+CRASH_TESTS = \
+	tests/crash/sweep
+check_PROGRAMS += $(CRASH_TESTS)
+TESTS += $(CRASH_TESTS)
+
+tests_crash_sweep_SOURCES = \
+	tests/crash/sweep.c \
+	tests/crash/sweep.h \
+	tests/crash/sweep-reader.c \
+	tests/crash/sweep-ring.c \
+	tests/crash/sweep-scene.c \
+	tests/crash/sweep-subject.c \
+	tests/crash/sweep-writer.c
+tests_crash_sweep_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_crash_sweep_LDADD = $(CRASH_LIBS)
+
+# The full form of the sweep: every instruction that is named in tests/crash/sweep.c.
+check-sweep: tests/crash/sweep
+	$(AM_TESTS_ENVIRONMENT) $(builddir)/tests/crash/sweep --full

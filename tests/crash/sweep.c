@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sweep: every instruction of every operation.
+ *
+ * For each operation and each action there is one run to the end, which records
+ * the address of every instruction that the subject executes, in the library,
+ * in libc, and in what the kernel maps into it. Then the same scene is set up
+ * anew for each instruction that was chosen, the subject is brought before it,
+ * and struck.
+ *
+ *  - Of a short operation every instruction is chosen, as often as it is executed.
+ *  - Of a long and rare one, every address when it is executed for the first time,
+ *    and both sides of every system call.
+ *  - The quick form takes a share of them if there are many: which ones, the seed
+ *    decides.
+ *
+ * To get there fast, the subject runs at full speed to a landmark, the last
+ * address before that it comes to for the first time; only the rest is stepped.
+ * Where the path depends on the time (a sleep that ends) it may be another one
+ * this time; wherever the subject is then, it is struck there. If it is at the
+ * end already, the step counts as missed.
+ *
+ *	sweep [--full] [--operation NAME] [--action kill|stop|hold|late] [--step K]
+ */
+#include "sweep.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "must.h"
+#include "random.h"
+#include "room.h"
+#include "runner.h"
+
+enum {
+	QUICK_SHORT = 500, /* steps of a short operation, at most, in the quick form */
+	QUICK_LONG = 120,
+	SANITIZED_SHARE = 8, /* of those, where everything takes much longer */
+	LATE_STEPS = 600,    /* that it may get on before it is killed after all */
+	MOST_TESTS = 1024,
+	MOST = 1 << 20, /* instructions of an operation */
+	SECONDS = 1800,
+};
+
+static const char *const action_names[ACTIONS] = { "kill", "stop", "hold", "late" };
+
+static struct {
+	bool full;
+	const char *operation;
+	const char *action;
+	int64_t step; /* -1: all */
+} wanted = { .step = -1 };
+
+/* The path of one run, and which of its steps are to be struck at. */
+struct path {
+	uintptr_t *address;
+	bool *first; /* the first time it comes to this address */
+	bool *call;  /* the instruction calls the kernel */
+	uint64_t *chosen;
+	uint64_t length;
+	uint64_t count;
+};
+
+/* Figures of one operation and action; those of all are shared with the parent. */
+struct tally {
+	uint64_t sweeps;
+	uint64_t instructions;
+	uint64_t struck;
+	uint64_t missed;
+	int64_t writer_delay, reader_delay, helper_delay;
+};
+
+/* What is being done, for the one who reads of a failure. */
+struct progress {
+	uint64_t step;
+	bool under_way;
+};
+
+static struct shared {
+	struct board board;
+	struct tally total;
+	struct progress progress[MOST_TESTS];
+} * shared;
+
+/* The test that this process runs. */
+static struct {
+	unsigned index;
+	const struct operation *operation;
+	enum action action;
+} now;
+
+static bool quick(void)
+{
+	return !wanted.full && wanted.step < 0;
+}
+
+static uint64_t max_sleep(void)
+{
+	return (quick() ? 10 : 100) * (uint64_t)MS;
+}
+
+static void enter(struct scene *s, uint64_t step)
+{
+	shared->progress[now.index] = (struct progress){ .step = step, .under_way = true };
+	scene_open(s, now.operation, now.action, &shared->board, max_sleep());
+}
+
+static void leave(struct scene *s)
+{
+	scene_close(s);
+	shared->progress[now.index].under_way = false;
+}
+
+static void *room_for(size_t size)
+{
+	void *p = calloc(MOST, size);
+
+	ck_assert_ptr_nonnull(p);
+	return p;
+}
+
+/* Record the path of an undisturbed run. */
+static void record(struct path *path)
+{
+	struct scene s;
+
+	enter(&s, 0);
+	do {
+		expect(path->length < MOST, "%s has no end", now.operation->name);
+		path->address[path->length] = s.step.address;
+		path->call[path->length++] = step_before_call(&s.step);
+	} while (step_on(&s.step));
+	step_release(&s.step);
+	s.struck_at = clock_now();
+	scene_goes_on(&s);
+	leave(&s);
+}
+
+static const uintptr_t *sorted_address;
+
+/* By address, and by time. */
+static int compare_steps(const void *a, const void *b)
+{
+	uint64_t i = *(const uint64_t *)a, j = *(const uint64_t *)b;
+
+	if (sorted_address[i] != sorted_address[j])
+		return sorted_address[i] < sorted_address[j] ? -1 : 1;
+	return i < j ? -1 : 1;
+}
+
+static void mark_first(struct path *path)
+{
+	uint64_t *order = path->chosen; /* not in use yet */
+
+	for (uint64_t k = 0; k < path->length; k++)
+		order[k] = k;
+	sorted_address = path->address;
+	qsort(order, path->length, sizeof(*order), compare_steps);
+	for (uint64_t i = 0; i < path->length; i++)
+		path->first[order[i]] =
+			i == 0 || path->address[order[i]] != path->address[order[i - 1]];
+}
+
+/* Step k: when k instructions have been executed; the last one is the end. */
+static void choose(struct path *path)
+{
+	const struct operation *o = now.operation;
+	uint64_t limit = o->setup ? QUICK_LONG : QUICK_SHORT, kept = 0;
+	uint64_t seed = random_seed();
+
+	mark_first(path);
+	path->count = 0;
+	for (uint64_t k = 0; k <= path->length; k++)
+		if (!o->setup || k == path->length || path->first[k] || path->call[k] ||
+		    (k > 0 && path->call[k - 1]))
+			path->chosen[path->count++] = k;
+	if (room_is_sanitized())
+		limit /= SANITIZED_SHARE;
+	if (!quick() || path->count <= limit)
+		return;
+	/* One of each of `limit` stretches of the same length. */
+	for (uint64_t i = 0; i < limit; i++) {
+		uint64_t begin = i * path->count / limit, end = (i + 1) * path->count / limit;
+
+		path->chosen[kept++] = path->chosen[begin + random_below(&seed, end - begin)];
+	}
+	path->count = kept;
+}
+
+/* Bring the subject to step k; false: it got to the end before. */
+static bool approach(struct step *step, const struct path *path, uint64_t k)
+{
+	uint64_t landmark = k < path->length ? k : path->length - 1;
+
+	while (!path->first[landmark])
+		landmark--;
+	if (!step_to(step, path->address[landmark]))
+		return false;
+	while (landmark < k && step_on(step))
+		landmark++;
+	return !step->over || k == path->length;
+}
+
+/* Stop it, and let it go on; for the action LATE kill it somewhat later. */
+static void strike_gently(struct scene *s, uint64_t k)
+{
+	uint64_t seed = random_seed() + k;
+	uint64_t more = 1 + random_below(&seed, LATE_STEPS);
+
+	if (s->action == LATE) {
+		scene_stopped(s);
+		while (more-- > 0 && step_on(&s->step))
+			;
+		s->struck_at = clock_now();
+		child_kill(&s->subject);
+		scene_killed(s);
+		return;
+	}
+	step_release_stopped(&s->step);
+	scene_stopped(s);
+	ck_assert_int_eq(kill(s->subject.pid, SIGCONT), 0);
+	scene_goes_on(s);
+}
+
+static void strike(struct tally *t, const struct path *path, uint64_t k)
+{
+	struct scene s;
+
+	enter(&s, k);
+	if (approach(&s.step, path, k))
+		t->struck++;
+	else
+		t->missed++;
+	s.struck_at = clock_now();
+	if (now.action == KILL) {
+		child_kill(&s.subject);
+		scene_killed(&s);
+	} else {
+		strike_gently(&s, k);
+	}
+	leave(&s);
+	if (s.writer_delay > t->writer_delay)
+		t->writer_delay = s.writer_delay;
+	if (s.reader_delay > t->reader_delay)
+		t->reader_delay = s.reader_delay;
+	if (s.helper_delay > t->helper_delay)
+		t->helper_delay = s.helper_delay;
+}
+
+static double in_ms(int64_t ns)
+{
+	return (double)ns / MS;
+}
+
+static void print_tally(const char *what, const char *action, const struct tally *t)
+{
+	printf("# %s %s: %" PRIu64 " instructions, struck at %" PRIu64 ", missed %" PRIu64
+	       "; longest call of the writer %.3f ms, of the reader %.3f ms, sleep %.1f ms\n",
+	       what, action, t->instructions, t->struck, t->missed, in_ms(t->writer_delay),
+	       in_ms(t->reader_delay), in_ms(t->helper_delay));
+	fflush(stdout);
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static void add_to_total(const struct tally *t)
+{
+	struct tally *total = &shared->total;
+
+	total->sweeps++;
+	total->instructions += t->instructions;
+	total->struck += t->struck;
+	total->missed += t->missed;
+	total->writer_delay = larger(total->writer_delay, t->writer_delay);
+	total->reader_delay = larger(total->reader_delay, t->reader_delay);
+	total->helper_delay = larger(total->helper_delay, t->helper_delay);
+}
+
+static void sweep(void)
+{
+	struct path path = { .address = room_for(sizeof(*path.address)),
+			     .first = room_for(sizeof(*path.first)),
+			     .call = room_for(sizeof(*path.call)),
+			     .chosen = room_for(sizeof(*path.chosen)) };
+	struct tally tally = { 0 };
+
+	record(&path);
+	choose(&path);
+	tally.instructions = path.length;
+	if (wanted.step >= 0)
+		strike(&tally, &path, (uint64_t)wanted.step);
+	for (uint64_t i = 0; wanted.step < 0 && i < path.count; i++)
+		strike(&tally, &path, path.chosen[i]);
+	print_tally(now.operation->name, action_names[now.action], &tally);
+	/* A sweep that comes too late all the time is none. */
+	ck_assert_uint_ge(tally.struck, 4 * tally.missed);
+	add_to_total(&tally);
+	free(path.address);
+	free(path.first);
+	free(path.call);
+	free(path.chosen);
+}
+
+static const struct operation *operation_at(unsigned i)
+{
+	if (i < writer_operation_count)
+		return &writer_operations[i];
+	i -= writer_operation_count;
+	if (i < reader_operation_count)
+		return &reader_operations[i];
+	return &ring_operations[i - reader_operation_count];
+}
+
+START_TEST(nobody_is_hurt)
+{
+	const char *obstacle = step_obstacle();
+
+	if (obstacle)
+		room_skip("%s", obstacle);
+	now.index = (unsigned)_i;
+	now.operation = operation_at(now.index / ACTIONS);
+	now.action = (enum action)(now.index % ACTIONS);
+	sweep();
+}
+END_TEST
+
+/* Does this make sense, and is it wanted? */
+static bool is_due(const struct operation *o, enum action action)
+{
+	/* Only a living lossless consumer ever holds others back, by the ring's policy. */
+	if (action == HOLD && (o->role != CONSUMER || o->evict))
+		return false;
+	if (wanted.operation && strcmp(wanted.operation, o->name) != 0)
+		return false;
+	if (wanted.action)
+		return strcmp(wanted.action, action_names[action]) == 0;
+	return wanted.full || action != LATE || o->setup;
+}
+
+static void add_tests(Suite *s)
+{
+	unsigned count = writer_operation_count + reader_operation_count + ring_operation_count;
+
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned action = 0; action < ACTIONS; action++) {
+			char *name; /* check keeps the pointer */
+
+			if (!is_due(operation_at(i), (enum action)action))
+				continue;
+			if (asprintf(&name, "%s-%s", operation_at(i)->name, action_names[action]) <
+			    0)
+				exit(1);
+			tcase_add_loop_test(room_case(s, name, SECONDS), nobody_is_hurt,
+					    (int)(i * ACTIONS + action),
+					    (int)(i * ACTIONS + action + 1));
+		}
+}
+
+static void tell_failures(void)
+{
+	for (unsigned i = 0; i < MOST_TESTS; i++)
+		if (shared->progress[i].under_way)
+			printf("# failed at: sweep --operation %s --action %s --step %" PRIu64 "\n",
+			       operation_at(i / ACTIONS)->name, action_names[i % ACTIONS],
+			       shared->progress[i].step);
+}
+
+static int usage(void)
+{
+	fputs("usage: sweep [--full] [--operation NAME] [--action kill|stop|hold|late] "
+	      "[--step K]\n",
+	      stderr);
+	return 2;
+}
+
+static bool parse(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "full", no_argument, NULL, 'f' },
+		{ "operation", required_argument, NULL, 'o' },
+		{ "action", required_argument, NULL, 'a' },
+		{ "step", required_argument, NULL, 's' },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+		switch (c) {
+		case 'f':
+			wanted.full = true;
+			break;
+		case 'o':
+			wanted.operation = optarg;
+			break;
+		case 'a':
+			wanted.action = optarg;
+			break;
+		case 's':
+			wanted.step = strtoll(optarg, NULL, 10);
+			break;
+		default:
+			return false;
+		}
+	return optind == argc && (wanted.step < 0 || (wanted.operation && wanted.action));
+}
+
+/* Symbols are to be resolved before anything begins, not in the midst of an operation. */
+static void bind_now(char **argv)
+{
+	if (getenv("LD_BIND_NOW"))
+		return;
+	setenv("LD_BIND_NOW", "1", 1);
+	execv("/proc/self/exe", argv);
+	perror("execv");
+}
+
+int main(int argc, char **argv)
+{
+	Suite *s = suite_create("sweep");
+	int result;
+
+	bind_now(argv);
+	if (!parse(argc, argv))
+		return usage();
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	if (shared == MAP_FAILED) {
+		perror("mmap");
+		return 1;
+	}
+	add_tests(s);
+	result = run_suite(s);
+	tell_failures();
+	print_tally("all", "actions", &shared->total);
+	return result;
+}
