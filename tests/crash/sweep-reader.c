@@ -453,6 +453,7 @@ const struct operation reader_operations[] = {
 	{ .name = "restart-oldest",
 	  .role = CONSUMER,
 	  .setup = true,
+	  .thorough = true,
 	  .gives_up = true,
 	  .name_held = NAME,
 	  .before = before_restart_oldest,

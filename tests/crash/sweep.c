@@ -3,8 +3,8 @@
  * sweep: every instruction of every operation.
  *
  * For each operation and each action there is one run to the end, which records
- * the address of every instruction that the subject executes, in the library,
- * in libc, and in what the kernel maps into it. Then the same scene is set up
+ * the address of every instruction that the subject executes, in the library and
+ * in libc. Then the same scene is set up
  * anew for each instruction that was chosen, the subject is brought before it,
  * and struck.
  *
@@ -31,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <unistd.h>
 
 #include "must.h"
@@ -182,7 +183,7 @@ static void choose(struct path *path)
 			path->chosen[path->count++] = k;
 	if (room_is_sanitized())
 		limit /= SANITIZED_SHARE;
-	if (!quick() || path->count <= limit)
+	if (!quick() || path->count <= limit || (o->thorough && now.action == KILL))
 		return;
 	/* One of each of `limit` stretches of the same length. */
 	for (uint64_t i = 0; i < limit; i++) {
@@ -413,12 +414,16 @@ static bool parse(int argc, char **argv)
 	return optind == argc && (wanted.step < 0 || (wanted.operation && wanted.action));
 }
 
-/* Symbols are to be resolved before anything begins, not in the midst of an operation. */
-static void bind_now(char **argv)
+/*
+ * Once more, so that a step is the same instruction in every run: with every symbol
+ * resolved before anything begins, and everything at its usual address.
+ */
+static void start_anew(char **argv)
 {
 	if (getenv("LD_BIND_NOW"))
 		return;
 	setenv("LD_BIND_NOW", "1", 1);
+	personality(ADDR_NO_RANDOMIZE); /* it helps, and may be refused */
 	execv("/proc/self/exe", argv);
 	perror("execv");
 }
@@ -428,7 +433,7 @@ int main(int argc, char **argv)
 	Suite *s = suite_create("sweep");
 	int result;
 
-	bind_now(argv);
+	start_anew(argv);
 	if (!parse(argc, argv))
 		return usage();
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,

@@ -128,6 +128,7 @@ struct operation {
 	const char *name;
 	enum role role;
 	bool setup;	       /* long and rare: distinct instructions and system calls only */
+	bool thorough;	       /* when it is killed there, all of those also in the quick form */
 	bool evict;	       /* the ring evicts in every action */
 	bool presses;	       /* the writer may have to wait, too */
 	bool gives_up;	       /* the history of the name ends when it begins */

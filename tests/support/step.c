@@ -10,8 +10,10 @@
 #include "step.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
@@ -77,11 +79,32 @@ static void execute(struct step *s, enum __ptrace_request way)
 	s->address = (uintptr_t)ask(s, PTRACE_PEEKUSER, PROGRAM_COUNTER, NULL);
 }
 
+/* Is this in the page of code that the kernel maps into every process? */
+static bool in_vdso(uintptr_t address)
+{
+	static uintptr_t begin, end;
+	char line[256];
+	FILE *maps;
+
+	if (end == 0) {
+		maps = fopen("/proc/self/maps", "re");
+		ck_assert_msg(maps != NULL, "/proc/self/maps: %s", strerror(errno));
+		while (fgets(line, sizeof(line), maps))
+			if (strstr(line, "[vdso]"))
+				sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &begin, &end);
+		fclose(maps);
+		end = end ? end : 1; /* there is none */
+	}
+	return address >= begin && address < end;
+}
+
 bool step_on(struct step *s)
 {
 	if (s->over)
 		return false;
-	execute(s, PTRACE_SINGLESTEP);
+	do
+		execute(s, PTRACE_SINGLESTEP);
+	while (in_vdso(s->address));
 	s->taken++;
 	s->over = s->address == (uintptr_t)step_end;
 	return !s->over;

@@ -7,6 +7,9 @@
  * it does not, the helper stands still. The test may kill it at any time
  * (child_kill()), or let it go on by itself.
  *
+ * Reading a clock counts as one instruction, the call: how many the kernel's code
+ * for it takes depends on the moment.
+ *
  * What is executed is the program as it was built: nothing is compiled in. The
  * kernel executes each instruction and tells (ptrace(2)). Both processes come
  * from one fork, so an address means the same in both.
