@@ -159,20 +159,16 @@ static int replace_all(struct shmring_consumer *c)
 	return e;
 }
 
-/* Both marks of every lane: nothing has been released from before here. */
+/*
+ * Both marks of every lane: nothing has been released from before here. The newer
+ * one goes last, so that whoever dies in between leaves the place it had or the
+ * new one, and not the one before.
+ */
 static void write_marks(struct shmring_consumer *c)
 {
 	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++) {
-		struct reader *l = &c->readers[i];
-
-		for (int k = 0; k < 2; k++) {
-			struct cursor_mark *mark = &l->cursor->mark[k];
-
-			store_release(&mark->position, POSITION_NONE);
-			store_release(&mark->seq, l->hot.at.seq);
-			store_release(&mark->bytes, l->hot.at.bytes);
-			store_release(&mark->position, l->hot.at.position);
-		}
+		consumer_write_mark(&c->readers[i]);
+		consumer_write_mark(&c->readers[i]);
 	}
 }
 
