@@ -41,8 +41,8 @@ check-hostile: tests/crash/hostile
 check_PROGRAMS += tests/crash/syscalls
 TESTS += tests/crash/syscalls
 tests_crash_syscalls_SOURCES = \
-	tests/crash/faults.c \
-	tests/crash/faults.h \
+	tests/crash/errnos.c \
+	tests/crash/errnos.h \
 	tests/crash/intercept.c \
 	tests/crash/intercept.h \
 	tests/crash/operations.c \

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "audit.h"
-#include "faults.h"
+#include "errnos.h"
 #include "peer.h"
 #include "way.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * faults: how each kind of system call may fail, and what then becomes of the
+ * errnos: how each kind of system call may fail, and what then becomes of the
  * operation that made it.
  */
-#ifndef TESTS_CRASH_FAULTS_H
-#define TESTS_CRASH_FAULTS_H
+#ifndef TESTS_CRASH_ERRNOS_H
+#define TESTS_CRASH_ERRNOS_H
 
 #include <stdbool.h>
 

@@ -3,7 +3,7 @@
  * faults: see faults.h. The errors are those that the manual pages of the calls
  * name and that can befall a call whose arguments are sound.
  */
-#include "faults.h"
+#include "errnos.h"
 
 #include <errno.h>
 #include <fcntl.h>
