@@ -29,7 +29,7 @@ bench_shmring_bench_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 bench_shmring_bench_CFLAGS = $(AM_CFLAGS) $(BENCH_CFLAGS)
 bench_shmring_bench_LDADD = $(SHMRING_LIBS) $(JANSSON_LIBS) -lrt
 
-.PHONY: bench
+PHONY_TARGETS += bench
 bench: bench/shmring-bench$(EXEEXT)
 	bench/shmring-bench --json=bench-results.json --plot=bench-results.svg $(BENCH_FLAGS)
 

@@ -4,6 +4,7 @@
  * release, batches, and copies.
  */
 #define SHMRING_INLINE /* here are the functions for callers that do not inline */
+#include "atomic.h"    /* first: their stores, too, may be fault points */
 #include <errno.h>
 #include <string.h>
 

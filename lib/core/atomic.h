@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fault.h"
+
 typedef _Atomic(uint64_t) shm_u64;
 typedef _Atomic(uint32_t) shm_u32;
 
@@ -118,5 +120,21 @@ static inline void cpu_relax(void)
 	__asm__("isb");
 #endif
 }
+
+/*
+ * Under --enable-fault-points each of these is a place where a test can stop us;
+ * the builtin is how the inline functions of the public headers store.
+ */
+#ifdef SHMR_FAULT_POINTS
+#define store_relaxed(word, value) FAULT_AROUND_VOID(store_relaxed(word, value))
+#define store_release(word, value) FAULT_AROUND_VOID(store_release(word, value))
+#define compare_and_swap(word, old, new) FAULT_AROUND(compare_and_swap(word, old, new))
+#define compare_and_swap32(word, old, new) FAULT_AROUND(compare_and_swap32(word, old, new))
+#define exchange(word, value) FAULT_AROUND(exchange(word, value))
+#define fetch_or(word, bits) FAULT_AROUND(fetch_or(word, bits))
+#define fetch_and(word, bits) FAULT_AROUND(fetch_and(word, bits))
+#define fetch_add32(word, value) FAULT_AROUND(fetch_add32(word, value))
+#define __atomic_store_n(word, value, order) FAULT_AROUND_VOID(__atomic_store_n(word, value, order))
+#endif
 
 #endif

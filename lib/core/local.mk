@@ -12,6 +12,8 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/doorbell.h \
 	lib/core/explain.c \
 	lib/core/explain.h \
+	lib/core/fault.c \
+	lib/core/fault.h \
 	lib/core/lane.c \
 	lib/core/lane.h \
 	lib/core/layout.c \

@@ -129,7 +129,8 @@ int shmr_allocate(int fd, uint64_t offset, uint64_t size)
 
 	while (done < size) {
 		uint64_t want = size - done < piece ? size - done : piece;
-		int r = posix_fallocate(fd, (off_t)(offset + done), (off_t)want);
+		int r = FAULT_AROUND(
+			posix_fallocate(fd, (off_t)(offset + done), (off_t)want));
 
 		if (r == 0)
 			done += want;
@@ -194,7 +195,7 @@ int mapping_keep_private(struct mapping *m)
 void mapping_drop(struct mapping *m)
 {
 	if (m->base)
-		munmap(m->base, m->size);
+		(void)FAULT_AROUND(munmap(m->base, m->size));
 	m->base = NULL;
 }
 

@@ -40,8 +40,8 @@ int shmr_futex_wait(const shm_u32 *word, uint32_t expected, int64_t deadline)
 {
 	struct timespec t = { .tv_sec = deadline / SECOND, .tv_nsec = deadline % SECOND };
 
-	if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, &t, NULL,
-		    FUTEX_BITSET_MATCH_ANY) == 0)
+	if (FAULT_AROUND(syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, &t, NULL,
+				 FUTEX_BITSET_MATCH_ANY)) == 0)
 		return 0;
 	return -errno;
 }
@@ -55,7 +55,7 @@ int shmr_sleep(int64_t deadline)
 
 int shmr_futex_wake(shm_u32 *word)
 {
-	long woken = syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	long woken = FAULT_AROUND(syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0));
 
 	return woken < 0 ? -errno : (int)woken;
 }
@@ -70,7 +70,7 @@ bool shmr_barrier_register(void)
 
 bool shmr_barrier(void)
 {
-	return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) == 0;
+	return FAULT_AROUND(syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0)) == 0;
 }
 
 static int byte_lock(int fd, int command, short type, uint64_t offset, struct flock *ret)
@@ -87,7 +87,7 @@ static int byte_lock(int fd, int command, short type, uint64_t offset, struct fl
 int shmr_lock_byte(int fd, uint64_t offset)
 {
 	struct flock lock;
-	int r = byte_lock(fd, F_OFD_SETLK, F_WRLCK, offset, &lock);
+	int r = FAULT_AROUND(byte_lock(fd, F_OFD_SETLK, F_WRLCK, offset, &lock));
 
 	return r == -EACCES ? -EAGAIN : r;
 }
@@ -96,7 +96,7 @@ int shmr_unlock_byte(int fd, uint64_t offset)
 {
 	struct flock lock;
 
-	return byte_lock(fd, F_OFD_SETLK, F_UNLCK, offset, &lock);
+	return FAULT_AROUND(byte_lock(fd, F_OFD_SETLK, F_UNLCK, offset, &lock));
 }
 
 int shmr_probe_byte(int fd, uint64_t offset)

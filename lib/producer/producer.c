@@ -4,6 +4,7 @@
  * and everything that is no message.
  */
 #define SHMRING_INLINE /* here are the functions for callers that do not inline */
+#include "atomic.h"    /* first: their stores, too, may be fault points */
 #include "producer.h"
 
 #include <errno.h>

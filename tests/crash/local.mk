@@ -80,3 +80,33 @@ tests_crash_sweep_LDADD = $(CRASH_LIBS)
 # The full form of the sweep: every instruction that is named in tests/crash/sweep.c.
 check-sweep: tests/crash/sweep
 	$(AM_TESTS_ENVIRONMENT) $(builddir)/tests/crash/sweep --full
+
+# The libraries once more, with fault points, for these tests only (lib/core/fault.h).
+check_LTLIBRARIES += tests/crash/libfaulty.la
+tests_crash_libfaulty_la_SOURCES = \
+	$(lib_core_libcore_la_SOURCES) \
+	$(lib_producer_libproducer_la_SOURCES) \
+	$(lib_consumer_libconsumer_la_SOURCES)
+tests_crash_libfaulty_la_CPPFLAGS = $(CORE_CPPFLAGS) -DSHMR_FAULT_POINTS=1
+tests_crash_libfaulty_la_CFLAGS = $(LIBRARY_CFLAGS) -fno-inline
+tests_crash_libfaulty_la_LDFLAGS = $(SANITIZE_FLAGS)
+
+check_PROGRAMS += tests/crash/faults
+TESTS += tests/crash/faults
+tests_crash_faults_SOURCES = \
+	tests/crash/actor.c \
+	tests/crash/actor.h \
+	tests/crash/faults.c \
+	tests/crash/places.c \
+	tests/crash/places.h \
+	tests/crash/scene.c \
+	tests/crash/scene.h
+tests_crash_faults_CPPFLAGS = $(TESTS_CPPFLAGS) -I$(top_srcdir)/lib/core \
+	-DSHMR_FAULT_POINTS=1 -DSHMRING_NO_INLINE
+tests_crash_faults_LDADD = tests/support/libsupport.la tests/crash/libfaulty.la $(CHECK_LIBS)
+
+# Every pair of places, with every action, instead of a sample: about an hour on two cores.
+PHONY_TARGETS += check-faults
+check-faults: tests/crash/faults$(EXEEXT)
+	SHMRING_FAULTS=all abs_builddir='$(abs_top_builddir)' SHMRING_SANITIZED='$(SANITIZERS)' \
+		tests/crash/faults$(EXEEXT)

@@ -216,6 +216,28 @@ static long sleeping_in(pid_t pid)
 	return call;
 }
 
+bool child_sleeps(const struct child *c)
+{
+	return sleeping_in(c->pid) == SYS_futex;
+}
+
+enum child_state child_look(struct child *c)
+{
+	siginfo_t info;
+	bool killed;
+
+	await(c, WEXITED | WSTOPPED | WNOHANG, &info);
+	if (info.si_pid == 0)
+		return CHILD_RUNS;
+	if (info.si_code == CLD_STOPPED)
+		return CHILD_STOPPED;
+	killed = info.si_code == CLD_KILLED && info.si_status == SIGKILL;
+	if (!killed)
+		expect_end(c, &info, CLD_EXITED, 0);
+	child_drop(c);
+	return killed ? CHILD_KILLED : CHILD_ENDED;
+}
+
 void child_await_sleep(struct child *c)
 {
 	struct pollfd ended = { .fd = c->pidfd, .events = POLLIN };

@@ -9,6 +9,7 @@
 #ifndef TESTS_SUPPORT_CHILD_H
 #define TESTS_SUPPORT_CHILD_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct child {
@@ -52,6 +53,16 @@ void child_continue(struct child *c);
 
 /* Return when it sleeps in a futex: as one who waits on a ring does. */
 void child_await_sleep(struct child *c);
+
+/* Does it, at this moment? */
+bool child_sleeps(const struct child *c);
+
+/*
+ * What has become of it meanwhile. Once it has ended, it is let go of; the test
+ * fails if that was in another way than these.
+ */
+enum child_state { CHILD_RUNS, CHILD_STOPPED, CHILD_KILLED, CHILD_ENDED };
+enum child_state child_look(struct child *c);
 
 /* Wait until it ends by itself; the test fails unless it exits with 0. */
 void child_end(struct child *c);

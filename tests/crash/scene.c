@@ -1,0 +1,709 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The stage of a trial.
+ */
+#include "scene.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <check.h>
+#include <shmring/consumer.h>
+#include <shmring/producer.h>
+
+#include "must.h"
+#include "way.h"
+
+enum {
+	MS = 1000000,
+	WRITER = 1,
+	VERIFIER = 800, /* and those that follow */
+	END = 999,
+	SOURCES = 1000,
+	LAP = 65, /* messages of MIDDLE bytes in a lane */
+	SENT = 256,
+	LANES = 6,
+};
+
+/* What the listener tells, and knows, in shared memory. */
+struct listening {
+	_Atomic(uint64_t) heard; /* messages of the writer; beyond 0: it has attached */
+	_Atomic(int64_t) sent[SENT];
+	int64_t slowest;
+	struct audit audit;
+};
+
+struct stage_memory {
+	struct listening listening;
+	struct notes notes[CAST];
+};
+
+enum state { ABSENT, PLAYING, STOPPED, KILLED, PLAYED };
+
+struct seat {
+	enum state state;
+	struct child child;
+	struct actor actor;
+	struct part part;
+	struct notes *notes;
+	uint64_t goal; /* how far the writer is to go for it; 0: nothing asked */
+};
+
+struct scene {
+	struct stage_memory *memory;
+	struct shmring *ring;
+	struct shmring_producer *writer;
+	struct shmring_consumer *reader;
+	struct shmring_consumer *idle; /* never reads, and will be evicted; or NULL */
+	struct child listener;
+	struct seat seats[CAST];
+	unsigned count;
+	uint64_t written;
+	struct audit audit;
+	uint64_t got[SOURCES];
+	uint32_t *hits;
+};
+
+struct figures *figures;
+
+static void *share(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED) {
+		perror("cannot share memory with the tests");
+		exit(1);
+	}
+	return p;
+}
+
+void figures_open(void)
+{
+	figures = share(sizeof(*figures));
+}
+
+static void keep_longest(int64_t *longest, int64_t ns)
+{
+	if (ns > *longest)
+		*longest = ns;
+}
+
+/* --- survivors ------------------------------------------------------------------------------ */
+
+static uint64_t source_of(const struct shmring_message *m)
+{
+	struct audit_header h;
+
+	ck_assert_uint_ge(m->len, sizeof(h));
+	memcpy(&h, m->data, sizeof(h));
+	return h.source;
+}
+
+/* The reader takes all there is. */
+static void drain(struct scene *s)
+{
+	struct shmring_message m;
+	int r;
+
+	while ((r = shmring_peek(s->reader, SHMRING_NOWAIT, &m)) == 0) {
+		ck_assert_msg(audit_message(&s->audit, &m), "reader: %s", s->audit.first_fault);
+		ck_assert_uint_lt(source_of(&m), SOURCES);
+		s->got[source_of(&m)]++;
+		must(shmring_release(s->reader));
+	}
+	must_fail(EAGAIN, r);
+}
+
+static void hear(struct listening *l, const struct shmring_message *m, uint64_t *ret_source)
+{
+	*ret_source = source_of(m);
+	ck_assert_msg(audit_message(&l->audit, m), "listener: %s", l->audit.first_fault);
+	if (*ret_source != WRITER)
+		return;
+	keep_longest(&l->slowest, clock_now() - atomic_load(&l->sent[l->heard % SENT]));
+	l->heard++;
+}
+
+/* The listener: sleeps for each message, until the last one. */
+static int listen_to_all(int socket, void *arg)
+{
+	struct scene *s = arg;
+	struct listening *l = &s->memory->listening;
+	struct shmring_consumer_options options = { .size = sizeof(options),
+						    .flags = SHMRING_PINNED,
+						    .spin_ns = -1 };
+	struct shmring_consumer *c;
+	struct shmring_message m;
+	uint64_t source = 0;
+
+	must(shmring_join(s->ring));
+	must(shmring_consumer_attach(&c, s->ring, &options));
+	step_tell(socket);
+	while (source != END) {
+		must(shmring_peek(c, patience(), &m));
+		hear(l, &m, &source);
+		must(shmring_release(c));
+	}
+	while (shmring_peek(c, SHMRING_NOWAIT, &m) == 0) {
+		hear(l, &m, &source);
+		must(shmring_release(c));
+	}
+	shmring_consumer_detach(c);
+	shmring_close(s->ring);
+	return 0;
+}
+
+static int write_one(struct scene *s, size_t len, int64_t deadline)
+{
+	unsigned char data[MIDDLE];
+	int r;
+
+	audit_fill(data, len, WRITER, s->written);
+	atomic_store(&s->memory->listening.sent[s->written % SENT], clock_now());
+	r = shmring_publish(s->writer, data, len, deadline);
+	s->written += r == 0;
+	return r;
+}
+
+/* The reader reads meanwhile; who does not is in the way, and will be evicted. */
+static void write_some(struct scene *s, unsigned count, size_t len)
+{
+	int64_t limit = patience();
+
+	while (count > 0) {
+		int r = write_one(s, len, SHMRING_NOWAIT);
+
+		count -= r == 0;
+		drain(s);
+		if (r == 0)
+			continue;
+		must_fail(EAGAIN, r);
+		ck_assert_msg(clock_now() < limit, "the writer finds no room");
+		sched_yield();
+	}
+}
+
+/* --- the actors' requests ------------------------------------------------------------------- */
+
+static bool is_evicted(struct scene *s, const struct seat *seat)
+{
+	struct shmring_consumer_stat st;
+
+	for (unsigned slot = 0; slot < SHMRING_MAX_CONSUMERS; slot++) {
+		must(shmring_stat_consumer(s->ring, slot, &st));
+		if (st.state == SHMRING_EVICTED && st.pid == seat->child.pid)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Bring the writer to `count` messages more than it had when it was first asked;
+ * a few at a time, for others must be served, too. True: it is there.
+ */
+static bool write_on(struct scene *s, struct seat *seat, unsigned count, size_t len)
+{
+	if (seat->goal == 0)
+		seat->goal = s->written + count;
+	for (int i = 0; i < 4 && s->written < seat->goal; i++) {
+		int r = write_one(s, len, SHMRING_NOWAIT);
+
+		if (r < 0)
+			must_fail(EAGAIN, r);
+		drain(s);
+	}
+	if (s->written < seat->goal)
+		return false;
+	seat->goal = 0;
+	return true;
+}
+
+/* Do what the actor asks for. True: the reader must not read now. */
+static bool serve(struct scene *s, struct seat *seat)
+{
+	switch (atomic_load(&seat->notes->request)) {
+	case REQUEST_FEED:
+		if (!write_on(s, seat, 5, SMALL))
+			return false;
+		break;
+	case REQUEST_SLEEPER:
+		if (!child_sleeps(&s->listener))
+			return false;
+		break;
+	case REQUEST_WAKE:
+		if (!child_sleeps(&seat->child) || !write_on(s, seat, 1, SMALL))
+			return false;
+		break;
+	case REQUEST_HOLD:
+		if (!child_sleeps(&seat->child))
+			return true;
+		break;
+	case REQUEST_EVICT:
+		if (!is_evicted(s, seat)) {
+			write_on(s, seat, 4, MIDDLE);
+			return false;
+		}
+		seat->goal = 0;
+		figures->evictions++;
+		break;
+	case REQUEST_LAPSE:
+		if (!write_on(s, seat, 3 * LAP, MIDDLE))
+			return false;
+		break;
+	default:
+		return false;
+	}
+	atomic_store(&seat->notes->request, REQUEST_NONE);
+	return false;
+}
+
+/* What has become of an actor; nothing may that is not its part. */
+static void look_at(struct seat *seat)
+{
+	switch (child_look(&seat->child)) {
+	case CHILD_RUNS:
+		return;
+	case CHILD_STOPPED:
+		ck_assert_int_eq(seat->part.action, FAULT_STOP);
+		seat->state = STOPPED;
+		break;
+	case CHILD_KILLED:
+		ck_assert_msg(seat->part.action == FAULT_KILL && seat->notes->reached,
+			      "an actor was killed by somebody else");
+		seat->state = KILLED;
+		break;
+	case CHILD_ENDED:
+		seat->state = PLAYED;
+		break;
+	}
+}
+
+/* One round: the survivors do what they are asked for. */
+static void go_round(struct scene *s)
+{
+	bool hold = false;
+
+	for (unsigned i = 0; i < s->count; i++) {
+		struct seat *seat = &s->seats[i];
+
+		if (seat->state == PLAYING)
+			look_at(seat);
+		if (seat->state == PLAYING && serve(s, seat))
+			hold = true;
+	}
+	if (!hold)
+		drain(s);
+	sched_yield();
+}
+
+/* Until it is at rest, or, unless this is to the end, is held up at its place. */
+static void settle(struct scene *s, struct seat *seat, bool to_the_end)
+{
+	int64_t limit = patience();
+
+	while (seat->state == PLAYING &&
+	       (to_the_end || seat->part.action != FAULT_DELAY || !seat->notes->reached)) {
+		go_round(s);
+		ck_assert_msg(clock_now() < limit, "the %s does not come on, request %u",
+			      role_name(seat->part.role), (unsigned)seat->notes->request);
+	}
+}
+
+/* --- the trial ------------------------------------------------------------------------------ */
+
+static void open_ring(struct scene *s)
+{
+	struct shmring_config config = {
+		.size = sizeof(config),
+		.lane_size = SHMRING_MIN_LANE_SIZE,
+		.lanes = LANES,
+		.slow_policy = SHMRING_SLOW_EVICT,
+		.evict_after_ns = 3 * MS,
+		.max_sleep_ns = 10 * MS,
+	};
+
+	must(shmring_create(&s->ring, NULL, &config));
+	s->reader = consumer_attach(s->ring, NULL, SHMRING_START_OLDEST, SHMRING_PINNED);
+	s->writer = producer_attach(s->ring);
+	audit_begin(&s->audit, true);
+	audit_begin(&s->memory->listening.audit, true);
+	child_fork(&s->listener, listen_to_all, s);
+	step_await(s->listener.socket);
+}
+
+static bool has_role(const struct part *parts, unsigned count, enum role role)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (parts[i].role == role)
+			return true;
+	return false;
+}
+
+static void bury_alive(struct scene *s)
+{
+	struct child corpse;
+	enum child_state state;
+
+	child_fork(&corpse, actor_corpse, s->ring);
+	while ((state = child_look(&corpse)) == CHILD_RUNS)
+		sched_yield();
+	ck_assert_int_eq(state, CHILD_KILLED);
+}
+
+static void set_scene(struct scene *s, const struct part *parts, unsigned count)
+{
+	open_ring(s);
+	write_some(s, LAP + 10, MIDDLE);
+	if (has_role(parts, count, ROLE_PRODUCER))
+		s->idle = consumer_attach(s->ring, NULL, SHMRING_START_OLDEST, 0);
+	if (has_role(parts, count, ROLE_PROBER))
+		bury_alive(s);
+}
+
+static void enter(struct scene *s, unsigned i, const struct part *part)
+{
+	struct seat *seat = &s->seats[i];
+
+	seat->part = *part;
+	seat->notes = &s->memory->notes[i];
+	snprintf(seat->notes->name, sizeof(seat->notes->name), "actor-%u", i);
+	seat->actor = (struct actor){
+		.ring = s->ring,
+		.notes = seat->notes,
+		.source = NOTE_SOURCES * (i + 1),
+		.part = &seat->part,
+		.hits = s->hits,
+	};
+	s->count = i + 1;
+	child_fork(&seat->child, actor_play, &seat->actor);
+	seat->state = PLAYING;
+	settle(s, seat, false);
+}
+
+/* Is it the ring's policy that producers wait for this one, for as long as it likes? */
+static bool holds_for_ever(const struct seat *seat)
+{
+	return seat->part.role == ROLE_PINNED && seat->state == STOPPED;
+}
+
+static bool is_consumer(enum role role)
+{
+	return role == ROLE_CONSUMER || role == ROLE_PINNED || role == ROLE_NAMED ||
+	       role == ROLE_JOINER;
+}
+
+/* May the writer have to wait for one of these? */
+static bool may_hold(const struct scene *s)
+{
+	if (s->idle)
+		return true;
+	for (unsigned i = 0; i < s->count; i++)
+		if (is_consumer(s->seats[i].part.role) || s->seats[i].part.role == ROLE_PROBER)
+			return true;
+	return false;
+}
+
+static void await_listener(struct scene *s)
+{
+	int64_t limit = patience();
+
+	while (s->memory->listening.heard < s->written) {
+		ck_assert_msg(child_look(&s->listener) == CHILD_RUNS, "the listener has ended");
+		ck_assert_msg(clock_now() < limit, "the listener does not hear");
+		sched_yield();
+	}
+}
+
+/* Three laps of the survivors, who must not be held up by anybody else. */
+static void go_three_laps(struct scene *s)
+{
+	int64_t *longest = may_hold(s) ? &figures->held_writer_ns : &figures->writer_ns;
+	int64_t before;
+
+	for (unsigned i = 0; i < 3 * LAP; i++) {
+		drain(s);
+		before = clock_now();
+		must(write_one(s, MIDDLE, patience()));
+		keep_longest(longest, clock_now() - before);
+		if (i % 16 == 15)
+			await_listener(s);
+	}
+	drain(s);
+}
+
+/* A pinned consumer that is stopped: the writer is refused, and that is all. */
+static void go_until_full(struct scene *s)
+{
+	unsigned count = 0;
+	int r = 0;
+
+	while (count < 3 * LAP && r == 0) {
+		r = write_one(s, MIDDLE, SHMRING_NOWAIT);
+		drain(s);
+		count += r == 0;
+	}
+	if (r < 0)
+		must_fail(EAGAIN, r);
+	else
+		ck_assert_uint_eq(count, 3 * LAP); /* it was stopped with no place to hold */
+}
+
+/* Others can come and go. */
+static void come_and_go(struct scene *s)
+{
+	static const uint32_t starts[] = { SHMRING_START_OLDEST, SHMRING_START_NOW };
+	struct shmring_producer *p;
+
+	for (unsigned i = 0; i < 2; i++)
+		shmring_consumer_detach(consumer_attach(s->ring, NULL, starts[i], 0));
+	p = producer_attach(s->ring);
+	publish_numbers(p, VERIFIER, 0, 1, SMALL);
+	shmring_producer_detach(p);
+	drain(s);
+}
+
+static void go_on_without_them(struct scene *s)
+{
+	bool held = false;
+
+	for (unsigned i = 0; i < s->count; i++) {
+		if (s->seats[i].part.action == FAULT_DELAY)
+			settle(s, &s->seats[i], true);
+		held |= holds_for_ever(&s->seats[i]);
+	}
+	if (held) {
+		go_until_full(s);
+		return;
+	}
+	go_three_laps(s);
+	come_and_go(s);
+}
+
+static void let_them_go_on(struct scene *s)
+{
+	for (unsigned i = 0; i < s->count; i++) {
+		struct seat *seat = &s->seats[i];
+
+		if (seat->state == STOPPED) {
+			ck_assert_int_eq(kill(seat->child.pid, SIGCONT), 0);
+			seat->state = PLAYING;
+		}
+		settle(s, seat, true);
+		figures->came[seat->part.action] += seat->notes->reached;
+		figures->missed += seat->part.action != FAULT_NONE && !seat->notes->reached;
+	}
+}
+
+/* --- the account ---------------------------------------------------------------------------- */
+
+/* All that it had published is there, and nothing it had not begun to. */
+static void account_for_messages(struct scene *s, const struct seat *seat)
+{
+	const struct notes *n = seat->notes;
+	uint64_t got = s->got[seat->actor.source];
+
+	if (seat->state == PLAYED)
+		ck_assert_uint_eq(n->done, n->begun);
+	ck_assert_msg(got == n->done || got == n->begun,
+		      "%" PRIu64 " messages of the %s, it published %" PRIu64 " to %" PRIu64, got,
+		      role_name(seat->part.role), n->done, n->begun);
+}
+
+/* The first message of a lane that a successor gets is the one that was not released. */
+static void check_first(const struct notes *n, const struct shmring_message *m)
+{
+	const struct audit_lane *released = &n->released.lanes[m->producer];
+	const struct audit_lane *pending = &n->pending.lanes[m->producer];
+	uint64_t first = m->seq - m->lost;
+
+	if (n->elsewhere || !released->seen)
+		return;
+	ck_assert_msg(first == released->next_seq || (n->releasing && first == pending->next_seq),
+		      "lane %" PRIu32 ": the successor begins at %" PRIu64
+		      ", its predecessor had released up to %" PRIu64,
+		      m->producer, first, released->next_seq);
+}
+
+static void succeed(struct scene *s, const struct notes *n)
+{
+	struct shmring_consumer_options options = { .size = sizeof(options),
+						    .name = n->name,
+						    .start = SHMRING_START_RESUME };
+	struct shmring_consumer *c;
+	struct shmring_message m;
+	struct audit audit;
+	int r = shmring_consumer_attach(&c, s->ring, &options);
+
+	if (!n->established && r == -ENOENT)
+		return;
+	must(r);
+	audit_begin(&audit, false);
+	while ((r = shmring_peek(c, SHMRING_NOWAIT, &m)) == 0) {
+		if (!audit.lanes[m.producer].seen)
+			check_first(n, &m);
+		ck_assert_msg(audit_message(&audit, &m), "successor: %s", audit.first_fault);
+		must(shmring_release(c));
+	}
+	must_fail(EAGAIN, r);
+	shmring_consumer_detach(c);
+	must(shmring_forget(s->ring, n->name));
+}
+
+/* Every lane that was in use, and one more, takes a new owner. */
+static void take_all_lanes(struct scene *s)
+{
+	struct shmring_producer *p[LANES];
+	struct shmring_lane_stat st;
+	unsigned ready = 0;
+
+	for (unsigned lane = 0; lane < LANES; lane++) {
+		must(shmring_stat_lane(s->ring, lane, &st));
+		ready += st.allocated;
+	}
+	if (ready == LANES)
+		ready--;
+	for (unsigned i = 0; i < ready; i++) { /* one of them is the writer's */
+		p[i] = producer_attach(s->ring);
+		publish_numbers(p[i], VERIFIER + 1 + i, 0, 1, SMALL);
+	}
+	drain(s);
+	for (unsigned i = 0; i < ready; i++)
+		shmring_producer_detach(p[i]);
+}
+
+static void end_survivors(struct scene *s)
+{
+	const struct listening *l = &s->memory->listening;
+	unsigned char data[SMALL];
+
+	audit_fill(data, sizeof(data), END, 0);
+	shmring_producer_detach(s->writer);
+	s->writer = producer_attach(s->ring);
+	must(shmring_publish(s->writer, data, sizeof(data), patience()));
+	drain(s);
+	child_end(&s->listener);
+	drain(s);
+	audit_must_be(&l->audit, s->audit.messages, 0);
+	ck_assert_uint_eq(l->heard, s->written);
+	ck_assert_uint_eq(s->got[WRITER], s->written);
+	if (l->slowest > figures->listener_ns)
+		memcpy(figures->slowest, figures->title, sizeof(figures->title));
+	keep_longest(&figures->listener_ns, l->slowest);
+}
+
+/* Nobody is there who should not be. */
+static void check_places(struct scene *s)
+{
+	struct shmring_stat st;
+
+	figures->recoveries += (uint64_t)must(shmring_reap(s->ring));
+	ck_assert_int_eq(must(shmring_reap(s->ring)), 0);
+	must(shmring_stat(s->ring, &st));
+	ck_assert_uint_eq(st.producers, 1);
+	ck_assert_uint_eq(st.consumers, 2 + (s->idle != NULL));
+	ck_assert_uint_eq(st.detached, 0);
+}
+
+static void check_locks(struct scene *s)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	ck_assert_int_eq(fcntl(shmring_fd(s->ring), F_OFD_GETLK, &lock), 0);
+	ck_assert_msg(lock.l_type == F_UNLCK, "byte %llx is locked by nobody",
+		      (unsigned long long)lock.l_start);
+}
+
+static void close_scene(struct scene *s)
+{
+	int r;
+
+	for (unsigned i = 0; i < s->count; i++)
+		succeed(s, s->seats[i].notes);
+	r = shmring_forget(s->ring, CORPSE_NAME);
+	if (r != -ENOENT)
+		must(r);
+	check_places(s);
+	take_all_lanes(s);
+	end_survivors(s);
+	for (unsigned i = 0; i < s->count; i++)
+		account_for_messages(s, &s->seats[i]);
+	shmring_consumer_detach(s->idle);
+	shmring_consumer_detach(s->reader);
+	shmring_producer_detach(s->writer);
+	check_locks(s);
+	shmring_close(s->ring);
+}
+
+static void give_title(const struct part *parts, unsigned count)
+{
+	static const char *const actions[] = { "plays", "killed at", "stopped at", "exits at",
+					       "delayed at" };
+	size_t used = 0;
+
+	if (figures->title[0] && figures->failures < FAILURES) /* it never came to its end */
+		memcpy(figures->failed[figures->failures++], figures->title,
+		       sizeof(figures->title));
+	for (unsigned i = 0; i < count; i++)
+		used += (size_t)snprintf(figures->title + used, sizeof(figures->title) - used,
+					 "%s%s %s %s:%u", i ? ", " : "", role_name(parts[i].role),
+					 actions[parts[i].action], parts[i].place, parts[i].hit);
+}
+
+/* Without laps: who was stopped goes on while the others still are. */
+static void play_on(struct scene *s, bool at_once)
+{
+	if (!at_once)
+		go_on_without_them(s);
+	let_them_go_on(s);
+}
+
+void trial(const struct part *parts, unsigned count, bool at_once, uint32_t *hits)
+{
+	static struct scene scene;
+	struct scene *s = &scene;
+	int64_t began = clock_now();
+
+	memset(s, 0, sizeof(*s));
+	give_title(parts, count);
+	s->memory = share(sizeof(*s->memory));
+	s->hits = hits;
+	set_scene(s, parts, count);
+	for (unsigned i = 0; i < count; i++)
+		enter(s, i, &parts[i]);
+	play_on(s, at_once);
+	close_scene(s);
+	munmap(s->memory, sizeof(*s->memory));
+	figures->trials[count - 1]++;
+	figures->ns[count - 1] += clock_now() - began;
+	figures->title[0] = '\0';
+}
+
+void figures_print(void)
+{
+	const struct figures *f = figures;
+
+	for (unsigned i = 0; i < CAST; i++)
+		printf("# %" PRIu64 " trials with %u actors, in %.1f s\n", f->trials[i], i + 1,
+		       (double)f->ns[i] / 1e9);
+	printf("# %" PRIu64 " killed, %" PRIu64 " stopped, %" PRIu64 " delayed, %" PRIu64
+	       " did not come to their place\n",
+	       f->came[FAULT_KILL], f->came[FAULT_STOP], f->came[FAULT_DELAY], f->missed);
+	printf("# %" PRIu64 " buried at the end, %" PRIu64 " evicted and back\n", f->recoveries,
+	       f->evictions);
+	printf("# longest wait: writer %.3f ms, writer held by consumers %.3f ms, listener "
+	       "%.3f ms\n",
+	       (double)f->writer_ns / MS, (double)f->held_writer_ns / MS,
+	       (double)f->listener_ns / MS);
+	printf("# the listener's was in: %s\n", f->slowest);
+	for (unsigned i = 0; i < f->failures; i++)
+		printf("# failed: %s\n", f->failed[i]);
+	if (f->title[0])
+		printf("# failed: %s\n", f->title);
+}
