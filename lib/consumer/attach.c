@@ -33,6 +33,7 @@ static int check_options(const struct shmring_consumer_options *o)
 static int take_slot(struct attachment *a, enum place_state state)
 {
 	for (unsigned slot = 0; slot < LAYOUT_CONSUMERS; slot++) {
+		/* [PLACE] pairs with shmr_place_leave() */
 		uint64_t status = load_acquire(&a->registry->consumer_status[slot]);
 		int e;
 
@@ -80,7 +81,7 @@ static int find_slot(struct attachment *a, struct shmring_counters *counters)
 /*
  * DETACHED to ACTIVE in one step, so that the cursor holds producers back all
  * the time. The lock on the next epoch comes first: as the holder of the name
- * only we may go for it (R1).
+ * only we may go for it (R1). [PLACE] pairs with shmr_place_is_dead().
  */
 static int take_detached(struct attachment *a, uint64_t status, bool evictable)
 {
@@ -256,7 +257,10 @@ static int take_places(struct shmring_consumer *c, const struct shmring_consumer
 	uint64_t bit = UINT64_C(1) << a->slot;
 	int e;
 
-	/* A holder that was killed on its way to sleep may have left its bit. */
+	/*
+	 * A holder that was killed on its way to sleep may have left its bit.
+	 * [SLEEP] pairs with shmr_bell_ring_data().
+	 */
 	fetch_and(&a->doorbell->sleepers, ~bit);
 	shmr_holder_write(&a->registry->consumer_holder[a->slot], o->name);
 	if (status_state(a->status) == PLACE_ACTIVE)

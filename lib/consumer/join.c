@@ -34,6 +34,7 @@ static bool choose(const struct reader *l, enum shmring_start start, unsigned tr
 	return shmr_lane_oldest(&l->lane, size - tries * (size / LAYOUT_CHUNKS), ret);
 }
 
+/* [JOIN] pairs with producer_reserve() */
 static bool in_reach(const struct reader *l, uint64_t position)
 {
 	return lane_holds(l->lane.mask, load_acquire(&l->lane.control->reserved), position);
@@ -52,6 +53,7 @@ static bool hold(const struct reader *l, uint64_t position)
 	return in_reach(l, position);
 }
 
+/* [READY] pairs with furnish_lane() */
 static bool has_memory(const struct shmring_consumer *c, const struct reader *l)
 {
 	return load_acquire(&c->attachment.registry->lanes_ready) >> l->hot.index & 1;
@@ -63,7 +65,7 @@ static bool hold_empty(const struct shmring_consumer *c, const struct reader *l,
 	if (has_memory(c, l))
 		return false;
 	store_relaxed(&l->cursor->position, position);
-	fence_full();
+	fence_full(); /* [JOIN] pairs with furnish_lane() */
 	return !has_memory(c, l) || hold(l, position);
 }
 
@@ -91,6 +93,7 @@ static bool walk_to_end(struct shmring_consumer *c, struct reader *l, struct shm
 		l->hot.at = *at;
 		consumer_write_mark(l);
 	}
+	/* [RELEASE] pairs with read_gate(): our walk is over. */
 	store_release(&l->cursor->position, at->position);
 	return true;
 }
@@ -162,7 +165,7 @@ static int replace_all(struct shmring_consumer *c)
 /*
  * Both marks of every lane: nothing has been released from before here. The newer
  * one goes last, so that whoever dies in between leaves the place it had or the
- * new one, and not the one before.
+ * new one, and not the one before. [MARK] pairs with last_mark().
  */
 static void write_marks(struct shmring_consumer *c)
 {
@@ -172,12 +175,14 @@ static void write_marks(struct shmring_consumer *c)
 	}
 }
 
+/* Before the word says that they count. [RELEASE] pairs with read_gate(). */
 static void clear_cursors(struct shmring_consumer *c)
 {
 	for (unsigned i = 0; i < LAYOUT_LANES; i++)
 		store_release(&c->readers[0].cursor[i].position, POSITION_NONE);
 }
 
+/* [PLACE] pairs with read_gate(): what we wrote before counts with the word. */
 static bool move_on(struct shmring_consumer *c, uint64_t from, uint64_t to)
 {
 	struct attachment *a = &c->attachment;
@@ -188,6 +193,7 @@ static bool move_on(struct shmring_consumer *c, uint64_t from, uint64_t to)
 	return true;
 }
 
+/* [PLACE] pairs with evict() */
 static uint64_t current_status(const struct shmring_consumer *c)
 {
 	return load_acquire(&c->attachment.registry->consumer_status[c->attachment.slot]);
@@ -204,7 +210,7 @@ static int learn_status(struct shmring_consumer *c)
 	return 0;
 }
 
-/* Those that found nobody to read for may be waiting. */
+/* Those that found nobody to read for may be waiting. [READY] pairs with furnish_lane(). */
 void consumer_tell_producers(struct shmring_consumer *c)
 {
 	shmr_bell_ring_rooms(&c->bell, load_acquire(&c->attachment.registry->lanes_ready),
@@ -260,7 +266,10 @@ int consumer_join(struct shmring_consumer *c, enum shmring_start start)
 	return enter(c, start, FIRST);
 }
 
-/* The newest mark that is not beyond `limit`; -1: none. */
+/*
+ * The newest mark that is not beyond `limit`; -1: none. [MARK] pairs with
+ * consumer_write_mark(), and with the end of the process that called it.
+ */
 static int last_mark(const struct reader *l, uint64_t limit, struct shmring_boundary *ret)
 {
 	int found = -1;
@@ -322,6 +331,7 @@ static bool walk_to_cursor(struct shmring_consumer *c, const struct reader *l, u
  */
 static int resume_lane(struct shmring_consumer *c, struct reader *l)
 {
+	/* [RELEASE] pairs with release_lane(), by a holder that is gone. */
 	uint64_t position = load_acquire(&l->cursor->position);
 	bool known = recall(c, l, position);
 
@@ -364,7 +374,7 @@ int consumer_keep_place(struct shmring_consumer *c, bool releasing)
 
 	if (!c->evictable)
 		return 0;
-	fence_acquire(); /* [EVICT] pairs with the CAS in lib/producer/room.c */
+	fence_acquire(); /* [EVICT] pairs with evict() */
 	status = current_status(c);
 	if (status == c->attachment.status)
 		return 0;

@@ -169,6 +169,7 @@ int observer_begin(struct shmring_consumer *c, enum shmring_start start)
 	return e;
 }
 
+/* [SLEEP] pairs with shmr_bell_ring_data(), if somebody else made it ring. */
 static int sleep_a_slice(struct shmring_consumer *c, int64_t deadline)
 {
 	const shm_u32 *bell = &c->bell.shared->data_bell;

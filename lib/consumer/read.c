@@ -114,7 +114,7 @@ int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmr
 
 /*
  * Whichever instruction we die at: once anything was released, one mark is whole
- * and belongs to the cursor as it stands.
+ * and belongs to the cursor as it stands. [MARK] pairs with last_mark().
  */
 void consumer_write_mark(struct reader *l)
 {

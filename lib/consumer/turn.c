@@ -15,7 +15,7 @@
 #define TURN ((uint64_t)16 << 10) /* bytes: a quarter of the smallest lane */
 #define IDLE_LANES_AT_ONCE 4
 
-/* New lanes: their memory exists before their bit does. [READY] */
+/* New lanes: their memory exists before their bit does. [READY] pairs with furnish_lane(). */
 void consumer_adopt_lanes(struct shmring_consumer *c)
 {
 	uint64_t ready = load_acquire(&c->attachment.registry->lanes_ready);

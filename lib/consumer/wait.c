@@ -121,6 +121,7 @@ static bool spin_for_message(struct shmring_consumer *c, struct spin *spin, int6
 static bool probe(struct shmring_consumer *c, enum place_kind kind, unsigned slot)
 {
 	struct registry *registry = c->attachment.registry;
+	/* [PLACE] pairs with shmr_place_take() */
 	uint64_t status = load_acquire(place_status(registry, kind, slot));
 
 	if (!status_protected(status) || (kind == PLACE_CONSUMER && slot == c->attachment.slot))
@@ -173,6 +174,7 @@ static int sleep_for_message(struct shmring_consumer *c, int64_t deadline)
 	return e;
 }
 
+/* [SLEEP] pairs with shmr_bell_ring_data(), which may be quicker. */
 static void take_back_bit(struct shmring_consumer *c)
 {
 	uint64_t bit = UINT64_C(1) << c->attachment.slot;
@@ -218,7 +220,8 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 	/*
 	 * What we have just published may still be in our store buffer, and would
 	 * leave it later for the loads and pauses that follow: a third of the
-	 * round trip of a bare cache line, lost in the noise for a message.
+	 * round trip of a bare cache line, lost in the noise for a message. No
+	 * edge: nothing depends on it.
 	 */
 	fence_full();
 	do {

@@ -31,6 +31,7 @@ void shmr_bell_init(struct bell *bell, struct doorbell *shared, const struct geo
 	bell->soft_sleep_ns = SOFT_SLEEP_MIN;
 }
 
+/* [WAKE] pairs with sleep_for_message(), take_back_bit() */
 void shmr_bell_ring_data(struct bell *bell, struct shmring_counters *counters)
 {
 	if (exchange(&bell->shared->sleepers, 0) == 0)
@@ -41,6 +42,7 @@ void shmr_bell_ring_data(struct bell *bell, struct shmring_counters *counters)
 	counters->system_calls++;
 }
 
+/* [WAKE] pairs with sleep_for_room() */
 void shmr_bell_ring_room(struct bell *bell, unsigned lane, struct shmring_counters *counters)
 {
 	shm_u32 *word = &bell->shared->room[lane].bell;
@@ -58,6 +60,7 @@ void shmr_bell_ring_rooms(struct bell *bell, uint64_t lanes, struct shmring_coun
 			shmr_bell_ring_room(bell, lane, counters);
 }
 
+/* [SLEEP] pairs with bell_order() */
 void shmr_bell_barrier(struct bell *bell, struct shmring_counters *counters)
 {
 	if (bell->fence_to_sleep) {

@@ -63,7 +63,7 @@ void shmr_bell_init(struct bell *bell, struct doorbell *shared, const struct geo
 
 /*
  * Between [WAKE]'s store and its load. In the common case nothing but a
- * compiler barrier.
+ * compiler barrier. [WAKE] pairs with shmr_bell_barrier().
  */
 static inline void bell_order(bool fence)
 {

@@ -17,13 +17,14 @@ void shmr_lane_begin(struct lane *lane, const struct geometry *g)
 	shmr_lane_note(lane, &start, g->chunk);
 	store_relaxed(&lane->control->room_wanted, POSITION_NONE);
 	store_relaxed(&lane->control->reserved, g->first_position);
+	/* [PUBLISH] pairs with lane_header(): nothing is there yet. */
 	store_release(lane_word(lane->data, lane->mask, g->first_position), 0);
 }
 
 /*
- * [INDEX] A reader that sees the same position before and after it read the
- * totals has read that entry whole: positions never come again. Pairs with
- * read_entry().
+ * [INDEX] pairs with read_entry(): a reader that sees the same position before
+ * and after it read the totals has read that entry whole. Positions never come
+ * again.
  */
 void shmr_lane_note(struct lane *lane, const struct shmring_boundary *at, uint64_t chunk)
 {

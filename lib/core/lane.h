@@ -88,7 +88,7 @@ static inline shm_u64 *lane_word(const unsigned char *data, uint64_t mask, uint6
 	return (shm_u64 *)(uintptr_t)(data + (position & mask));
 }
 
-/* The header at a position; 0: nothing there yet. [PUBLISH] pairs with commits. */
+/* The header at a position; 0: nothing there yet. [PUBLISH] pairs with shmring_commit(). */
 static inline uint64_t lane_header(const struct lane *lane, uint64_t position)
 {
 	return load_acquire(lane_word(lane->data, lane->mask, position));

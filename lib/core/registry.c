@@ -38,6 +38,7 @@ static bool may_be_taken(uint64_t status)
 	       status_state(status) == PLACE_LAPSED;
 }
 
+/* [PLACE] pairs with shmr_place_is_dead(), which looks for the lock of a word it read */
 int shmr_place_take(struct registry *r, enum place_kind kind, unsigned slot, uint64_t seen, int fd,
 		    uint64_t *ret_status)
 {
@@ -72,6 +73,7 @@ int shmr_place_restless(void)
 			       "a participant is broken");
 }
 
+/* [PLACE] pairs with shmr_place_take(): `seen` was loaded with acquire, the lock is older. */
 bool shmr_place_is_dead(enum place_kind kind, unsigned slot, uint64_t seen, int fd)
 {
 	return status_protected(seen) &&
@@ -95,12 +97,14 @@ static uint64_t remains(uint64_t status)
 	}
 }
 
+/* [PLACE] pairs with take_slot(), take_lane() */
 bool shmr_place_bury(struct registry *r, enum place_kind kind, unsigned slot, uint64_t seen, int fd)
 {
 	return shmr_place_is_dead(kind, slot, seen, fd) &&
 	       compare_and_swap(place_status(r, kind, slot), seen, remains(seen)); /* R2 */
 }
 
+/* [PLACE] pairs with take_slot(), take_lane() */
 void shmr_place_leave(struct registry *r, enum place_kind kind, unsigned slot, uint64_t ours)
 {
 	shm_u64 *word = place_status(r, kind, slot);
@@ -112,6 +116,7 @@ void shmr_place_leave(struct registry *r, enum place_kind kind, unsigned slot, u
 	       !compare_and_swap(word, status, remains(status)));
 }
 
+/* [PLACE] pairs with shmr_place_take() */
 unsigned shmr_place_bury_all(struct registry *r, enum place_kind kind, int fd)
 {
 	unsigned buried = 0;
@@ -132,6 +137,7 @@ void shmr_name_read(const struct holder *holder, char ret[SHMRING_NAME_SIZE])
 	ret[SHMRING_NAME_SIZE - 1] = '\0';
 }
 
+/* [NAME] pairs with shmr_name_find(), by the next change of the status word. */
 void shmr_holder_write(struct holder *holder, const char *name)
 {
 	char padded[SHMRING_NAME_SIZE] = "";
@@ -148,6 +154,7 @@ void shmr_holder_write(struct holder *holder, const char *name)
 	store_relaxed(&holder->attached_ns, shmr_wall_clock());
 }
 
+/* [NAME] pairs with shmr_holder_write() */
 int shmr_name_find(struct registry *r, const char *name, unsigned *ret_slot, uint64_t *ret_status)
 {
 	for (unsigned slot = 0; slot < LAYOUT_CONSUMERS; slot++) {

@@ -99,6 +99,7 @@ static int open_anew(const struct shmring *r)
 	return fd;
 }
 
+/* [SPARE] pairs with ring_free(); between threads. */
 int shmr_ring_probe_fd(struct shmring *r)
 {
 	uint32_t spare = load_acquire32(&r->spare_fd);
@@ -139,12 +140,14 @@ int shmr_ring_reopen(const struct shmring *r)
 	return fd;
 }
 
+/* [COUNT] pairs with shmring_close(); between threads. */
 struct shmring *shmr_ring_ref(struct shmring *r)
 {
 	fetch_add32(&r->references, 1);
 	return r;
 }
 
+/* [SPARE] pairs with shmr_ring_probe_fd() */
 static void ring_free(struct shmring *r)
 {
 	if (!r->view)
@@ -161,6 +164,7 @@ static void ring_free(struct shmring *r)
 	free(r);
 }
 
+/* [COUNT] pairs with shmr_ring_ref(): the last one frees what all have used. */
 void shmring_close(struct shmring *r)
 {
 	if (!r)
@@ -288,7 +292,7 @@ static int ring_from_fd(struct shmring **ret, int fd)
 		return e;
 	}
 	*r->alive = ALIVE;
-	fetch_add32(&r->references, 1);
+	fetch_add32(&r->references, 1); /* [COUNT] pairs with shmring_close() */
 	*ret = r;
 	return 0;
 }
@@ -509,7 +513,7 @@ int shmring_join(struct shmring *r)
 	fd = shmr_ring_fd(r);
 	if (fd < 0)
 		return fd;
-	atomic_store(&r->references, 1);
+	atomic_store(&r->references, 1); /* no edge: a child has one thread */
 	*r->alive = ALIVE;
 	return 0;
 }

@@ -43,6 +43,7 @@ static bool is_alive(enum shmring_state state)
 	return state == SHMRING_JOINING || state == SHMRING_ACTIVE || state == SHMRING_EVICTED;
 }
 
+/* [PLACE] pairs with shmr_place_take() */
 static void count_places(const struct shmring *r, int fd, struct shmring_stat *st)
 {
 	for (unsigned i = 0; i < LAYOUT_LANES; i++) {
@@ -148,6 +149,7 @@ static int survey_lane(const struct shmring *r, unsigned index, int fd,
 	return e;
 }
 
+/* [PLACE] pairs with shmr_place_take(), [READY] pairs with furnish_lane(). */
 int shmring_stat_lane(struct shmring *r, unsigned index, struct shmring_lane_stat *ret)
 {
 	struct shmring_lane_stat st = { 0 };
@@ -182,7 +184,10 @@ int shmring_stat_lane(struct shmring *r, unsigned index, struct shmring_lane_sta
 	return 0;
 }
 
-/* How far a gating consumer is behind the ends of all lanes. */
+/*
+ * How far a gating consumer is behind the ends of all lanes.
+ * [READY] pairs with furnish_lane(), [RELEASE] pairs with release_lane().
+ */
 static void add_lag(const struct shmring *r, unsigned index, int fd,
 		    struct shmring_consumer_stat *st)
 {
@@ -205,6 +210,7 @@ static void add_lag(const struct shmring *r, unsigned index, int fd,
 	}
 }
 
+/* [PLACE] pairs with move_on() */
 int shmring_stat_consumer(struct shmring *r, unsigned index, struct shmring_consumer_stat *ret)
 {
 	struct shmring_consumer_stat st = { 0 };
@@ -243,7 +249,7 @@ static int begin_repair(struct attachment *a, struct shmring *r)
 	return e < 0 ? e : shmr_attach_finish(a);
 }
 
-/* Producers may have been waiting for those who are gone. */
+/* Producers may have been waiting for those who are gone. [READY] pairs with furnish_lane(). */
 static void tell_producers(struct attachment *a)
 {
 	struct shmring_counters counters = { 0 };
@@ -270,6 +276,7 @@ int shmring_reap(struct shmring *r)
 	return e < 0 ? e : buried;
 }
 
+/* [PLACE] pairs with take_detached(): one of the two is late. */
 static int forget(struct attachment *a, const char *name)
 {
 	unsigned slot, tries = 0;

@@ -10,7 +10,10 @@
 #include "producer.h"
 #include "sys.h"
 
-/* Take one of `lanes` whose place is in `state`; -EUSERS: there is none. */
+/*
+ * Take one of `lanes` whose place is in `state`; -EUSERS: there is none.
+ * [PLACE] pairs with shmr_place_leave(): what the last owner wrote is there.
+ */
 static int take_lane(struct attachment *a, uint64_t lanes, enum place_state state)
 {
 	for (; lanes != 0; lanes &= lanes - 1) {
@@ -28,7 +31,10 @@ static int take_lane(struct attachment *a, uint64_t lanes, enum place_state stat
 	return -EUSERS;
 }
 
-/* Lanes that have memory first, and claimed ones only if nothing else is left. */
+/*
+ * Lanes that have memory first, and claimed ones only if nothing else is left.
+ * [READY] pairs with furnish_lane().
+ */
 static int take_any_lane(struct attachment *a, uint64_t avoid)
 {
 	unsigned count = a->ring->geometry.lanes;
@@ -107,7 +113,10 @@ static int furnish_lane(struct shmring_producer *p)
 		return e;
 	}
 	shmr_lane_begin(&p->lane, g);
-	/* [READY] pairs with the load of lanes_ready by readers. */
+	/*
+	 * [READY] pairs with consumer_adopt_lanes(), [JOIN] pairs with
+	 * hold_empty(): we reserve after this, and ask the cursors.
+	 */
 	fetch_or(&a->registry->lanes_ready, UINT64_C(1) << a->slot);
 	return 0;
 }
@@ -120,6 +129,7 @@ static int furnish_lane(struct shmring_producer *p)
 static int find_end(struct shmring_producer *p)
 {
 	const struct geometry *g = &p->attachment.ring->geometry;
+	/* [ENTRY] pairs with producer_reserve(), by an owner that is gone. */
 	uint64_t reserved = load_acquire(&p->lane.control->reserved);
 	struct shmring_boundary end;
 	int e = -EBADMSG;
@@ -157,7 +167,7 @@ static int apply_memory(struct shmring_producer *p, const struct shmring_memory 
 	return e < 0 ? e : shmr_memory_judge(a, want);
 }
 
-/* Everything between an empty handle and a lane in state SETUP. */
+/* Everything between an empty handle and a lane in state SETUP. [READY] pairs with furnish_lane(). */
 static int set_up(struct shmring_producer *p, struct shmring *r,
 		  const struct shmring_producer_options *o)
 {
@@ -194,7 +204,10 @@ static void go_active(struct shmring_producer *p, const struct shmring_producer_
 	p->hot.align_mask = g->alignment - 1;
 	p->hot.header_bits = header_make(0, status_epoch(a->status));
 	shmr_holder_write(&a->registry->lane_holder[a->slot], NULL);
-	/* Nobody else changes the word of a living owner: its lock is held. */
+	/*
+	 * Nobody else changes the word of a living owner: its lock is held.
+	 * [PLACE] pairs with probe_one_owner().
+	 */
 	compare_and_swap(&a->registry->lane_status[a->slot], a->status, active);
 	a->status = active;
 }

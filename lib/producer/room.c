@@ -51,6 +51,7 @@ static void read_gate(const struct shmring_producer *p, uint64_t target, struct 
 
 	*gate = (struct gate){ .closed = false };
 	for (unsigned slot = 0; slot < LAYOUT_CONSUMERS; slot++) {
+		/* [PLACE] pairs with move_on(): its cursor stands. */
 		uint64_t status = load_acquire(&registry->consumer_status[slot]);
 		uint64_t cursor;
 
@@ -123,8 +124,8 @@ static bool announce(struct shmring_producer *p, uint64_t size, uint64_t end, st
 	uint64_t announced = (int64_t)(end - p->reserved) > 0 ? end : p->reserved;
 
 	/*
-	 * [ENTRY] pairs with the search of the index; [OVERRUN] with those who
-	 * check a copy; [JOIN] with the fence in lib/consumer/join.c.
+	 * [ENTRY] pairs with search(), [OVERRUN] pairs with still_whole() and
+	 * others who check a copy, [JOIN] pairs with hold().
 	 */
 	store_release(&p->lane.control->reserved, announced);
 	fence_full();
@@ -215,6 +216,7 @@ static bool evict(struct shmring_producer *p, const struct gate *gate, int64_t n
 	if (status_state(status) == PLACE_ACTIVE) {
 		uint64_t suspect = status_next(status, PLACE_SUSPECT);
 
+		/* [PLACE] pairs with current_status() */
 		if (compare_and_swap(word, status, suspect))
 			same_stall(p, gate, suspect, now);
 		return false;
@@ -228,7 +230,7 @@ static bool evict(struct shmring_producer *p, const struct gate *gate, int64_t n
 							    : PLACE_EVICTED));
 }
 
-/* The others may be waiting for the same consumer. */
+/* The others may be waiting for the same consumer. [READY] pairs with furnish_lane(). */
 static void tell_other_producers(struct shmring_producer *p)
 {
 	uint64_t ready = load_acquire(&p->attachment.registry->lanes_ready);

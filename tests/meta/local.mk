@@ -3,6 +3,7 @@
 
 META_TESTS = \
 	tests/meta/check-docs.sh \
+	tests/meta/check-edges.sh \
 	tests/meta/check-faults.sh \
 	tests/meta/check-headers.sh \
 	tests/meta/check-includes.sh \
