@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * faults: see faults.h. The errors are those that the manual pages of the calls
+ * errnos: see errnos.h. The errors are those that the manual pages of the calls
  * name and that can befall a call whose arguments are sound.
  */
 #include "errnos.h"

@@ -5,6 +5,7 @@ UNIT_TESTS = \
 	tests/unit/layout \
 	tests/unit/registry \
 	tests/unit/segment \
+	tests/unit/threads \
 	tests/unit/words
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
@@ -24,3 +25,16 @@ tests_unit_segment_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS
 tests_unit_words_SOURCES = tests/unit/words.c
 tests_unit_words_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_words_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
+
+# All roles as threads; what wraps, and why, is in the source.
+tests_unit_threads_SOURCES = tests/unit/threads.c
+tests_unit_threads_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_threads_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
+tests_unit_threads_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=mapping_lay -Wl,--wrap=mapping_drop \
+	-Wl,--wrap=shmr_probe_byte
+
+# For a build with --enable-tsan, which says little about processes.
+PHONY_TARGETS += check-threads
+check-threads: tests/unit/threads$(EXEEXT)
+	SHMRING_SANITIZED='$(SANITIZERS)' CK_TIMEOUT_MULTIPLIER='$(TIMEOUT_MULTIPLIER)' \
+		tests/unit/threads$(EXEEXT)
