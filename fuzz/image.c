@@ -89,11 +89,11 @@ uint8_t *image_make(uint8_t *file, size_t file_size, size_t *ret_size)
 /* As an identity must be that was made in this file. */
 static void repair(struct identity *id, int fd, const struct stat *st)
 {
-	shmr_boot_id(id->boot_id);
+	if (shmr_boot_id(id->boot_id) < 0 || shmr_birth_time(fd, &id->birth_ns) < 0)
+		abort(); /* nothing could be opened here */
 	id->named = 0;
 	id->device = st->st_dev;
 	id->inode = st->st_ino;
-	id->birth_ns = shmr_birth_time(fd);
 	id->file_size = (uint64_t)st->st_size;
 	layout_seal(id);
 }
