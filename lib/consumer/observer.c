@@ -187,7 +187,7 @@ int observer_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_m
 	if (deadline <= SHMRING_NOWAIT)
 		return explain(-EAGAIN, "there is no message");
 	c->counters.waits++;
-	bell_begin_wait(&c->bell);
+	shmr_bell_begin_wait(&c->bell);
 	for (;;) {
 		int e = 0;
 

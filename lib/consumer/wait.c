@@ -187,7 +187,7 @@ static int sleep_until_message(struct shmring_consumer *c, int64_t deadline)
 {
 	int e;
 
-	bell_begin_wait(&c->bell);
+	shmr_bell_begin_wait(&c->bell);
 	do {
 		e = sleep_for_message(c, deadline);
 		if (e == 0 && consumer_look(c))

@@ -28,6 +28,12 @@ void shmr_bell_init(struct bell *bell, struct doorbell *shared, const struct geo
 	bell->fence_to_wake = bell->fence_to_sleep || !shmr_barrier_register();
 	bell->max_sleep_ns = g->max_sleep_ns;
 	bell->spin_ns = spin_ns == 0 ? SPIN_DEFAULT_NS : spin_ns < 0 ? 0 : spin_ns;
+	shmr_bell_begin_wait(bell);
+}
+
+void shmr_bell_begin_wait(struct bell *bell)
+{
+	bell->rung = 0;
 	bell->soft_sleep_ns = SOFT_SLEEP_MIN;
 }
 
@@ -99,12 +105,10 @@ int shmr_bell_sleep(struct bell *bell, const shm_u32 *word, uint32_t seen, int64
 	counters->sleeps++;
 	counters->system_calls++;
 	r = deaf ? shmr_sleep(until) : shmr_futex_wait(word, seen, until);
-	if (r == 0 || r == -EAGAIN)
-		bell->soft_sleep_ns = SOFT_SLEEP_MIN;
 	if (load_acquire32(word) != seen)
 		bell->rung++;
-	else
-		bell->rung = deaf ? RINGS_IN_VAIN - 1 : 0; /* listen again, on probation */
+	else if (bell->rung > 0)
+		bell->rung--; /* listen again, on probation */
 	return r == -EINTR ? r : 0;
 }
 

@@ -81,10 +81,7 @@ void shmr_bell_ring_room(struct bell *bell, unsigned lane, struct shmring_counte
 void shmr_bell_ring_rooms(struct bell *bell, uint64_t lanes, struct shmring_counters *counters);
 
 /* Whatever rang before belongs to another wait. */
-static inline void bell_begin_wait(struct bell *bell)
-{
-	bell->rung = 0;
-}
+void shmr_bell_begin_wait(struct bell *bell);
 
 /* The barrier between announcing and the second look. */
 void shmr_bell_barrier(struct bell *bell, struct shmring_counters *counters);

@@ -371,7 +371,7 @@ int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
 		return 0;
 	if (deadline <= SHMRING_NOWAIT)
 		return explain(-EAGAIN, "the ring is full");
-	bell_begin_wait(&p->bell);
+	shmr_bell_begin_wait(&p->bell);
 	do
 		e = wait_once(p, size, deadline, &gate, &spin);
 	while (e == -EAGAIN);
