@@ -76,6 +76,11 @@ static inline uint32_t load_acquire32(const shm_u32 *word)
 	return atomic_load_explicit(word, memory_order_acquire);
 }
 
+static inline void store_release32(shm_u32 *word, uint32_t value)
+{
+	atomic_store_explicit(word, value, memory_order_release);
+}
+
 static inline uint32_t fetch_add32(shm_u32 *word, uint32_t value)
 {
 	return atomic_fetch_add(word, value);

@@ -188,11 +188,11 @@ static unsigned place_called(const char *name)
 START_TEST(reservation_is_taken_back_for_one_who_came_meanwhile)
 {
 	unsigned reached[PLACES], known = rehearse(ROLE_PRODUCER, reached);
-	unsigned announces = place_called("producer_reserve.1");
-	unsigned takes_back = place_called("producer_reserve.2");
+	unsigned announces = place_called("announce.1");
+	unsigned takes_back = place_called("announce.2");
 	uint32_t before = places->hits[takes_back];
 	struct part parts[] = {
-		{ ROLE_PRODUCER, FAULT_STOP, "producer_reserve.1", 0 },
+		{ ROLE_PRODUCER, FAULT_STOP, "announce.1", 0 },
 		{ ROLE_JOINER, FAULT_STOP, "shmr_place_leave.1", 1 },
 	};
 
