@@ -34,7 +34,7 @@ static bool choose(const struct reader *l, enum shmring_start start, unsigned tr
 	return shmr_lane_oldest(&l->lane, size - tries * (size / LAYOUT_CHUNKS), ret);
 }
 
-/* [JOIN] pairs with producer_reserve() */
+/* [JOIN] pairs with announce() */
 static bool in_reach(const struct reader *l, uint64_t position)
 {
 	return lane_holds(l->lane.mask, load_acquire(&l->lane.control->reserved), position);
@@ -49,7 +49,7 @@ static bool hold(const struct reader *l, uint64_t position)
 	if (!in_reach(l, position))
 		return false;
 	store_relaxed(&l->cursor->position, position);
-	fence_full(); /* [JOIN] pairs with producer_reserve() */
+	fence_full(); /* [JOIN] pairs with announce() */
 	return in_reach(l, position);
 }
 
@@ -86,7 +86,7 @@ static bool walk_to_end(struct shmring_consumer *c, struct reader *l, struct shm
 	const uint64_t from = at->position;
 
 	shmr_lane_walk(&l->lane, consumer_geometry(c), at, POSITION_NONE);
-	fence_acquire(); /* [OVERRUN] pairs with producer_reserve() */
+	fence_acquire(); /* [OVERRUN] pairs with announce() */
 	if (!in_reach(l, from))
 		return false;
 	if (c->named) {

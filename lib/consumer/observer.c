@@ -23,7 +23,7 @@ enum sight { NOTHING, MESSAGE, OVERRUN, DAMAGE };
 /* Has the owner left this position alone until now? */
 static bool still_whole(const struct reader *l, uint64_t position)
 {
-	fence_acquire(); /* [OVERRUN] pairs with producer_reserve() */
+	fence_acquire(); /* [OVERRUN] pairs with announce() */
 	return lane_holds(l->lane.mask, load_relaxed(&l->lane.control->reserved), position);
 }
 

@@ -50,7 +50,7 @@ static bool read_entry(const struct index_entry *entry, struct shmring_boundary 
 static bool search(const struct lane *lane, uint64_t reach, bool newest,
 		   struct shmring_boundary *ret)
 {
-	/* [ENTRY] pairs with producer_reserve(): entries precede the value they are for. */
+	/* [ENTRY] pairs with announce(): entries precede the value they are for. */
 	uint64_t reserved = load_acquire(&lane->control->reserved);
 	bool found = false;
 

@@ -124,7 +124,7 @@ static int survey(const struct lane *lane, const struct geometry *g,
 			continue;
 		from = *end;
 		e = shmr_lane_walk(lane, g, end, POSITION_NONE);
-		fence_acquire(); /* [OVERRUN] pairs with producer_reserve() */
+		fence_acquire(); /* [OVERRUN] pairs with announce() */
 		if (!lane_holds(lane->mask, load_relaxed(&lane->control->reserved), from.position))
 			continue;
 		return e;

@@ -159,7 +159,7 @@ caught() {
 	rm -rf "$tree"
 }
 
-tap_plan 30
+tap_plan 31
 
 for room in $rooms; do
 	tap_ok "$room includes what it may" "$(violations "$abs_srcdir" "$room")"
