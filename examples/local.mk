@@ -2,11 +2,15 @@
 # Small programs to copy from, and the demo.
 
 noinst_PROGRAMS += \
+	examples/event-loop \
 	examples/fork \
 	examples/hello-consumer \
 	examples/hello-producer \
 	examples/pass-descriptor \
 	examples/zero-copy-batch
+
+examples_event_loop_SOURCES = examples/event-loop.c
+examples_event_loop_LDADD = $(SHMRING_LIBS)
 
 examples_fork_SOURCES = examples/fork.c
 examples_fork_LDADD = $(SHMRING_LIBS)

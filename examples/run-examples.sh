@@ -30,7 +30,7 @@ hello="hello, world 1
 hello, world 2
 hello, world 3"
 
-echo "1..9"
+echo "1..10"
 expect "a consumer without a ring fails" 1 "" "$examples/hello-consumer" "$ring"
 expect "and says why, naming itself and the ring" 0 1 \
 	grep -c "^hello-consumer: .*$ring" "$dir/stderr.1"
@@ -44,3 +44,4 @@ expect "a batch is written and read in place" 0 \
 	"$examples/zero-copy-batch"
 expect "a ring goes through a socket" 0 "reader: a ring came through the socket" \
 	"$examples/pass-descriptor"
+expect "rings are served by an event loop" 0 "1000 apples and 1000 pears" "$examples/event-loop"

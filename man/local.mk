@@ -17,9 +17,11 @@ dist_man_MANS += \
 	man/shmring_claim.3 \
 	man/shmring_close.3 \
 	man/shmring_commit.3 \
+	man/shmring_consumer_arm.3 \
 	man/shmring_consumer_attach.3 \
 	man/shmring_consumer_counters.3 \
 	man/shmring_consumer_detach.3 \
+	man/shmring_consumer_fd.3 \
 	man/shmring_consumer_memory.3 \
 	man/shmring_create.3 \
 	man/shmring_deadline.3 \
@@ -35,9 +37,11 @@ dist_man_MANS += \
 	man/shmring_open_fd.3 \
 	man/shmring_peek.3 \
 	man/shmring_peek_batch.3 \
+	man/shmring_producer_arm.3 \
 	man/shmring_producer_attach.3 \
 	man/shmring_producer_counters.3 \
 	man/shmring_producer_detach.3 \
+	man/shmring_producer_fd.3 \
 	man/shmring_producer_lane.3 \
 	man/shmring_producer_memory.3 \
 	man/shmring_publish.3 \

@@ -135,6 +135,28 @@ void shmring_rewind(struct shmring_consumer *c);
  */
 ssize_t shmring_receive(struct shmring_consumer *c, void *buf, size_t size, int64_t deadline);
 
+/*
+ * A descriptor for poll(2), epoll(7) (level or edge), select(2) and io_uring,
+ * readable when there may be a message. The same at every call; it belongs to
+ * the handle and is closed with it. It tells nothing until it is armed, and the
+ * step that closes the race is the loop's: before it waits, and after it has
+ * peeked until -EAGAIN, it calls shmring_consumer_arm(), which returns 0 (armed:
+ * go and wait) or 1 (there is something already, or may be: peek first).
+ * Readable does not promise a message; it also becomes readable about every
+ * longest sleep of the ring, because a producer may have been killed before it
+ * could ring, and of an observer every 5 ms. Nobody needs to read from it.
+ *
+ * The kernel waits for the bell, by io_uring (Linux 6.7). Where it cannot:
+ * -EOPNOTSUPP, or with SHMRING_FD_THREAD a thread of this process does, which
+ * blocks all signals and lives as long as the handle.
+ * Further errors: -EINVAL (unknown flags; arm: no descriptor), -EMFILE, -ENFILE,
+ * -ENOMEM, -EAGAIN (no thread to be had), -EBUSY (arm: from another thread than
+ * the one that asked for the descriptor), -ESTALE and -EBADMSG (arm, as
+ * shmring_peek()), -ECHILD.
+ */
+int shmring_consumer_fd(struct shmring_consumer *c, uint32_t flags);
+int shmring_consumer_arm(struct shmring_consumer *c);
+
 /* Counters and memory of this handle. Error: -ECHILD. */
 int shmring_consumer_counters(const struct shmring_consumer *c, struct shmring_counters *ret);
 int shmring_consumer_memory(const struct shmring_consumer *c, struct shmring_memory_report *ret);

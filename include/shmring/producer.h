@@ -105,6 +105,18 @@ size_t shmring_max_message(const struct shmring_producer *p);
 /* Which lane this is (0 to 63): `producer` of its messages. Error: -ECHILD. */
 int shmring_producer_lane(const struct shmring_producer *p);
 
+/*
+ * A descriptor for event loops, readable when there may be room. As that of a
+ * consumer (shmring_consumer_fd()), it tells nothing until it is armed: with
+ * -EAGAIN from a claim or publish the loop calls shmring_producer_arm() for a
+ * message of `len` bytes, which returns 0 (armed: go and wait) or 1 (there is
+ * room already: try again). Arming also does what waiting does about consumers
+ * that are dead or too slow. Errors: as shmring_consumer_fd(), and -EMSGSIZE,
+ * -EBUSY (a claim is open).
+ */
+int shmring_producer_fd(struct shmring_producer *p, uint32_t flags);
+int shmring_producer_arm(struct shmring_producer *p, size_t len);
+
 /* Counters and memory of this handle. Error: -ECHILD. */
 int shmring_producer_counters(const struct shmring_producer *p, struct shmring_counters *ret);
 int shmring_producer_memory(const struct shmring_producer *p, struct shmring_memory_report *ret);

@@ -63,6 +63,9 @@ enum shmring_wake {
 	SHMRING_WAKE_FENCE = 1,	/* everyone fences, nobody calls membarrier */
 };
 
+/* Of shmring_consumer_fd() and shmring_producer_fd(): where it takes a thread, start one. */
+#define SHMRING_FD_THREAD 1u
+
 /* The shape of a new ring; none of it changes afterwards. */
 struct shmring_config {
 	size_t size;		 /* sizeof(struct shmring_config) */

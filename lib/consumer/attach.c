@@ -296,6 +296,7 @@ static void leave(struct shmring_consumer *c)
 		if (c->bell.shared)
 			consumer_tell_producers(c);
 	}
+	shmr_kick_close(c->kick);
 	if (c->copy)
 		munmap(c->copy, c->max_message + RECORD_HEADER);
 	shmr_detach(a);

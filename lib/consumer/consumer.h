@@ -5,6 +5,7 @@
  *	read.c		peek and release: the path of every message
  *	turn.c		which lane is next
  *	wait.c		back off, spin, sleep
+ *	fd.c		the same in an event loop
  *	join.c		find a place among the cursors, keep it, come back to it
  *	attach.c	options, slots and names, mapping, leaving
  *	observer.c	copies instead of pointers, for those who hold nobody back
@@ -16,6 +17,7 @@
 
 #include "attachment.h"
 #include "doorbell.h"
+#include "kick.h"
 #include "lane.h"
 
 /* What a consumer knows of one lane. */
@@ -52,6 +54,8 @@ struct shmring_consumer {
 	const struct shmring_reader_hot *waited_lane; /* at the last wait */
 	uint64_t waited_bytes;
 	unsigned next_probe;
+	struct kick *kick;   /* NULL: nobody asked for a descriptor */
+	int64_t probed_ns;   /* when arming looked after the dead */
 	unsigned char *copy; /* observers: the private copy */
 	struct attachment attachment;
 	struct shmring_memory memory;
@@ -109,6 +113,19 @@ uint64_t consumer_handed_out(const struct shmring_consumer *c);
  * -ESTALE if it was evicted.
  */
 int consumer_wait(struct shmring_consumer *c, int64_t deadline);
+
+/*
+ * The two halves of a sleep on the bell, read before: announce it, so that
+ * whoever publishes from now on rings (then look once more), and take that back.
+ */
+void consumer_announce(struct shmring_consumer *c);
+void consumer_take_back(struct shmring_consumer *c);
+
+/* Nothing came for long: has somebody died? One place at each call. */
+void consumer_probe_one_peer(struct shmring_consumer *c);
+
+/* -ECHILD in a child of fork, which finds the handle zeroed. */
+int consumer_wiped(const struct shmring_consumer *c);
 
 /*
  * Are we still in our place? If not, take one again and return 0, or -ESTALE if

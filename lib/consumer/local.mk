@@ -5,6 +5,7 @@ noinst_LTLIBRARIES += lib/consumer/libconsumer.la
 lib_consumer_libconsumer_la_SOURCES = \
 	lib/consumer/attach.c \
 	lib/consumer/consumer.h \
+	lib/consumer/fd.c \
 	lib/consumer/join.c \
 	lib/consumer/observer.c \
 	lib/consumer/read.c \

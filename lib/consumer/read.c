@@ -11,7 +11,7 @@
 #include "consumer.h"
 #include "explain.h"
 
-static int wiped(const struct shmring_consumer *c)
+int consumer_wiped(const struct shmring_consumer *c)
 {
 	return c->attachment.ring
 		       ? 0
@@ -54,7 +54,7 @@ static int damaged(struct shmring_consumer *c, const struct reader *l)
 
 int shmring_peek_slowly(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)
 {
-	if (wiped(c) < 0)
+	if (consumer_wiped(c) < 0)
 		return -ECHILD;
 	if (c->broken)
 		return explain(-EBADMSG, "a producer damaged its lane; this handle is unusable");
@@ -161,7 +161,7 @@ static void release_lane(struct shmring_consumer *c, struct reader *l)
 int shmring_release_slowly(struct shmring_consumer *c)
 {
 	uint64_t lanes;
-	int e = wiped(c);
+	int e = consumer_wiped(c);
 
 	if (e < 0)
 		return e;
@@ -254,7 +254,7 @@ void consumer_begin_count(struct shmring_consumer *c)
 
 int shmring_consumer_counters(const struct shmring_consumer *c, struct shmring_counters *ret)
 {
-	if (wiped(c) < 0)
+	if (consumer_wiped(c) < 0)
 		return -ECHILD;
 	*ret = c->counters;
 	add_released(c, ret);
@@ -263,7 +263,7 @@ int shmring_consumer_counters(const struct shmring_consumer *c, struct shmring_c
 
 int shmring_consumer_memory(const struct shmring_consumer *c, struct shmring_memory_report *ret)
 {
-	if (wiped(c) < 0)
+	if (consumer_wiped(c) < 0)
 		return -ECHILD;
 	*ret = c->attachment.memory;
 	ret->resident = 0;

@@ -139,7 +139,7 @@ static bool probe(struct shmring_consumer *c, enum place_kind kind, unsigned slo
  * Nothing came during a whole sleep: perhaps the owner of a lane has died, or a
  * consumer that a producer waits for, who cannot prove it. One place a sleep.
  */
-static void probe_one_peer(struct shmring_consumer *c)
+void consumer_probe_one_peer(struct shmring_consumer *c)
 {
 	unsigned lanes = consumer_geometry(c)->lanes;
 
@@ -153,29 +153,39 @@ static void probe_one_peer(struct shmring_consumer *c)
 }
 
 /*
- * [SLEEP] pairs with [WAKE] in lib/producer/producer.c. The bell is read before
- * the bit is looked at: if a producer takes the bit from now on, the bell moves
- * and the sleep ends at once. A bit that still stands was seen, or will be, by
- * everybody who published since the barrier that followed it.
+ * A bit that still stands was seen, or will be, by everybody who published since
+ * the barrier that followed it. [SLEEP] pairs with bell_order().
  */
-static int sleep_for_message(struct shmring_consumer *c, int64_t deadline)
+void consumer_announce(struct shmring_consumer *c)
 {
 	struct doorbell *shared = c->bell.shared;
 	uint64_t bit = UINT64_C(1) << c->attachment.slot;
-	uint32_t seen = load_acquire32(&shared->data_bell);
-	int e = 0;
 
 	if (!(load_relaxed(&shared->sleepers) & bit)) {
 		fetch_or(&shared->sleepers, bit);
 		shmr_bell_barrier(&c->bell, &c->counters);
 	}
+}
+
+/*
+ * The bell is read before the bit is looked at: if a producer takes the bit from
+ * now on, the bell moves and the sleep ends at once. [SLEEP] pairs with
+ * shmr_bell_ring_data().
+ */
+static int sleep_for_message(struct shmring_consumer *c, int64_t deadline)
+{
+	const struct doorbell *shared = c->bell.shared;
+	uint32_t seen = load_acquire32(&shared->data_bell);
+	int e = 0;
+
+	consumer_announce(c);
 	if (!consumer_look(c))
 		e = shmr_bell_sleep(&c->bell, &shared->data_bell, seen, deadline, &c->counters);
 	return e;
 }
 
 /* [SLEEP] pairs with shmr_bell_ring_data(), which may be quicker. */
-static void take_back_bit(struct shmring_consumer *c)
+void consumer_take_back(struct shmring_consumer *c)
 {
 	uint64_t bit = UINT64_C(1) << c->attachment.slot;
 
@@ -193,13 +203,13 @@ static int sleep_until_message(struct shmring_consumer *c, int64_t deadline)
 		if (e == 0 && consumer_look(c))
 			break;
 		if (e == 0)
-			probe_one_peer(c);
+			consumer_probe_one_peer(c);
 		if (e == 0)
 			e = consumer_keep_place(c, false);
 		if (e == 0 && shmr_now() >= deadline)
 			e = -ETIMEDOUT;
 	} while (e == 0);
-	take_back_bit(c);
+	consumer_take_back(c);
 	return e;
 }
 

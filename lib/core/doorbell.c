@@ -37,7 +37,7 @@ void shmr_bell_begin_wait(struct bell *bell)
 	bell->soft_sleep_ns = SOFT_SLEEP_MIN;
 }
 
-/* [WAKE] pairs with sleep_for_message(), take_back_bit() */
+/* [WAKE] pairs with consumer_announce(), consumer_take_back() */
 void shmr_bell_ring_data(struct bell *bell, struct shmring_counters *counters)
 {
 	if (exchange(&bell->shared->sleepers, 0) == 0)
@@ -93,6 +93,7 @@ static int64_t sleep_bound(struct bell *bell)
 	return bound;
 }
 
+/* [SLEEP] pairs with shmr_bell_ring_data(), shmr_bell_ring_room(). */
 int shmr_bell_sleep(struct bell *bell, const shm_u32 *word, uint32_t seen, int64_t deadline,
 		    struct shmring_counters *counters)
 {

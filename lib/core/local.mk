@@ -14,6 +14,8 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/explain.h \
 	lib/core/fault.c \
 	lib/core/fault.h \
+	lib/core/kick.c \
+	lib/core/kick.h \
 	lib/core/lane.c \
 	lib/core/lane.h \
 	lib/core/layout.c \
@@ -28,7 +30,9 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/segment.h \
 	lib/core/stat.c \
 	lib/core/sys.c \
-	lib/core/sys.h
+	lib/core/sys.h \
+	lib/core/uring.c \
+	lib/core/uring.h
 lib_core_libcore_la_CPPFLAGS = $(CORE_CPPFLAGS)
 lib_core_libcore_la_CFLAGS = $(LIBRARY_CFLAGS)
 lib_core_libcore_la_LDFLAGS = $(SANITIZE_FLAGS)

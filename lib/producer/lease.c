@@ -129,7 +129,7 @@ static int furnish_lane(struct shmring_producer *p)
 static int find_end(struct shmring_producer *p)
 {
 	const struct geometry *g = &p->attachment.ring->geometry;
-	/* [ENTRY] pairs with producer_reserve(), by an owner that is gone. */
+	/* [ENTRY] pairs with announce(), by an owner that is gone. */
 	uint64_t reserved = load_acquire(&p->lane.control->reserved);
 	struct shmring_boundary end;
 	int e = -EBADMSG;
@@ -167,7 +167,8 @@ static int apply_memory(struct shmring_producer *p, const struct shmring_memory 
 	return e < 0 ? e : shmr_memory_judge(a, want);
 }
 
-/* Everything between an empty handle and a lane in state SETUP. [READY] pairs with furnish_lane(). */
+/* Everything between an empty handle and a lane in state SETUP. [READY] pairs with furnish_lane().
+ */
 static int set_up(struct shmring_producer *p, struct shmring *r,
 		  const struct shmring_producer_options *o)
 {
@@ -206,7 +207,7 @@ static void go_active(struct shmring_producer *p, const struct shmring_producer_
 	shmr_holder_write(&a->registry->lane_holder[a->slot], NULL);
 	/*
 	 * Nobody else changes the word of a living owner: its lock is held.
-	 * [PLACE] pairs with probe_one_owner().
+	 * [PLACE] pairs with probe().
 	 */
 	compare_and_swap(&a->registry->lane_status[a->slot], a->status, active);
 	a->status = active;
@@ -218,6 +219,7 @@ static void leave(struct shmring_producer *p)
 
 	if (a->status != 0)
 		shmr_place_leave(a->registry, PLACE_LANE, a->slot, a->status);
+	shmr_kick_close(p->kick);
 	shmr_detach(a);
 	shmr_handle_free(p, sizeof(*p));
 }

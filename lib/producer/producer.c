@@ -12,7 +12,7 @@
 
 #include "explain.h"
 
-static int wiped(const struct shmring_producer *p)
+int producer_wiped(const struct shmring_producer *p)
 {
 	return p->hot.data
 		       ? 0
@@ -35,11 +35,11 @@ static shm_u64 *word_at(const struct shmring_producer *p, uint64_t position)
 	return lane_word(p->hot.data, p->hot.mask, position);
 }
 
-int producer_claim_room(struct shmring_producer *p, size_t len, int64_t deadline)
+int producer_check_claim(const struct shmring_producer *p, size_t len)
 {
-	uint64_t size;
+	uint64_t size = size_of(p, len);
 
-	if (wiped(p) < 0)
+	if (producer_wiped(p) < 0)
 		return -ECHILD;
 	if (claim_is_open(p))
 		return explain(-EBUSY, "a claim is open already; commit, stage or abort it first");
@@ -47,11 +47,20 @@ int producer_claim_room(struct shmring_producer *p, size_t len, int64_t deadline
 		return explain(-EMSGSIZE,
 			       "a message of %u bytes is too long: this ring takes %u, half a lane",
 			       (uint64_t)len, p->hot.max_message);
-	size = size_of(p, len);
 	if (p->hot.staged && p->hot.position + size - p->published.position > p->hot.max_message)
 		return explain(-EMSGSIZE,
 			       "the batch would exceed %u bytes, half a lane; flush it first",
 			       p->hot.max_message);
+	return 0;
+}
+
+int producer_claim_room(struct shmring_producer *p, size_t len, int64_t deadline)
+{
+	uint64_t size = size_of(p, len);
+	int e = producer_check_claim(p, len);
+
+	if (e < 0)
+		return e;
 	return producer_room(p) - p->hot.position >= size ? 0 : producer_wait(p, size, deadline);
 }
 
@@ -107,7 +116,7 @@ static void publish_batch(struct shmring_producer *p)
 
 static int no_claim(const struct shmring_producer *p, size_t len)
 {
-	if (wiped(p) < 0)
+	if (producer_wiped(p) < 0)
 		return -ECHILD;
 	if (!claim_is_open(p))
 		return explain(-EINVAL, "there is no open claim");
@@ -135,7 +144,7 @@ int shmring_stage(struct shmring_producer *p, size_t len)
 
 int shmring_flush(struct shmring_producer *p)
 {
-	if (wiped(p) < 0)
+	if (producer_wiped(p) < 0)
 		return -ECHILD;
 	if (claim_is_open(p))
 		return explain(-EBUSY, "a claim is open; commit, stage or abort it first");
@@ -191,12 +200,12 @@ size_t shmring_max_message(const struct shmring_producer *p)
 
 int shmring_producer_lane(const struct shmring_producer *p)
 {
-	return wiped(p) < 0 ? -ECHILD : (int)p->attachment.slot;
+	return producer_wiped(p) < 0 ? -ECHILD : (int)p->attachment.slot;
 }
 
 int shmring_producer_counters(const struct shmring_producer *p, struct shmring_counters *ret)
 {
-	if (wiped(p) < 0)
+	if (producer_wiped(p) < 0)
 		return -ECHILD;
 	*ret = p->counters;
 	ret->messages = published_end(p).seq - p->begin.seq;
@@ -206,7 +215,7 @@ int shmring_producer_counters(const struct shmring_producer *p, struct shmring_c
 
 int shmring_producer_memory(const struct shmring_producer *p, struct shmring_memory_report *ret)
 {
-	if (wiped(p) < 0)
+	if (producer_wiped(p) < 0)
 		return -ECHILD;
 	*ret = p->attachment.memory;
 	ret->resident = shmr_resident(p->lane.data, p->hot.mask + 1);

@@ -14,6 +14,7 @@
 
 #include "attachment.h"
 #include "doorbell.h"
+#include "kick.h"
 #include "lane.h"
 
 /*
@@ -37,6 +38,7 @@ struct shmring_producer {
 	const struct cursor_row *rows;
 	uint64_t avoid; /* lanes that were found damaged */
 	struct bell bell;
+	struct kick *kick; /* NULL: nobody asked for a descriptor */
 	struct {
 		unsigned slot;
 		uint64_t status; /* of a slow consumer when it was first seen so */
@@ -120,8 +122,17 @@ void producer_take(struct shmring_producer *p, uint64_t size);
 /* Copy a message, or a piece of one, into the open claim. */
 void producer_copy(const struct shmring_producer *p, void *to, const void *from, size_t len);
 
+/* -ECHILD in a child of fork, which finds the handle zeroed. */
+int producer_wiped(const struct shmring_producer *p);
+
+/* May a claim of `len` bytes be opened now? 0, -ECHILD, -EBUSY or -EMSGSIZE. */
+int producer_check_claim(const struct shmring_producer *p, size_t len);
+
 /* Room for an open claim of `len` bytes, its lines not taken: 0 or an error. */
 int producer_claim_room(struct shmring_producer *p, size_t len, int64_t deadline);
+
+/* The same by descriptor: 1: there is room; 0: armed; or an error of the kick. */
+int producer_arm_room(struct shmring_producer *p, uint64_t size);
 
 /* Make room as above, waiting until `deadline`: 0, -EAGAIN, -ETIMEDOUT, -EINTR. */
 int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline);

@@ -10,9 +10,10 @@ set -u
 : "${abs_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}"
 . "$abs_srcdir/tests/meta/tap.sh"
 
-# sources ROOT: those that use lib/core/atomic.h or the builtins. Fault points are no protocol.
+# sources ROOT: those that use lib/core/atomic.h or the builtins. Fault points are no protocol, and
+# uring.c speaks with the kernel, which carries no labels.
 sources() {
-	find "$1/lib" "$1/include" -name '*.[ch]' | grep -v -e /atomic.h -e /fault.[ch] | sort
+	find "$1/lib" "$1/include" -name '*.[ch]' | grep -v -e /atomic.h -e /fault.[ch] -e /uring.[ch] | sort
 }
 
 # edges FILE...: what is wrong with the labels in them, one line each; or, with LIST=1 in the

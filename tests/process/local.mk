@@ -17,6 +17,7 @@ PROCESS_TESTS = \
 	tests/process/forked \
 	tests/process/forked-called \
 	tests/process/join \
+	tests/process/loop \
 	tests/process/memory \
 	tests/process/names \
 	tests/process/observe \
@@ -54,6 +55,9 @@ tests_process_forked_LDADD = $(PROCESS_LIBS)
 tests_process_join_SOURCES = tests/process/join.c
 tests_process_join_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_join_LDADD = $(PROCESS_LIBS)
+tests_process_loop_SOURCES = tests/process/loop.c
+tests_process_loop_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_loop_LDADD = $(PROCESS_LIBS)
 tests_process_memory_SOURCES = tests/process/memory.c
 tests_process_memory_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_memory_LDADD = $(PROCESS_LIBS)

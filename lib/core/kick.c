@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kick: see kick.h.
+ *
+ * The thread sleeps on the bell in the program's stead. It is told what to wait
+ * for under a mutex of this process, and does one wait for each arming; what it
+ * waits for must stay mapped, so closing waits for it.
+ */
+#include "kick.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "explain.h"
+#include "sys.h"
+#include "uring.h"
+
+#define SLICE_NS INT64_C(20000000) /* how long closing may take */
+#define STACK_SIZE ((size_t)1 << 18)
+#define GUARD_SIZE ((size_t)1 << 16)
+
+struct kick {
+	int fd;
+	bool threaded;
+	struct uring uring;
+	int64_t period_ns;
+
+	char *stack; /* our own, so that closing gives all of it back */
+	pthread_t thread;
+	pthread_mutex_t lock; /* of what follows */
+	pthread_cond_t changed;
+	bool waiting;
+	bool stopping;
+	const shm_u32 *bell;
+	uint32_t seen;
+};
+
+static bool must_stop(struct kick *k)
+{
+	bool stop;
+
+	pthread_mutex_lock(&k->lock);
+	stop = k->stopping;
+	pthread_mutex_unlock(&k->lock);
+	return stop;
+}
+
+/* [SLEEP] pairs with shmr_bell_ring_data(), shmr_bell_ring_room(). */
+static void wait_in_slices(struct kick *k)
+{
+	int64_t until = shmr_now() + k->period_ns;
+	int64_t now;
+
+	while ((now = shmr_now()) < until && load_acquire32(k->bell) == k->seen && !must_stop(k))
+		shmr_futex_wait(k->bell, k->seen, now + SLICE_NS < until ? now + SLICE_NS : until);
+}
+
+static void *run(void *argument)
+{
+	const uint64_t one = 1;
+	struct kick *k = argument;
+
+	pthread_mutex_lock(&k->lock);
+	while (!k->stopping) {
+		if (!k->waiting) {
+			pthread_cond_wait(&k->changed, &k->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&k->lock);
+		wait_in_slices(k);
+		pthread_mutex_lock(&k->lock);
+		k->waiting = false;
+		if (write(k->fd, &one, sizeof(one)) < 0)
+			break; /* it cannot be full: one signal for each arming */
+	}
+	pthread_mutex_unlock(&k->lock);
+	return NULL;
+}
+
+/* The program's signals are for its own threads. */
+static int create_thread(struct kick *k)
+{
+	pthread_attr_t attributes;
+	sigset_t all, before;
+	int e;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstack(&attributes, k->stack + GUARD_SIZE, STACK_SIZE);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	e = pthread_create(&k->thread, &attributes, run, k);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	return -e;
+}
+
+static int start_thread(struct kick *k)
+{
+	int e;
+
+	k->stack = mmap(NULL, GUARD_SIZE + STACK_SIZE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+	if (k->stack == MAP_FAILED)
+		return -ENOMEM;
+	mprotect(k->stack, GUARD_SIZE, PROT_NONE);
+	pthread_mutex_init(&k->lock, NULL);
+	pthread_cond_init(&k->changed, NULL);
+	e = create_thread(k);
+	k->threaded = e == 0;
+	if (e < 0)
+		munmap(k->stack, GUARD_SIZE + STACK_SIZE);
+	return e;
+}
+
+static void stop_thread(struct kick *k)
+{
+	pthread_mutex_lock(&k->lock);
+	k->stopping = true;
+	pthread_cond_signal(&k->changed);
+	pthread_mutex_unlock(&k->lock);
+	pthread_join(k->thread, NULL);
+	munmap(k->stack, GUARD_SIZE + STACK_SIZE);
+	pthread_cond_destroy(&k->changed);
+	pthread_mutex_destroy(&k->lock);
+}
+
+static int open_kick(struct kick *k, bool may_thread)
+{
+	int e;
+
+	k->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (k->fd < 0)
+		return explain(-errno, "cannot get a descriptor to wait with: %e", -errno);
+	e = shmr_uring_open(&k->uring, k->fd, k->period_ns);
+	if (e == -EOPNOTSUPP && !may_thread)
+		e = explain(e, "this kernel, or a filter, does not let io_uring wait for a futex; "
+			       "SHMRING_FD_THREAD does it with a thread");
+	else if (e == -EOPNOTSUPP)
+		e = start_thread(k);
+	if (e < 0 && e != -EOPNOTSUPP)
+		explain(e, "cannot get what it takes to wait by descriptor: %e", e);
+	if (e < 0)
+		close(k->fd);
+	return e;
+}
+
+int shmr_kick_open(struct kick **ret, bool may_thread, int64_t period_ns)
+{
+	struct kick *k = calloc(1, sizeof(*k));
+	int e;
+
+	if (!k)
+		return explain(-ENOMEM, "cannot get memory to wait by descriptor");
+	k->period_ns = period_ns;
+	e = open_kick(k, may_thread);
+	if (e < 0)
+		free(k);
+	else
+		*ret = k;
+	return e;
+}
+
+void shmr_kick_close(struct kick *k)
+{
+	if (!k)
+		return;
+	if (k->threaded)
+		stop_thread(k);
+	else
+		shmr_uring_close(&k->uring);
+	close(k->fd);
+	free(k);
+}
+
+int shmr_kick_fd(const struct kick *k)
+{
+	return k->fd;
+}
+
+/*
+ * A wait that goes on is as good as a new one: whoever rings wakes all that wait.
+ * [SLEEP] pairs with shmr_bell_ring_data(), shmr_bell_ring_room().
+ */
+static int arm_thread(struct kick *k, const shm_u32 *bell, uint32_t seen)
+{
+	uint64_t signals;
+
+	pthread_mutex_lock(&k->lock);
+	if (!k->waiting && read(k->fd, &signals, sizeof(signals)) < 0 && errno != EAGAIN) {
+		pthread_mutex_unlock(&k->lock);
+		return -errno;
+	}
+	if (!k->waiting) {
+		k->bell = bell;
+		k->seen = seen;
+		k->waiting = true;
+		pthread_cond_signal(&k->changed);
+	}
+	pthread_mutex_unlock(&k->lock);
+	return load_acquire32(bell) != seen;
+}
+
+int shmr_kick_arm(struct kick *k, const shm_u32 *bell, uint32_t seen)
+{
+	int e = k->threaded ? arm_thread(k, bell, seen) : shmr_uring_wait(&k->uring, bell, seen);
+
+	if (e == -EEXIST)
+		return explain(-EBUSY, "only the thread that asked for the descriptor may arm it");
+	return e < 0 ? explain(e, "cannot wait by descriptor: %e", e) : e;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * uring: see uring.h. The numbers of what came with Linux 6.4 and 6.7 are given
+ * here, for older headers.
+ */
+#include "uring.h"
+
+#include <errno.h>
+#include <linux/io_uring.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define OP_FUTEX_WAIT 51	     /* IORING_OP_FUTEX_WAIT */
+#define SIZE_U32 2		     /* FUTEX2_SIZE_U32; not FUTEX2_PRIVATE: shared */
+#define MATCH_ANY UINT32_MAX	     /* FUTEX_BITSET_MATCH_ANY */
+#define MULTISHOT (UINT32_C(1) << 6) /* IORING_TIMEOUT_MULTISHOT */
+#define SETUP (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
+#define ENTRIES 4
+#define TICK UINT64_C(0) /* the tick's user_data; waits count from 1 */
+#define SECOND INT64_C(1000000000)
+
+static int enter(struct uring *u)
+{
+	long n = syscall(SYS_io_uring_enter, u->fd, u->queued, 0, IORING_ENTER_GETEVENTS, NULL, 0);
+
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	u->queued -= (uint32_t)n;
+	return 0;
+}
+
+static bool can_wait(int fd)
+{
+	union {
+		struct io_uring_probe head;
+		char room[sizeof(struct io_uring_probe) + 64 * sizeof(struct io_uring_probe_op)];
+	} p;
+
+	memset(&p, 0, sizeof(p));
+	return syscall(SYS_io_uring_register, fd, IORING_REGISTER_PROBE, &p, 64) == 0 &&
+	       p.head.last_op >= OP_FUTEX_WAIT &&
+	       (p.head.ops[OP_FUTEX_WAIT].flags & IO_URING_OP_SUPPORTED) != 0;
+}
+
+static void *map(int fd, uint64_t size, off_t what)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, what);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	madvise(p, size, MADV_DONTFORK);
+	return p;
+}
+
+static int map_rings(struct uring *u, const struct io_uring_params *p)
+{
+	uint64_t sq_size = p->sq_off.array + p->sq_entries * sizeof(uint32_t);
+	uint64_t cq_size = p->cq_off.cqes + p->cq_entries * sizeof(struct io_uring_cqe);
+	char *at;
+
+	u->rings_size = sq_size > cq_size ? sq_size : cq_size;
+	u->entries_size = p->sq_entries * sizeof(struct io_uring_sqe);
+	u->rings = at = map(u->fd, u->rings_size, IORING_OFF_SQ_RING);
+	u->entries = map(u->fd, u->entries_size, IORING_OFF_SQES);
+	if (!u->rings || !u->entries)
+		return -ENOMEM;
+	u->sq_tail = (void *)(at + p->sq_off.tail);
+	u->sq_flags = (void *)(at + p->sq_off.flags);
+	u->sq_array = (void *)(at + p->sq_off.array);
+	u->sq_mask = p->sq_entries - 1;
+	u->cq_head = (void *)(at + p->cq_off.head);
+	u->cq_tail = (void *)(at + p->cq_off.tail);
+	u->cq_mask = p->cq_entries - 1;
+	u->cqes = (void *)(at + p->cq_off.cqes);
+	u->sqes = u->entries;
+	return 0;
+}
+
+int shmr_uring_open(struct uring *u, int event_fd, int64_t period_ns)
+{
+	struct io_uring_params p = { .flags = SETUP };
+	int e;
+
+	*u = (struct uring){ .event_fd = event_fd, .period_ns = period_ns };
+	u->fd = (int)syscall(SYS_io_uring_setup, ENTRIES, &p);
+	if (u->fd < 0)
+		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : -EOPNOTSUPP;
+	e = can_wait(u->fd) && (p.features & IORING_FEAT_SINGLE_MMAP) ? map_rings(u, &p)
+								      : -EOPNOTSUPP;
+	if (e == 0 &&
+	    syscall(SYS_io_uring_register, u->fd, IORING_REGISTER_EVENTFD, &event_fd, 1) < 0)
+		e = -errno;
+	if (e < 0)
+		shmr_uring_close(u);
+	return e;
+}
+
+void shmr_uring_close(struct uring *u)
+{
+	if (u->entries)
+		munmap(u->entries, u->entries_size);
+	if (u->rings)
+		munmap(u->rings, u->rings_size);
+	close(u->fd); /* ends what is still waiting */
+}
+
+static void queue(struct uring *u, const struct io_uring_sqe *sqe)
+{
+	uint32_t tail = load_acquire32(u->sq_tail);
+	uint32_t slot = tail & u->sq_mask;
+
+	u->sqes[slot] = *sqe;
+	u->sq_array[slot] = slot;
+	/* The entry first, then its number: the kernel loads that with acquire. */
+	store_release32(u->sq_tail, tail + 1);
+	u->queued++;
+}
+
+static void queue_wait(struct uring *u, const shm_u32 *word, uint32_t seen)
+{
+	const struct io_uring_sqe sqe = {
+		.opcode = OP_FUTEX_WAIT,
+		.fd = SIZE_U32,
+		.addr = (uint64_t)(uintptr_t)word,
+		.addr2 = seen,
+		.addr3 = MATCH_ANY,
+		.user_data = ++u->token,
+	};
+
+	queue(u, &sqe);
+	u->waiting = true;
+}
+
+static void queue_tick(struct uring *u, const struct __kernel_timespec *period)
+{
+	const struct io_uring_sqe sqe = {
+		.opcode = IORING_OP_TIMEOUT,
+		.fd = -1,
+		.addr = (uint64_t)(uintptr_t)period,
+		.len = 1,
+		.timeout_flags = MULTISHOT,
+		.user_data = TICK,
+	};
+
+	queue(u, &sqe);
+	u->ticking = true;
+}
+
+/* The kernel stores the tail with release, and loads our head with acquire. */
+static void collect(struct uring *u)
+{
+	uint32_t head = load_acquire32(u->cq_head);
+
+	for (; head != load_acquire32(u->cq_tail); head++) {
+		const struct io_uring_cqe *c = &u->cqes[head & u->cq_mask];
+
+		if (c->user_data == u->token)
+			u->waiting = false;
+		else if (c->user_data == TICK && !(c->flags & IORING_CQE_F_MORE))
+			u->ticking = false;
+		if (c->res < 0 && c->res != -EAGAIN && c->res != -ETIME && c->res != -EINTR)
+			u->failure = c->res;
+	}
+	store_release32(u->cq_head, head);
+}
+
+bool shmr_uring_pending(const struct uring *u)
+{
+	return load_acquire32(u->cq_head) != load_acquire32(u->cq_tail) ||
+	       (load_acquire32(u->sq_flags) & IORING_SQ_TASKRUN) != 0;
+}
+
+/*
+ * The eventfd is signalled when the first request ends, and again only when all
+ * that had ended are collected. So they are, and then the signal is taken back;
+ * and if another one has ended between the two, everything once more.
+ */
+static int settle(struct uring *u)
+{
+	uint64_t signals;
+
+	do {
+		int e = enter(u);
+
+		if (e < 0)
+			return e;
+		collect(u);
+		if (read(u->event_fd, &signals, sizeof(signals)) < 0 && errno != EAGAIN)
+			return -errno;
+		fence_full();
+	} while (shmr_uring_pending(u));
+	return 0;
+}
+
+int shmr_uring_wait(struct uring *u, const shm_u32 *word, uint32_t seen)
+{
+	const struct __kernel_timespec period = { .tv_sec = u->period_ns / SECOND,
+						  .tv_nsec = u->period_ns % SECOND };
+	int e;
+
+	if (!u->ticking)
+		queue_tick(u, &period);
+	if (!u->waiting)
+		queue_wait(u, word, seen);
+	e = settle(u);
+	if (e < 0)
+		return e;
+	if (u->failure < 0)
+		return u->failure;
+	return !u->waiting || load_acquire32(word) != seen;
+}

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rings in event loops: descriptors that become readable, the arm step, and many
+ * of them in one epoll. Each case runs with the kernel waiting for the bell and
+ * with a thread doing it; a filter that forbids io_uring makes the difference. A
+ * ring whose sleepers look again only after ten seconds shows every wake-up that
+ * is lost.
+ */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <check.h>
+
+#include "must.h"
+#include "random.h"
+#include "room.h"
+#include "runner.h"
+#include "way.h"
+
+enum { SOURCE = 91, MS = 1000000, LIMIT_MS = 8000, RINGS = 5 };
+
+enum { KERNEL, THREAD, HELPS };
+
+/* From now on, io_uring is not for us. */
+static void forbid_io_uring(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(code) / sizeof(*code), code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+		room_skip("a process may not filter its own system calls here");
+}
+
+/* The flags with which that kind of help is got; skips if the kernel has none. */
+static uint32_t help(int kind, struct shmring *r)
+{
+	struct shmring_consumer *c;
+	int e;
+
+	if (kind == THREAD) {
+		forbid_io_uring();
+		return SHMRING_FD_THREAD;
+	}
+	c = consumer_attach(r, NULL, 0, 0);
+	e = shmring_consumer_fd(c, 0);
+	shmring_consumer_detach(c);
+	if (e == -EOPNOTSUPP)
+		room_skip("this kernel cannot wait for a futex by io_uring");
+	must(e);
+	return 0;
+}
+
+static struct shmring *create(int64_t max_sleep_ms)
+{
+	struct shmring_config config = small_config();
+
+	config.max_sleep_ns = (uint64_t)max_sleep_ms * MS;
+	return ring_create(&config);
+}
+
+static bool readable(int fd, int64_t timeout_ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int n = poll(&p, 1, (int)timeout_ms);
+
+	ck_assert_int_ge(n, 0);
+	return n == 1;
+}
+
+/* Everything there is, and then arm. */
+static void take_all(struct shmring_consumer *c, struct audit *audit)
+{
+	do
+		consume_all(c, audit);
+	while (must(shmring_consumer_arm(c)) == 1);
+}
+
+START_TEST(descriptor_is_readable_when_a_message_comes)
+{
+	struct shmring *r = create(10000);
+	uint32_t flags = help(_i, r);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	int fd = (int)must(shmring_consumer_fd(c, flags));
+	int64_t began = clock_now();
+	struct audit audit;
+	struct peer p;
+
+	audit_begin(&audit, true);
+	ring_start(&p);
+	ck_assert_int_eq(peer_producer(&p, SOURCE), 0);
+	ck_assert_int_eq(must(shmring_consumer_fd(c, flags)), fd);
+	for (uint64_t number = 0; number < 200; number++) {
+		take_all(c, &audit);
+		ck_assert_uint_eq(audit.messages, number);
+		ck_assert(!readable(fd, 0));
+		ck_assert_int_eq(peer_produce(&p, 1, 40), 1);
+		ck_assert(readable(fd, LIMIT_MS));
+	}
+	take_all(c, &audit);
+	audit_must_be(&audit, 200, 0);
+	ck_assert_int_lt(clock_now() - began, (int64_t)LIMIT_MS * MS);
+	peer_quit(&p);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(arming_tells_what_is_there_already)
+{
+	struct shmring *r = create(10000);
+	uint32_t flags = help(_i, r);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	struct shmring_producer *p = producer_attach(r);
+	int fd = (int)must(shmring_consumer_fd(c, flags));
+	struct audit audit;
+
+	audit_begin(&audit, true);
+	for (uint64_t number = 0; number < 50; number++) {
+		publish_numbers(p, SOURCE, number, 1, 40);
+		ck_assert_int_eq(must(shmring_consumer_arm(c)), 1);
+		consume_all(c, &audit);
+		ck_assert_int_eq(must(shmring_consumer_arm(c)), 0);
+		ck_assert_int_eq(must(shmring_consumer_arm(c)), 0);
+		ck_assert(!readable(fd, 0));
+	}
+	audit_must_be(&audit, 50, 0);
+	shmring_producer_detach(p);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
+/* Nobody rings, as if a producer had died before it could. Armed again, and again. */
+START_TEST(armed_descriptor_is_readable_after_the_longest_sleep)
+{
+	struct shmring *r = create(30);
+	uint32_t flags = help(_i, r);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	int fd = (int)must(shmring_consumer_fd(c, flags));
+
+	for (int i = 0; i < 10; i++) {
+		ck_assert_int_eq(must(shmring_consumer_arm(c)), 0);
+		ck_assert(readable(fd, LIMIT_MS));
+	}
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(observer_is_told_as_well)
+{
+	struct shmring *r = create(10000);
+	uint32_t flags = help(_i, r);
+	struct shmring_consumer *o = consumer_attach(r, NULL, 0, SHMRING_OBSERVE);
+	struct shmring_producer *p = producer_attach(r);
+	int fd = (int)must(shmring_consumer_fd(o, flags));
+	struct audit audit;
+
+	audit_begin(&audit, true);
+	for (uint64_t number = 0; number < 20; number++) {
+		take_all(o, &audit);
+		publish_numbers(p, SOURCE, number, 1, 40);
+		ck_assert(readable(fd, LIMIT_MS));
+	}
+	take_all(o, &audit);
+	audit_must_be(&audit, 20, 0);
+	shmring_producer_detach(p);
+	shmring_consumer_detach(o);
+	shmring_close(r);
+}
+END_TEST
+
+/* A producer that publishes until the ring is full, then waits by descriptor. */
+START_TEST(descriptor_is_readable_when_there_is_room)
+{
+	struct shmring *r = create(10000);
+	uint32_t flags = help(_i, r);
+	struct shmring_producer *p = producer_attach(r);
+	int fd = (int)must(shmring_producer_fd(p, flags));
+	uint64_t number = 0, waits = 0;
+	struct peer c;
+
+	ring_start(&c);
+	ck_assert_int_eq(peer_consumer(&c, NULL, 0, 0), 0);
+	ck_assert_int_eq(must(shmring_producer_arm(p, 1000)), 1);
+	for (; number < 1000; number += publish_until_full(p, SOURCE, number, 1000)) {
+		if (must(shmring_producer_arm(p, 1000)) == 1)
+			continue;
+		ck_assert(!readable(fd, 0));
+		peer_tell_consume(&c, 40);
+		ck_assert(readable(fd, LIMIT_MS));
+		ck_assert_int_eq(peer_answer(&c), 40);
+		waits++;
+	}
+	ck_assert_uint_gt(waits, 10);
+	ck_assert_int_eq(peer_consume(&c, (uint32_t)(number - 40 * waits)), number - 40 * waits);
+	audit_must_be(&c.answer.audit, number, 0);
+	peer_quit(&c);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+/* Who waits by descriptor evicts, too, each time that it arms. */
+START_TEST(armed_producer_evicts_the_slow)
+{
+	struct shmring_config config = small_config();
+	struct shmring_consumer *slow;
+	struct shmring_producer *p;
+	struct shmring *r;
+	int fd;
+
+	config.slow_policy = SHMRING_SLOW_EVICT;
+	config.evict_after_ns = 100 * MS;
+	r = ring_create(&config);
+	slow = consumer_attach(r, NULL, 0, 0);
+	p = producer_attach(r);
+	fd = (int)must(shmring_producer_fd(p, help(_i, r)));
+	publish_until_full(p, SOURCE, 0, 1000);
+	while (must(shmring_producer_arm(p, 1000)) == 0)
+		ck_assert(readable(fd, LIMIT_MS));
+	publish_numbers(p, SOURCE, 100000, 1, 1000);
+	shmring_producer_detach(p);
+	shmring_consumer_detach(slow);
+	shmring_close(r);
+}
+END_TEST
+
+/* One process publishes in each of several rings, at random moments. */
+struct fleet {
+	struct shmring *rings[RINGS];
+	int messages;
+};
+
+static int publish_at_random(int socket, void *arg)
+{
+	struct fleet *fleet = arg;
+	struct shmring_producer *p[RINGS];
+	uint64_t seed = random_seed();
+	uint64_t number[RINGS] = { 0 };
+
+	for (int i = 0; i < RINGS; i++) {
+		must(shmring_join(fleet->rings[i]));
+		p[i] = producer_attach(fleet->rings[i]);
+	}
+	step_tell(socket);
+	for (int n = 0; n < fleet->messages; n++) {
+		uint64_t i = random_below(&seed, RINGS);
+
+		publish_numbers(p[i], SOURCE + i, number[i]++, 1, 40);
+		for (uint64_t k = random_below(&seed, 20000); k > 0; k--)
+			atomic_signal_fence(memory_order_seq_cst);
+	}
+	for (int i = 0; i < RINGS; i++)
+		shmring_producer_detach(p[i]);
+	return 0;
+}
+
+static uint64_t received(const struct audit *audits)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < RINGS; i++)
+		n += audits[i].messages;
+	return n;
+}
+
+/* Level- or edge-triggered; the rings are anonymous, and inherited through fork. */
+static void serve_many_rings(uint32_t events, int kind)
+{
+	struct shmring_config config = small_config();
+	struct shmring_consumer *c[RINGS];
+	static struct audit audits[RINGS];
+	struct fleet fleet = { .messages = 20000 };
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	int64_t began = clock_now();
+	struct child other;
+	uint32_t flags = 0;
+
+	config.max_sleep_ns = 10000000000;
+	config.unread_policy = SHMRING_UNREAD_HOLD;
+	for (int i = 0; i < RINGS; i++) {
+		struct epoll_event e = { .events = events, .data.u32 = (uint32_t)i };
+
+		must(shmring_create(&fleet.rings[i], NULL, &config));
+		if (i == 0)
+			flags = help(kind, fleet.rings[0]);
+		c[i] = consumer_attach(fleet.rings[i], NULL, 0, 0);
+		audit_begin(&audits[i], true);
+		ck_assert_int_eq(epoll_ctl(epoll, EPOLL_CTL_ADD,
+					   (int)must(shmring_consumer_fd(c[i], flags)), &e),
+				 0);
+		take_all(c[i], &audits[i]);
+	}
+	child_fork(&other, publish_at_random, &fleet);
+	step_await(other.socket);
+	while (received(audits) < (uint64_t)fleet.messages) {
+		struct epoll_event ready[RINGS];
+		int n = epoll_wait(epoll, ready, RINGS, LIMIT_MS);
+
+		ck_assert_int_gt(n, 0);
+		while (n-- > 0)
+			take_all(c[ready[n].data.u32], &audits[ready[n].data.u32]);
+	}
+	ck_assert_int_lt(clock_now() - began, (int64_t)LIMIT_MS * MS);
+	child_end(&other);
+	close(epoll);
+	for (int i = 0; i < RINGS; i++) {
+		audit_must_be(&audits[i], audits[i].messages, 0);
+		shmring_consumer_detach(c[i]);
+		shmring_close(fleet.rings[i]);
+	}
+}
+
+START_TEST(many_rings_in_one_loop_lose_nothing)
+{
+	serve_many_rings(_i & 2 ? EPOLLIN | EPOLLET : EPOLLIN, _i & 1);
+}
+END_TEST
+
+/* An idle loop sleeps: it is not called back for what it has already dealt with. */
+START_TEST(idle_loop_does_not_spin)
+{
+	struct shmring *r = create(100);
+	uint32_t flags = help(_i, r);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	struct shmring_producer *p = producer_attach(r);
+	int fd = (int)must(shmring_consumer_fd(c, flags));
+	int64_t end = clock_now() + 1000 * (int64_t)MS;
+	struct audit audit;
+	int calls = 0;
+
+	audit_begin(&audit, true);
+	for (uint64_t number = 0; number < 20; number++) {
+		publish_numbers(p, SOURCE, number, 1, 40);
+		take_all(c, &audit);
+	}
+	for (; clock_now() < end; calls++) {
+		readable(fd, LIMIT_MS);
+		take_all(c, &audit);
+	}
+	ck_assert_int_le(calls, 30); /* ten, by the clock */
+	shmring_producer_detach(p);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
+/* The program's signals reach the program, and its waits are not interrupted. */
+START_TEST(waiting_by_descriptor_interrupts_nothing)
+{
+	struct shmring *r = create(20);
+	uint32_t flags = help(_i, r);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	struct pollfd nothing = { .fd = -1 };
+
+	must(shmring_consumer_fd(c, flags));
+	for (int i = 0; i < 5; i++) {
+		ck_assert_int_eq(must(shmring_consumer_arm(c)), 0);
+		ck_assert_int_eq(poll(&nothing, 1, 60), 0);
+	}
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(without_help_there_is_no_descriptor)
+{
+	struct shmring *r = create(100);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	struct shmring_producer *p = producer_attach(r);
+
+	forbid_io_uring();
+	must_fail(EOPNOTSUPP, shmring_consumer_fd(c, 0));
+	must_fail(EOPNOTSUPP, shmring_producer_fd(p, 0));
+	must(shmring_consumer_fd(c, SHMRING_FD_THREAD));
+	shmring_producer_detach(p);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
+static int use_the_parents(int socket, void *arg)
+{
+	(void)socket;
+	must_fail(ECHILD, shmring_consumer_fd(arg, 0));
+	must_fail(ECHILD, shmring_consumer_arm(arg));
+	return 0;
+}
+
+START_TEST(misuse_is_refused)
+{
+	struct shmring *r = create(100);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	struct shmring_producer *p = producer_attach(r);
+	struct child child;
+	void *data;
+
+	must_fail(EINVAL, shmring_consumer_fd(c, 64));
+	must_fail(EINVAL, shmring_producer_fd(p, 64));
+	must_fail(EINVAL, shmring_consumer_arm(c));
+	must_fail(EINVAL, shmring_producer_arm(p, 8));
+	must(shmring_consumer_fd(c, SHMRING_FD_THREAD));
+	must(shmring_producer_fd(p, SHMRING_FD_THREAD));
+	must_fail(EMSGSIZE, shmring_producer_arm(p, (size_t)shmring_max_message(p) + 1));
+	must(shmring_claim(p, 8, SHMRING_NOWAIT, &data));
+	must_fail(EBUSY, shmring_producer_arm(p, 8));
+	shmring_abort(p);
+	child_fork(&child, use_the_parents, c);
+	child_end(&child);
+	shmring_producer_detach(p);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
+static void *arm_here(void *c)
+{
+	static int result;
+
+	result = shmring_consumer_arm(c);
+	return &result;
+}
+
+START_TEST(only_its_own_thread_arms)
+{
+	struct shmring *r = create(100);
+	uint32_t flags = help(KERNEL, r);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	pthread_attr_t attributes;
+	pthread_t thread;
+	void *result;
+
+	must(shmring_consumer_fd(c, flags));
+	pthread_attr_init(&attributes);
+	pthread_attr_setguardsize(&attributes, 0); /* libc keeps the stack */
+	ck_assert_int_eq(pthread_create(&thread, &attributes, arm_here, c), 0);
+	pthread_attr_destroy(&attributes);
+	pthread_join(thread, &result);
+	ck_assert_int_eq(*(int *)result, -EBUSY);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("loop");
+	TCase *tc = room_case(s, "loop", 30);
+
+	tcase_add_loop_test(tc, descriptor_is_readable_when_a_message_comes, 0, HELPS);
+	tcase_add_loop_test(tc, arming_tells_what_is_there_already, 0, HELPS);
+	tcase_add_loop_test(tc, armed_descriptor_is_readable_after_the_longest_sleep, 0, HELPS);
+	tcase_add_loop_test(tc, observer_is_told_as_well, 0, HELPS);
+	tcase_add_loop_test(tc, descriptor_is_readable_when_there_is_room, 0, HELPS);
+	tcase_add_loop_test(tc, armed_producer_evicts_the_slow, 0, HELPS);
+	tcase_add_loop_test(tc, many_rings_in_one_loop_lose_nothing, 0, 2 * HELPS);
+	tcase_add_loop_test(tc, idle_loop_does_not_spin, 0, HELPS);
+	tcase_add_loop_test(tc, waiting_by_descriptor_interrupts_nothing, 0, HELPS);
+	tcase_add_test(tc, without_help_there_is_no_descriptor);
+	tcase_add_test(tc, misuse_is_refused);
+	tcase_add_test(tc, only_its_own_thread_arms);
+	return run_suite(s);
+}
