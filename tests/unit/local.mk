@@ -3,6 +3,7 @@
 UNIT_TESTS = \
 	tests/unit/lane \
 	tests/unit/layout \
+	tests/unit/marks \
 	tests/unit/registry \
 	tests/unit/segment \
 	tests/unit/threads \
@@ -16,6 +17,9 @@ tests_unit_lane_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
 tests_unit_layout_SOURCES = tests/unit/layout.c
 tests_unit_layout_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_layout_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
+tests_unit_marks_SOURCES = tests/unit/marks.c
+tests_unit_marks_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_marks_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
 tests_unit_registry_SOURCES = tests/unit/registry.c
 tests_unit_registry_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_registry_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
