@@ -226,8 +226,9 @@ enum entrance {
 
 /*
  * By way of JOINING to ACTIVE. Whoever dies on the way has no places: a name is
- * LAPSED then, and its next holder begins at its marks. Only a producer may be
- * quicker with our word, and evict us for joining too slowly.
+ * LAPSED then, and its next holder begins at its marks. So no cursor is placed in
+ * any other state. Only a producer may be quicker with our word: it suspects us
+ * before we are JOINING, or evicts us for joining too slowly.
  */
 static int enter(struct shmring_consumer *c, enum shmring_start start, enum entrance entrance)
 {
@@ -236,16 +237,20 @@ static int enter(struct shmring_consumer *c, enum shmring_start start, enum entr
 	unsigned joining = entrance == FIRST ? flags & ~PLACE_NAMED : flags;
 	unsigned returns = 0;
 	uint64_t status;
-	int e;
+	int e = 0;
 
 	do {
 		if (returns++ == RETURNS)
 			return explain(-EBADMSG, "the ring is damaged: this consumer is evicted "
 						 "again and again");
 		status = c->attachment.status;
-		if (status_state(status) != PLACE_ACTIVE)
+		if (!status_gates(status))
 			clear_cursors(c);
-		move_on(c, status, status_with_flags(status_next(status, PLACE_JOINING), joining));
+		if (!move_on(c, status,
+			     status_with_flags(status_next(status, PLACE_JOINING), joining))) {
+			e = learn_status(c);
+			continue;
+		}
 		e = entrance == RETURN ? replace_all(c) : place_all(c, start);
 		if (e == 0 && entrance != RETURN && c->named)
 			write_marks(c);
