@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * places.pml: the proof of death, and the CAS of the epoch, by several at a time.
+ *
+ * Follows shmr_place_take(), shmr_place_is_dead(), shmr_place_bury() and shmr_place_leave() of
+ * lib/core/registry.c; find_lane(), take_any_lane(), take_lane() and go_active() of
+ * lib/producer/lease.c.
+ *
+ * Modelled: one place, a lane; PEERS processes that want it, take it, use it and leave it, LIVES
+ * times each; a prober that buries the dead (shmring_reap(), or a consumer that has slept in vain).
+ * Each may be killed before each of its steps. At any moment everybody may be stopped for good, but
+ * one who comes and wants the place: it must get it, alone, in one round, unless a living tenant
+ * holds it.
+ *
+ * Abstracted: the mapping that keeps the lock is the lock itself; it goes when the process is killed
+ * or unmaps. Who is beaten TRIES times gives up: two that claim over each other for ever can only be
+ * made by a scheduler that never lets one of them do three steps in a row. Status words change by
+ * CAS, which is sequentially consistent, and locks by system calls: no store buffers.
+ *
+ * Asserted:
+ *	R1	nobody who goes for a byte finds it taken
+ *	R2	who is buried is dead
+ *	R3	who is stopped while it claims keeps nobody from the place
+ *	R4	no dead tenant looks alive, whoever is stopped and wherever
+ *	I1	never two owners at a time; nobody changes the word of a living one
+ *
+ * Negative variants: NO_EPOCH (one byte for all tenants of the place), SKIP_LOCK, LOCK_LATE (after
+ * SETUP), TRUST_CLOCK (no question to the kernel), BLIND_BURIAL (a store instead of a CAS), and
+ * NO_CLAIM_OVER.
+ */
+#ifndef PEERS
+#define PEERS 2
+#endif
+#ifndef KILLS
+#define KILLS 2
+#endif
+#ifndef TRIES
+#define TRIES 2
+#endif
+#define EPOCHS (PEERS * TRIES + 4)
+#define LAST (PEERS + 2)
+
+#include "registry.inc"
+
+byte owners; /* true: who may store into the lane */
+
+/* take_any_lane(): free ones first, claimed ones if nothing else is left. */
+inline take_any_lane()
+{
+	load_status();
+	if
+	:: status_state(status) == FREE -> shmr_place_take()
+	:: else ->
+		load_status();
+		if
+#ifndef NO_CLAIM_OVER
+		:: status_state(status) == CLAIMED -> shmr_place_take()
+#endif
+		:: else -> users = true /* -EUSERS */
+		fi
+	fi;
+	status = 0
+}
+
+inline find_lane()
+{
+	load_status();
+	shmr_place_bury(); /* shmr_place_bury_all() */
+	atomic { ours = 0; users = false; tries = 0 };
+	do
+	:: ours != 0 || users || tries == TRIES -> break
+	:: else -> take_any_lane(); tries++
+	od;
+	tries = 0
+}
+
+inline own()
+{
+	atomic {
+		owning = true;
+		owners++;
+		assert(owners == 1) /* I1 */
+	};
+	compare_and_swap(ours, status_next(ours, ACTIVE)); /* go_active() */
+	assert(swapped);
+	atomic { DIE; owning = false; owners-- }; /* detaches: no stores from here on */
+	shmr_place_leave();
+	unlock_byte(status_epoch(ours)) /* shmr_detach(): unmaps */
+}
+
+proctype Peer(byte me)
+{
+	int status, ours, left;
+	bool swapped, dead, users, owning;
+	byte tries, e;
+
+	find_lane();
+	if
+	:: ours != 0 -> own()
+	:: else
+	fi;
+	goto done;
+killed:
+	atomic {
+		!frozen;
+		if
+		:: owning -> owners--
+		:: else
+		fi;
+		drop_locks()
+	};
+done:
+	skip
+}
+
+proctype Prober(byte me)
+{
+	int status, left;
+	bool swapped, dead;
+	byte e;
+
+	do
+	:: load_status();
+	   shmr_place_bury()
+	:: break
+	od;
+killed:
+	skip
+}
+
+/* Who comes when everybody else has stopped for good. */
+proctype Last(byte me)
+{
+	int status, ours, left;
+	bool swapped, dead, users, held;
+	byte tries, e;
+
+	atomic {
+		frozen = true;
+		kills = 0;
+		held = status_protected(word) && tenant_of[status_epoch(word)] != 0
+	};
+	find_lane();
+	assert((held && ours == 0) || (!held && ours != 0)); /* R3 R4 */
+killed:
+	skip
+}
+
+init
+{
+	atomic {
+		byte i = 1;
+		do
+		:: i <= PEERS -> run Peer(i); i++
+		:: else -> break
+		od;
+		run Prober(PEERS + 1);
+		run Last(LAST)
+	}
+}
