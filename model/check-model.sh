@@ -11,7 +11,7 @@
 # that was cut short by depth or memory, a run that ends without a verdict.
 
 set -u
-models=$abs_srcdir/model
+models=${abs_srcdir:?}/model
 memory=2000 # MB, for one search
 depth=20000
 number=0
@@ -42,7 +42,7 @@ search() {
 		cd "$dir" &&
 			spin -a "$@" "$models/$model.pml" &&
 			gcc -w "$optimise" -DSAFETY -DNOCLAIM -DCOLLAPSE -DMEMLIM=$memory -o pan pan.c &&
-			timeout "$limit" ./pan -m$depth $(pan_flags "$model")
+			timeout "$limit" ./pan -m$depth "$(pan_flags "$model")"
 	) >"$dir/out" 2>&1
 }
 
@@ -52,9 +52,12 @@ exhaustive() {
 		! grep -qE 'max search depth too small|Search not completed|-DMEMLIM|VECTORSZ' "$dir/out"
 }
 
-# Where all but one stop for good, being stuck is no error.
+# Where all but one stop for good, being stuck is no error; -n, elsewhere: no list of dead code.
 pan_flags() {
-	[ "$1" != places ] || echo -E
+	case $1 in
+	places) printf %s -E ;;
+	*) printf %s -n ;;
+	esac
 }
 
 errors() {

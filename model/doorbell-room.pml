@@ -8,8 +8,8 @@
  * lib/consumer/read.c; leave() of lib/consumer/attach.c; lib/core/doorbell.c.
  *
  * Modelled: the owner of a lane of SIZE messages publishes MESSAGES, SPAN at a time; CONSUMERS
- * consumers read them, release any number at a time, may leave at any moment (and ring), and may be
- * killed before each step. Each consumer's cursor stores go through a buffer of two, the owner's
+ * consumers read them, release any number at a time, may leave after any release (and ring), and may
+ * be killed before each step. Each consumer's cursor stores go through a buffer of two, the owner's
  * stores of room_wanted through one of two (TSO); they drain when they like, before locked
  * operations and system calls, and when membarrier(2) comes by, which goes to one consumer after the
  * other. With FENCE (SHMRING_WAKE_FENCE) wakers fence instead.
@@ -26,8 +26,7 @@
  *	I6	nothing is overwritten that is not released
  *
  * Negative variants: NO_BARRIER, FENCE with NO_WAKER_FENCE, BELL_LATE (the bell is read after the
- * second look), LOOK_FIRST (the look before room_wanted), BEYOND_END (a position is wanted that no
- * cursor can reach), SILENT_LEAVE.
+ * second look), LOOK_FIRST (the look before room_wanted), SILENT_LEAVE.
  */
 #ifndef CONSUMERS
 #define CONSUMERS 2
@@ -152,12 +151,10 @@ inline set_wanted()
 	:: wanted + SIZE < position + SPAN -> wanted = position + SPAN - SIZE
 	:: else
 	fi;
-#ifndef BEYOND_END
 	if
 	:: wanted > position -> wanted = position
 	:: else
 	fi
-#endif
 }
 
 inline sleep_for_room()
@@ -244,10 +241,11 @@ inline shmr_bell_ring_room()
 proctype Consumer(byte me)
 {
 	byte at, before, wanted;
+	bool leaving;
 
 	do
 	:: before == MESSAGES -> break
-	:: before < MESSAGES && before < published -> /* peek any number, release them */
+	:: before < MESSAGES && !leaving && before < published -> /* peek any number, release them */
 		at = before + 1;
 		do
 		:: at < published -> at++
@@ -269,8 +267,17 @@ proctype Consumer(byte me)
 			fi
 		:: else
 		fi;
-		atomic { wanted = 0; before = at; at = 0 }
-	:: LEAVES && before < MESSAGES ->
+		/* Who waits for a message does not leave: that would ring for a lost wake-up. */
+		atomic {
+			wanted = 0;
+			before = at;
+			at = 0;
+			if
+			:: leaving = LEAVES
+			:: leaving = false
+			fi
+		}
+	:: before < MESSAGES && leaving ->
 		atomic { drained(me) -> DIE; gates[me] = false }; /* shmr_place_leave() */
 #ifndef SILENT_LEAVE
 		shmr_bell_ring_room(); /* consumer_tell_producers() */

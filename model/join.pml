@@ -26,10 +26,10 @@
  *	J3	no cursor gates but one that its tenant has chosen
  *	I4 I5	there always is an entry; numbers are right; every new owner finds the end
  *	and	who joins now gets nothing that was published before it began; every message that is
- *		read is the one it should be; the owner waits only for a consumer that is in its way
+ *		read is the one it should be; the owner never waits for nobody
  *
  * Negative variants: ANNOUNCE_AFTER_ASKING, NO_OWNER_FENCE, NO_JOINER_FENCE, NO_SECOND_LOOK,
- * NO_READY_LOOK, GRANT_INHERITED, POSITION_FIRST, NO_CLEAR, NO_WALK_LOOK.
+ * NO_READY_LOOK, GRANT_INHERITED, POSITION_FIRST, NO_CLEAR.
  *
  * For weaker memory: [JOIN] is two full fences, which are modelled; [ENTRY], [INDEX], [READY],
  * [PUBLISH] and [RELEASE] are pairs of release and acquire, which program order is here.
@@ -230,9 +230,6 @@ inline walk_to_end()
 	   fi
 	od;
 	atomic { CONSUMER_DIE; ok = in_reach(from) }; /* [OVERRUN] */
-#ifdef NO_WALK_LOOK
-	ok = true;
-#endif
 	from = 0;
 	if
 	:: ok ->

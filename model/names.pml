@@ -30,7 +30,8 @@
  * Negative variants: CURSOR_BEFORE_MARK, ONE_MARK (always the same mark is written), LATEST_FIRST
  * (a restart overwrites the mark of the last release first), SEQ_LATE (a mark's position is stored
  * before its totals, and not invalidated), KEEP_EPOCH (forget leaves the epoch), DETACHED_BY_SETUP
- * (a DETACHED name is taken by way of SETUP), NO_NAME_LOCK.
+ * (a DETACHED name is taken by way of SETUP), NO_NAME_LOCK, PLACE_ANYWAY (cursors are placed even if
+ * the word has not become JOINING).
  *
  * For weaker memory: marks and cursor are release stores; who comes next has seen the lock go.
  */

@@ -6,8 +6,8 @@
  * lib/core/registry.c; find_lane(), take_any_lane(), take_lane() and go_active() of
  * lib/producer/lease.c.
  *
- * Modelled: one place, a lane; PEERS processes that want it, take it, use it and leave it, LIVES
- * times each; a prober that buries the dead (shmring_reap(), or a consumer that has slept in vain).
+ * Modelled: one place, a lane; PEERS processes that want it, take it, use it and leave it; a prober
+ * that buries the dead, again and again (shmring_reap(), or a consumer that has slept in vain).
  * Each may be killed before each of its steps. At any moment everybody may be stopped for good, but
  * one who comes and wants the place: it must get it, alone, in one round, unless a living tenant
  * holds it.
