@@ -68,6 +68,28 @@ void scene_read(struct scene *s)
 	expect(s->read.lost == 0, "the reader lost %" PRIu64, s->read.lost);
 }
 
+/* The one that did not read so far is told exactly what it missed. */
+static void read_idler(struct scene *s)
+{
+	struct audit released = s->idler_read;
+	struct shmring_message m;
+	int r;
+
+	while ((r = shmring_peek(s->idler, SHMRING_NOWAIT, &m)) == 0) {
+		audit_message(&s->idler_read, &m);
+		r = shmring_release(s->idler);
+		if (r == -ESTALE && s->evicting)
+			s->idler_read = released;
+		else
+			must(r);
+		released = s->idler_read;
+	}
+	must_fail(EAGAIN, r);
+	expect(audit_faults(&s->idler_read) == 0, "the idler: %s", s->idler_read.first_fault);
+	expect(s->evicting || s->idler_read.lost == 0, "the idler lost %" PRIu64,
+	       s->idler_read.lost);
+}
+
 /* One message of the writer, which the reader must get at once. */
 static int write_one(struct scene *s, int64_t deadline)
 {
@@ -83,6 +105,8 @@ static int write_one(struct scene *s, int64_t deadline)
 		return r;
 	s->written++;
 	scene_read(s);
+	if (s->idler && !s->evicting)
+		read_idler(s); /* nobody can do without */
 	expect(s->seen[WRITER] == s->written, "the reader got %" PRIu64 " of %" PRIu64,
 	       s->seen[WRITER], s->written);
 	return 0;
@@ -439,27 +463,15 @@ static void check_successor(struct scene *s)
 	must(shmring_forget(s->ring, s->operation->name_held));
 }
 
-/* The one that did not read is told exactly what it missed. */
-static void check_idler(struct scene *s)
+/* In the end it knows of everything. */
+static void dismiss_idler(struct scene *s)
 {
-	struct audit released = s->idler_read;
-	struct shmring_message m;
-	int r;
-
-	while ((r = shmring_peek(s->idler, SHMRING_NOWAIT, &m)) == 0) {
-		audit_message(&s->idler_read, &m);
-		r = shmring_release(s->idler);
-		if (r == -ESTALE)
-			s->idler_read = released;
-		else
-			must(r);
-		released = s->idler_read;
-	}
-	must_fail(EAGAIN, r);
-	expect(audit_faults(&s->idler_read) == 0, "the idler: %s", s->idler_read.first_fault);
-	expect(s->idler_read.lanes[0].next_seq == s->written,
-	       "the idler read up to %" PRIu64 " of %" PRIu64, s->idler_read.lanes[0].next_seq,
-	       s->written);
+	scene_read(s);
+	read_idler(s);
+	for (unsigned i = 0; i < LANES; i++)
+		expect(s->idler_read.lanes[i].next_seq == s->read.lanes[i].next_seq,
+		       "the idler read up to %" PRIu64 " of %" PRIu64 " in lane %u",
+		       s->idler_read.lanes[i].next_seq, s->read.lanes[i].next_seq, i);
 	shmring_consumer_detach(s->idler);
 }
 
@@ -497,7 +509,7 @@ static void check_remains(struct scene *s, bool killed)
 		go_on_for_laps(s, false);
 	}
 	if (s->idler)
-		check_idler(s);
+		dismiss_idler(s);
 	check_places(s);
 }
 
@@ -563,6 +575,8 @@ void scene_goes_on(struct scene *s)
 	const struct audit_lane *read = &s->board->audit.lanes[0];
 
 	scene_read(s);
+	if (s->idler)
+		read_idler(s);
 	await_subject(s);
 	check_published(s);
 	scene_write_some(s, FEW);

@@ -41,12 +41,12 @@ void subject_fill(struct subject *s, void *data, size_t len)
 	audit_fill(data, len, SUBJECT, s->number++);
 }
 
-/* The reader reads nothing meanwhile: there is room, or there is none. */
+/* There is room, or others are about to read. */
 void subject_produce(struct subject *s, uint64_t count)
 {
 	while (count-- > 0) {
 		subject_fill(s, s->buffer, LEN);
-		must(shmring_publish(s->producer, s->buffer, LEN, SHMRING_NOWAIT));
+		must(shmring_publish(s->producer, s->buffer, LEN, patience()));
 		s->board->published++;
 	}
 }

@@ -24,6 +24,25 @@ enum {
 
 static const int64_t wait_ns = 4 * MS;
 
+/*
+ * The subject's lane has had an owner, who wrote a lap of it and left: what was never
+ * written is zero, and hides a missing zero word.
+ */
+static void before_used(struct scene *s)
+{
+	struct shmring_producer *p;
+	char data[LEN];
+
+	must(shmring_producer_attach(&p, s->ring, NULL));
+	for (uint64_t i = 0; i < LAP; i++) {
+		audit_fill(data, LEN, RIVAL, i);
+		must(shmring_publish(p, data, LEN, SHMRING_NOWAIT));
+		scene_read(s);
+	}
+	s->due_from_rivals += LAP;
+	shmring_producer_detach(p);
+}
+
 static void attach(struct subject *s)
 {
 	must(subject_attach_producer(s));
@@ -69,6 +88,21 @@ static void finish_claim(struct subject *s, int result)
 	subject_fill(s, s->claim, LEN);
 	must(shmring_commit(s->producer, LEN));
 	s->board->published++;
+}
+
+/* One who wants everything that is still there comes while the subject asks for room. */
+static void rival_join(struct scene *s)
+{
+	must(shmring_consumer_attach(&s->idler, s->ring, NULL));
+	audit_begin(&s->idler_read, false);
+}
+
+/* It may have to wait for the one who has just come. */
+static void finish_join(struct subject *s, int result)
+{
+	if (result == -EAGAIN)
+		result = shmring_claim(s->producer, LEN, patience(), &s->claim);
+	finish_claim(s, result);
 }
 
 static void prepare_commit(struct subject *s)
@@ -254,6 +288,7 @@ static void finish_wait(struct subject *s, int result)
 /* The consumer that holds the subject back dies while it comes to its operation. */
 static void before_bury(struct scene *s)
 {
+	before_used(s);
 	scene_victim_consumer(s, NULL);
 }
 
@@ -266,10 +301,12 @@ static void begin_bury(struct scene *s)
 /* The consumer that holds it back is alive and does not read. */
 static void before_evict(struct scene *s)
 {
-	struct shmring_consumer_options options = { .size = sizeof(options) };
+	struct shmring_consumer_options options = { .size = sizeof(options),
+						    .start = SHMRING_START_NOW };
 
+	before_used(s);
 	must(shmring_consumer_attach(&s->idler, s->ring, &options));
-	audit_begin(&s->idler_read, true);
+	audit_begin(&s->idler_read, false);
 }
 
 static void begin_read(struct scene *s)
@@ -280,6 +317,7 @@ static void begin_read(struct scene *s)
 /* The last owner of its lane died, with an open claim and a batch. */
 static void before_takeover(struct scene *s)
 {
+	before_used(s);
 	scene_victim_producer(s);
 	scene_victim_dies(s);
 }
@@ -287,22 +325,6 @@ static void before_takeover(struct scene *s)
 static int act_attach(void *subject)
 {
 	return subject_attach_producer(subject);
-}
-
-/* A lane that has had an owner, who left. */
-static void before_again(struct scene *s)
-{
-	struct shmring_producer *p;
-
-	must(shmring_producer_attach(&p, s->ring, NULL));
-	for (uint64_t i = 0; i < FEW; i++) {
-		char data[LEN];
-
-		audit_fill(data, LEN, RIVAL, i);
-		must(shmring_publish(p, data, LEN, SHMRING_NOWAIT));
-	}
-	s->due_from_rivals += FEW;
-	shmring_producer_detach(p);
 }
 
 static void prepare_detach(struct subject *s)
@@ -328,58 +350,83 @@ static void finish_detach(struct subject *s, int result)
 }
 
 const struct operation writer_operations[] = {
-	{ .name = "claim", .prepare = prepare_few, .act = act_claim, .finish = finish_claim },
+	{ .name = "claim",
+	  .before = before_used,
+	  .prepare = prepare_few,
+	  .act = act_claim,
+	  .finish = finish_claim },
 	{ .name = "claim-reserve",
+	  .before = before_used,
 	  .prepare = prepare_reserve,
 	  .act = act_claim,
 	  .finish = finish_claim },
+	{ .name = "claim-while-joined",
+	  .before = before_used,
+	  .prepare = prepare_reserve,
+	  .act = act_claim,
+	  .finish = finish_join,
+	  .rival = rival_join },
 	{ .name = "commit",
+	  .before = before_used,
 	  .first = ACROSS,
 	  .prepare = prepare_commit,
 	  .act = act_commit,
 	  .finish = finish_flight },
 	{ .name = "commit-wake",
+	  .before = before_used,
 	  .prepare = prepare_commit,
 	  .begin = scene_sleeper,
 	  .act = act_commit,
 	  .finish = finish_flight },
 	{ .name = "stage",
+	  .before = before_used,
 	  .first = ACROSS,
 	  .prepare = prepare_stage,
 	  .act = act_stage,
 	  .finish = finish_stage },
 	{ .name = "commit-batch",
+	  .before = before_used,
 	  .first = ACROSS,
 	  .prepare = prepare_batch,
 	  .act = act_commit,
 	  .finish = finish_flight },
 	{ .name = "flush",
+	  .before = before_used,
 	  .first = ACROSS,
 	  .prepare = prepare_flush,
 	  .act = act_flush,
 	  .finish = finish_flight },
-	{ .name = "abort", .prepare = prepare_stage, .act = act_abort, .finish = finish_abort },
+	{ .name = "abort",
+	  .before = before_used,
+	  .prepare = prepare_stage,
+	  .act = act_abort,
+	  .finish = finish_abort },
 	{ .name = "discard",
+	  .before = before_used,
 	  .first = ACROSS,
 	  .prepare = prepare_discard,
 	  .act = act_discard,
 	  .finish = finish_discard },
 	{ .name = "publish",
+	  .before = before_used,
 	  .first = ACROSS,
 	  .prepare = prepare_publish,
 	  .act = act_publish,
 	  .finish = finish_flight },
 	{ .name = "publish-large",
+	  .before = before_used,
 	  .first = ACROSS,
 	  .prepare = prepare_publish_large,
 	  .act = act_publish_large,
 	  .finish = finish_flight },
 	{ .name = "publishv",
+	  .before = before_used,
 	  .first = ACROSS,
 	  .prepare = prepare_publish,
 	  .act = act_publishv,
 	  .finish = finish_flight },
 	{ .name = "wait-for-room",
+	  .before = before_used,
 	  .setup = true,
 	  .sleep = MS,
 	  .prepare = prepare_full,
@@ -408,7 +455,7 @@ const struct operation writer_operations[] = {
 	{ .name = "producer-attach", .setup = true, .act = act_attach },
 	{ .name = "producer-attach-again",
 	  .setup = true,
-	  .before = before_again,
+	  .before = before_used,
 	  .act = act_attach },
 	{ .name = "takeover",
 	  .setup = true,
@@ -416,6 +463,7 @@ const struct operation writer_operations[] = {
 	  .before = before_takeover,
 	  .act = act_attach },
 	{ .name = "producer-detach",
+	  .before = before_used,
 	  .setup = true,
 	  .prepare = prepare_detach,
 	  .act = act_detach,
