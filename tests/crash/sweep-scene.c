@@ -59,12 +59,11 @@ void scene_read(struct scene *s)
 		longest(&s->reader_delay, began);
 		if (r < 0)
 			break;
-		audit_message(&s->read, &m);
+		expect(audit_message(&s->read, &m), "the reader: %s", s->read.first_fault);
 		count_message(s, &m);
 		must(shmring_release(s->reader));
 	}
 	must_fail(EAGAIN, r);
-	expect(audit_faults(&s->read) == 0, "the reader: %s", s->read.first_fault);
 	expect(s->read.lost == 0, "the reader lost %" PRIu64, s->read.lost);
 }
 
@@ -135,10 +134,9 @@ static void look_on(struct scene *s)
 	int r;
 
 	while ((r = shmring_peek(s->onlooker, SHMRING_NOWAIT, &m)) == 0)
-		audit_message(&s->onlooker_saw, &m);
+		expect(audit_message(&s->onlooker_saw, &m), "the onlooker: %s",
+		       s->onlooker_saw.first_fault);
 	must_fail(EAGAIN, r);
-	expect(audit_faults(&s->onlooker_saw) == 0, "the onlooker: %s",
-	       s->onlooker_saw.first_fault);
 }
 
 static bool may_wait(const struct scene *s)
@@ -449,11 +447,11 @@ static void check_successor(struct scene *s)
 			       m.producer, m.seq, m.lost,
 			       s->board->audit.lanes[m.producer].next_seq,
 			       s->board->in_hand[m.producer]);
-		audit_message(&audit, &m);
+		expect(audit_message(&audit, &m), "the next holder of the name: %s",
+		       audit.first_fault);
 		must(shmring_release(c));
 	}
 	must_fail(EAGAIN, r);
-	expect(audit_faults(&audit) == 0, "the next holder of the name: %s", audit.first_fault);
 	expect(s->evicting || s->operation->gives_up || audit.lost == 0,
 	       "the next holder of the name lost %" PRIu64, audit.lost);
 	expect(audit.lanes[0].next_seq == s->written,

@@ -83,9 +83,11 @@ void subject_consume(struct subject *s, uint64_t count)
 static void consume_to_the_end(struct subject *s)
 {
 	struct shmring_message m;
+	int64_t limit = patience();
 	int r;
 
 	while ((r = shmring_peek(s->consumer, SHMRING_NOWAIT, &m)) != -EAGAIN) {
+		expect(clock_now() < limit, "subject: no end of messages");
 		if (r == -ESTALE && s->scene->evicting) {
 			s->audit = s->board->audit;
 			continue;
