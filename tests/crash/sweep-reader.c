@@ -130,7 +130,7 @@ static void before_waiter(struct scene *s)
 /* The writer comes to the limit, and suspects the one that holds it back. */
 static void begin_suspect(struct scene *s)
 {
-	scene_write_some(s, LAPS * LAP);
+	scene_write_some(s, FAR);
 }
 
 static int act_receive(void *subject)
@@ -213,7 +213,7 @@ static void finish_come_back(struct subject *s, int result)
 /* It loses its place while it looks at what it has in hand. */
 static void begin_evicted(struct scene *s)
 {
-	scene_write(s, LAPS * LAP);
+	scene_write(s, FAR);
 }
 
 static int act_attach_oldest(void *subject)
@@ -242,7 +242,7 @@ static void before_history(struct scene *s)
 static void before_lapsed(struct scene *s)
 {
 	before_history(s);
-	scene_write(s, LAPS * LAP);
+	scene_write(s, FAR);
 }
 
 /* It begins anew: at the end, or where its last holder stopped if it fails. */

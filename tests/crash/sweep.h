@@ -33,7 +33,8 @@ enum {
 	LEN = RECORD - 8,
 	LAP = LANE / RECORD,
 	LAPS = 3,
-	LANES = 2, /* the writer's, and one more */
+	FAR = LAPS * LAP + 7, /* laps, and some: the end comes to lie elsewhere */
+	LANES = 2,	      /* the writer's, and one more */
 	MS = 1000000,
 };
 
