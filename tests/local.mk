@@ -9,6 +9,12 @@ include fuzz/local.mk
 include tests/cli/local.mk
 include tests/meta/local.mk
 
+# The test programs once more, built for another processor and emulated: about ten minutes.
+EXTRA_DIST += tests/aarch64.sh
+PHONY_TARGETS += check-aarch64
+check-aarch64:
+	abs_srcdir='$(abs_top_srcdir)' $(SHELL) $(srcdir)/tests/aarch64.sh
+
 TAP_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 LOG_DRIVER = $(TAP_DRIVER)
 SH_LOG_DRIVER = $(TAP_DRIVER)

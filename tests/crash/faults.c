@@ -125,6 +125,24 @@ START_TEST(one_the_last_time_at_every_place)
 }
 END_TEST
 
+/* With laps in between its name may have lapsed; here the successor comes at once. */
+START_TEST(name_is_resumed_wherever_its_holder_died)
+{
+	unsigned reached[PLACES], n = rehearse(ROLE_NAMED, reached);
+	unsigned hits = room_is_sanitized() ? 1 : 4;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct place *p = &places->place[reached[i]];
+		struct part part = { .role = ROLE_NAMED, .action = FAULT_KILL, .place = p->name };
+
+		for (part.hit = 1; p->side == FAULT_BEFORE && part.hit <= hits &&
+				   part.hit <= places->role_hits[ROLE_NAMED][reached[i]];
+		     part.hit++)
+			trial(&part, 1, true, places->hits);
+	}
+}
+END_TEST
+
 static struct part any_of(const struct part *moves, unsigned count, uint64_t *seed)
 {
 	return moves[random_below(seed, count)];
@@ -249,8 +267,7 @@ static int run_with(const char *wish, const char *address)
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0) {
 		setenv("SHMRING_FAULT", wish, 1);
-		execl("/proc/self/exe", "faults", "publish", address, (char *)NULL);
-		_exit(126);
+		child_become(NULL, "publish", address);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	return status;
@@ -298,6 +315,7 @@ int main(int argc, char **argv)
 	tcase_add_loop_test(tc, rehearsal, 0, ROLES);
 	tcase_add_loop_test(tc, one_at_every_place, 0, ROLES);
 	tcase_add_loop_test(tc, one_the_last_time_at_every_place, 0, ROLES);
+	tcase_add_test(tc, name_is_resumed_wherever_its_holder_died);
 	tc = room_case(s, "two", seconds);
 	tcase_add_loop_test(tc, two_at_every_pair_of_places, 0, ROLES * ROLES);
 	tc = room_case(s, "three", seconds);

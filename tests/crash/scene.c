@@ -516,13 +516,31 @@ static void account_for_messages(struct scene *s, const struct seat *seat)
 		      role_name(seat->part.role), n->done, n->begun);
 }
 
-/* The first message of a lane that a successor gets is the one that was not released. */
-static void check_first(const struct notes *n, const struct shmring_message *m)
+/* The number of the oldest message that is still in the lane. */
+static uint64_t oldest_in(struct scene *s, uint32_t lane)
+{
+	struct shmring_consumer *c =
+		consumer_attach(s->ring, NULL, SHMRING_START_OLDEST, SHMRING_OBSERVE);
+	struct shmring_message m = { .producer = UINT32_MAX };
+
+	while (m.producer != lane)
+		must(shmring_peek(c, SHMRING_NOWAIT, &m));
+	shmring_consumer_detach(c);
+	return m.seq;
+}
+
+/*
+ * The first message of a lane that a successor gets is the one that was not
+ * released. Of a loss may be told only if that one is not there any more.
+ */
+static void check_first(struct scene *s, const struct notes *n, const struct shmring_message *m)
 {
 	const struct audit_lane *released = &n->released.lanes[m->producer];
 	const struct audit_lane *pending = &n->pending.lanes[m->producer];
 	uint64_t first = m->seq - m->lost;
 
+	if (m->lost > 0)
+		ck_assert_uint_gt(oldest_in(s, m->producer), first);
 	if (n->elsewhere || !released->seen)
 		return;
 	ck_assert_msg(first == released->next_seq || (n->releasing && first == pending->next_seq),
@@ -547,7 +565,7 @@ static void succeed(struct scene *s, const struct notes *n)
 	audit_begin(&audit, false);
 	while ((r = shmring_peek(c, SHMRING_NOWAIT, &m)) == 0) {
 		if (!audit.lanes[m.producer].seen)
-			check_first(n, &m);
+			check_first(s, n, &m);
 		ck_assert_msg(audit_message(&audit, &m), "successor: %s", audit.first_fault);
 		must(shmring_release(c));
 	}

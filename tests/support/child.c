@@ -105,6 +105,29 @@ void child_fork(struct child *c, int (*run)(int socket, void *arg), void *arg)
 		_exit(run(socket, arg));
 }
 
+bool child_is_emulated(void)
+{
+	return getenv("SHMRING_TEST_EMULATOR") != NULL;
+}
+
+void child_become(const char *path, const char *arg1, const char *arg2)
+{
+	const char *emulator = getenv("SHMRING_TEST_EMULATOR");
+	char self[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (!path && len > 0) {
+		self[len] = '\0';
+		path = self;
+	}
+	if (path && emulator)
+		execlp(emulator, emulator, path, arg1, arg2, (char *)NULL);
+	else if (path)
+		execl(path, path, arg1, arg2, (char *)NULL);
+	fprintf(stderr, "%s: %s\n", path ? path : "/proc/self/exe", strerror(errno));
+	_exit(126);
+}
+
 /* The peer lies where automake built it; by hand, beside the test. */
 static void peer_program(char *path, size_t size)
 {
@@ -133,9 +156,7 @@ void child_exec(struct child *c)
 		dup3(socket, PEER_SOCKET, 0);
 	else
 		fcntl(socket, F_SETFD, 0);
-	execl(path, "peer", (char *)NULL);
-	fprintf(stderr, "%s: %s\n", path, strerror(errno));
-	_exit(126);
+	child_become(path, NULL, NULL);
 }
 
 /* Wait for a change of the helper's state, and look at it. */
@@ -200,6 +221,12 @@ void child_continue(struct child *c)
 	ck_assert_int_eq(info.si_code, CLD_CONTINUED);
 }
 
+/* The kernel's number; an emulator runs on x86-64. */
+static long futex_call(void)
+{
+	return child_is_emulated() ? 202 : SYS_futex;
+}
+
 /* The number of the system call it sleeps in, or -1: it runs. */
 static long sleeping_in(pid_t pid)
 {
@@ -218,7 +245,7 @@ static long sleeping_in(pid_t pid)
 
 bool child_sleeps(const struct child *c)
 {
-	return sleeping_in(c->pid) == SYS_futex;
+	return sleeping_in(c->pid) == futex_call();
 }
 
 enum child_state child_look(struct child *c)
@@ -244,9 +271,8 @@ void child_await_sleep(struct child *c)
 	int64_t limit = patience();
 	long call;
 
-	while ((call = sleeping_in(c->pid)) != SYS_futex) {
-		ck_assert_msg(clock_now() < limit, "helper does not sleep (system call %ld)",
-			      call);
+	while ((call = sleeping_in(c->pid)) != futex_call()) {
+		ck_assert_msg(clock_now() < limit, "helper does not sleep (system call %ld)", call);
 		ck_assert_msg(poll(&ended, 1, 1) == 0, "helper has ended");
 	}
 }
