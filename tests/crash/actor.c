@@ -110,7 +110,7 @@ static bool look(struct actor *a, int64_t deadline)
 
 	if (r == -ESTALE)
 		a->notes->pending = a->notes->released;
-	if (r == -EAGAIN || r == -ESTALE)
+	if (r == -EAGAIN || r == -ETIMEDOUT || r == -ESTALE)
 		return false;
 	must(r);
 	audit_message(&a->notes->pending, &m);
@@ -124,10 +124,12 @@ static void take(struct actor *a, unsigned count)
 		count -= let_go(a);
 }
 
-/* Take all there is, and sleep until there is more. */
+/* Take all there is, sleep a little in vain, and then until there is more. */
 static void sleep_and_take(struct actor *a)
 {
 	take(a, UINT32_MAX);
+	look(a, shmring_deadline(1000000));
+	let_go(a);
 	tell(a, REQUEST_WAKE);
 	look(a, patience());
 	let_go(a);
@@ -146,6 +148,7 @@ static void play_producer(struct actor *a)
 	for (int i = 0; i < 150; i++)
 		publish(a, MIDDLE);
 	tell(a, REQUEST_NONE);
+	publish_batch(a, 3, SMALL); /* where old bytes lie, not the zeros of a new lane */
 	shmring_producer_detach(a->producer);
 }
 

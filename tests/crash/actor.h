@@ -59,7 +59,7 @@ struct notes {
 	bool releasing;
 	struct audit released; /* what it has read up to its last release */
 	struct audit pending;  /* and what it has in hand */
-	char name[16];
+	char name[SHMRING_NAME_SIZE];
 };
 
 /* A part in a trial: what happens to the actor, and when. */

@@ -346,7 +346,7 @@ static bool has_role(const struct part *parts, unsigned count, enum role role)
 	return false;
 }
 
-static void bury_alive(struct scene *s)
+static void leave_a_corpse(struct scene *s)
 {
 	struct child corpse;
 	enum child_state state;
@@ -364,7 +364,7 @@ static void set_scene(struct scene *s, const struct part *parts, unsigned count)
 	if (has_role(parts, count, ROLE_PRODUCER))
 		s->idle = consumer_attach(s->ring, NULL, SHMRING_START_OLDEST, 0);
 	if (has_role(parts, count, ROLE_PROBER))
-		bury_alive(s);
+		leave_a_corpse(s);
 }
 
 static void enter(struct scene *s, unsigned i, const struct part *part)

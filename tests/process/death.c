@@ -52,8 +52,7 @@ START_TEST(successor_goes_on_where_the_killed_producer_ended)
 {
 	struct peer_command produce = { .op = PEER_PRODUCE,
 					.count = UINT32_MAX,
-					.max = 700,
-					.deadline = patience() };
+					.max = 700 };
 	uint64_t seed = random_seed() + (uint64_t)_i;
 	struct shmring *r = create(1);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
@@ -65,6 +64,7 @@ START_TEST(successor_goes_on_where_the_killed_producer_ended)
 		ring_start(&p);
 		ck_assert_int_eq(peer_producer(&p, SOURCE + tenancy), 0);
 		produce.seed = _i ? random_next(&seed) : 0;
+		produce.deadline = patience();
 		peer_tell(&p, &produce);
 		consume_audited(c, &audit, 1 + random_below(&seed, 1500));
 		child_kill(&p.child);
