@@ -13,13 +13,15 @@
 #include <time.h>
 #include <unistd.h>
 
-static struct {
+struct fault {
 	char name[FAULT_NAME_SIZE];
-	uint32_t left; /* hits until it comes; 0: nothing is armed */
+	uint32_t left; /* hits until it comes; 0: it is not armed */
 	enum fault_action action;
-	uint32_t *reached;
-	uint32_t *hits;
-} armed;
+};
+
+static struct fault armed[2];
+static uint32_t *tell_reached;
+static uint32_t *tell_hits;
 
 static bool same_function(const struct fault_site *a, const struct fault_site *b)
 {
@@ -58,18 +60,18 @@ void shmr_fault_name(const struct fault_list *list, const struct fault_site *sit
 	*to = '\0';
 }
 
-static bool is_armed(const struct fault_list *list, const struct fault_site *site,
+/* Is this the hit at which the fault comes? */
+static bool has_come(struct fault *f, const struct fault_list *list, const struct fault_site *site,
 		     enum fault_side side)
 {
 	size_t length = strlen(site->function);
 	char name[FAULT_NAME_SIZE];
 
-	if (__atomic_load_n(&armed.left, __ATOMIC_RELAXED) == 0 ||
-	    strncmp(armed.name, site->function, length) != 0)
+	if (__atomic_load_n(&f->left, __ATOMIC_RELAXED) == 0 ||
+	    strncmp(f->name, site->function, length) != 0)
 		return false;
 	shmr_fault_name(list, site, side, name);
-	return strcmp(armed.name, name) == 0 &&
-	       __atomic_fetch_sub(&armed.left, 1, __ATOMIC_RELAXED) == 1;
+	return strcmp(f->name, name) == 0 && __atomic_fetch_sub(&f->left, 1, __ATOMIC_RELAXED) == 1;
 }
 
 static void act(enum fault_action action)
@@ -89,31 +91,40 @@ static void act(enum fault_action action)
 void shmr_fault_hit(const struct fault_list *list, const struct fault_site *site,
 		    enum fault_side side)
 {
-	if (armed.hits)
-		__atomic_fetch_add(&armed.hits[2 * (site - list->begin) + side], 1,
+	if (tell_hits)
+		__atomic_fetch_add(&tell_hits[2 * (site - list->begin) + side], 1,
 				   __ATOMIC_RELAXED);
-	if (!is_armed(list, site, side))
-		return;
-	if (armed.reached)
-		__atomic_fetch_or(armed.reached, 1, __ATOMIC_RELEASE);
-	act(armed.action);
+	for (unsigned i = 0; i < 2; i++) {
+		if (!has_come(&armed[i], list, site, side))
+			continue;
+		if (tell_reached)
+			__atomic_fetch_or(tell_reached, 1, __ATOMIC_RELEASE);
+		act(armed[i].action);
+	}
 }
 
 void shmr_fault_arm(const char *name, unsigned hit, enum fault_action action)
 {
-	memset(armed.name, 0, sizeof(armed.name));
-	strncpy(armed.name, name, sizeof(armed.name) - 1);
-	armed.action = action;
-	armed.left = action == FAULT_NONE ? 0 : hit;
+	struct fault *f = &armed[armed[0].left != 0];
+
+	if (action == FAULT_NONE) {
+		memset(armed, 0, sizeof(armed));
+		return;
+	}
+	memset(f->name, 0, sizeof(f->name));
+	strncpy(f->name, name, sizeof(f->name) - 1);
+	f->action = action;
+	f->left = hit;
 }
 
 void shmr_fault_tell(uint32_t *reached, uint32_t *hits)
 {
-	armed.reached = reached;
-	armed.hits = hits;
+	tell_reached = reached;
+	tell_hits = hits;
 }
 
-static enum fault_action action_called(const char *word)
+/* The action that the word begins with, and where it ends. */
+static enum fault_action action_called(const char *word, const char **ret_end)
 {
 	static const char *const words[] = {
 		[FAULT_KILL] = "kill",
@@ -121,17 +132,20 @@ static enum fault_action action_called(const char *word)
 		[FAULT_EXIT] = "exit",
 		[FAULT_DELAY] = "delay",
 	};
+	size_t length = strcspn(word, ",");
 
+	*ret_end = word + length;
 	for (unsigned i = FAULT_KILL; i <= FAULT_DELAY; i++)
-		if (strcmp(word, words[i]) == 0)
+		if (strlen(words[i]) == length && strncmp(word, words[i], length) == 0)
 			return i;
 	return FAULT_NONE;
 }
 
 /* A wish that cannot be understood ends the process: it would test nothing. */
-static void refuse(const char *wish)
+__attribute__((noreturn)) static void refuse(const char *wish)
 {
-	static const char words[] = "SHMRING_FAULT is not NAME:N:kill|stop|exit|delay: ";
+	static const char words[] =
+		"SHMRING_FAULT: not one or two of NAME:N:kill|stop|exit|delay: ";
 
 	if (write(2, words, sizeof(words) - 1) < 0 || write(2, wish, strlen(wish)) < 0 ||
 	    write(2, "\n", 1) < 0)
@@ -139,26 +153,40 @@ static void refuse(const char *wish)
 	_exit(125);
 }
 
-__attribute__((constructor)) static void arm_by_environment(void)
+/* Arm one of the faults wished for; returns where the next begins. */
+static const char *arm_one(const char *wish)
 {
-	const char *wish = secure_getenv("SHMRING_FAULT");
+	size_t length = strcspn(wish, ":,");
 	char name[FAULT_NAME_SIZE] = "";
 	enum fault_action action;
-	size_t length;
-	long hit;
+	const char *rest;
 	char *end;
+	long hit;
 
-	if (!wish)
-		return;
-	length = strcspn(wish, ":");
 	if (length == 0 || length >= sizeof(name) || wish[length] != ':')
 		refuse(wish);
 	memcpy(name, wish, length);
 	hit = strtol(wish + length + 1, &end, 10);
-	action = *end == ':' ? action_called(end + 1) : FAULT_NONE;
-	if (hit < 1 || action == FAULT_NONE)
+	if (hit < 1 || *end != ':')
+		refuse(wish);
+	action = action_called(end + 1, &rest);
+	if (action == FAULT_NONE)
 		refuse(wish);
 	shmr_fault_arm(name, (unsigned)hit, action);
+	return *rest == ',' ? rest + 1 : rest;
+}
+
+__attribute__((constructor)) static void arm_by_environment(void)
+{
+	const char *wish = secure_getenv("SHMRING_FAULT");
+
+	if (!wish)
+		return;
+	wish = arm_one(wish);
+	if (*wish)
+		wish = arm_one(wish);
+	if (*wish)
+		refuse(wish);
 }
 
 #endif

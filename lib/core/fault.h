@@ -17,7 +17,8 @@
  *	SHMRING_FAULT=shmring_commit.2:3:kill
  *
  * in the environment kills a process before it executes that store for the third
- * time. The actions are kill, stop (until SIGCONT), exit, and delay.
+ * time; a second fault may follow behind a comma. The actions are kill, stop (until SIGCONT), exit,
+ *and delay.
  */
 #ifndef SHMRING_CORE_FAULT_H
 #define SHMRING_CORE_FAULT_H
@@ -61,7 +62,10 @@ void shmr_fault_hit(const struct fault_list *list, const struct fault_site *site
 void shmr_fault_name(const struct fault_list *list, const struct fault_site *site,
 		     enum fault_side side, char ret[FAULT_NAME_SIZE]);
 
-/* Do it when `name` is hit for the `hit`-th time from now on, counted from 1. */
+/*
+ * Do it when `name` is hit for the `hit`-th time from now on, counted from 1. Two
+ * faults can be armed; FAULT_NONE takes both away.
+ */
 void shmr_fault_arm(const char *name, unsigned hit, enum fault_action action);
 
 /*

@@ -275,6 +275,8 @@ int actor_play(int socket, void *arg)
 	shmr_fault_tell(&a->notes->reached, a->hits);
 	if (a->part->action != FAULT_NONE)
 		shmr_fault_arm(a->part->place, a->part->hit, a->part->action);
+	if (a->part->then)
+		shmr_fault_arm(a->part->then, 1, FAULT_KILL);
 	roles[a->part->role].play(a);
 	ck_assert_msg(audit_faults(&a->notes->released) == 0, "%s: %s", role_name(a->part->role),
 		      a->notes->released.first_fault);

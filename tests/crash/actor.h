@@ -68,6 +68,7 @@ struct part {
 	enum fault_action action;
 	const char *place;
 	unsigned hit;
+	const char *then; /* it is killed at this place, when it has gone on; or NULL */
 };
 
 struct actor {

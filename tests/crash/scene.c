@@ -69,6 +69,7 @@ struct scene {
 	struct audit audit;
 	uint64_t got[SOURCES];
 	uint32_t *hits;
+	int64_t began;
 };
 
 struct figures *figures;
@@ -275,7 +276,8 @@ static void look_at(struct seat *seat)
 		seat->state = STOPPED;
 		break;
 	case CHILD_KILLED:
-		ck_assert_msg(seat->part.action == FAULT_KILL && seat->notes->reached,
+		ck_assert_msg((seat->part.action == FAULT_KILL || seat->part.then) &&
+				      seat->notes->reached,
 			      "an actor was killed by somebody else");
 		seat->state = KILLED;
 		break;
@@ -682,25 +684,54 @@ static void play_on(struct scene *s, bool at_once)
 	let_them_go_on(s);
 }
 
-void trial(const struct part *parts, unsigned count, bool at_once, uint32_t *hits)
+static void begin_trial(struct scene *s, const struct part *parts, unsigned count, uint32_t *hits)
 {
-	static struct scene scene;
-	struct scene *s = &scene;
-	int64_t began = clock_now();
-
 	memset(s, 0, sizeof(*s));
 	give_title(parts, count);
+	s->began = clock_now();
 	s->memory = share(sizeof(*s->memory));
 	s->hits = hits;
 	set_scene(s, parts, count);
 	for (unsigned i = 0; i < count; i++)
 		enter(s, i, &parts[i]);
-	play_on(s, at_once);
+}
+
+static void end_trial(struct scene *s)
+{
 	close_scene(s);
 	munmap(s->memory, sizeof(*s->memory));
-	figures->trials[count - 1]++;
-	figures->ns[count - 1] += clock_now() - began;
+	figures->trials[s->count - 1]++;
+	figures->ns[s->count - 1] += clock_now() - s->began;
 	figures->title[0] = '\0';
+}
+
+static struct scene scene;
+
+void trial(const struct part *parts, unsigned count, bool at_once, uint32_t *hits)
+{
+	begin_trial(&scene, parts, count, hits);
+	play_on(&scene, at_once);
+	end_trial(&scene);
+}
+
+bool trial_of_succession(const struct part parts[2], uint32_t *hits)
+{
+	struct scene *s = &scene;
+	struct seat *first = &s->seats[0];
+	struct shmring_producer *p;
+
+	begin_trial(s, parts, 2, hits);
+	ck_assert_int_eq(first->state, STOPPED);
+	ck_assert_int_eq(kill(first->child.pid, SIGCONT), 0);
+	first->state = PLAYING;
+	while (first->state == PLAYING && !child_sleeps(&first->child))
+		go_round(s);
+	p = producer_attach(s->ring);
+	publish_until_full(p, VERIFIER, 0, MIDDLE);
+	shmring_producer_detach(p);
+	play_on(s, true);
+	end_trial(s);
+	return first->state == KILLED;
 }
 
 void figures_print(void)
