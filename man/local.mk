@@ -23,6 +23,7 @@ dist_man_MANS += \
 	man/shmring_consumer_detach.3 \
 	man/shmring_consumer_fd.3 \
 	man/shmring_consumer_memory.3 \
+	man/shmring_consumer_waitable.3 \
 	man/shmring_create.3 \
 	man/shmring_deadline.3 \
 	man/shmring_directory.3 \
@@ -44,6 +45,7 @@ dist_man_MANS += \
 	man/shmring_producer_fd.3 \
 	man/shmring_producer_lane.3 \
 	man/shmring_producer_memory.3 \
+	man/shmring_producer_waitable.3 \
 	man/shmring_publish.3 \
 	man/shmring_publishv.3 \
 	man/shmring_reap.3 \
@@ -55,4 +57,5 @@ dist_man_MANS += \
 	man/shmring_stat.3 \
 	man/shmring_stat_consumer.3 \
 	man/shmring_stat_lane.3 \
-	man/shmring_version.3
+	man/shmring_version.3 \
+	man/shmring_wait.3

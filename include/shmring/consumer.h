@@ -157,6 +157,9 @@ ssize_t shmring_receive(struct shmring_consumer *c, void *buf, size_t size, int6
 int shmring_consumer_fd(struct shmring_consumer *c, uint32_t flags);
 int shmring_consumer_arm(struct shmring_consumer *c);
 
+/* This consumer, waiting for a message, as shmring_wait() takes it. */
+struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c);
+
 /* Counters and memory of this handle. Error: -ECHILD. */
 int shmring_consumer_counters(const struct shmring_consumer *c, struct shmring_counters *ret);
 int shmring_consumer_memory(const struct shmring_consumer *c, struct shmring_memory_report *ret);

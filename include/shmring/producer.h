@@ -117,6 +117,9 @@ int shmring_producer_lane(const struct shmring_producer *p);
 int shmring_producer_fd(struct shmring_producer *p, uint32_t flags);
 int shmring_producer_arm(struct shmring_producer *p, size_t len);
 
+/* This producer, waiting for room for `len` bytes, as shmring_wait() takes it. */
+struct shmring_waitable *shmring_producer_waitable(struct shmring_producer *p, size_t len);
+
 /* Counters and memory of this handle. Error: -ECHILD. */
 int shmring_producer_counters(const struct shmring_producer *p, struct shmring_counters *ret);
 int shmring_producer_memory(const struct shmring_producer *p, struct shmring_memory_report *ret);

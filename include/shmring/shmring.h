@@ -286,6 +286,32 @@ int shmring_directory(char *ret, size_t size);
  */
 const char *shmring_explain(void);
 
+/*
+ * Wait for several at once: any mix of consumers that wait for a message and of
+ * producers that wait for room, of any rings.
+ */
+#define SHMRING_MAX_WAITS 128
+
+struct shmring_waitable; /* lives as long as its handle */
+
+struct shmring_wait {
+	struct shmring_waitable *what; /* shmring_consumer_waitable(), shmring_producer_waitable() */
+	int ready;		       /* set by shmring_wait(): 1 or 0 */
+};
+
+/*
+ * Until at least one of `count` (1 to SHMRING_MAX_WAITS) has something, or the
+ * deadline: spins as long as the most patient of the handles would, then sleeps
+ * on all of them with one futex_waitv(2) (Linux 5.16; before that, and where a
+ * filter forbids it, for a millisecond on each in turn). Ready means that the
+ * next peek, or claim of that length, will not wait, or has an error to tell.
+ * Returns how many are ready. Errors: -EAGAIN (none, and SHMRING_NOWAIT),
+ * -ETIMEDOUT, -EINTR, -EINVAL (count), -EBUSY (a producer has a claim open),
+ * -EMSGSIZE, -ESTALE (as shmring_peek()), -ECHILD.
+ * Concurrency: the handles belong to the calling thread.
+ */
+int shmring_wait(struct shmring_wait *waits, int count, int64_t deadline);
+
 /* The deadline `ns` nanoseconds from now; SHMRING_FOREVER if that overflows. */
 int64_t shmring_deadline(int64_t ns);
 

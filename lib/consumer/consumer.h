@@ -19,6 +19,7 @@
 #include "doorbell.h"
 #include "kick.h"
 #include "lane.h"
+#include "waitable.h"
 
 /* What a consumer knows of one lane. */
 struct reader {
@@ -54,6 +55,7 @@ struct shmring_consumer {
 	const struct shmring_reader_hot *waited_lane; /* at the last wait */
 	uint64_t waited_bytes;
 	unsigned next_probe;
+	struct shmring_waitable waitable;
 	struct kick *kick;   /* NULL: nobody asked for a descriptor */
 	int64_t probed_ns;   /* when arming looked after the dead */
 	unsigned char *copy; /* observers: the private copy */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fd: a consumer in an event loop.
+ * fd: a consumer in an event loop, or among others that are waited for at once.
  *
  * Arming is the first half of a sleep (wait.c): announce it, force the barrier,
- * look once more; only that the kernel sleeps on the bell for us (kick.h). The
- * announcement stays until a producer takes it away.
+ * look once more; only that somebody else sleeps on the bell for us (kick.h,
+ * waitable.h). The announcement stays until a producer takes it away.
  */
 #include <errno.h>
+#include <stddef.h>
 
 #include "consumer.h"
 #include "explain.h"
@@ -49,24 +50,27 @@ static void look_after_the_dead(struct shmring_consumer *c)
 	consumer_probe_one_peer(c);
 }
 
-/* 1: there is something, or may be; 0: armed. [SLEEP] pairs with bell_order(). */
-static int try_to_arm(struct shmring_consumer *c)
+static void disarm(struct shmring_consumer *c)
 {
-	const shm_u32 *bell = &c->bell.shared->data_bell;
-	uint32_t seen = load_acquire32(bell);
+	if (!c->observer)
+		consumer_take_back(c);
+}
+
+/* 1: there is something; 0: whatever comes moves the bell. [SLEEP] pairs with bell_order(). */
+static int arm(struct shmring_consumer *c, uint32_t *ret_seen)
+{
 	int e = 0;
 
+	*ret_seen = load_acquire32(&c->bell.shared->data_bell);
+	if (c->broken)
+		return 1; /* which peek will tell */
 	if (!c->observer) {
 		consumer_announce(c);
 		e = consumer_keep_place(c, false);
 	}
-	if (e == 0 && !consumer_look(c)) {
-		c->counters.system_calls += 2;
-		e = shmr_kick_arm(c->kick, bell, seen);
-		return e == 1 ? -EAGAIN : e;
-	}
-	if (!c->observer)
-		consumer_take_back(c);
+	if (e == 0 && !consumer_look(c))
+		return 0;
+	disarm(c);
 	return e < 0 ? e : 1;
 }
 
@@ -82,9 +86,51 @@ int shmring_consumer_arm(struct shmring_consumer *c)
 		return explain(-EINVAL, "there is no descriptor; ask for it first");
 	look_after_the_dead(c);
 	for (int tries = 0; tries < TRIES; tries++) {
-		e = try_to_arm(c);
-		if (e != -EAGAIN)
+		uint32_t seen;
+
+		e = arm(c, &seen);
+		if (e != 0)
+			return e;
+		c->counters.system_calls += 2;
+		e = shmr_kick_arm(c->kick, &c->bell.shared->data_bell, seen);
+		if (e != 1)
 			return e;
 	}
 	return 1;
+}
+
+static struct shmring_consumer *consumer_of(struct shmring_waitable *w)
+{
+	return (struct shmring_consumer *)((char *)w - offsetof(struct shmring_consumer, waitable));
+}
+
+static bool waitable_look(struct shmring_waitable *w)
+{
+	return consumer_of(w)->broken || consumer_look(consumer_of(w));
+}
+
+static int waitable_arm(struct shmring_waitable *w, uint32_t *ret_seen)
+{
+	look_after_the_dead(consumer_of(w));
+	return arm(consumer_of(w), ret_seen);
+}
+
+static void waitable_disarm(struct shmring_waitable *w)
+{
+	disarm(consumer_of(w));
+}
+
+struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c)
+{
+	if (consumer_wiped(c) == 0)
+		c->waitable = (struct shmring_waitable){
+			.look = waitable_look,
+			.arm = waitable_arm,
+			.disarm = waitable_disarm,
+			.bell = &c->bell.shared->data_bell,
+			.longest_ns =
+				c->observer ? OBSERVER_PERIOD_NS : (int64_t)c->bell.max_sleep_ns,
+			.spin_ns = c->bell.spin_ns,
+		};
+	return &c->waitable;
 }

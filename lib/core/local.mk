@@ -32,7 +32,9 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/sys.c \
 	lib/core/sys.h \
 	lib/core/uring.c \
-	lib/core/uring.h
+	lib/core/uring.h \
+	lib/core/waitable.c \
+	lib/core/waitable.h
 lib_core_libcore_la_CPPFLAGS = $(CORE_CPPFLAGS)
 lib_core_libcore_la_CFLAGS = $(LIBRARY_CFLAGS)
 lib_core_libcore_la_LDFLAGS = $(SANITIZE_FLAGS)

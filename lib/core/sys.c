@@ -53,6 +53,22 @@ int shmr_sleep(int64_t deadline)
 	return -clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
 }
 
+int shmr_futex_wait_any(const struct shmr_sleep *sleeps, unsigned count, int64_t deadline)
+{
+	const struct timespec t = { .tv_sec = deadline / SECOND, .tv_nsec = deadline % SECOND };
+	struct futex_waitv waiters[FUTEX_WAITV_MAX];
+
+	for (unsigned i = 0; i < count; i++)
+		waiters[i] = (struct futex_waitv){
+			.val = sleeps[i].seen,
+			.uaddr = (uint64_t)(uintptr_t)sleeps[i].word,
+			.flags = FUTEX_32, /* not FUTEX_PRIVATE_FLAG */
+		};
+	if (syscall(SYS_futex_waitv, waiters, count, 0, &t, CLOCK_MONOTONIC) >= 0)
+		return 0;
+	return -errno;
+}
+
 int shmr_futex_wake(shm_u32 *word)
 {
 	long woken = FAULT_AROUND(syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0));

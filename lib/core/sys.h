@@ -31,6 +31,13 @@ int shmr_futex_wait(const shm_u32 *word, uint32_t expected, int64_t deadline);
 /* Sleep until `deadline` (CLOCK_MONOTONIC). 0 or -EINTR. */
 int shmr_sleep(int64_t deadline);
 
+/* The same on up to 128 words; -ENOSYS before Linux 5.16. */
+struct shmr_sleep {
+	const shm_u32 *word;
+	uint32_t seen;
+};
+int shmr_futex_wait_any(const struct shmr_sleep *sleeps, unsigned count, int64_t deadline);
+
 /* Wake all sleepers on the word; returns how many. */
 int shmr_futex_wake(shm_u32 *word);
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fd: a producer that waits for room in an event loop; lib/consumer/fd.c is the
- * other half. Arming is the first half of a sleep for room.
+ * fd: a producer that waits for room in an event loop, or among others that are
+ * waited for at once; as lib/consumer/fd.c is for messages.
  */
 #include <errno.h>
+#include <stddef.h>
 
 #include "explain.h"
 #include "producer.h"
 
+#define TRIES 16 /* a bell that moves all the time is somebody's fault, not ours */
 #define SHORTEST_PERIOD_NS INT64_C(1000000)
 
 /* Who may evict must look at the clock four times while it waits for that. */
@@ -33,6 +35,11 @@ int shmring_producer_fd(struct shmring_producer *p, uint32_t flags)
 	return e < 0 ? e : shmr_kick_fd(p->kick);
 }
 
+static shm_u32 *bell(const struct shmring_producer *p)
+{
+	return &p->bell.shared->room[p->attachment.slot].bell;
+}
+
 int shmring_producer_arm(struct shmring_producer *p, size_t len)
 {
 	int e = producer_check_claim(p, len);
@@ -41,5 +48,63 @@ int shmring_producer_arm(struct shmring_producer *p, size_t len)
 		return e;
 	if (!p->kick)
 		return explain(-EINVAL, "there is no descriptor; ask for it first");
-	return producer_arm_room(p, record_size(len, p->hot.align_mask));
+	for (int tries = 0; tries < TRIES; tries++) {
+		uint32_t seen;
+
+		if (producer_arm(p, record_size(len, p->hot.align_mask), &seen) == 1)
+			return 1;
+		p->counters.system_calls += 2;
+		e = shmr_kick_arm(p->kick, bell(p), seen);
+		if (e != 1)
+			return e;
+	}
+	return 1;
+}
+
+static struct shmring_producer *producer_of(struct shmring_waitable *w)
+{
+	return (struct shmring_producer *)((char *)w - offsetof(struct shmring_producer, waitable));
+}
+
+static uint64_t waited_size(const struct shmring_producer *p)
+{
+	return record_size(p->waitable_len, p->hot.align_mask);
+}
+
+static bool waitable_look(struct shmring_waitable *w)
+{
+	struct shmring_producer *p = producer_of(w);
+	struct gate gate;
+
+	return producer_check_claim(p, p->waitable_len) == 0 &&
+	       producer_reserve(p, waited_size(p), &gate) == 0;
+}
+
+static int waitable_arm(struct shmring_waitable *w, uint32_t *ret_seen)
+{
+	struct shmring_producer *p = producer_of(w);
+	int e = producer_check_claim(p, p->waitable_len);
+
+	return e < 0 ? e : producer_arm(p, waited_size(p), ret_seen);
+}
+
+static void waitable_disarm(struct shmring_waitable *w)
+{
+	producer_disarm(producer_of(w));
+}
+
+struct shmring_waitable *shmring_producer_waitable(struct shmring_producer *p, size_t len)
+{
+	if (producer_wiped(p) == 0) {
+		p->waitable_len = len;
+		p->waitable = (struct shmring_waitable){
+			.look = waitable_look,
+			.arm = waitable_arm,
+			.disarm = waitable_disarm,
+			.bell = bell(p),
+			.longest_ns = period(p),
+			.spin_ns = p->bell.spin_ns,
+		};
+	}
+	return &p->waitable;
 }

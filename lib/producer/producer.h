@@ -16,6 +16,7 @@
 #include "doorbell.h"
 #include "kick.h"
 #include "lane.h"
+#include "waitable.h"
 
 /*
  * Lives in memory that a child of fork finds zeroed: then every fast path
@@ -38,7 +39,9 @@ struct shmring_producer {
 	const struct cursor_row *rows;
 	uint64_t avoid; /* lanes that were found damaged */
 	struct bell bell;
-	struct kick *kick; /* NULL: nobody asked for a descriptor */
+	struct shmring_waitable waitable;
+	uint64_t waitable_len; /* of the message that it waits for */
+	struct kick *kick;     /* NULL: nobody asked for a descriptor */
 	struct {
 		unsigned slot;
 		uint64_t status; /* of a slow consumer when it was first seen so */
@@ -131,8 +134,13 @@ int producer_check_claim(const struct shmring_producer *p, size_t len);
 /* Room for an open claim of `len` bytes, its lines not taken: 0 or an error. */
 int producer_claim_room(struct shmring_producer *p, size_t len, int64_t deadline);
 
-/* The same by descriptor: 1: there is room; 0: armed; or an error of the kick. */
-int producer_arm_room(struct shmring_producer *p, uint64_t size);
+/*
+ * The first half of a sleep for room, for who sleeps elsewhere: 1: there is room;
+ * 0: what is wanted is announced, and whoever passes it moves the bell on from
+ * `seen`. Deals with those who hold us back, as waiting does.
+ */
+int producer_arm(struct shmring_producer *p, uint64_t size, uint32_t *ret_seen);
+void producer_disarm(struct shmring_producer *p);
 
 /* Make room as above, waiting until `deadline`: 0, -EAGAIN, -ETIMEDOUT, -EINTR. */
 int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline);

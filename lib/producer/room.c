@@ -17,8 +17,7 @@
 
 #define PROBE_INTERVAL_NS INT64_C(1000000)
 #define RESERVE_AT_ONCE ((uint64_t)1 << 16) /* bytes, but at most a quarter lane */
-#define ARM_TRIES 16  /* a bell that moves all the time is somebody's fault, not ours */
-#define SPIN_PAUSES 8 /* between two looks at the cursor */
+#define SPIN_PAUSES 8			    /* between two looks at the cursor */
 
 static uint64_t chunk_size(const struct shmring_producer *p)
 {
@@ -379,35 +378,23 @@ int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
 	return e;
 }
 
-/*
- * The first half of a sleep; the kernel sleeps on the bell for us. What is wanted
- * stays announced: whoever passes it rings once. [SLEEP] pairs with bell_order().
- */
-static int try_to_arm(struct shmring_producer *p, uint64_t size)
+/* [SLEEP] pairs with bell_order(). */
+int producer_arm(struct shmring_producer *p, uint64_t size, uint32_t *ret_seen)
 {
-	const shm_u32 *bell = &p->bell.shared->room[p->attachment.slot].bell;
-	uint32_t seen = load_acquire32(bell);
 	struct gate gate;
-	int e;
 
+	*ret_seen = load_acquire32(&p->bell.shared->room[p->attachment.slot].bell);
 	if (producer_reserve(p, size, &gate) == 0 || press_all(p, size, &gate))
 		return 1;
 	store_relaxed(&p->lane.control->room_wanted, wanted_floor(p, size, &gate));
 	shmr_bell_barrier(&p->bell, &p->counters);
-	if (producer_reserve(p, size, &gate) == 0)
-		return 1;
-	p->counters.system_calls += 2;
-	e = shmr_kick_arm(p->kick, bell, seen);
-	return e == 1 ? -EAGAIN : e;
+	if (producer_reserve(p, size, &gate) != 0)
+		return 0;
+	producer_disarm(p);
+	return 1;
 }
 
-int producer_arm_room(struct shmring_producer *p, uint64_t size)
+void producer_disarm(struct shmring_producer *p)
 {
-	int e = -EAGAIN;
-
-	for (int tries = 0; e == -EAGAIN && tries < ARM_TRIES; tries++)
-		e = try_to_arm(p, size);
-	if (e != 0)
-		store_relaxed(&p->lane.control->room_wanted, POSITION_NONE);
-	return e == -EAGAIN ? 1 : e;
+	store_relaxed(&p->lane.control->room_wanted, POSITION_NONE);
 }

@@ -2,9 +2,10 @@
 /*
  * Rings in event loops: descriptors that become readable, the arm step, and many
  * of them in one epoll. Each case runs with the kernel waiting for the bell and
- * with a thread doing it; a filter that forbids io_uring makes the difference. A
- * ring whose sleepers look again only after ten seconds shows every wake-up that
- * is lost.
+ * with a thread doing it; a filter that forbids io_uring makes the difference.
+ * And several handles that are waited for with one call, with futex_waitv and
+ * without it. A ring whose sleepers look again only after ten seconds shows every
+ * wake-up that is lost.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -31,13 +32,13 @@ enum { SOURCE = 91, MS = 1000000, LIMIT_MS = 8000, RINGS = 5 };
 
 enum { KERNEL, THREAD, HELPS };
 
-/* From now on, io_uring is not for us. */
-static void forbid_io_uring(void)
+/* From now on, that system call is not for us. */
+static void forbid(unsigned call, unsigned error)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = { sizeof(code) / sizeof(*code), code };
@@ -54,7 +55,7 @@ static uint32_t help(int kind, struct shmring *r)
 	int e;
 
 	if (kind == THREAD) {
-		forbid_io_uring();
+		forbid(SYS_io_uring_setup, EPERM);
 		return SHMRING_FD_THREAD;
 	}
 	c = consumer_attach(r, NULL, 0, 0);
@@ -386,7 +387,7 @@ START_TEST(without_help_there_is_no_descriptor)
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 
-	forbid_io_uring();
+	forbid(SYS_io_uring_setup, EPERM);
 	must_fail(EOPNOTSUPP, shmring_consumer_fd(c, 0));
 	must_fail(EOPNOTSUPP, shmring_producer_fd(p, 0));
 	must(shmring_consumer_fd(c, SHMRING_FD_THREAD));
@@ -459,6 +460,148 @@ START_TEST(only_its_own_thread_arms)
 }
 END_TEST
 
+/* --- several at once, without descriptors --- */
+
+static int64_t soon(void)
+{
+	return clock_now() + (int64_t)LIMIT_MS * MS;
+}
+
+START_TEST(who_is_ready_is_told)
+{
+	struct shmring *r[2] = { create(10000), NULL };
+	struct shmring_consumer *c[2];
+	struct shmring_producer *p;
+	struct shmring_wait waits[3];
+	struct audit audit;
+
+	audit_begin(&audit, true);
+	r[1] = way_create(WAY_PASSED_EXEC, NULL);
+	c[0] = consumer_attach(r[0], NULL, 0, 0);
+	c[1] = consumer_attach(r[1], NULL, 0, 0);
+	p = producer_attach(r[1]);
+	waits[0].what = shmring_consumer_waitable(c[0]);
+	waits[1].what = shmring_consumer_waitable(c[1]);
+	waits[2].what = shmring_producer_waitable(p, 1000);
+	must_fail(EAGAIN, shmring_wait(waits, 2, SHMRING_NOWAIT));
+	ck_assert_int_eq(must(shmring_wait(waits, 3, SHMRING_NOWAIT)), 1);
+	ck_assert(!waits[0].ready && !waits[1].ready && waits[2].ready);
+	publish_numbers(p, SOURCE, 0, 1, 40);
+	ck_assert_int_eq(must(shmring_wait(waits, 2, soon())), 1);
+	ck_assert(!waits[0].ready && waits[1].ready);
+	consume_all(c[1], &audit);
+	must_fail(ETIMEDOUT, shmring_wait(waits, 2, clock_now() + 20 * MS));
+	audit_must_be(&audit, 1, 0);
+	shmring_producer_detach(p);
+	for (int i = 0; i < 2; i++) {
+		shmring_consumer_detach(c[i]);
+		shmring_close(r[i]);
+	}
+}
+END_TEST
+
+/* With futex_waitv, and without. */
+START_TEST(one_call_waits_for_many_rings)
+{
+	struct shmring_consumer_options options = { .size = sizeof(options), .spin_ns = -1 };
+	struct shmring_config config = small_config();
+	struct fleet fleet = { .messages = 20000 };
+	struct shmring_wait waits[RINGS];
+	struct shmring_consumer *c[RINGS];
+	static struct audit audits[RINGS];
+	struct child other;
+
+	if (_i)
+		forbid(SYS_futex_waitv, ENOSYS);
+	config.max_sleep_ns = 10000000000;
+	config.unread_policy = SHMRING_UNREAD_HOLD;
+	for (int i = 0; i < RINGS; i++) {
+		must(shmring_create(&fleet.rings[i], NULL, &config));
+		must(shmring_consumer_attach(&c[i], fleet.rings[i], &options));
+		waits[i].what = shmring_consumer_waitable(c[i]);
+		audit_begin(&audits[i], true);
+	}
+	child_fork(&other, publish_at_random, &fleet);
+	step_await(other.socket);
+	while (received(audits) < (uint64_t)fleet.messages) {
+		ck_assert_int_gt(must(shmring_wait(waits, RINGS, soon())), 0);
+		for (int i = 0; i < RINGS; i++)
+			if (waits[i].ready)
+				consume_all(c[i], &audits[i]);
+	}
+	child_end(&other);
+	for (int i = 0; i < RINGS; i++) {
+		audit_must_be(&audits[i], audits[i].messages, 0);
+		shmring_consumer_detach(c[i]);
+		shmring_close(fleet.rings[i]);
+	}
+}
+END_TEST
+
+/* It sleeps for messages of one ring and for room in another; room comes. */
+START_TEST(one_call_waits_for_messages_and_for_room)
+{
+	struct shmring *r = create(10000), *quiet = way_create(WAY_PASSED_EXEC, NULL);
+	struct shmring_consumer *c = consumer_attach(quiet, NULL, 0, 0);
+	struct shmring_producer *p = producer_attach(r);
+	struct shmring_wait waits[2];
+	uint64_t number = 0, waited = 0;
+	struct peer reader;
+
+	ring_start(&reader);
+	ck_assert_int_eq(peer_consumer(&reader, NULL, 0, 0), 0);
+	waits[0].what = shmring_consumer_waitable(c);
+	waits[1].what = shmring_producer_waitable(p, 1000);
+	while (waited < 20) {
+		number += publish_until_full(p, SOURCE, number, 1000);
+		if (shmring_wait(waits, 2, SHMRING_NOWAIT) == 1)
+			continue;
+		peer_tell_consume(&reader, 40);
+		ck_assert_int_eq(must(shmring_wait(waits, 2, soon())), 1);
+		ck_assert(waits[1].ready && !waits[0].ready);
+		ck_assert_int_eq(peer_answer(&reader), 40);
+		waited++;
+	}
+	peer_quit(&reader);
+	shmring_producer_detach(p);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+	shmring_close(quiet);
+}
+END_TEST
+
+static int wait_for_the_parents(int socket, void *arg)
+{
+	(void)socket;
+	must_fail(ECHILD, shmring_wait(arg, 1, SHMRING_NOWAIT));
+	return 0;
+}
+
+START_TEST(misuse_of_waiting_is_refused)
+{
+	struct shmring *r = create(100);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	struct shmring_producer *p = producer_attach(r);
+	struct shmring_wait waits[2] = { { .what = shmring_consumer_waitable(c) },
+					 { .what = shmring_producer_waitable(p, SIZE_MAX) } };
+	struct child child;
+	void *data;
+
+	must_fail(EINVAL, shmring_wait(waits, 0, SHMRING_NOWAIT));
+	must_fail(EINVAL, shmring_wait(waits, SHMRING_MAX_WAITS + 1, SHMRING_NOWAIT));
+	must_fail(EMSGSIZE, shmring_wait(waits, 2, soon()));
+	shmring_producer_waitable(p, 8);
+	must(shmring_claim(p, 8, SHMRING_NOWAIT, &data));
+	must_fail(EBUSY, shmring_wait(waits, 2, soon()));
+	shmring_abort(p);
+	child_fork(&child, wait_for_the_parents, waits);
+	child_end(&child);
+	shmring_producer_detach(p);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("loop");
@@ -476,5 +619,10 @@ int main(void)
 	tcase_add_test(tc, without_help_there_is_no_descriptor);
 	tcase_add_test(tc, misuse_is_refused);
 	tcase_add_test(tc, only_its_own_thread_arms);
+	tc = room_case(s, "several", 30);
+	tcase_add_test(tc, who_is_ready_is_told);
+	tcase_add_loop_test(tc, one_call_waits_for_many_rings, 0, 2);
+	tcase_add_test(tc, one_call_waits_for_messages_and_for_room);
+	tcase_add_test(tc, misuse_of_waiting_is_refused);
 	return run_suite(s);
 }

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * waitable: wait for several; see waitable.h.
+ */
+#include "waitable.h"
+
+#include <errno.h>
+
+#include <shmring/shmring.h>
+
+#include "explain.h"
+#include "sys.h"
+
+#define SLICE_NS INT64_C(1000000) /* of a sleep on one bell in place of all */
+#define LOOKS_PER_CLOCK 16
+
+static int check(const struct shmring_wait *waits, int count)
+{
+	if (count < 1 || count > SHMRING_MAX_WAITS)
+		return explain(-EINVAL, "one waits for 1 to %u handles at once",
+			       (uint64_t)SHMRING_MAX_WAITS);
+	for (int i = 0; i < count; i++)
+		if (!waits[i].what->look)
+			return explain(-ECHILD,
+				       "a handle belongs to the parent process; attach one "
+				       "here");
+	return 0;
+}
+
+static int look_at_all(struct shmring_wait *waits, int count)
+{
+	int ready = 0;
+
+	for (int i = 0; i < count; i++) {
+		waits[i].ready = waits[i].what->look(waits[i].what);
+		ready += waits[i].ready;
+	}
+	return ready;
+}
+
+/* As long as the most patient of them would spin alone. */
+static int64_t spin_until(const struct shmring_wait *waits, int count, int64_t now,
+			  int64_t deadline)
+{
+	int64_t longest = 0;
+
+	for (int i = 0; i < count; i++)
+		if (waits[i].what->spin_ns > longest)
+			longest = waits[i].what->spin_ns;
+	return longest < deadline - now ? now + longest : deadline;
+}
+
+static int spin(struct shmring_wait *waits, int count, int64_t deadline)
+{
+	int64_t until = spin_until(waits, count, shmr_now(), deadline);
+	int ready = 0;
+
+	for (unsigned looks = 0; ready == 0; looks++) {
+		if (looks % LOOKS_PER_CLOCK == 0 && shmr_now() >= until)
+			break;
+		cpu_relax();
+		ready = look_at_all(waits, count);
+	}
+	return ready;
+}
+
+/* How many have something; the others are armed. Or an error. */
+static int arm_all(struct shmring_wait *waits, int count, struct shmr_sleep *sleeps)
+{
+	int ready = 0;
+
+	for (int i = 0; i < count; i++) {
+		int e = waits[i].what->arm(waits[i].what, &sleeps[i].seen);
+
+		if (e < 0)
+			return e;
+		sleeps[i].word = waits[i].what->bell;
+		waits[i].ready = e;
+		ready += e;
+	}
+	return ready;
+}
+
+static void disarm_all(struct shmring_wait *waits, int count)
+{
+	for (int i = 0; i < count; i++)
+		waits[i].what->disarm(waits[i].what);
+}
+
+static int64_t wake_up_at(const struct shmring_wait *waits, int count, int64_t deadline)
+{
+	int64_t now = shmr_now();
+	int64_t until = deadline;
+
+	for (int i = 0; i < count; i++)
+		if (waits[i].what->longest_ns < until - now)
+			until = now + waits[i].what->longest_ns;
+	return until;
+}
+
+/* Before Linux 5.16: on one after the other, for a moment each. */
+static int sleep_in_turn(const struct shmr_sleep *sleeps, unsigned turn, int64_t until)
+{
+	int64_t slice = shmr_now() + SLICE_NS;
+
+	return shmr_futex_wait(sleeps[turn].word, sleeps[turn].seen, slice < until ? slice : until);
+}
+
+static int sleep_until_ready(struct shmring_wait *waits, int count, int64_t deadline)
+{
+	struct shmr_sleep sleeps[SHMRING_MAX_WAITS];
+
+	for (unsigned turn = 0;; turn++) {
+		int e = arm_all(waits, count, sleeps);
+		int64_t until;
+
+		if (e != 0)
+			return e;
+		if (shmr_now() >= deadline)
+			return explain(-ETIMEDOUT, "nothing came until the deadline");
+		until = wake_up_at(waits, count, deadline);
+		e = shmr_futex_wait_any(sleeps, (unsigned)count, until);
+		if (e == -ENOSYS || e == -EPERM)
+			e = sleep_in_turn(sleeps, turn % (unsigned)count, until);
+		if (e == -EINTR)
+			return explain(e, "a signal interrupted the wait");
+	}
+}
+
+int shmring_wait(struct shmring_wait *waits, int count, int64_t deadline)
+{
+	int e = check(waits, count);
+
+	if (e < 0)
+		return e;
+	e = look_at_all(waits, count);
+	if (e == 0 && deadline <= SHMRING_NOWAIT)
+		return explain(-EAGAIN, "there is nothing");
+	if (e == 0)
+		e = spin(waits, count, deadline);
+	if (e > 0)
+		return e;
+	e = sleep_until_ready(waits, count, deadline);
+	disarm_all(waits, count);
+	return e;
+}

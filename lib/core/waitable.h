@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * waitable: what waiting for several handles at once needs to know of one.
+ *
+ * A consumer waits for a message, a producer for room; whoever waits for both,
+ * or for many, arms each of them, sleeps on all bells with one futex_waitv(2),
+ * and disarms them. Arming is the first half of any sleep (doorbell.h), so D1
+ * holds: whatever comes after it moves the bell on from `seen`.
+ */
+#ifndef SHMRING_CORE_WAITABLE_H
+#define SHMRING_CORE_WAITABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "atomic.h"
+
+/* Part of a handle, so that a child of fork finds it zeroed. */
+struct shmring_waitable {
+	/* Is there something? Looks everywhere, and announces nothing. */
+	bool (*look)(struct shmring_waitable *w);
+	/* 1: there is something; 0: announced, `seen` is what the bell said before. */
+	int (*arm)(struct shmring_waitable *w, uint32_t *ret_seen);
+	void (*disarm)(struct shmring_waitable *w);
+	const shm_u32 *bell;
+	int64_t longest_ns; /* to sleep without another look */
+	int64_t spin_ns;
+};
+
+#endif
