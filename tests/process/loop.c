@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -48,22 +49,35 @@ static void forbid(unsigned call, unsigned error)
 		room_skip("a process may not filter its own system calls here");
 }
 
+/*
+ * Can the kernel? Asked by another process: it takes an io_uring down some time
+ * after it was closed, and then interrupts the thread that had it.
+ */
+static bool kernel_helps(struct shmring *r)
+{
+	struct shmring_consumer *c;
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		if (shmring_join(r) < 0 || shmring_consumer_attach(&c, r, NULL) < 0)
+			_exit(1);
+		_exit(shmring_consumer_fd(c, 0) == -EOPNOTSUPP ? 2 : 0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_ne(status, 1 << 8);
+	return status == 0;
+}
+
 /* The flags with which that kind of help is got; skips if the kernel has none. */
 static uint32_t help(int kind, struct shmring *r)
 {
-	struct shmring_consumer *c;
-	int e;
-
 	if (kind == THREAD) {
 		forbid(SYS_io_uring_setup, EPERM);
 		return SHMRING_FD_THREAD;
 	}
-	c = consumer_attach(r, NULL, 0, 0);
-	e = shmring_consumer_fd(c, 0);
-	shmring_consumer_detach(c);
-	if (e == -EOPNOTSUPP)
+	if (!kernel_helps(r))
 		room_skip("this kernel cannot wait for a futex by io_uring");
-	must(e);
 	return 0;
 }
 
@@ -138,7 +152,7 @@ START_TEST(arming_tells_what_is_there_already)
 		consume_all(c, &audit);
 		ck_assert_int_eq(must(shmring_consumer_arm(c)), 0);
 		ck_assert_int_eq(must(shmring_consumer_arm(c)), 0);
-		ck_assert(!readable(fd, 0));
+		ck_assert(_i == THREAD || !readable(fd, 0)); /* a thread may be late */
 	}
 	audit_must_be(&audit, 50, 0);
 	shmring_producer_detach(p);
@@ -315,7 +329,7 @@ static void serve_many_rings(uint32_t events, int kind)
 		struct epoll_event ready[RINGS];
 		int n = epoll_wait(epoll, ready, RINGS, LIMIT_MS);
 
-		ck_assert_int_gt(n, 0);
+		ck_assert_msg(n > 0, "epoll_wait: %d (%s)", n, n < 0 ? strerror(errno) : "late");
 		while (n-- > 0)
 			take_all(c[ready[n].data.u32], &audits[ready[n].data.u32]);
 	}
