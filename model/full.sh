@@ -11,6 +11,7 @@ sound observe
 sound observe -DOWNERS=3 -DKILLS=2
 sound places -DPEERS=3
 sound places -DKILLS=3 -DTRIES=3
+sound evict -DLAST=6 -DCHANGES=2
 sound evict -DLAST=6 -DCHANGES=4
 sound evict -DLAST=7 -DCHANGES=5
 sound names -DHOLDERS=3 -DKILLS=2 -DCHANGES=3 -DSTARTS=2 -DEND=6
