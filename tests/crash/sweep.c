@@ -45,7 +45,8 @@ enum {
 	SANITIZED_SHARE = 8, /* of those, where everything takes much longer */
 	LATE_STEPS = 600,    /* that it may get on before it is killed after all */
 	MOST_TESTS = 1024,
-	MOST = 1 << 20, /* instructions of an operation */
+	MOST = 1 << 20,	     /* instructions of an operation */
+	QUICK_SECONDS = 120, /* of one operation and action */
 	SECONDS = 1800,
 };
 
@@ -349,19 +350,19 @@ static bool is_due(const struct operation *o, enum action action)
 
 static void add_tests(Suite *s)
 {
+	static char names[MOST_TESTS][64]; /* check keeps pointers */
 	unsigned count = writer_operation_count + reader_operation_count + ring_operation_count;
 
 	for (unsigned i = 0; i < count; i++)
 		for (unsigned action = 0; action < ACTIONS; action++) {
-			char *name; /* check keeps the pointer */
+			char *name = names[i * ACTIONS + action];
 
 			if (!is_due(operation_at(i), (enum action)action))
 				continue;
-			if (asprintf(&name, "%s-%s", operation_at(i)->name, action_names[action]) <
-			    0)
-				exit(1);
-			tcase_add_loop_test(room_case(s, name, SECONDS), nobody_is_hurt,
-					    (int)(i * ACTIONS + action),
+			snprintf(name, sizeof(names[0]), "%s-%s", operation_at(i)->name,
+				 action_names[action]);
+			tcase_add_loop_test(room_case(s, name, quick() ? QUICK_SECONDS : SECONDS),
+					    nobody_is_hurt, (int)(i * ACTIONS + action),
 					    (int)(i * ACTIONS + action + 1));
 		}
 }

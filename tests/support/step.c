@@ -29,7 +29,7 @@ static const unsigned char system_call[] = { 0x0f, 0x05 };
 #endif
 
 /* Where the helper is when the function has returned. */
-__attribute__((noinline, noipa)) static void step_end(void)
+__attribute__((noinline)) static void step_end(void)
 {
 	__asm__ volatile("" ::: "memory");
 }
