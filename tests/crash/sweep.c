@@ -71,7 +71,6 @@ struct path {
 
 /* Figures of one operation and action; those of all are shared with the parent. */
 struct tally {
-	uint64_t sweeps;
 	uint64_t instructions;
 	uint64_t struck;
 	uint64_t missed;
@@ -104,7 +103,7 @@ static bool quick(void)
 
 static uint64_t max_sleep(void)
 {
-	return (quick() ? 10 : 100) * (uint64_t)MS;
+	return (wanted.full ? 100 : 10) * (uint64_t)MS;
 }
 
 static void enter(struct scene *s, uint64_t step)
@@ -278,7 +277,6 @@ static void add_to_total(const struct tally *t)
 {
 	struct tally *total = &shared->total;
 
-	total->sweeps++;
 	total->instructions += t->instructions;
 	total->struck += t->struck;
 	total->missed += t->missed;
@@ -371,9 +369,10 @@ static void tell_failures(void)
 {
 	for (unsigned i = 0; i < MOST_TESTS; i++)
 		if (shared->progress[i].under_way)
-			printf("# failed at: sweep --operation %s --action %s --step %" PRIu64 "\n",
-			       operation_at(i / ACTIONS)->name, action_names[i % ACTIONS],
-			       shared->progress[i].step);
+			printf("# failed at: sweep%s --operation %s --action %s --step %" PRIu64
+			       "\n",
+			       wanted.full ? " --full" : "", operation_at(i / ACTIONS)->name,
+			       action_names[i % ACTIONS], shared->progress[i].step);
 }
 
 static int usage(void)
