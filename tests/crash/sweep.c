@@ -42,7 +42,7 @@
 enum {
 	QUICK_SHORT = 450, /* steps of a short operation, at most, in the quick form */
 	QUICK_LONG = 80,
-	SANITIZED_SHARE = 8, /* of those, where everything takes much longer */
+	SANITIZED_SHARE = 16, /* of those, where everything takes much longer */
 	LATE_STEPS = 600,    /* that it may get on before it is killed after all */
 	MOST_TESTS = 1024,
 	MOST = 1 << 20,	     /* instructions of an operation */
@@ -183,7 +183,9 @@ static void choose(struct path *path)
 			path->chosen[path->count++] = k;
 	if (room_is_sanitized())
 		limit /= SANITIZED_SHARE;
-	if (!quick() || path->count <= limit || (o->thorough && now.action == KILL))
+	else if (o->thorough && now.action == KILL)
+		return;
+	if (!quick() || path->count <= limit)
 		return;
 	/* One of each of `limit` stretches of the same length. */
 	for (uint64_t i = 0; i < limit; i++) {
