@@ -67,6 +67,25 @@ void scene_read(struct scene *s)
 	expect(s->read.lost == 0, "the reader lost %" PRIu64, s->read.lost);
 }
 
+/* One that reads on in time is not evicted any more. */
+static bool may_be_evicted(const struct scene *s)
+{
+	return s->evicting && (!s->idler_wakes || s->idler_evicted);
+}
+
+/* Has somebody evicted it? */
+static bool is_idler_evicted(struct scene *s)
+{
+	struct shmring_consumer_stat st;
+
+	for (unsigned i = 0; i < SHMRING_MAX_CONSUMERS; i++) {
+		must(shmring_stat_consumer(s->ring, i, &st));
+		if (st.state == SHMRING_EVICTED)
+			return true;
+	}
+	return false;
+}
+
 /* The one that did not read so far is told exactly what it missed. */
 static void read_idler(struct scene *s)
 {
@@ -77,7 +96,7 @@ static void read_idler(struct scene *s)
 	while ((r = shmring_peek(s->idler, SHMRING_NOWAIT, &m)) == 0) {
 		audit_message(&s->idler_read, &m);
 		r = shmring_release(s->idler);
-		if (r == -ESTALE && s->evicting)
+		if (r == -ESTALE && may_be_evicted(s))
 			s->idler_read = released;
 		else
 			must(r);
@@ -85,7 +104,7 @@ static void read_idler(struct scene *s)
 	}
 	must_fail(EAGAIN, r);
 	expect(audit_faults(&s->idler_read) == 0, "the idler: %s", s->idler_read.first_fault);
-	expect(s->evicting || s->idler_read.lost == 0, "the idler lost %" PRIu64,
+	expect(may_be_evicted(s) || s->idler_read.lost == 0, "the idler lost %" PRIu64,
 	       s->idler_read.lost);
 }
 
@@ -104,8 +123,8 @@ static int write_one(struct scene *s, int64_t deadline)
 		return r;
 	s->written++;
 	scene_read(s);
-	if (s->idler && !s->evicting)
-		read_idler(s); /* nobody can do without */
+	if (s->idler && (!s->evicting || s->idler_wakes))
+		read_idler(s);
 	expect(s->seen[WRITER] == s->written, "the reader got %" PRIu64 " of %" PRIu64,
 	       s->seen[WRITER], s->written);
 	return 0;
@@ -334,6 +353,12 @@ void scene_waiter_sleeps(struct scene *s)
 	step_tell(s->helper.socket);
 	child_await_sleep(&s->helper);
 	s->helping = WAITING;
+}
+
+void scene_struck(struct scene *s)
+{
+	s->struck_at = clock_now();
+	s->idler_evicted = s->idler && is_idler_evicted(s);
 }
 
 /* S3 */

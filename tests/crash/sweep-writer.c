@@ -309,6 +309,13 @@ static void before_evict(struct scene *s)
 	audit_begin(&s->idler_read, false);
 }
 
+/* It reads on when the subject, which was about to evict it, is stopped or dead. */
+static void before_suspect(struct scene *s)
+{
+	before_evict(s);
+	s->idler_wakes = true;
+}
+
 static void begin_read(struct scene *s)
 {
 	scene_read(s);
@@ -448,6 +455,17 @@ const struct operation writer_operations[] = {
 	  .presses = true,
 	  .sleep = 20 * MS,
 	  .before = before_evict,
+	  .prepare = prepare_full,
+	  .begin = begin_read,
+	  .act = act_press,
+	  .finish = finish_flight },
+	{ .name = "evict-reader",
+	  .setup = true,
+	  .evict_after = 5 * MS,
+	  .evict = true,
+	  .presses = true,
+	  .sleep = 20 * MS,
+	  .before = before_suspect,
 	  .prepare = prepare_full,
 	  .begin = begin_read,
 	  .act = act_press,

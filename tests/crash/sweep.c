@@ -43,7 +43,7 @@ enum {
 	QUICK_SHORT = 450, /* steps of a short operation, at most, in the quick form */
 	QUICK_LONG = 80,
 	SANITIZED_SHARE = 16, /* of those, where everything takes much longer */
-	LATE_STEPS = 600,    /* that it may get on before it is killed after all */
+	LATE_STEPS = 600,     /* that it may get on before it is killed after all */
 	MOST_TESTS = 1024,
 	MOST = 1 << 20,	     /* instructions of an operation */
 	QUICK_SECONDS = 120, /* of one operation and action */
@@ -137,8 +137,8 @@ static void record(struct path *path)
 		path->address[path->length] = s.step.address;
 		path->call[path->length++] = step_before_call(&s.step);
 	} while (step_on(&s.step));
+	scene_struck(&s);
 	step_release(&s.step);
-	s.struck_at = clock_now();
 	scene_goes_on(&s);
 	leave(&s);
 }
@@ -240,7 +240,7 @@ static void strike(struct tally *t, const struct path *path, uint64_t k)
 		t->struck++;
 	else
 		t->missed++;
-	s.struck_at = clock_now();
+	scene_struck(&s);
 	if (now.action == KILL) {
 		child_kill(&s.subject);
 		scene_killed(&s);

@@ -92,6 +92,8 @@ struct scene {
 	struct audit onlooker_saw;
 	struct shmring_consumer *idler; /* an evictable consumer that does not read */
 	struct audit idler_read;
+	bool idler_wakes;   /* it reads with the reader once the subject is struck */
+	bool idler_evicted; /* it was by then */
 
 	uint64_t starts[4]; /* where else a successor of the subject's name may begin */
 	unsigned start_count;
@@ -163,6 +165,9 @@ extern const unsigned writer_operation_count, reader_operation_count, ring_opera
 /* Make the ring and its witnesses, and bring the subject before its operation. */
 void scene_open(struct scene *s, const struct operation *o, enum action action, struct board *board,
 		uint64_t max_sleep_ns);
+
+/* The subject stands where it is struck: note how things are. */
+void scene_struck(struct scene *s);
 
 /* What must hold when the subject was killed; while it is stopped; when it goes on. */
 void scene_killed(struct scene *s);
