@@ -488,15 +488,20 @@ static void go_on_without_them(struct scene *s)
 	come_and_go(s);
 }
 
+static void let_go_on(struct seat *seat)
+{
+	if (seat->state != STOPPED)
+		return;
+	ck_assert_int_eq(kill(seat->child.pid, SIGCONT), 0);
+	seat->state = PLAYING;
+}
+
 static void let_them_go_on(struct scene *s)
 {
 	for (unsigned i = 0; i < s->count; i++) {
 		struct seat *seat = &s->seats[i];
 
-		if (seat->state == STOPPED) {
-			ck_assert_int_eq(kill(seat->child.pid, SIGCONT), 0);
-			seat->state = PLAYING;
-		}
+		let_go_on(seat);
 		settle(s, seat, true);
 		figures->came[seat->part.action] += seat->notes->reached;
 		figures->missed += seat->part.action != FAULT_NONE && !seat->notes->reached;
@@ -714,24 +719,28 @@ void trial(const struct part *parts, unsigned count, bool at_once, uint32_t *hit
 	end_trial(&scene);
 }
 
+/* The one who was stopped goes on until it is killed, or sleeps. */
+static void go_on_to_die(struct scene *s, struct seat *seat)
+{
+	let_go_on(seat);
+	while (seat->state == PLAYING && !child_sleeps(&seat->child))
+		go_round(s);
+}
+
 bool trial_of_succession(const struct part parts[2], uint32_t *hits)
 {
 	struct scene *s = &scene;
-	struct seat *first = &s->seats[0];
 	struct shmring_producer *p;
 
 	begin_trial(s, parts, 2, hits);
-	ck_assert_int_eq(first->state, STOPPED);
-	ck_assert_int_eq(kill(first->child.pid, SIGCONT), 0);
-	first->state = PLAYING;
-	while (first->state == PLAYING && !child_sleeps(&first->child))
-		go_round(s);
+	go_on_to_die(s, &s->seats[0]);
 	p = producer_attach(s->ring);
 	publish_until_full(p, VERIFIER, 0, MIDDLE);
 	shmring_producer_detach(p);
+	let_go_on(&s->seats[1]); /* the first may be waiting for it */
 	play_on(s, true);
 	end_trial(s);
-	return first->state == KILLED;
+	return s->seats[0].state == KILLED;
 }
 
 void figures_print(void)

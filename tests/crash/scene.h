@@ -53,7 +53,7 @@ void trial(const struct part *parts, unsigned count, bool at_once, uint32_t *hit
  * The first one is stopped, and the second, a consumer who cannot be evicted,
  * behind it; the first goes on and is killed at its `then`, and a successor
  * publishes in its lane what there is room for, before the second one goes on.
- * False: the first was not killed, but sleeps.
+ * False: the first was not killed.
  */
 bool trial_of_succession(const struct part parts[2], uint32_t *hits);
 
