@@ -161,16 +161,19 @@ static int listen_to_all(int socket, void *arg)
 	return 0;
 }
 
+/* It is sent when it is committed, however long it had to wait for room. */
 static int write_one(struct scene *s, size_t len, int64_t deadline)
 {
-	unsigned char data[MIDDLE];
-	int r;
+	void *data;
+	int r = shmring_claim(s->writer, len, deadline, &data);
 
+	if (r < 0)
+		return r;
 	audit_fill(data, len, WRITER, s->written);
 	atomic_store(&s->memory->listening.sent[s->written % SENT], clock_now());
-	r = shmring_publish(s->writer, data, len, deadline);
-	s->written += r == 0;
-	return r;
+	must(shmring_commit(s->writer, len));
+	s->written++;
+	return 0;
 }
 
 /* The reader reads meanwhile; who does not is in the way, and will be evicted. */
