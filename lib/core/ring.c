@@ -192,18 +192,16 @@ static int check_origin(const struct identity *id, int fd, const struct stat *st
 
 static int check_boot(const struct identity *id)
 {
-	static const uint8_t unknown[16];
 	uint8_t boot_id[16];
 	int e = shmr_boot_id(boot_id);
 
-	if (e < 0)
-		return explain(e, "cannot read /proc/sys/kernel/random/boot_id: %e", e);
 	if (memcmp(id->boot_id, boot_id, sizeof(boot_id)) == 0)
 		return 0;
-	if (memcmp(boot_id, unknown, sizeof(boot_id)) == 0)
-		return explain(-ENOENT,
+	if (e < 0)
+		return explain(e,
 			       "cannot tell whether the ring was made before the last boot: "
-			       "/proc/sys/kernel/random/boot_id is not there");
+			       "/proc/sys/kernel/random/boot_id: %e",
+			       e);
 	return explain(-ESTALE, "the ring was made before the last boot and may be torn; remove "
 				"it with 'shmring rm'");
 }
@@ -326,6 +324,14 @@ static int allocate_controls(int fd, const struct geometry *g)
 	return 0;
 }
 
+/* Where the boot has no name, or none for us, rings have none either: zero. */
+static int name_boot(uint8_t ret[16])
+{
+	int e = shmr_boot_id(ret);
+
+	return e == -ENOENT || e == -EACCES || e == -EPERM ? 0 : e;
+}
+
 /* The identity is all that a new ring is not right about when it is zero. */
 static int write_identity(int fd, const struct geometry *g, bool named)
 {
@@ -334,7 +340,7 @@ static int write_identity(int fd, const struct geometry *g, bool named)
 	int e = shmr_random(id.uuid, sizeof(id.uuid));
 
 	if (e == 0)
-		e = shmr_boot_id(id.boot_id);
+		e = name_boot(id.boot_id);
 	if (e == 0)
 		e = shmr_birth_time(fd, &id.birth_ns);
 	if (e == 0 && fstat(fd, &st) < 0)

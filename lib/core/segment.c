@@ -120,8 +120,8 @@ int segment_check_file_system(int fd)
 }
 
 /*
- * A signal takes back all that one call has got so far. Smaller pieces get on
- * between signals that come faster than a lane can be allocated.
+ * On older kernels any signal takes back all that one call has got so far, and a
+ * timer may be quicker than a lane is large. Smaller pieces get on.
  */
 int shmr_allocate(int fd, uint64_t offset, uint64_t size)
 {

@@ -151,7 +151,7 @@ int shmr_boot_id(uint8_t ret[16])
 
 	memset(ret, 0, 16);
 	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return -errno;
 	n = shmr_read_at(fd, text, sizeof(text) - 1, 0);
 	close(fd);
 	if (n < 0)

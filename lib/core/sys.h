@@ -63,7 +63,7 @@ int shmr_probe_byte(int fd, uint64_t offset);
 /* Birth time of the inode in nanoseconds; 0: the file system keeps none. */
 int shmr_birth_time(int fd, uint64_t *ret);
 
-/* This boot, as 16 bytes; zero if the kernel has no name for it. */
+/* This boot, as 16 bytes; zero after an error. */
 int shmr_boot_id(uint8_t ret[16]);
 
 int shmr_random(void *ret, size_t size);

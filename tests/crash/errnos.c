@@ -78,7 +78,7 @@ static const struct {
 	[CALL_WAKE] = { "FUTEX_WAKE", .passes = { EFAULT, ENOSYS } },
 	[CALL_BARRIER] = { "membarrier", .passes = { ENOSYS, EPERM, EINVAL, ENOMEM } },
 	[CALL_RANDOM] = { "getrandom", .fails = { ENOSYS }, .passes = { EINTR } },
-	[CALL_HARMLESS] = { "a call that cannot fail" },
+	[CALL_HARMLESS] = { "a call that cannot fail", .fails = { 0 } },
 };
 
 /* A call, or those of its commands that one bit or value of an argument names. */

@@ -520,11 +520,16 @@ static void expect_writer_woken(struct scene *s)
 
 /* --- all of them --- */
 
-/* Whether somebody else has the name is found out once more when it is given. */
+/*
+ * Whether somebody else has the name is found out once more when it is given. Who
+ * is refused the name of the boot, and then is not, has made a ring of no boot.
+ */
 static const struct exception creating[] = { { CALL_STAT, { 0, { DONE } } },
+					     { CALL_OPEN, { EACCES, { SAME, ESTALE } } },
 					     { CALL_MMAP, { 0, { SAME, ENOMEM } } },
 					     { 0 } };
 static const struct exception creating_bare[] = { { CALL_STAT, { 0, { DONE } } },
+						  { CALL_OPEN, { EACCES, { SAME, ESTALE } } },
 						  { CALL_MMAP, { 0, { SAME, ENOMEM } } },
 						  { CALL_FSTAT, { 0, { SAME, EPERM } } },
 						  { 0 } };

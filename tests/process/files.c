@@ -158,6 +158,131 @@ START_TEST(killed_creator_leaves_a_ring_or_nothing)
 }
 END_TEST
 
+struct turns {
+	_Atomic unsigned rounds;
+	_Atomic unsigned arrived;
+	_Atomic unsigned winners;
+};
+
+static struct turns *share_turns(void)
+{
+	struct turns *t =
+		mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert_ptr_ne(t, MAP_FAILED);
+	return t;
+}
+
+static _Noreturn int replace_for_ever(int socket, void *arg)
+{
+	struct shmring_config config = small_config();
+	struct turns *turns = arg;
+	struct shmring *r;
+
+	(void)socket;
+	for (;;) {
+		must(shmring_create(&r, room_path("ring"), &config));
+		shmring_close(r);
+		turns->rounds++;
+		must(shmring_remove(room_path("ring")));
+	}
+}
+
+/* Whoever opens gets a whole ring or none, and keeps what he has got. */
+START_TEST(ring_that_is_replaced_for_ever_is_whole_for_everybody)
+{
+	struct turns *turns = share_turns();
+	unsigned opened = 0;
+	struct child c;
+
+	child_fork(&c, replace_for_ever, turns);
+	while (opened < 200) {
+		struct shmring *r = NULL;
+		struct shmring_producer *p;
+		struct shmring_consumer *k;
+		struct audit audit;
+		int e = shmring_open(&r, room_path("ring"));
+
+		if (e < 0) {
+			must_fail(ENOENT, e);
+			continue;
+		}
+		opened++;
+		/* It may be the same as the last time. */
+		k = consumer_attach(r, NULL, SHMRING_START_NOW, 0);
+		p = producer_attach(r);
+		audit_begin(&audit, false);
+		publish_numbers(p, SOURCE, 0, 5, 100);
+		consume_audited(k, &audit, 5);
+		audit_must_be(&audit, 5, 0);
+		shmring_producer_detach(p);
+		shmring_consumer_detach(k);
+		shmring_close(r);
+	}
+	child_kill(&c);
+	ck_assert_uint_ge(turns->rounds, 2);
+	if (access(room_path("ring"), F_OK) == 0)
+		must(shmring_remove(room_path("ring")));
+	munmap(turns, sizeof(*turns));
+}
+END_TEST
+
+enum { CREATORS = 4, RACES = 100 };
+
+/* All of them come here before anyone goes on. */
+static void meet(struct turns *turns, unsigned *met)
+{
+	unsigned due = ++*met * CREATORS;
+
+	turns->arrived++;
+	while (turns->arrived < due)
+		sched_yield();
+}
+
+static int race_to_create(int socket, void *arg)
+{
+	struct shmring_config config = small_config();
+	struct turns *turns = arg;
+	unsigned met = 0;
+
+	(void)socket;
+	for (unsigned race = 1; race <= RACES; race++) {
+		struct shmring *mine = NULL, *there = NULL;
+		int e;
+
+		meet(turns, &met);
+		e = shmring_create(&mine, "contested", &config);
+		if (e == 0)
+			turns->winners++;
+		else
+			must_fail(EEXIST, e);
+		must(shmring_open(&there, "contested"));
+		meet(turns, &met);
+		ck_assert_uint_eq(turns->winners, race);
+		if (e == 0)
+			must(shmring_remove("contested"));
+		shmring_close(there);
+		shmring_close(mine);
+	}
+	return 0;
+}
+
+/* By a bare name: at first there is not even a directory. */
+START_TEST(many_creators_race_many_times)
+{
+	struct turns *turns = share_turns();
+	struct child c[CREATORS];
+
+	room_path("shmring");
+	for (int i = 0; i < CREATORS; i++)
+		child_fork(&c[i], race_to_create, turns);
+	for (int i = 0; i < CREATORS; i++)
+		child_end(&c[i]);
+	ck_assert_uint_eq(turns->winners, RACES);
+	munmap(turns, sizeof(*turns));
+}
+END_TEST
+
 START_TEST(removed_ring_goes_on_for_those_who_are_there)
 {
 	struct shmring_config config = small_config();
@@ -475,6 +600,8 @@ int main(void)
 	tcase_add_test(tc, existing_name_is_not_taken);
 	tcase_add_test(tc, one_of_two_creators_wins);
 	tcase_add_test(tc, killed_creator_leaves_a_ring_or_nothing);
+	tcase_add_test(tc, ring_that_is_replaced_for_ever_is_whole_for_everybody);
+	tcase_add_test(tc, many_creators_race_many_times);
 	tcase_add_loop_test(tc, removed_ring_goes_on_for_those_who_are_there, 0, WAY_FILE_FORK);
 	tcase_add_loop_test(tc, stat_tells_the_shape, 0, WAYS);
 	tcase_add_test(tc, default_ring_has_eight_lanes_of_eight_mebibytes);

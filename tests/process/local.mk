@@ -10,6 +10,7 @@ PROCESS_TESTS = \
 	tests/process/badfile \
 	tests/process/claim \
 	tests/process/claim-called \
+	tests/process/clocks \
 	tests/process/crowd \
 	tests/process/death \
 	tests/process/environ \
@@ -17,6 +18,7 @@ PROCESS_TESTS = \
 	tests/process/forked \
 	tests/process/forked-called \
 	tests/process/join \
+	tests/process/limits \
 	tests/process/loop \
 	tests/process/memory \
 	tests/process/names \
@@ -24,6 +26,7 @@ PROCESS_TESTS = \
 	tests/process/peek \
 	tests/process/peek-called \
 	tests/process/positions \
+	tests/process/rights \
 	tests/process/slow \
 	tests/process/space \
 	tests/process/stream \
@@ -37,6 +40,9 @@ tests_process_badfile_LDADD = $(PROCESS_LIBS)
 tests_process_claim_SOURCES = tests/process/claim.c
 tests_process_claim_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_claim_LDADD = $(PROCESS_LIBS)
+tests_process_clocks_SOURCES = tests/process/clocks.c
+tests_process_clocks_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_clocks_LDADD = $(PROCESS_LIBS)
 tests_process_crowd_SOURCES = tests/process/crowd.c
 tests_process_crowd_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_crowd_LDADD = $(PROCESS_LIBS)
@@ -55,6 +61,9 @@ tests_process_forked_LDADD = $(PROCESS_LIBS)
 tests_process_join_SOURCES = tests/process/join.c
 tests_process_join_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_join_LDADD = $(PROCESS_LIBS)
+tests_process_limits_SOURCES = tests/process/limits.c
+tests_process_limits_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_limits_LDADD = $(PROCESS_LIBS)
 tests_process_loop_SOURCES = tests/process/loop.c
 tests_process_loop_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_loop_LDADD = $(PROCESS_LIBS)
@@ -73,6 +82,9 @@ tests_process_peek_LDADD = $(PROCESS_LIBS)
 tests_process_positions_SOURCES = tests/process/positions.c
 tests_process_positions_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_positions_LDADD = $(PROCESS_LIBS)
+tests_process_rights_SOURCES = tests/process/rights.c
+tests_process_rights_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_rights_LDADD = $(PROCESS_LIBS)
 tests_process_slow_SOURCES = tests/process/slow.c
 tests_process_slow_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_slow_LDADD = $(PROCESS_LIBS)

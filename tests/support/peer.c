@@ -135,6 +135,28 @@ int64_t peer_consume(struct peer *p, uint32_t count)
 	return peer_answer(p);
 }
 
+void peer_tell_fill(struct peer *p, uint32_t count, size_t len)
+{
+	peer_tell(p, &(struct peer_command){ .op = PEER_PRODUCE,
+					     .count = count,
+					     .min = len,
+					     .max = len,
+					     .deadline = SHMRING_FOREVER });
+}
+
+int64_t peer_fill(struct peer *p, uint32_t count, size_t len)
+{
+	peer_tell_fill(p, count, len);
+	return peer_answer(p);
+}
+
+void peer_tell_take(struct peer *p, uint32_t count)
+{
+	peer_tell(p, &(struct peer_command){ .op = PEER_CONSUME,
+					     .count = count,
+					     .deadline = SHMRING_FOREVER });
+}
+
 void peer_quit(struct peer *p)
 {
 	int64_t result = peer_simple(p, PEER_QUIT);

@@ -89,6 +89,11 @@ void peer_tell_consume(struct peer *p, uint32_t count);
 int64_t peer_consume(struct peer *p, uint32_t count);
 int64_t peer_simple(struct peer *p, enum peer_op op);
 
+/* Messages of the same length, and whatever time it takes: no clock decides. */
+void peer_tell_fill(struct peer *p, uint32_t count, size_t len);
+int64_t peer_fill(struct peer *p, uint32_t count, size_t len);
+void peer_tell_take(struct peer *p, uint32_t count);
+
 /* End it, and the test fails unless it ends well. */
 void peer_quit(struct peer *p);
 
