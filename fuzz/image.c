@@ -98,6 +98,18 @@ static void repair(struct identity *id, int fd, const struct stat *st)
 	layout_seal(id);
 }
 
+/* What follows from lanes and lane size, in range or not. */
+static void derive(struct identity *id)
+{
+	uint64_t step = id->lane_size < LAYOUT_HUGE ? LAYOUT_GRANULE : LAYOUT_HUGE;
+
+	if (id->lanes > IMAGE_MAX_RING / LAYOUT_GRANULE || id->lane_size > IMAGE_MAX_RING)
+		return;
+	id->data_offset = id->controls_offset + id->lanes * LAYOUT_GRANULE;
+	id->data_offset = (id->data_offset + step - 1) / step * step;
+	id->file_size = id->data_offset + id->lanes * id->lane_size;
+}
+
 /* What the image says of the first bytes. */
 static void read_identity(const uint8_t *image, size_t size, struct identity *ret)
 {
@@ -130,6 +142,8 @@ int image_build(const uint8_t *image, size_t size)
 	if (size == 0)
 		return -1;
 	read_identity(image, size, &id);
+	if (!(image[0] & IMAGE_RAW))
+		derive(&id);
 	if (id.file_size > IMAGE_MAX_RING)
 		return -1;
 	fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);

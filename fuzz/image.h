@@ -10,7 +10,7 @@
  *
  * What belongs to one machine and one moment is not in an image: times, process
  * IDs, the file's inode. image_build() puts the origin in that a ring needs to be
- * opened, unless the flags forbid it.
+ * opened, and what follows from other fields, unless the flags forbid it.
  */
 #ifndef FUZZ_IMAGE_H
 #define FUZZ_IMAGE_H
@@ -21,9 +21,9 @@
 #include "layout.h"
 
 enum {
-	IMAGE_RAW = 1,	      /* leave origin and checksum as they are */
+	IMAGE_RAW = 1,	      /* leave origin, offsets and checksum as they are */
 	IMAGE_RUN_HEADER = 6, /* offset and length */
-	IMAGE_MAX_RING = 4 << 20,
+	IMAGE_MAX_RING = 32 << 20,
 };
 
 /* The next run of an image; `at` moves on. Returns 0 at the end. */

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "consumer.h"
 #include "image.h"
 #include "use.h"
 
@@ -25,6 +26,7 @@ enum {
 	READ_EVICTABLE = 16,
 	READ_ALIGNED = 32,
 	VARIANTS = 4,
+	GLANCES = 200,
 	REACH = 32, /* rows of cursors that are put back */
 };
 
@@ -33,6 +35,7 @@ struct target {
 	unsigned char *map; /* all of it, writable */
 	unsigned char *sound;
 	size_t size;
+	size_t data; /* where the lanes begin */
 };
 
 static struct target targets[VARIANTS];
@@ -74,6 +77,7 @@ static struct target *target_for(uint8_t flags)
 	insist(shmring_stat(t->ring, &st) == 0);
 	populate(t->ring);
 	t->size = st.file_size;
+	t->data = st.file_size - 2 * st.lane_size;
 	t->map = mmap(NULL, t->size, PROT_READ | PROT_WRITE, MAP_SHARED, shmring_fd(t->ring), 0);
 	t->sound = malloc(t->size);
 	insist(t->map != MAP_FAILED && t->sound);
@@ -124,18 +128,63 @@ static void lay_all(const struct target *t, const uint8_t *data, size_t size, ui
 
 struct writer {
 	const struct target *target;
+	const struct shmring_consumer *reader;
 	const uint8_t *data;
 	size_t size;
 	bool over;
 };
 
+/*
+ * Where the reader is about to read: now one header and now another. Nobody else
+ * could aim so well.
+ */
+static void flicker(const struct writer *w)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const struct reader *l = &w->reader->readers[i];
+		uint64_t at = __atomic_load_n(&l->hot.at.position, __ATOMIC_RELAXED) & l->hot.mask;
+		unsigned char *data = w->target->map + w->target->data + i * (l->hot.mask + 1);
+
+		for (unsigned k = 0; k < 100; k++)
+			__atomic_store_n((uint64_t *)(void *)(data + (at & ~UINT64_C(7))),
+					 header_make(k % 2 ? 16 : UINT32_MAX, 1), __ATOMIC_RELAXED);
+	}
+}
+
 static void *write_on(void *arg)
 {
 	struct writer *w = arg;
 
-	for (uint64_t shift = 0; !__atomic_load_n(&w->over, __ATOMIC_ACQUIRE); shift++)
+	for (uint64_t shift = 0; !__atomic_load_n(&w->over, __ATOMIC_ACQUIRE); shift++) {
 		lay_all(w->target, w->data, w->size, shift % 3);
+		flicker(w);
+	}
 	return NULL;
+}
+
+/*
+ * Look at the word that flickers again and again, although the handle is broken
+ * half of the time: what the consumer keeps to itself is put back by hand.
+ */
+static void insist_on_reading(struct shmring_consumer *c)
+{
+	struct reader *l = &c->readers[0];
+	const struct shmring_boundary begin = l->hot.at;
+	struct shmring_message m;
+
+	for (unsigned i = 0; i < GLANCES; i++) {
+		c->broken = false;
+		if (!c->observer) {
+			c->hot.lane = &l->hot;
+			c->hot.burst = 1;
+		}
+		if (shmring_peek(c, SHMRING_NOWAIT, &m) == 0)
+			use_message(c, &m);
+		shmring_rewind(c);
+		l->hot.at = begin;
+	}
+	c->broken = true;
+	c->hot.burst = 0;
 }
 
 static void read_on(struct target *t, uint8_t flags, struct shmring_consumer *c,
@@ -145,6 +194,8 @@ static void read_on(struct target *t, uint8_t flags, struct shmring_consumer *c,
 	if (p)
 		use_producer(p, 10);
 	use_consumer(c, 60);
+	if (flags & READ_WHILE_WRITTEN)
+		insist_on_reading(c);
 	if (!(flags & READ_OBSERVING))
 		use_ring(t->ring);
 }
@@ -167,6 +218,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	put_back(t);
 	insist(shmring_consumer_attach(&c, t->ring, &options) == 0);
+	w.reader = c;
 	insist(shmring_producer_attach(&p, t->ring, NULL) == 0);
 	if (flags & READ_WHILE_WRITTEN)
 		insist(pthread_create(&thread, NULL, write_on, &w) == 0);

@@ -28,7 +28,7 @@ static void touch(const void *data, size_t len)
 		(void)bytes[len - 1];
 }
 
-static void check_message(const struct shmring_consumer *c, const struct shmring_message *m)
+void use_message(const struct shmring_consumer *c, const struct shmring_message *m)
 {
 	const unsigned char *data = m->data, *start;
 	uint64_t size = consumer_geometry(c)->lane_size;
@@ -64,12 +64,12 @@ void use_consumer(struct shmring_consumer *c, unsigned calls)
 		case 1:
 			n = shmring_peek_batch(c, SHMRING_NOWAIT, m, 4);
 			for (int64_t k = 0; k < n; k++)
-				check_message(c, &m[k]);
+				use_message(c, &m[k]);
 			break;
 		default:
 			n = shmring_peek(c, SHMRING_NOWAIT, m);
 			if (n == 0)
-				check_message(c, m);
+				use_message(c, m);
 		}
 		insist(is_known(n));
 		if (i % 8 == 7)

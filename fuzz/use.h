@@ -24,10 +24,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 _Noreturn void insist_failed(const char *file, int line, const char *condition);
 
 /*
- * Read up to `calls` times, by all the calls there are, and touch every byte. Every
- * payload lies in the two views of its lane.
+ * Read up to `calls` times, by all the calls there are, and touch every byte.
  */
 void use_consumer(struct shmring_consumer *c, unsigned calls);
+
+/* Every payload lies in the two views of its lane; touch it. */
+void use_message(const struct shmring_consumer *c, const struct shmring_message *m);
 
 /* Publish up to `count` messages of all sizes, as far as there is room. */
 void use_producer(struct shmring_producer *p, unsigned count);

@@ -55,7 +55,7 @@ struct bell {
 	uint64_t max_sleep_ns;
 	int64_t spin_ns;
 	int64_t soft_sleep_ns;
-	uint32_t rung; /* sleeps of the present wait that were rung off */
+	uint32_t rung; /* sleeps of the present wait during which it rang */
 };
 
 void shmr_bell_init(struct bell *bell, struct doorbell *shared, const struct geometry *g,

@@ -133,8 +133,10 @@ static int64_t told(struct actor *a, const char *call, int64_t result, const int
 	a->tally->calls++;
 	a->tally->damages += result == -EBADMSG;
 	a->tally->refusals += result < 0 && result != -EBADMSG;
-	if (late > a->tally->latest)
+	if (late > a->tally->latest) {
 		a->tally->latest = late;
+		a->tally->latest_call = call;
+	}
 	ck_assert_msg(late < slack(), "%s: returned %" PRId64 " ms too late", call, late / 1000000);
 	if (result >= 0)
 		return result;
@@ -435,14 +437,16 @@ START_TEST(nobody_crashes_or_hangs_beside_a_vandal)
 		sum.messages += scene->tallies[i].messages;
 		sum.damages += scene->tallies[i].damages;
 		sum.refusals += scene->tallies[i].refusals;
-		if (scene->tallies[i].latest > sum.latest)
+		if (scene->tallies[i].latest > sum.latest) {
 			sum.latest = scene->tallies[i].latest;
+			sum.latest_call = scene->tallies[i].latest_call;
+		}
 	}
 	printf("# vandal: %d s, %" PRIu64 " rings, seed %" PRIu64 ": %" PRIu64 " calls, %" PRIu64
 	       " messages, %" PRIu64 " told of damage, %" PRIu64
-	       " other refusals, latest return %.1f ms after the deadline\n",
+	       " other refusals, latest return %.1f ms after the deadline: %s\n",
 	       hostile_seconds(), rounds, random_seed(), sum.calls, sum.messages, sum.damages,
-	       sum.refusals, (double)sum.latest / 1e6);
+	       sum.refusals, (double)sum.latest / 1e6, sum.latest_call);
 	fflush(stdout);
 	/* It was noticed, and there was something to spoil. */
 	ck_assert_uint_gt(sum.damages, 0);

@@ -470,6 +470,17 @@ static void report(const struct storm *s, int seconds)
 	fflush(stdout);
 }
 
+/* No wake-up was lost, and nobody's death or stop held others up. */
+static void expect_no_stall(const struct storm *s)
+{
+	for (unsigned i = 0; i < POSTS; i++) {
+		const struct histogram *h = &s->ledger->workers[i].delays[DELAY_ARRIVAL];
+
+		ck_assert_msg(h->longest < LONGEST_ARRIVAL_MS * INT64_C(1000000),
+			      "worker %u got a message %.1f s late", i, (double)h->longest / 1e9);
+	}
+}
+
 START_TEST(storm_of_kills_and_stops_harms_nobody_else)
 {
 	static struct storm s;
@@ -481,6 +492,7 @@ START_TEST(storm_of_kills_and_stops_harms_nobody_else)
 		take_step(&s);
 	finish(&s);
 	report(&s, seconds);
+	expect_no_stall(&s);
 	for (unsigned ring = 0; ring < STORM_RINGS; ring++)
 		audit_ring(&s, ring);
 	for (unsigned ring = 0; ring < STORM_RINGS; ring++)

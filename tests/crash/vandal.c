@@ -93,6 +93,21 @@ static void spoil_header(struct actor *a)
 	put(a, DATA + draw(a, LANES * LANE_SIZE), draw(a, 8) ? header : random_next(&a->seed));
 }
 
+/*
+ * Where a consumer is about to read: now one header and now another, so that what
+ * was checked is not what is used, if it is read twice.
+ */
+static void flicker(struct actor *a)
+{
+	uint64_t lane = draw(a, LANES);
+	uint64_t cursor = get(a, CURSORS + draw(a, 4) * 4096 + lane * 64);
+	uint64_t word = DATA + lane * LANE_SIZE + (cursor & (LANE_SIZE - 8));
+	uint64_t sound = 16 | UINT64_C(1) << 32;
+
+	for (unsigned i = 0; i < 1000; i++)
+		put(a, word, i % 2 ? sound : sound | UINT32_MAX);
+}
+
 static void spoil_control(struct actor *a)
 {
 	uint64_t control = CONTROLS + draw(a, LANES) * 0x10000;
@@ -162,7 +177,10 @@ static void spoil_anything(struct actor *a)
 
 void spoil_something(struct actor *a)
 {
-	switch (draw(a, 12)) {
+	switch (draw(a, 13)) {
+	case 12:
+		flicker(a);
+		break;
 	case 0:
 	case 1:
 	case 2:

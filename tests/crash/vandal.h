@@ -44,7 +44,8 @@ struct tally {
 	uint64_t messages;
 	uint64_t damages; /* -EBADMSG */
 	uint64_t refusals;
-	int64_t latest; /* how long after its deadline a call returned */
+	int64_t latest;		 /* how long after its deadline a call returned, */
+	const char *latest_call; /* and which one: a literal, the same in all processes */
 };
 
 struct scene {

@@ -417,12 +417,20 @@ static bool take(struct consumption *x, int64_t deadline)
 	return true;
 }
 
+/* Mostly short; sometimes so long that only a message can end the wait in time. */
+static int64_t some_deadline(struct worker *w)
+{
+	uint64_t ms = random_below(&w->seed, 8) ? random_below(&w->seed, 100) : LONG_WAIT_MS;
+
+	return shmring_deadline((int64_t)ms * 1000000);
+}
+
 static void consume_some(struct consumption *x, uint64_t calls)
 {
 	bool observer = x->w->role.kind == ROLE_OBSERVER;
 
-	while (calls-- > 0) {
-		take(x, shmring_deadline(random_below(&x->w->seed, 100) * 1000000));
+	while (calls-- > 0 && !is_over(x->w, PHASE_DRAIN)) {
+		take(x, some_deadline(x->w));
 		if (observer)
 			continue;
 		switch (random_below(&x->w->seed, 8)) {

@@ -26,6 +26,12 @@ struct role {
 
 enum { MADE_RINGS = 3, LANES = 4 };
 
+/*
+ * A consumer that is not woken waits so long; one that is gets its message sooner
+ * than this by far, however busy the machine is.
+ */
+enum { LONG_WAIT_MS = 6000, LONGEST_ARRIVAL_MS = 4000 };
+
 struct worker {
 	struct role role;
 	unsigned index; /* its page in the ledger */

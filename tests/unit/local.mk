@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Tests of single modules of the core, linked to its objects: nothing is hidden from them.
 UNIT_TESTS = \
+	tests/unit/evicted \
 	tests/unit/lane \
 	tests/unit/layout \
 	tests/unit/marks \
@@ -11,6 +12,10 @@ UNIT_TESTS = \
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 
+tests_unit_evicted_SOURCES = tests/unit/evicted.c
+tests_unit_evicted_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_evicted_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
+tests_unit_evicted_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=shmr_lane_oldest
 tests_unit_lane_SOURCES = tests/unit/lane.c
 tests_unit_lane_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_lane_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)

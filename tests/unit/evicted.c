@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A consumer that is evicted again and again while it takes its places. The test
+ * stands between the modules: it is asked for the oldest boundary of a lane, and
+ * evicts whoever asks.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include <check.h>
+
+#include <shmring/consumer.h>
+#include <shmring/producer.h>
+
+#include "lane.h"
+#include "must.h"
+#include "registry.h"
+#include "room.h"
+#include "runner.h"
+
+enum { PUBLISHED = 200 };
+
+static struct {
+	shm_u64 *status;  /* of the consumer */
+	unsigned strikes; /* how often it will be evicted */
+} intruder;
+
+bool __real_shmr_lane_oldest(const struct lane *lane, uint64_t reach, struct shmring_boundary *ret);
+bool __wrap_shmr_lane_oldest(const struct lane *lane, uint64_t reach, struct shmring_boundary *ret);
+
+bool __wrap_shmr_lane_oldest(const struct lane *lane, uint64_t reach, struct shmring_boundary *ret)
+{
+	if (intruder.strikes > 0) {
+		intruder.strikes--;
+		store_release(intruder.status,
+			      status_next(load_acquire(intruder.status), PLACE_EVICTED));
+	}
+	return __real_shmr_lane_oldest(lane, reach, ret);
+}
+
+static struct shmring *make_ring(void)
+{
+	const struct shmring_config config = {
+		.size = sizeof(config),
+		.lane_size = SHMRING_MIN_LANE_SIZE,
+		.lanes = 1,
+		.slow_policy = SHMRING_SLOW_EVICT,
+	};
+	struct shmring *r = NULL;
+
+	must(shmring_create(&r, NULL, &config));
+	return r;
+}
+
+struct story {
+	struct shmring *ring;
+	struct shmring_producer *p;
+	void *registry;
+};
+
+/* A ring with messages, and an intruder who waits for its first consumer. */
+static struct story begin(unsigned strikes)
+{
+	struct story s = { .ring = make_ring() };
+
+	must(shmring_producer_attach(&s.p, s.ring, NULL));
+	for (int i = 0; i < PUBLISHED; i++)
+		must(shmring_publish(s.p, "message", 8, SHMRING_NOWAIT));
+	s.registry = mmap(NULL, LAYOUT_GRANULE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			  shmring_fd(s.ring), LAYOUT_GRANULE);
+	ck_assert_ptr_ne(s.registry, MAP_FAILED);
+	intruder.status = place_status(s.registry, PLACE_CONSUMER, 0);
+	intruder.strikes = strikes;
+	return s;
+}
+
+static void end(struct story *s)
+{
+	intruder.strikes = 0;
+	munmap(s->registry, LAYOUT_GRANULE);
+	shmring_producer_detach(s->p);
+	shmring_close(s->ring);
+}
+
+/* As it may happen to one that joins slowly: it begins anew, and has all of it. */
+START_TEST(evicted_while_it_joins_it_joins_again)
+{
+	struct story s = begin(20);
+	struct shmring_consumer *c;
+	struct shmring_message m;
+
+	must(shmring_consumer_attach(&c, s.ring, NULL));
+	ck_assert_uint_eq(intruder.strikes, 0);
+	for (uint64_t i = 0; i < PUBLISHED; i++) {
+		must(shmring_peek(c, SHMRING_NOWAIT, &m));
+		ck_assert_uint_eq(m.seq, i);
+		ck_assert_uint_eq(m.lost, 0);
+		must(shmring_release(c));
+	}
+	shmring_consumer_detach(c);
+	end(&s);
+}
+END_TEST
+
+/* As it does not happen: nobody is evicted a thousand times in a row. */
+START_TEST(evicted_without_end_it_gives_up)
+{
+	struct story s = begin(UINT32_MAX);
+	struct shmring_consumer *c;
+
+	must_fail(EBADMSG, shmring_consumer_attach(&c, s.ring, NULL));
+	intruder.strikes = 0;
+	must(shmring_consumer_attach(&c, s.ring, NULL));
+	shmring_consumer_detach(c);
+	end(&s);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("evicted");
+	TCase *tc = room_case(s, "evicted", 30);
+
+	tcase_add_test(tc, evicted_while_it_joins_it_joins_again);
+	tcase_add_test(tc, evicted_without_end_it_gives_up);
+	return run_suite(s);
+}
