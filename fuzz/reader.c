@@ -176,15 +176,15 @@ static void insist_on_reading(struct shmring_consumer *c)
 		c->broken = false;
 		if (!c->observer) {
 			c->hot.lane = &l->hot;
-			c->hot.burst = 1;
+			c->hot.limit = c->max_message + 1;
+			c->hot.turn = begin.position + 1;
 		}
 		if (shmring_peek(c, SHMRING_NOWAIT, &m) == 0)
 			use_message(c, &m);
 		shmring_rewind(c);
 		l->hot.at = begin;
 	}
-	c->broken = true;
-	c->hot.burst = 0;
+	consumer_break(c);
 }
 
 static void read_on(struct target *t, uint8_t flags, struct shmring_consumer *c,
