@@ -141,7 +141,7 @@ edges() {
 # named_tests ROOT: tests that docs/failures.md names and that are not there.
 named_tests() {
 	# shellcheck disable=SC2016 # the backquotes are meant
-	grep -oE '`[a-z]+/[a-z]+_[a-z_]+`' "$1/docs/failures.md" | tr -d '`' | sort -u |
+	grep -oE '`[a-z]+/[a-z]+_[a-z_0-9]+`' "$1/docs/failures.md" | tr -d '`' | sort -u |
 		while IFS=/ read -r program name; do
 			grep -q "^START_TEST($name)" "$1"/tests/*/"$program.c" 2>/dev/null ||
 				echo "$program/$name: there is no such test"
