@@ -40,8 +40,8 @@
 #include "runner.h"
 
 enum {
-	QUICK_SHORT = 450, /* steps of a short operation, at most, in the quick form */
-	QUICK_LONG = 80,
+	QUICK_SHORT = 360, /* steps of a short operation, at most, in the quick form */
+	QUICK_LONG = 60,
 	SANITIZED_SHARE = 16, /* of those, where everything takes much longer */
 	LATE_STEPS = 600,     /* that it may get on before it is killed after all */
 	MOST_TESTS = 1024,
