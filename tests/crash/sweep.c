@@ -348,10 +348,12 @@ static bool is_due(const struct operation *o, enum action action)
 	return wanted.full || action != LATE || o->setup;
 }
 
-static void add_tests(Suite *s)
+/* Returns how many. */
+static unsigned add_tests(Suite *s)
 {
 	static char names[MOST_TESTS][64]; /* check keeps pointers */
 	unsigned count = writer_operation_count + reader_operation_count + ring_operation_count;
+	unsigned due = 0;
 
 	for (unsigned i = 0; i < count; i++)
 		for (unsigned action = 0; action < ACTIONS; action++) {
@@ -364,7 +366,9 @@ static void add_tests(Suite *s)
 			tcase_add_loop_test(room_case(s, name, quick() ? QUICK_SECONDS : SECONDS),
 					    nobody_is_hurt, (int)(i * ACTIONS + action),
 					    (int)(i * ACTIONS + action + 1));
+			due++;
 		}
+	return due;
 }
 
 static void tell_failures(void)
@@ -444,7 +448,8 @@ int main(int argc, char **argv)
 		perror("mmap");
 		return 1;
 	}
-	add_tests(s);
+	if (add_tests(s) == 0)
+		return usage();
 	result = run_suite(s);
 	tell_failures();
 	print_tally("all", "actions", &shared->total);
