@@ -37,6 +37,8 @@ struct listening {
 	_Atomic(uint64_t) heard; /* messages of the writer; beyond 0: it has attached */
 	_Atomic(int64_t) sent[SENT];
 	int64_t slowest;
+	int64_t last;	 /* when it heard the last one */
+	int64_t starved; /* and what starved() said before it waited */
 	struct audit audit;
 };
 
@@ -122,13 +124,40 @@ static void drain(struct scene *s)
 	must_fail(EAGAIN, r);
 }
 
+/* How long this process has been ready to run and had no processor, in ns; 0: unknown. */
+static int64_t starved(void)
+{
+	FILE *f = fopen("/proc/self/schedstat", "re");
+	int64_t ns = 0;
+
+	if (f && fscanf(f, "%*d %" SCNd64, &ns) != 1)
+		ns = 0;
+	if (f)
+		fclose(f);
+	return ns;
+}
+
+/* Keep how long it waited for a message; not what the machine took from it. */
+static void time_wait(struct listening *l)
+{
+	int64_t sent = atomic_load(&l->sent[l->heard % SENT]), now = clock_now();
+
+	if (sent > l->last) { /* it was waiting, and not behind */
+		int64_t ns = starved();
+
+		keep_longest(&l->slowest, now - sent - (ns - l->starved));
+		l->starved = ns;
+	}
+	l->last = clock_now();
+}
+
 static void hear(struct listening *l, const struct shmring_message *m, uint64_t *ret_source)
 {
 	*ret_source = source_of(m);
 	ck_assert_msg(audit_message(&l->audit, m), "listener: %s", l->audit.first_fault);
 	if (*ret_source != WRITER)
 		return;
-	keep_longest(&l->slowest, clock_now() - atomic_load(&l->sent[l->heard % SENT]));
+	time_wait(l);
 	l->heard++;
 }
 
@@ -146,6 +175,7 @@ static int listen_to_all(int socket, void *arg)
 
 	must(shmring_join(s->ring));
 	must(shmring_consumer_attach(&c, s->ring, &options));
+	l->starved = starved();
 	step_tell(socket);
 	while (source != END) {
 		must(shmring_peek(c, patience(), &m));

@@ -28,10 +28,10 @@ struct figures {
 	uint64_t came[FAULT_DELAY + 1];
 	uint64_t missed; /* faults whose place was not reached, for others were quicker */
 	uint64_t recoveries;
-	uint64_t evictions;	 /* of actors, and what they told of their loss */
-	int64_t writer_ns;	 /* longest publication, no consumer stopped or killed */
-	int64_t held_writer_ns;	 /* the same with consumers stopped, to be evicted */
-	int64_t listener_ns;	 /* from a publication to its sleeper */
+	uint64_t evictions;	/* of actors, and what they told of their loss */
+	int64_t writer_ns;	/* longest publication, no consumer stopped or killed */
+	int64_t held_writer_ns; /* the same with consumers stopped, to be evicted */
+	int64_t listener_ns; /* from a publication to its sleeper, time without a processor apart */
 	char title[CAST * 96];	 /* of the trial that runs; "": none */
 	char slowest[CAST * 96]; /* the same where the listener waited longest */
 	char failed[FAILURES][CAST * 96];
