@@ -167,7 +167,9 @@ static int apply_memory(struct shmring_producer *p, const struct shmring_memory 
 	return e < 0 ? e : shmr_memory_judge(a, want);
 }
 
-/* Everything between an empty handle and a lane in state SETUP. [READY] pairs with furnish_lane().
+/*
+ * Everything between an empty handle and a lane in state SETUP.
+ * [READY] pairs with furnish_lane().
  */
 static int set_up(struct shmring_producer *p, struct shmring *r,
 		  const struct shmring_producer_options *o)
