@@ -12,7 +12,7 @@
  */
 #include "consumer.h"
 
-#define TURN ((uint64_t)16 << 10) /* bytes: a quarter of the smallest lane */
+#define TURN ((uint64_t)32 << 10) /* bytes: half of the smallest lane */
 #define IDLE_LANES_AT_ONCE 4
 
 /* New lanes: their memory exists before their bit does. [READY] pairs with furnish_lane(). */

@@ -43,6 +43,14 @@ static void publish(struct actor *a, size_t len)
 	a->notes->done = a->notes->begun;
 }
 
+/* The other way to wait for room. */
+static void await_room(struct actor *a, size_t len)
+{
+	struct shmring_wait room = { .what = shmring_producer_waitable(a->producer, len) };
+
+	must(shmring_wait(&room, 1, patience()));
+}
+
 /* All of them appear, or none. */
 static void publish_batch(struct actor *a, unsigned count, size_t len)
 {
@@ -145,8 +153,11 @@ static void play_producer(struct actor *a)
 	publish_batch(a, 3, SMALL);
 	publish(a, LARGE);
 	tell(a, REQUEST_HOLD);
-	for (int i = 0; i < 150; i++)
+	for (int i = 0; i < 150; i++) {
+		if (i % 2 == 0)
+			await_room(a, MIDDLE);
 		publish(a, MIDDLE);
+	}
 	tell(a, REQUEST_NONE);
 	publish_batch(a, 3, SMALL); /* where old bytes lie, not the zeros of a new lane */
 	shmring_producer_detach(a->producer);

@@ -250,7 +250,7 @@ START_TEST(successor_asks_the_cursors_anew)
 	unsigned announces = place_called("announce.1");
 	struct part parts[] = {
 		{ ROLE_PRODUCER, FAULT_STOP, "announce.1", 0, "announce.2" },
-		{ ROLE_PINNED, FAULT_STOP, "shmring_peek.1", 1, NULL },
+		{ ROLE_PINNED, FAULT_STOP, "shmring_release.1", 1, NULL },
 	};
 	bool killed = false;
 

@@ -221,10 +221,10 @@ void child_continue(struct child *c)
 	ck_assert_int_eq(info.si_code, CLD_CONTINUED);
 }
 
-/* The kernel's number; an emulator runs on x86-64. */
-static long futex_call(void)
+/* One word or several; the kernel's numbers, and an emulator runs on x86-64. */
+static bool is_futex(long call)
 {
-	return child_is_emulated() ? 202 : SYS_futex;
+	return call == (child_is_emulated() ? 202 : SYS_futex) || call == SYS_futex_waitv;
 }
 
 /* The number of the system call it sleeps in, or -1: it runs. */
@@ -245,7 +245,7 @@ static long sleeping_in(pid_t pid)
 
 bool child_sleeps(const struct child *c)
 {
-	return sleeping_in(c->pid) == futex_call();
+	return is_futex(sleeping_in(c->pid));
 }
 
 enum child_state child_look(struct child *c)
@@ -271,7 +271,7 @@ void child_await_sleep(struct child *c)
 	int64_t limit = patience();
 	long call;
 
-	while ((call = sleeping_in(c->pid)) != futex_call()) {
+	while (!is_futex(call = sleeping_in(c->pid))) {
 		ck_assert_msg(clock_now() < limit, "helper does not sleep (system call %ld)", call);
 		ck_assert_msg(poll(&ended, 1, 1) == 0, "helper has ended");
 	}
