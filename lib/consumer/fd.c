@@ -18,24 +18,17 @@
 /* An observer cannot ask to be rung for: it looks as often as when it sleeps. */
 #define OBSERVER_PERIOD_NS INT64_C(5000000)
 
-static int check_flags(uint32_t flags)
+static int64_t period(const struct shmring_consumer *c)
 {
-	if (flags & ~SHMRING_FD_THREAD)
-		return explain(-EINVAL, "unknown flags for a descriptor: only SHMRING_FD_THREAD");
-	return 0;
+	return c->observer ? OBSERVER_PERIOD_NS : (int64_t)c->bell.max_sleep_ns;
 }
 
 int shmring_consumer_fd(struct shmring_consumer *c, uint32_t flags)
 {
-	int64_t period;
 	int e = consumer_wiped(c);
 
-	if (e == 0)
-		e = check_flags(flags);
-	if (e == 0 && !c->kick) {
-		period = c->observer ? OBSERVER_PERIOD_NS : (int64_t)c->bell.max_sleep_ns;
-		e = shmr_kick_open(&c->kick, flags & SHMRING_FD_THREAD, period);
-	}
+	if (e == 0 && !c->kick)
+		e = shmr_kick_open(&c->kick, flags, period(c));
 	return e < 0 ? e : shmr_kick_fd(c->kick);
 }
 
@@ -128,8 +121,7 @@ struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c)
 			.arm = waitable_arm,
 			.disarm = waitable_disarm,
 			.bell = &c->bell.shared->data_bell,
-			.longest_ns =
-				c->observer ? OBSERVER_PERIOD_NS : (int64_t)c->bell.max_sleep_ns,
+			.longest_ns = period(c),
 			.spin_ns = c->bell.spin_ns,
 		};
 	return &c->waitable;

@@ -13,10 +13,6 @@
 #define SOFT_SLEEP_MIN INT64_C(50000)
 #define SOFT_SLEEP_MAX INT64_C(5000000)
 
-/* A bell that rings in vain. A wait of 64 consumers' crumbs needs no more. */
-#define RINGS_IN_VAIN 64
-#define DEAF_SLEEP INT64_C(1000000)
-
 #define SPIN_ROUNDS_PER_CLOCK 16
 #define SPIN_SLICE_NS INT64_C(1000000)
 
@@ -97,8 +93,8 @@ static int64_t sleep_bound(struct bell *bell)
 int shmr_bell_sleep(struct bell *bell, const shm_u32 *word, uint32_t seen, int64_t deadline,
 		    struct shmring_counters *counters)
 {
-	bool deaf = bell->rung >= RINGS_IN_VAIN;
-	int64_t until = shmr_now() + (deaf ? DEAF_SLEEP : sleep_bound(bell));
+	bool deaf = bell->rung >= BELL_RINGS_IN_VAIN;
+	int64_t until = shmr_now() + (deaf ? BELL_DEAF_NS : sleep_bound(bell));
 	int r;
 
 	if (until > deadline)

@@ -24,7 +24,7 @@
  *    between its store and its ring. Where no barrier can be forced, sleeps
  *    are short (SOFT_SLEEP).
  * D3 Nobody trusts the bell. One that has rung in vain again and again during one
- *    wait is not listened to for a while (DEAF_SLEEP): whoever rings without end
+ *    wait is not listened to for a while (BELL_DEAF_NS): whoever rings without end
  *    costs a sleeper a thousand looks a second and delays it by a millisecond.
  * D4 A sleeper that is stopped or dead taxes nobody: the waker takes the
  *    announcement away as it rings, and only its owner puts it there again.
@@ -92,6 +92,10 @@ void shmr_bell_barrier(struct bell *bell, struct shmring_counters *counters);
  */
 int shmr_bell_sleep(struct bell *bell, const shm_u32 *word, uint32_t seen, int64_t deadline,
 		    struct shmring_counters *counters);
+
+/* D3: so many rings in vain in a row, and for how long then nobody listens. */
+#define BELL_RINGS_IN_VAIN 64 /* a wait of 64 consumers' crumbs needs no more */
+#define BELL_DEAF_NS INT64_C(1000000)
 
 /* A wait in progress: spin with growing pauses, then say it is time to sleep. */
 struct spin {

@@ -16,6 +16,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <shmring/shmring.h>
+
 #include "explain.h"
 #include "sys.h"
 #include "uring.h"
@@ -149,15 +151,18 @@ static int open_kick(struct kick *k, bool may_thread)
 	return e;
 }
 
-int shmr_kick_open(struct kick **ret, bool may_thread, int64_t period_ns)
+int shmr_kick_open(struct kick **ret, uint32_t flags, int64_t period_ns)
 {
-	struct kick *k = calloc(1, sizeof(*k));
+	struct kick *k;
 	int e;
 
+	if (flags & ~SHMRING_FD_THREAD)
+		return explain(-EINVAL, "unknown flags for a descriptor: only SHMRING_FD_THREAD");
+	k = calloc(1, sizeof(*k));
 	if (!k)
 		return explain(-ENOMEM, "cannot get memory to wait by descriptor");
 	k->period_ns = period_ns;
-	e = open_kick(k, may_thread);
+	e = open_kick(k, (flags & SHMRING_FD_THREAD) != 0);
 	if (e < 0)
 		free(k);
 	else

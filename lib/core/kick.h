@@ -26,8 +26,8 @@
 
 struct kick;
 
-/* -EOPNOTSUPP: it would take a thread, and `may_thread` is not set. */
-int shmr_kick_open(struct kick **ret, bool may_thread, int64_t period_ns);
+/* `flags` as of shmring_consumer_fd(): -EINVAL, -EOPNOTSUPP and others. */
+int shmr_kick_open(struct kick **ret, uint32_t flags, int64_t period_ns);
 void shmr_kick_close(struct kick *k); /* NULL is fine */
 int shmr_kick_fd(const struct kick *k);
 

@@ -205,9 +205,10 @@ int shmr_uring_wait(struct uring *u, const shm_u32 *word, uint32_t seen)
 	if (!u->waiting)
 		queue_wait(u, word, seen);
 	e = settle(u);
+	if (e == 0)
+		e = u->failure;
+	u->failure = 0; /* told once: the next call asks the kernel anew */
 	if (e < 0)
 		return e;
-	if (u->failure < 0)
-		return u->failure;
 	return !u->waiting || load_acquire32(word) != seen;
 }

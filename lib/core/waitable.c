@@ -8,6 +8,7 @@
 
 #include <shmring/shmring.h>
 
+#include "doorbell.h"
 #include "explain.h"
 #include "sys.h"
 
@@ -106,22 +107,37 @@ static int sleep_in_turn(const struct shmr_sleep *sleeps, unsigned turn, int64_t
 	return shmr_futex_wait(sleeps[turn].word, sleeps[turn].seen, slice < until ? slice : until);
 }
 
+/* Returns 0 or -EAGAIN if it was rung off, else -ETIMEDOUT or -EINTR. */
+static int sleep_on_all(const struct shmr_sleep *sleeps, int count, unsigned turn, int64_t until)
+{
+	int e = shmr_futex_wait_any(sleeps, (unsigned)count, until);
+
+	if (e == -ENOSYS || e == -EPERM)
+		e = sleep_in_turn(sleeps, turn % (unsigned)count, until);
+	return e;
+}
+
 static int sleep_until_ready(struct shmring_wait *waits, int count, int64_t deadline)
 {
 	struct shmr_sleep sleeps[SHMRING_MAX_WAITS];
+	unsigned rung = 0; /* in vain, see D3 */
 
 	for (unsigned turn = 0;; turn++) {
 		int e = arm_all(waits, count, sleeps);
-		int64_t until;
+		int64_t now = shmr_now();
 
 		if (e != 0)
 			return e;
-		if (shmr_now() >= deadline)
+		if (now >= deadline)
 			return explain(-ETIMEDOUT, "nothing came until the deadline");
-		until = wake_up_at(waits, count, deadline);
-		e = shmr_futex_wait_any(sleeps, (unsigned)count, until);
-		if (e == -ENOSYS || e == -EPERM)
-			e = sleep_in_turn(sleeps, turn % (unsigned)count, until);
+		if (rung < BELL_RINGS_IN_VAIN) {
+			e = sleep_on_all(sleeps, count, turn, wake_up_at(waits, count, deadline));
+			rung = e == -ETIMEDOUT ? 0 : rung + 1;
+		} else {
+			e = shmr_sleep(now + BELL_DEAF_NS < deadline ? now + BELL_DEAF_NS
+								     : deadline);
+			rung = BELL_RINGS_IN_VAIN - 1; /* listen again, on probation */
+		}
 		if (e == -EINTR)
 			return explain(e, "a signal interrupted the wait");
 	}

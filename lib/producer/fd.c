@@ -28,10 +28,8 @@ int shmring_producer_fd(struct shmring_producer *p, uint32_t flags)
 {
 	int e = producer_wiped(p);
 
-	if (e == 0 && (flags & ~SHMRING_FD_THREAD))
-		e = explain(-EINVAL, "unknown flags for a descriptor: only SHMRING_FD_THREAD");
 	if (e == 0 && !p->kick)
-		e = shmr_kick_open(&p->kick, flags & SHMRING_FD_THREAD, period(p));
+		e = shmr_kick_open(&p->kick, flags, period(p));
 	return e < 0 ? e : shmr_kick_fd(p->kick);
 }
 

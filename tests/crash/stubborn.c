@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <check.h>
@@ -130,6 +131,8 @@ int fcntl(int fd, int command, ...)
 	return next(fd, command, arg);
 }
 
+static uint64_t sleeps_on_several;
+
 long syscall(long number, ...)
 {
 	static long (*next)(long, ...);
@@ -142,6 +145,7 @@ long syscall(long number, ...)
 	va_end(args);
 	if (!next)
 		next = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+	sleeps_on_several += number == SYS_futex_waitv;
 	strike();
 	return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
@@ -356,6 +360,29 @@ START_TEST(bells_that_ring_in_vain_are_not_believed_for_long)
 }
 END_TEST
 
+START_TEST(who_waits_for_several_does_not_believe_them_either)
+{
+	struct shmring_consumer_options deep = { .size = sizeof(deep), .spin_ns = -1 };
+	struct shmring *r = make(SHMRING_SLOW_BLOCK);
+	struct shmring_wait wait;
+	struct shmring_consumer *c;
+	struct siege siege;
+	int64_t begin;
+
+	must(shmring_consumer_attach(&c, r, &deep));
+	wait.what = shmring_consumer_waitable(c);
+	siege_begin(&siege, r, ring_all_bells);
+	begin = clock_now();
+	sleeps_on_several = 0;
+	must_fail(ETIMEDOUT, shmring_wait(&wait, 1, begin + 1000 * MS));
+	ck_assert_uint_gt(sleeps_on_several, 0);
+	ck_assert_uint_le(sleeps_on_several, 200 + (uint64_t)((clock_now() - begin) / MS) * 2);
+	siege_end(&siege);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
 START_TEST(room_bells_that_ring_in_vain_are_not_believed_for_long)
 {
 	struct shmring_producer_options options = { .size = sizeof(options), .spin_ns = -1 };
@@ -395,6 +422,7 @@ int main(void)
 	tcase_add_test(tc, forget_ends_although_the_name_is_restless);
 	tcase_add_loop_test(tc, name_that_stopped_at_no_boundary_reads_nothing_unaligned, 0, 4);
 	tcase_add_loop_test(tc, bells_that_ring_in_vain_are_not_believed_for_long, 0, 2);
+	tcase_add_test(tc, who_waits_for_several_does_not_believe_them_either);
 	tcase_add_test(tc, room_bells_that_ring_in_vain_are_not_believed_for_long);
 	return run_suite(s);
 }
