@@ -240,6 +240,30 @@ START_TEST(message_too_long_for_the_buffer_stays)
 }
 END_TEST
 
+START_TEST(release_gives_back_all_lanes)
+{
+	struct shmring_counters counters;
+	struct shmring_producer *other;
+	struct shmring_message m[2];
+
+	begin();
+	other = producer_attach(ring);
+	for (uint64_t n = 0; n < 100; n++) {
+		publish_numbers(producer, SOURCE, n, 1, 40);
+		publish_numbers(other, SOURCE + 1, n, 1, 40);
+		must(shmring_peek(consumer, SHMRING_NOWAIT, &m[0]));
+		must(shmring_peek(consumer, SHMRING_NOWAIT, &m[1]));
+		ck_assert_uint_ne(m[0].producer, m[1].producer);
+		must(shmring_release(consumer));
+		must(shmring_consumer_counters(consumer, &counters));
+		ck_assert_uint_eq(counters.messages, 2 * (n + 1));
+		ck_assert_uint_eq(counters.bytes, 80 * (n + 1));
+	}
+	shmring_producer_detach(other);
+	end();
+}
+END_TEST
+
 START_TEST(every_lane_gets_its_turn)
 {
 	struct shmring_producer *other;
@@ -317,6 +341,7 @@ int main(void)
 	tcase_add_test(tc, receive_copies_and_releases);
 	tcase_add_test(tc, receive_releases_what_was_peeked_before);
 	tcase_add_test(tc, message_too_long_for_the_buffer_stays);
+	tcase_add_test(tc, release_gives_back_all_lanes);
 	tcase_add_test(tc, every_lane_gets_its_turn);
 	tcase_add_test(tc, detach_keeps_what_was_not_released_for_others);
 	tcase_add_test(tc, null_handles_may_be_dropped);
