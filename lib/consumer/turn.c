@@ -5,8 +5,8 @@
  * A lane has its turn until it is empty or has given so many bytes; then the
  * next one that has a message, in circular order. The header at the cursor is
  * all there is to look at, a cache line per lane, and the same line is looked at
- * in all idle lanes of a ring: they share one set of the caches and push each
- * other out. So the path of every message looks at the lanes that had something
+ * in all idle lanes of a ring: they share one set of the first-level cache. So
+ * the path of every message looks at the lanes that had something
  * when they were last looked at, and at a few of the others, in rotation; only
  * who is about to sleep, or to say that there is nothing, looks at all of them.
  */

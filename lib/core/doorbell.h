@@ -25,7 +25,8 @@
  *    are short (SOFT_SLEEP).
  * D3 Nobody trusts the bell. One that has rung in vain again and again during one
  *    wait is not listened to for a while (BELL_DEAF_NS): whoever rings without end
- *    costs a sleeper a thousand looks a second and delays it by a millisecond.
+ *    costs a sleeper two thousand looks a second and delays it by a millisecond.
+ *    A loop that waits by descriptor (kick.h) is not protected so.
  * D4 A sleeper that is stopped or dead taxes nobody: the waker takes the
  *    announcement away as it rings, and only its owner puts it there again.
  *

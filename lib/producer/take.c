@@ -17,7 +17,7 @@
 #include "producer.h"
 
 #define LINE ((uint64_t)64)
-#define AHEAD ((uint64_t)2048)	  /* bytes in a row; twice as many fell victim to prefetchers */
+#define AHEAD ((uint64_t)2048)	  /* bytes in a row; twice as many was slower */
 #define AT_MOST ((uint64_t)65536) /* of a long message */
 
 void producer_take(struct shmring_producer *p, uint64_t size)
