@@ -239,17 +239,22 @@ START_TEST(armed_producer_evicts_the_slow)
 	struct shmring_consumer *slow;
 	struct shmring_producer *p;
 	struct shmring *r;
+	int64_t began;
 	int fd;
 
 	config.slow_policy = SHMRING_SLOW_EVICT;
 	config.evict_after_ns = 100 * MS;
+	config.max_sleep_ns = 10000000000;
 	r = ring_create(&config);
 	slow = consumer_attach(r, NULL, 0, 0);
 	p = producer_attach(r);
 	fd = (int)must(shmring_producer_fd(p, help(_i, r)));
 	publish_until_full(p, SOURCE, 0, 1000);
+	began = clock_now();
 	while (must(shmring_producer_arm(p, 1000)) == 0)
 		ck_assert(readable(fd, LIMIT_MS));
+	/* It looks four times in the ring's time, and not just once in a longest sleep. */
+	ck_assert_int_lt(clock_now() - began, 2000 * (int64_t)MS);
 	publish_numbers(p, SOURCE, 100000, 1, 1000);
 	shmring_producer_detach(p);
 	shmring_consumer_detach(slow);

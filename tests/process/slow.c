@@ -186,6 +186,7 @@ START_TEST(idle_consumer_is_evicted_and_told_its_loss)
 	struct shmring *r = create(SHMRING_SLOW_EVICT, 20 * MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
+	struct shmring_counters counters;
 	struct shmring_message m;
 	struct audit audit;
 
@@ -202,6 +203,10 @@ START_TEST(idle_consumer_is_evicted_and_told_its_loss)
 	publish_numbers(p, SOURCE, 407, 30, SIZE);
 	consume_audited(c, &audit, 30);
 	audit_must_be(&audit, 437 - audit.lost, m.lost);
+	must(shmring_consumer_counters(c, &counters));
+	ck_assert_uint_eq(counters.messages, audit.messages);
+	ck_assert_uint_eq(counters.bytes, audit.bytes);
+	ck_assert_uint_eq(counters.lost, audit.lost);
 	shmring_producer_detach(p);
 	shmring_consumer_detach(c);
 	shmring_close(r);
