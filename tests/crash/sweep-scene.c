@@ -616,6 +616,14 @@ void scene_goes_on(struct scene *s)
 	check_remains(s, false);
 }
 
+/* Nobody is evicted for being stepped through slowly, unless that is what is recorded. */
+static uint64_t evict_after(const struct scene *s)
+{
+	if (s->recorded && !s->operation->evict)
+		return 10000 * (uint64_t)MS;
+	return s->operation->evict_after ? s->operation->evict_after : MS;
+}
+
 static void open_ring(struct scene *s)
 {
 	struct shmring_config config = {
@@ -623,7 +631,7 @@ static void open_ring(struct scene *s)
 		.lane_size = LANE,
 		.lanes = LANES,
 		.slow_policy = s->evicting ? SHMRING_SLOW_EVICT : SHMRING_SLOW_BLOCK,
-		.evict_after_ns = s->operation->evict_after ? s->operation->evict_after : MS,
+		.evict_after_ns = evict_after(s),
 		.max_sleep_ns = s->max_sleep_ns,
 		.first_position = s->operation->first,
 	};
@@ -638,10 +646,12 @@ static void open_ring(struct scene *s)
 	audit_begin(&s->onlooker_saw, true);
 }
 
-void scene_open(struct scene *s, const struct operation *o, enum action action, struct board *board,
-		uint64_t max_sleep_ns)
+void scene_open(struct scene *s, const struct operation *o, enum action action, bool recorded,
+		struct board *board, uint64_t max_sleep_ns)
 {
-	*s = (struct scene){ .operation = o, .action = action, .board = board };
+	*s = (struct scene){
+		.operation = o, .action = action, .recorded = recorded, .board = board
+	};
 	memset(board, 0, sizeof(*board));
 	s->evicting = o->evict || (o->role == CONSUMER && (action == STOP || action == LATE));
 	s->max_sleep_ns = o->sleep ? o->sleep : max_sleep_ns;

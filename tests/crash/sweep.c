@@ -106,10 +106,10 @@ static uint64_t max_sleep(void)
 	return (wanted.full ? 100 : 10) * (uint64_t)MS;
 }
 
-static void enter(struct scene *s, uint64_t step)
+static void enter(struct scene *s, bool recorded, uint64_t step)
 {
 	shared->progress[now.index] = (struct progress){ .step = step, .under_way = true };
-	scene_open(s, now.operation, now.action, &shared->board, max_sleep());
+	scene_open(s, now.operation, now.action, recorded, &shared->board, max_sleep());
 }
 
 static void leave(struct scene *s)
@@ -131,7 +131,7 @@ static void record(struct path *path)
 {
 	struct scene s;
 
-	enter(&s, 0);
+	enter(&s, true, 0);
 	do {
 		expect(path->length < MOST, "%s has no end", now.operation->name);
 		path->address[path->length] = s.step.address;
@@ -235,7 +235,7 @@ static void strike(struct tally *t, const struct path *path, uint64_t k)
 {
 	struct scene s;
 
-	enter(&s, k);
+	enter(&s, false, k);
 	if (approach(&s.step, path, k))
 		t->struck++;
 	else

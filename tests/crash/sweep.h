@@ -78,6 +78,7 @@ struct scene {
 	const char *path;
 	const char *other_path;
 	bool evicting;
+	bool recorded; /* it runs undisturbed, to show its path */
 	uint64_t max_sleep_ns;
 
 	struct shmring *ring;
@@ -163,8 +164,8 @@ extern const unsigned writer_operation_count, reader_operation_count, ring_opera
 	} while (0)
 
 /* Make the ring and its witnesses, and bring the subject before its operation. */
-void scene_open(struct scene *s, const struct operation *o, enum action action, struct board *board,
-		uint64_t max_sleep_ns);
+void scene_open(struct scene *s, const struct operation *o, enum action action, bool recorded,
+		struct board *board, uint64_t max_sleep_ns);
 
 /* The subject stands where it is struck: note how things are. */
 void scene_struck(struct scene *s);

@@ -262,7 +262,11 @@ START_TEST(armed_producer_evicts_the_slow)
 }
 END_TEST
 
-/* One process publishes in each of several rings, at random moments. */
+/*
+ * One process publishes in each of several rings, at random moments. It is forked
+ * while the test has one thread only: a copy of several finds the allocator's locks
+ * as they were, maybe held.
+ */
 struct fleet {
 	struct shmring *rings[RINGS];
 	int messages;
@@ -280,6 +284,7 @@ static int publish_at_random(int socket, void *arg)
 		p[i] = producer_attach(fleet->rings[i]);
 	}
 	step_tell(socket);
+	step_await(socket);
 	for (int n = 0; n < fleet->messages; n++) {
 		uint64_t i = random_below(&seed, RINGS);
 
@@ -311,16 +316,18 @@ static void serve_many_rings(uint32_t events, int kind)
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 	int64_t began = clock_now();
 	struct child other;
-	uint32_t flags = 0;
+	uint32_t flags;
 
 	config.max_sleep_ns = 10000000000;
 	config.unread_policy = SHMRING_UNREAD_HOLD;
+	for (int i = 0; i < RINGS; i++)
+		must(shmring_create(&fleet.rings[i], NULL, &config));
+	flags = help(kind, fleet.rings[0]);
+	child_fork(&other, publish_at_random, &fleet);
+	step_await(other.socket);
 	for (int i = 0; i < RINGS; i++) {
 		struct epoll_event e = { .events = events, .data.u32 = (uint32_t)i };
 
-		must(shmring_create(&fleet.rings[i], NULL, &config));
-		if (i == 0)
-			flags = help(kind, fleet.rings[0]);
 		c[i] = consumer_attach(fleet.rings[i], NULL, 0, 0);
 		audit_begin(&audits[i], true);
 		ck_assert_int_eq(epoll_ctl(epoll, EPOLL_CTL_ADD,
@@ -328,8 +335,7 @@ static void serve_many_rings(uint32_t events, int kind)
 				 0);
 		take_all(c[i], &audits[i]);
 	}
-	child_fork(&other, publish_at_random, &fleet);
-	step_await(other.socket);
+	step_tell(other.socket);
 	while (received(audits) < (uint64_t)fleet.messages) {
 		struct epoll_event ready[RINGS];
 		int n = epoll_wait(epoll, ready, RINGS, LIMIT_MS);
@@ -418,7 +424,7 @@ END_TEST
 
 static int use_the_parents(int socket, void *arg)
 {
-	(void)socket;
+	step_await(socket);
 	must_fail(ECHILD, shmring_consumer_fd(arg, 0));
 	must_fail(ECHILD, shmring_consumer_arm(arg));
 	return 0;
@@ -432,6 +438,7 @@ START_TEST(misuse_is_refused)
 	struct child child;
 	void *data;
 
+	child_fork(&child, use_the_parents, c);
 	must_fail(EINVAL, shmring_consumer_fd(c, 64));
 	must_fail(EINVAL, shmring_producer_fd(p, 64));
 	must_fail(EINVAL, shmring_consumer_arm(c));
@@ -442,7 +449,7 @@ START_TEST(misuse_is_refused)
 	must(shmring_claim(p, 8, SHMRING_NOWAIT, &data));
 	must_fail(EBUSY, shmring_producer_arm(p, 8));
 	shmring_abort(p);
-	child_fork(&child, use_the_parents, c);
+	step_tell(child.socket);
 	child_end(&child);
 	shmring_producer_detach(p);
 	shmring_consumer_detach(c);
@@ -542,6 +549,7 @@ START_TEST(one_call_waits_for_many_rings)
 	}
 	child_fork(&other, publish_at_random, &fleet);
 	step_await(other.socket);
+	step_tell(other.socket);
 	while (received(audits) < (uint64_t)fleet.messages) {
 		ck_assert_int_gt(must(shmring_wait(waits, RINGS, soon())), 0);
 		for (int i = 0; i < RINGS; i++)
