@@ -23,7 +23,10 @@ dist_man_MANS += \
 	man/shmring_consumer_detach.3 \
 	man/shmring_consumer_fd.3 \
 	man/shmring_consumer_memory.3 \
+	man/shmring_consumer_quiet.3 \
+	man/shmring_consumer_spin.3 \
 	man/shmring_consumer_waitable.3 \
+	man/shmring_consumer_watermark.3 \
 	man/shmring_create.3 \
 	man/shmring_deadline.3 \
 	man/shmring_directory.3 \
@@ -45,6 +48,8 @@ dist_man_MANS += \
 	man/shmring_producer_fd.3 \
 	man/shmring_producer_lane.3 \
 	man/shmring_producer_memory.3 \
+	man/shmring_producer_quiet.3 \
+	man/shmring_producer_spin.3 \
 	man/shmring_producer_waitable.3 \
 	man/shmring_publish.3 \
 	man/shmring_publishv.3 \
@@ -58,4 +63,5 @@ dist_man_MANS += \
 	man/shmring_stat_consumer.3 \
 	man/shmring_stat_lane.3 \
 	man/shmring_version.3 \
-	man/shmring_wait.3
+	man/shmring_wait.3 \
+	man/shmring_wake.3

@@ -53,8 +53,8 @@ struct shmring_consumer_options {
 	uint32_t start;	  /* enum shmring_start */
 	uint32_t flags;	  /* SHMRING_OBSERVE, SHMRING_PINNED */
 	int64_t spin_ns;  /* how long a wait spins before it sleeps, in
-			     nanoseconds; 0: the default, 50 us; -1: not at all;
-			     SHMRING_FOREVER: never sleep */
+			     nanoseconds, or SHMRING_SPIN_ADAPTIVE (0, the default),
+			     SHMRING_SPIN_NEVER, SHMRING_SPIN_ALWAYS */
 	struct shmring_memory memory;
 };
 
@@ -159,6 +159,30 @@ int shmring_consumer_arm(struct shmring_consumer *c);
 
 /* This consumer, waiting for a message, as shmring_wait() takes it. */
 struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c);
+
+/*
+ * Sleep until there is more than one message: until one lane has `messages` that
+ * were not handed out, or `bytes` of its room are taken by such (one of the two is
+ * given, the other 0; both 0: no watermark), but no longer than `within_ns` after the
+ * first message came (0: than the ring's longest sleep, from the beginning of the
+ * sleep). Producers count and do not ring before; a consumer that holds half of a
+ * lane is rung anyway. Whoever finds a message takes it at once: this is about
+ * sleeping, in every way of waiting (it does not spin), and for descriptors the time
+ * counts from arming, and is that which was set when the descriptor was asked for.
+ * Errors: -EINVAL (both, too large, negative time, an observer), -ECHILD.
+ */
+int shmring_consumer_watermark(struct shmring_consumer *c, uint64_t messages, uint64_t bytes,
+			       int64_t within_ns);
+
+/*
+ * Do not ring me: while a consumer is quiet no producer makes a system call for it;
+ * asleep, it looks for itself, every 5 ms or `within_ns` of its watermark. With 0
+ * it is rung again. Error: -ECHILD.
+ */
+int shmring_consumer_quiet(struct shmring_consumer *c, int quiet);
+
+/* From the next wait on: as `spin_ns` of the options. Error: -ECHILD. */
+int shmring_consumer_spin(struct shmring_consumer *c, int64_t spin_ns);
 
 /* Counters and memory of this handle. Error: -ECHILD. */
 int shmring_consumer_counters(const struct shmring_consumer *c, struct shmring_counters *ret);

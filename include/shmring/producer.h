@@ -32,8 +32,8 @@ struct shmring_producer;
 struct shmring_producer_options {
 	size_t size;	 /* sizeof(struct shmring_producer_options) */
 	int64_t spin_ns; /* how long a wait for room spins before it sleeps, in
-			    nanoseconds; 0: the default, 50 us; -1: not at all;
-			    SHMRING_FOREVER: never sleep */
+			    nanoseconds, or SHMRING_SPIN_NEVER, SHMRING_SPIN_ALWAYS;
+			    0: 50 us */
 	struct shmring_memory memory;
 };
 
@@ -119,6 +119,22 @@ int shmring_producer_arm(struct shmring_producer *p, size_t len);
 
 /* This producer, waiting for room for `len` bytes, as shmring_wait() takes it. */
 struct shmring_waitable *shmring_producer_waitable(struct shmring_producer *p, size_t len);
+
+/*
+ * While a producer is quiet it rings nobody: a batch of messages costs one
+ * system call for all who sleep, not one for each message that finds a sleeper. It
+ * still rings when it has to wait for room, when it is told to with shmring_wake(),
+ * when it leaves, and when it is quiet no more. Who sleeps meanwhile sees the
+ * messages within the ring's longest sleep, even if the producer is killed.
+ * shmring_wake() returns 1 if somebody slept and was woken, whatever its watermark
+ * is, else 0; so does the end of being quiet.
+ * Error: -ECHILD.
+ */
+int shmring_producer_quiet(struct shmring_producer *p, int quiet);
+int shmring_wake(struct shmring_producer *p);
+
+/* From the next wait for room on: as `spin_ns` of the options. Error: -ECHILD. */
+int shmring_producer_spin(struct shmring_producer *p, int64_t spin_ns);
 
 /* Counters and memory of this handle. Error: -ECHILD. */
 int shmring_producer_counters(const struct shmring_producer *p, struct shmring_counters *ret);

@@ -38,6 +38,16 @@ struct shmring;
 #define SHMRING_NOWAIT ((int64_t)0)
 #define SHMRING_FOREVER INT64_MAX
 
+/*
+ * How long a wait spins before it sleeps, in nanoseconds, or one of these. The
+ * default follows the traffic: it spins, for 50 us at most, while the gaps between
+ * messages are no longer than that, so that a busy ring is as quick as the caches
+ * are, and sleeps at once when they are longer, so that an idle one costs nothing.
+ */
+#define SHMRING_SPIN_ADAPTIVE ((int64_t)0)
+#define SHMRING_SPIN_NEVER ((int64_t)-1)     /* for cores that are shared */
+#define SHMRING_SPIN_ALWAYS SHMRING_FOREVER /* for a core of one's own */
+
 /* Limits of the format. */
 #define SHMRING_MAX_LANES 64		/* producers at one time */
 #define SHMRING_MAX_CONSUMERS 64	/* lossless consumers at one time */

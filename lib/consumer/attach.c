@@ -254,14 +254,11 @@ static int take_places(struct shmring_consumer *c, const struct shmring_consumer
 {
 	struct attachment *a = &c->attachment;
 	bool elsewhere = o->start == SHMRING_START_OLDEST || o->start == SHMRING_START_NOW;
-	uint64_t bit = UINT64_C(1) << a->slot;
 	int e;
 
-	/*
-	 * A holder that was killed on its way to sleep may have left its bit.
-	 * [SLEEP] pairs with shmr_bell_ring_data().
-	 */
-	fetch_and(&a->doorbell->sleepers, ~bit);
+	/* A holder that was killed in its sleep may have left its announcement. */
+	c->raised = true;
+	consumer_drop_watermarks(c);
 	shmr_holder_write(&a->registry->consumer_holder[a->slot], o->name);
 	if (status_state(a->status) == PLACE_ACTIVE)
 		e = consumer_resume(c);
@@ -276,7 +273,8 @@ static int begin(struct shmring_consumer *c, const struct shmring_consumer_optio
 {
 	int e;
 
-	shmr_bell_init(&c->bell, c->attachment.doorbell, consumer_geometry(c), o->spin_ns);
+	shmr_bell_init(&c->bell, c->attachment.doorbell, consumer_geometry(c));
+	shmr_bell_set_spin(&c->bell, o->spin_ns, true);
 	c->bell.soft = c->observer;
 	c->hot.fence = c->bell.fence_to_wake;
 	c->hot.plain = !c->named && !c->evictable;

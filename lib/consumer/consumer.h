@@ -5,6 +5,7 @@
  *	read.c		peek and release: the path of every message
  *	turn.c		which lane is next
  *	wait.c		back off, spin, sleep
+ *	watermark.c	sleep until there is more than one message
  *	fd.c		the same in an event loop
  *	join.c		find a place among the cursors, keep it, come back to it
  *	attach.c	options, slots and names, mapping, leaving
@@ -55,6 +56,11 @@ struct shmring_consumer {
 	const struct shmring_reader_hot *waited_lane; /* at the last wait */
 	uint64_t waited_bytes;
 	unsigned next_probe;
+	uint64_t wake_messages; /* the watermark: messages, or bytes; 0: none */
+	uint64_t wake_bytes;
+	int64_t within_ns;
+	bool quiet;  /* it does not announce itself */
+	bool raised; /* its watermarks stand in the ring */
 	struct shmring_waitable waitable;
 	struct kick *kick;   /* NULL: nobody asked for a descriptor */
 	int64_t probed_ns;   /* when arming looked after the dead */
@@ -122,6 +128,24 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline);
  */
 void consumer_announce(struct shmring_consumer *c);
 void consumer_take_back(struct shmring_consumer *c);
+
+static inline bool consumer_has_watermark(const struct shmring_consumer *c)
+{
+	return c->wake_messages != 0 || c->wake_bytes != 0;
+}
+
+/* How long to sleep without another look, whoever rings. */
+int64_t consumer_longest_sleep(const struct shmring_consumer *c);
+
+/* Before announcing it: ring only at the watermark; or for everything again. */
+void consumer_raise_watermarks(struct shmring_consumer *c);
+void consumer_drop_watermarks(struct shmring_consumer *c);
+
+/* Has a lane as much as the watermark says? */
+bool consumer_is_due(struct shmring_consumer *c);
+
+/* Until then, or the end of its time. 0: there is a message, or it was long enough. */
+int consumer_wait_for_watermark(struct shmring_consumer *c, int64_t deadline);
 
 /* Nothing came for long: has somebody died? One place at each call. */
 void consumer_probe_one_peer(struct shmring_consumer *c);

@@ -20,7 +20,7 @@
 
 static int64_t period(const struct shmring_consumer *c)
 {
-	return c->observer ? OBSERVER_PERIOD_NS : (int64_t)c->bell.max_sleep_ns;
+	return c->observer ? OBSERVER_PERIOD_NS : consumer_longest_sleep(c);
 }
 
 int shmring_consumer_fd(struct shmring_consumer *c, uint32_t flags)
@@ -49,19 +49,31 @@ static void disarm(struct shmring_consumer *c)
 		consumer_take_back(c);
 }
 
+/* Announce it; true: there is already what is waited for. */
+static bool announced_too_late(struct shmring_consumer *c)
+{
+	if (c->observer)
+		return consumer_look(c);
+	if (!consumer_has_watermark(c)) {
+		consumer_drop_watermarks(c);
+		consumer_announce(c);
+		return consumer_look(c);
+	}
+	consumer_raise_watermarks(c);
+	consumer_announce(c);
+	return consumer_is_due(c);
+}
+
 /* 1: there is something; 0: whatever comes moves the bell. [SLEEP] pairs with bell_order(). */
 static int arm(struct shmring_consumer *c, uint32_t *ret_seen)
 {
-	int e = 0;
+	int e;
 
 	*ret_seen = load_acquire32(&c->bell.shared->data_bell);
 	if (c->broken)
 		return 1; /* which peek will tell */
-	if (!c->observer) {
-		consumer_announce(c);
-		e = consumer_keep_place(c, false);
-	}
-	if (e == 0 && !consumer_look(c))
+	e = c->observer ? 0 : consumer_keep_place(c, false);
+	if (e == 0 && !announced_too_late(c))
 		return 0;
 	disarm(c);
 	return e < 0 ? e : 1;
@@ -122,7 +134,7 @@ struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c)
 			.disarm = waitable_disarm,
 			.bell = &c->bell.shared->data_bell,
 			.longest_ns = period(c),
-			.spin_ns = c->bell.spin_ns,
+			.side = &c->bell,
 		};
 	return &c->waitable;
 }

@@ -10,7 +10,8 @@ lib_consumer_libconsumer_la_SOURCES = \
 	lib/consumer/observer.c \
 	lib/consumer/read.c \
 	lib/consumer/turn.c \
-	lib/consumer/wait.c
+	lib/consumer/wait.c \
+	lib/consumer/watermark.c
 lib_consumer_libconsumer_la_CPPFLAGS = $(CORE_CPPFLAGS)
 lib_consumer_libconsumer_la_CFLAGS = $(LIBRARY_CFLAGS)
 lib_consumer_libconsumer_la_LDFLAGS = $(SANITIZE_FLAGS)

@@ -3,7 +3,8 @@
  * wait: what a consumer does while there is no message.
  *
  * It looks at the lanes, pauses, and looks again; when the budget is spent it
- * sleeps (doorbell.h).
+ * sleeps (doorbell.h). Who has a watermark sleeps at once: to be quick is not what
+ * it is for.
  *
  * Looking has a price for others: each look takes the line that a producer is
  * about to write. A consumer at the heels of a producer that streams slows both
@@ -40,6 +41,7 @@ static void judge_backoff(struct shmring_consumer *c)
 		   bytes - c->waited_bytes >= c->paused * (uint64_t)DENSE_BYTES;
 	c->waited_lane = c->hot.lane;
 	c->waited_bytes = bytes;
+	c->bell.messages += taken;
 	if (c->paused == 1) {
 		c->chases += taken > 1 ? SEVERAL_COUNT : 0;
 	} else if (taken >= 2 + c->paused / 8 || (c->dense && taken > 1)) {
@@ -161,7 +163,7 @@ void consumer_announce(struct shmring_consumer *c)
 	struct doorbell *shared = c->bell.shared;
 	uint64_t bit = UINT64_C(1) << c->attachment.slot;
 
-	if (!(load_relaxed(&shared->sleepers) & bit)) {
+	if (!c->quiet && !(load_relaxed(&shared->sleepers) & bit)) {
 		fetch_or(&shared->sleepers, bit);
 		shmr_bell_barrier(&c->bell, &c->counters);
 	}
@@ -176,12 +178,14 @@ static int sleep_for_message(struct shmring_consumer *c, int64_t deadline)
 {
 	const struct doorbell *shared = c->bell.shared;
 	uint32_t seen = load_acquire32(&shared->data_bell);
-	int e = 0;
+	int64_t now = shmr_now();
 
 	consumer_announce(c);
-	if (!consumer_look(c))
-		e = shmr_bell_sleep(&c->bell, &shared->data_bell, seen, deadline, &c->counters);
-	return e;
+	if (consumer_look(c))
+		return 0;
+	if (c->quiet && deadline - now > consumer_longest_sleep(c))
+		deadline = now + consumer_longest_sleep(c);
+	return shmr_bell_sleep(&c->bell, &shared->data_bell, seen, deadline, &c->counters);
 }
 
 /* [SLEEP] pairs with shmr_bell_ring_data(), which may be quicker. */
@@ -193,29 +197,75 @@ void consumer_take_back(struct shmring_consumer *c)
 		fetch_and(&c->bell.shared->sleepers, ~bit);
 }
 
+/* After a sleep that brought nothing: 0, or why not to sleep again. */
+static int look_up(struct shmring_consumer *c, int64_t deadline)
+{
+	int e;
+
+	consumer_probe_one_peer(c);
+	e = consumer_keep_place(c, false);
+	if (e == 0 && shmr_now() >= deadline)
+		e = -ETIMEDOUT;
+	return e;
+}
+
 static int sleep_until_message(struct shmring_consumer *c, int64_t deadline)
 {
 	int e;
 
 	shmr_bell_begin_wait(&c->bell);
+	consumer_drop_watermarks(c);
 	do {
 		e = sleep_for_message(c, deadline);
 		if (e == 0 && consumer_look(c))
 			break;
 		if (e == 0)
-			consumer_probe_one_peer(c);
-		if (e == 0)
-			e = consumer_keep_place(c, false);
-		if (e == 0 && shmr_now() >= deadline)
-			e = -ETIMEDOUT;
+			e = look_up(c, deadline);
 	} while (e == 0);
 	consumer_take_back(c);
 	return e;
 }
 
-int consumer_wait(struct shmring_consumer *c, int64_t deadline)
+/* Its time begins with the first message, if it has one. */
+static int sleep_until_watermark(struct shmring_consumer *c, int64_t deadline)
+{
+	int e = 0;
+
+	if (c->within_ns > 0)
+		e = sleep_until_message(c, deadline);
+	while (e == 0) {
+		e = consumer_wait_for_watermark(c, deadline);
+		if (e == 0 && consumer_look(c))
+			break;
+		if (e == 0)
+			e = look_up(c, deadline);
+	}
+	return e;
+}
+
+static int sleep_long(struct shmring_consumer *c, int64_t deadline)
+{
+	if (shmr_now() >= deadline)
+		return -ETIMEDOUT;
+	return consumer_has_watermark(c) ? sleep_until_watermark(c, deadline)
+					 : sleep_until_message(c, deadline);
+}
+
+static int spin_until_message(struct shmring_consumer *c, int64_t deadline)
 {
 	struct spin spin = { 0 };
+	int e;
+
+	do {
+		if (spin_for_message(c, &spin, deadline))
+			return 0;
+		e = consumer_keep_place(c, false);
+	} while (e == 0 && !spin.over);
+	return e < 0 ? e : -EAGAIN;
+}
+
+int consumer_wait(struct shmring_consumer *c, int64_t deadline)
+{
 	int e = consumer_keep_place(c, false);
 
 	if (e < 0)
@@ -234,13 +284,9 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 	 * edge: nothing depends on it.
 	 */
 	fence_full();
-	do {
-		if (spin_for_message(c, &spin, deadline))
-			return 0;
-		e = consumer_keep_place(c, false);
-	} while (e == 0 && !spin.over);
-	if (e == 0)
-		e = shmr_now() >= deadline ? -ETIMEDOUT : sleep_until_message(c, deadline);
+	e = consumer_has_watermark(c) ? -EAGAIN : spin_until_message(c, deadline);
+	if (e == -EAGAIN)
+		e = sleep_long(c, deadline);
 	if (e == -ETIMEDOUT)
 		return explain(e, "no message came until the deadline");
 	if (e == -EINTR)

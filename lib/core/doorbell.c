@@ -16,15 +16,41 @@
 #define SPIN_ROUNDS_PER_CLOCK 16
 #define SPIN_SLICE_NS INT64_C(1000000)
 
-void shmr_bell_init(struct bell *bell, struct doorbell *shared, const struct geometry *g,
-		    int64_t spin_ns)
+/* A pause counts as one of this length at most, so that it is soon forgotten. */
+#define GAP_MOST_NS (16 * SPIN_DEFAULT_NS)
+#define GAP_WEIGHT 4
+
+void shmr_bell_init(struct bell *bell, struct doorbell *shared, const struct geometry *g)
 {
 	bell->shared = shared;
 	bell->fence_to_sleep = g->wake == SHMRING_WAKE_FENCE;
 	bell->fence_to_wake = bell->fence_to_sleep || !shmr_barrier_register();
 	bell->max_sleep_ns = g->max_sleep_ns;
-	bell->spin_ns = spin_ns == 0 ? SPIN_DEFAULT_NS : spin_ns < 0 ? 0 : spin_ns;
 	shmr_bell_begin_wait(bell);
+}
+
+void shmr_bell_set_spin(struct bell *bell, int64_t spin_ns, bool may_adapt)
+{
+	bell->adaptive = spin_ns == SHMRING_SPIN_ADAPTIVE && may_adapt;
+	if (spin_ns == SHMRING_SPIN_ADAPTIVE)
+		spin_ns = SPIN_DEFAULT_NS;
+	bell->spin_ns = spin_ns < 0 ? 0 : spin_ns;
+}
+
+void shmr_bell_learn(struct bell *bell, int64_t now)
+{
+	int64_t gap = now - bell->waited_ns;
+
+	if (bell->messages > 1)
+		gap /= (int64_t)bell->messages;
+	bell->waited_ns = now;
+	bell->messages = 0;
+	if (!bell->adaptive)
+		return;
+	if (gap > GAP_MOST_NS)
+		gap = GAP_MOST_NS;
+	bell->gap_ns += (gap - bell->gap_ns) / GAP_WEIGHT;
+	bell->spin_ns = bell->gap_ns <= SPIN_DEFAULT_NS ? SPIN_DEFAULT_NS : 0;
 }
 
 void shmr_bell_begin_wait(struct bell *bell)
@@ -34,9 +60,9 @@ void shmr_bell_begin_wait(struct bell *bell)
 }
 
 /* [WAKE] pairs with consumer_announce(), consumer_take_back() */
-void shmr_bell_ring_data(struct bell *bell, struct shmring_counters *counters)
+void shmr_bell_ring_data(struct bell *bell, uint64_t consumers, struct shmring_counters *counters)
 {
-	if (exchange(&bell->shared->sleepers, 0) == 0)
+	if ((fetch_and(&bell->shared->sleepers, ~consumers) & consumers) == 0)
 		return; /* another producer is at it */
 	fetch_add32(&bell->shared->data_bell, 1);
 	shmr_futex_wake(&bell->shared->data_bell);
@@ -114,12 +140,13 @@ static int64_t later(int64_t now, int64_t ns)
 	return ns < SHMRING_FOREVER - now ? now + ns : SHMRING_FOREVER;
 }
 
-bool shmr_spin(struct spin *spin, const struct bell *bell, int64_t deadline)
+bool shmr_spin(struct spin *spin, struct bell *bell, int64_t deadline)
 {
 	if (spin->rounds % SPIN_ROUNDS_PER_CLOCK == 0) {
 		int64_t now = shmr_now();
 
 		if (spin->until == 0) {
+			shmr_bell_learn(bell, now);
 			spin->until = later(now, bell->spin_ns);
 			if (spin->until > deadline)
 				spin->until = deadline;

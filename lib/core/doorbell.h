@@ -30,8 +30,14 @@
  * D4 A sleeper that is stopped or dead taxes nobody: the waker takes the
  *    announcement away as it rings, and only its owner puts it there again.
  *
- * For messages the announcement is a bit in `sleepers` and the waker exchanges
- * the whole mask by zero. For room it is the position that a lane's owner
+ * D5 A sleeper may want to be rung only when a lane has got somewhere: for each
+ *    lane it stores a watermark before it announces itself, and "look" means to see
+ *    whether a lane has got there. Until then the waker leaves the announcement,
+ *    and asks again at its next message. A waker that sees the announcement sees the
+ *    watermark, or a later one; an announcement is taken back before watermarks change.
+ *
+ * For messages the announcement is a bit in `sleepers` and the waker takes away
+ * those that are due. For room it is the position that a lane's owner
  * waits for in its control block; a consumer rings when its own cursor passes
  * that position, which happens once.
  */
@@ -54,13 +60,16 @@ struct bell {
 	bool fence_to_sleep;	 /* no membarrier in this ring */
 	bool soft;		 /* a barrier was refused: sleep in slices */
 	uint64_t max_sleep_ns;
-	int64_t spin_ns;
+	int64_t spin_ns;   /* the budget of a wait */
+	bool adaptive;	   /* it follows the gaps between messages */
+	int64_t gap_ns;	   /* the mean of late, pauses cut off */
+	int64_t waited_ns; /* when the last wait looked at the clock */
+	uint64_t messages; /* since then */
 	int64_t soft_sleep_ns;
 	uint32_t rung; /* sleeps of the present wait during which it rang */
 };
 
-void shmr_bell_init(struct bell *bell, struct doorbell *shared, const struct geometry *g,
-		    int64_t spin_ns);
+void shmr_bell_init(struct bell *bell, struct doorbell *shared, const struct geometry *g);
 
 /*
  * Between [WAKE]'s store and its load. In the common case nothing but a
@@ -74,8 +83,38 @@ static inline void bell_order(bool fence)
 		fence_compiler();
 }
 
-/* Wake the consumers that `sleepers` names. Called when it is not zero. */
-void shmr_bell_ring_data(struct bell *bell, struct shmring_counters *counters);
+/*
+ * Watermarks: up to a position, or up to a number of messages. Positions are
+ * multiples of eight, so that the low bits say which.
+ */
+static inline uint64_t watermark_bytes(uint64_t position)
+{
+	return position | 2;
+}
+
+static inline uint64_t watermark_messages(uint64_t seq)
+{
+	return seq << 1 | 1;
+}
+
+/*
+ * D5: does a lane that ends there, before message `seq`, get to the watermark, or
+ * is half of it held by this consumer? For then the longest message would not fit.
+ */
+static inline bool watermark_reached(uint64_t watermark, uint64_t position, uint64_t seq,
+				     uint64_t cursor, uint64_t lane_size)
+{
+	if (watermark == 0 || position - cursor >= lane_size / 2)
+		return true;
+	if (watermark & 1)
+		return (int64_t)(watermark_messages(seq) - watermark) >= 0;
+	return (int64_t)(watermark_bytes(position) - watermark) >= 0;
+}
+
+#define EVERYBODY UINT64_MAX
+
+/* Wake those of `consumers` that sleep. Called when there may be some. */
+void shmr_bell_ring_data(struct bell *bell, uint64_t consumers, struct shmring_counters *counters);
 
 /* Wake the owner of a lane, or of all lanes in the mask. */
 void shmr_bell_ring_room(struct bell *bell, unsigned lane, struct shmring_counters *counters);
@@ -83,6 +122,16 @@ void shmr_bell_ring_rooms(struct bell *bell, uint64_t lanes, struct shmring_coun
 
 /* Whatever rang before belongs to another wait. */
 void shmr_bell_begin_wait(struct bell *bell);
+
+/* As the options of both roles say it. */
+void shmr_bell_set_spin(struct bell *bell, int64_t spin_ns, bool may_adapt);
+
+/*
+ * A wait begins, and `messages` came since the last one did: spin only if the next
+ * one is likely to come within the budget. To sleep and be woken costs about as
+ * much as the budget, so at worst this costs twice what knowing would have.
+ */
+void shmr_bell_learn(struct bell *bell, int64_t now);
 
 /* The barrier between announcing and the second look. */
 void shmr_bell_barrier(struct bell *bell, struct shmring_counters *counters);
@@ -112,7 +161,7 @@ struct spin {
  * spins long can look after other things. Looks at the clock every few rounds
  * only.
  */
-bool shmr_spin(struct spin *spin, const struct bell *bell, int64_t deadline);
+bool shmr_spin(struct spin *spin, struct bell *bell, int64_t deadline);
 
 #pragma GCC visibility pop
 

@@ -140,7 +140,7 @@ struct cursor_mark {
 struct lane_cursor {
 	shm_u64 position; /* POSITION_NONE: holds nobody back */
 	struct cursor_mark mark[2];
-	shm_u64 reserved;
+	shm_u64 watermark; /* doorbell.h; 0: ring for every message */
 };
 _Static_assert(sizeof(struct lane_cursor) == 64, "a line per lane");
 

@@ -15,6 +15,8 @@
 
 #include "atomic.h"
 
+struct bell;
+
 /* Part of a handle, so that a child of fork finds it zeroed. */
 struct shmring_waitable {
 	/* Is there something? Looks everywhere, and announces nothing. */
@@ -24,7 +26,7 @@ struct shmring_waitable {
 	void (*disarm)(struct shmring_waitable *w);
 	const shm_u32 *bell;
 	int64_t longest_ns; /* to sleep without another look */
-	int64_t spin_ns;
+	struct bell *side;  /* whose budget it is to spin */
 };
 
 #endif

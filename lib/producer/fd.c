@@ -101,7 +101,7 @@ struct shmring_waitable *shmring_producer_waitable(struct shmring_producer *p, s
 			.disarm = waitable_disarm,
 			.bell = bell(p),
 			.longest_ns = period(p),
-			.spin_ns = p->bell.spin_ns,
+			.side = &p->bell,
 		};
 	}
 	return &p->waitable;

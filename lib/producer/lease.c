@@ -199,7 +199,8 @@ static void go_active(struct shmring_producer *p, const struct shmring_producer_
 	const struct geometry *g = &a->ring->geometry;
 	uint64_t active = status_next(a->status, PLACE_ACTIVE);
 
-	shmr_bell_init(&p->bell, a->doorbell, g, o->spin_ns);
+	shmr_bell_init(&p->bell, a->doorbell, g);
+	shmr_bell_set_spin(&p->bell, o->spin_ns, false);
 	p->hot.fence = p->bell.fence_to_wake;
 	p->hot.sleepers = plain_words(&a->doorbell->sleepers);
 	p->hot.data = p->lane.data;
@@ -219,6 +220,8 @@ static void leave(struct shmring_producer *p)
 {
 	struct attachment *a = &p->attachment;
 
+	if (p->hot.data && producer_is_quiet(p))
+		shmring_wake(p);
 	if (a->status != 0)
 		shmr_place_leave(a->registry, PLACE_LANE, a->slot, a->status);
 	shmr_kick_close(p->kick);

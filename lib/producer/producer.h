@@ -42,6 +42,7 @@ struct shmring_producer {
 	struct shmring_waitable waitable;
 	uint64_t waitable_len; /* of the message that it waits for */
 	struct kick *kick;     /* NULL: nobody asked for a descriptor */
+	uint64_t nobody;       /* zero: the sleepers that it sees while it is quiet */
 	struct {
 		unsigned slot;
 		uint64_t status; /* of a slow consumer when it was first seen so */
@@ -93,6 +94,12 @@ static inline uint64_t earlier(uint64_t a, uint64_t b)
 static inline uint64_t later(uint64_t a, uint64_t b)
 {
 	return (int64_t)(a - b) > 0 ? a : b;
+}
+
+/* It rings when it is told to, or has to wait. */
+static inline bool producer_is_quiet(const struct shmring_producer *p)
+{
+	return p->hot.sleepers == &p->nobody;
 }
 
 /*

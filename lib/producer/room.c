@@ -358,6 +358,13 @@ static int wait_once(struct shmring_producer *p, uint64_t size, int64_t deadline
 	return -EAGAIN;
 }
 
+/* Those who are to make room must know that there is something to read. */
+static void wake_whom_we_need(struct shmring_producer *p)
+{
+	if (producer_is_quiet(p))
+		shmring_wake(p);
+}
+
 int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
 {
 	struct spin spin = { 0 };
@@ -367,6 +374,7 @@ int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
 	if (producer_reserve(p, size, &gate) == 0)
 		return 0;
 	p->counters.waits++;
+	wake_whom_we_need(p);
 	if (press_all(p, size, &gate))
 		return 0;
 	if (deadline <= SHMRING_NOWAIT)
@@ -384,6 +392,7 @@ int producer_arm(struct shmring_producer *p, uint64_t size, uint32_t *ret_seen)
 	struct gate gate;
 
 	*ret_seen = load_acquire32(&p->bell.shared->room[p->attachment.slot].bell);
+	wake_whom_we_need(p);
 	if (producer_reserve(p, size, &gate) == 0 || press_all(p, size, &gate))
 		return 1;
 	store_relaxed(&p->lane.control->room_wanted, wanted_floor(p, size, &gate));

@@ -144,6 +144,14 @@ static void sleep_and_take(struct actor *a)
 	tell(a, REQUEST_NONE);
 }
 
+/* The same by a watermark, which is of no use to what comes after. */
+static void sleep_by_watermark(struct actor *a)
+{
+	must(shmring_consumer_watermark(a->consumer, 2, 0, 0));
+	sleep_and_take(a);
+	must(shmring_consumer_watermark(a->consumer, 0, 0, 0));
+}
+
 static void play_producer(struct actor *a)
 {
 	open_producer(a);
@@ -185,6 +193,7 @@ static void play_pinned(struct actor *a)
 	ask(a, REQUEST_FEED);
 	take(a, 3);
 	sleep_and_take(a);
+	sleep_by_watermark(a);
 	close_consumer(a);
 }
 

@@ -190,6 +190,13 @@ static void prepare_wait(struct subject *s)
 	subject_consume(s, MANY + FEW);
 }
 
+/* The same, and one message would not be enough. */
+static void prepare_watermark(struct subject *s)
+{
+	prepare_wait(s);
+	must(shmring_consumer_watermark(s->consumer, 2, 0, 0));
+}
+
 static int act_wait(void *subject)
 {
 	struct subject *s = subject;
@@ -398,6 +405,14 @@ const struct operation reader_operations[] = {
 	  .sleep = MS,
 	  .before = before_two,
 	  .prepare = prepare_wait,
+	  .act = act_wait,
+	  .finish = finish_wait },
+	{ .name = "wait-for-watermark",
+	  .role = CONSUMER,
+	  .setup = true,
+	  .sleep = MS,
+	  .before = before_two,
+	  .prepare = prepare_watermark,
 	  .act = act_wait,
 	  .finish = finish_wait },
 	{ .name = "come-back",

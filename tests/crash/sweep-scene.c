@@ -296,6 +296,8 @@ static int run_sleeper(int socket, void *scene)
 
 	must(shmring_join(s->ring));
 	c = join_ring(s->ring, NULL, SHMRING_START_NOW, SHMRING_PINNED);
+	if (s->patient)
+		must(shmring_consumer_watermark(c, 2, 0, 0));
 	audit_begin(&audit, false);
 	step_tell(socket);
 	must(shmring_peek(c, patience(), &m));
@@ -305,6 +307,12 @@ static int run_sleeper(int socket, void *scene)
 	expect(audit_faults(&audit) == 0 && audit.lost == 0, "sleeper: %s", audit.first_fault);
 	shmring_consumer_detach(c);
 	return 0;
+}
+
+void scene_patient_sleeper(struct scene *s)
+{
+	s->patient = true;
+	scene_sleeper(s);
 }
 
 void scene_sleeper(struct scene *s)

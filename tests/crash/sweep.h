@@ -105,6 +105,7 @@ struct scene {
 	struct step step;
 	struct child helper;
 	enum { NOBODY, VICTIM, SLEEPER, WAITING } helping;
+	bool patient;	   /* the sleeper is to be rung for two messages */
 	int64_t struck_at; /* when the subject was killed or stopped */
 
 	int64_t writer_delay; /* longest call, in nanoseconds */
@@ -198,8 +199,10 @@ void scene_victim_dies(struct scene *s);
 /* A predecessor under the subject's name took that many messages, and left. */
 void scene_history(struct scene *s, uint64_t count);
 
-/* A consumer that is asleep; a producer with a full lane, and its wait for room. */
+/* A consumer that is asleep, the second with a watermark; a producer with a full lane, and its wait
+ * for room. */
 void scene_sleeper(struct scene *s);
+void scene_patient_sleeper(struct scene *s);
 void scene_waiter(struct scene *s);
 void scene_waiter_sleeps(struct scene *s);
 

@@ -26,6 +26,7 @@ PROCESS_TESTS = \
 	tests/process/peek \
 	tests/process/peek-called \
 	tests/process/positions \
+	tests/process/rhythm \
 	tests/process/rights \
 	tests/process/slow \
 	tests/process/space \
@@ -82,6 +83,9 @@ tests_process_peek_LDADD = $(PROCESS_LIBS)
 tests_process_positions_SOURCES = tests/process/positions.c
 tests_process_positions_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_positions_LDADD = $(PROCESS_LIBS)
+tests_process_rhythm_SOURCES = tests/process/rhythm.c
+tests_process_rhythm_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_rhythm_LDADD = $(PROCESS_LIBS)
 tests_process_rights_SOURCES = tests/process/rights.c
 tests_process_rights_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_rights_LDADD = $(PROCESS_LIBS)

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * watermark: sleep until there is more than one message, for those who care for
+ * throughput; and not being rung at all.
+ *
+ * The producers count for us, for they know how far their lanes are (D5 in
+ * doorbell.h): we store how far that shall be, and announce ourselves. Nobody
+ * can count over several lanes, so the watermark is each lane's own. What is there
+ * at the end of a time is taken, however little. That time begins with the first message, so
+ * first we sleep until that one has come; if no time was given it is the longest
+ * sleep of the ring, and begins with the sleep.
+ *
+ * It is about sleeping only: whoever finds messages takes them at once. And it holds
+ * nobody back: a lane of which we hold half is due.
+ */
+#include <errno.h>
+
+#include "consumer.h"
+#include "explain.h"
+#include "sys.h"
+
+#define QUIET_PERIOD_NS INT64_C(5000000) /* as long as observers sleep */
+
+int64_t consumer_longest_sleep(const struct shmring_consumer *c)
+{
+	const int64_t longest = (int64_t)c->bell.max_sleep_ns;
+
+	if (c->within_ns > 0 && c->within_ns < longest)
+		return c->within_ns;
+	return c->quiet && QUIET_PERIOD_NS < longest ? QUIET_PERIOD_NS : longest;
+}
+
+static uint64_t watermark_of(const struct shmring_consumer *c, const struct reader *l)
+{
+	if (c->wake_messages != 0)
+		return watermark_messages(l->hot.at.seq + c->wake_messages);
+	return watermark_bytes(l->hot.at.position + ((c->wake_bytes + 7) & ~UINT64_C(7)));
+}
+
+/*
+ * In lanes that we have not adopted everything rings. [WATERMARK] pairs with
+ * shmring_wake_consumers(): with the announcement, which follows, it sees this.
+ */
+void consumer_raise_watermarks(struct shmring_consumer *c)
+{
+	consumer_take_back(c);
+	for (uint64_t lanes = c->lanes; lanes != 0; lanes &= lanes - 1) {
+		struct reader *l = &c->readers[__builtin_ctzll(lanes)];
+
+		store_relaxed(&l->cursor->watermark, watermark_of(c, l));
+	}
+	c->raised = true;
+}
+
+/* Every message rings again. [WATERMARK] pairs with shmring_wake_consumers(). */
+void consumer_drop_watermarks(struct shmring_consumer *c)
+{
+	if (!c->raised)
+		return;
+	consumer_take_back(c);
+	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++)
+		store_relaxed(&c->readers[i].cursor->watermark, 0);
+	c->raised = false;
+}
+
+/* Is it, or is it damaged? Which whoever reads it will tell. */
+static bool lane_is_due(const struct shmring_consumer *c, const struct reader *l)
+{
+	const uint64_t watermark = watermark_of(c, l);
+	uint64_t position = l->hot.at.position;
+	uint64_t seq = l->hot.at.seq;
+	uint64_t header;
+
+	while ((header = lane_header(&l->lane, position)) != 0) {
+		if (!(header & HEADER_VALID) || header_length(header) > c->max_message)
+			return true;
+		position += record_size(header_length(header), c->hot.align_mask);
+		if (watermark_reached(watermark, position, ++seq, l->hot.released.position,
+				      l->lane.mask + 1))
+			return true;
+	}
+	return false;
+}
+
+bool consumer_is_due(struct shmring_consumer *c)
+{
+	consumer_adopt_lanes(c);
+	for (uint64_t lanes = c->lanes; lanes != 0; lanes &= lanes - 1)
+		if (lane_is_due(c, &c->readers[__builtin_ctzll(lanes)]))
+			return true;
+	return false;
+}
+
+/* [SLEEP] pairs with shmr_bell_ring_data(). */
+static int sleep_until_due(struct shmring_consumer *c, int64_t until)
+{
+	const struct doorbell *shared = c->bell.shared;
+	int e = 0;
+
+	consumer_raise_watermarks(c);
+	while (e == 0 && shmr_now() < until) {
+		uint32_t seen = load_acquire32(&shared->data_bell);
+
+		consumer_announce(c);
+		if (consumer_is_due(c))
+			break;
+		e = shmr_bell_sleep(&c->bell, &shared->data_bell, seen, until, &c->counters);
+	}
+	consumer_drop_watermarks(c);
+	return e;
+}
+
+int consumer_wait_for_watermark(struct shmring_consumer *c, int64_t deadline)
+{
+	int64_t until = shmr_now();
+	int e;
+
+	until = deadline - until > consumer_longest_sleep(c) ? until + consumer_longest_sleep(c)
+							     : deadline;
+	shmr_bell_begin_wait(&c->bell);
+	e = sleep_until_due(c, until);
+	return consumer_look(c) ? 0 : e; /* a message is worth more than a signal */
+}
+
+static int check(const struct shmring_consumer *c, uint64_t messages, uint64_t bytes,
+		 int64_t within_ns)
+{
+	if (consumer_wiped(c) < 0)
+		return -ECHILD;
+	if (c->observer)
+		return explain(-EINVAL, "nobody rings for an observer, so it has no watermark");
+	if (messages != 0 && bytes != 0)
+		return explain(-EINVAL,
+			       "a watermark is a number of messages or of bytes, not both");
+	if (messages > INT64_MAX / 4 || bytes > INT64_MAX / 4 || within_ns < 0)
+		return explain(-EINVAL, "a watermark has sensible numbers, and its time is not "
+					"negative");
+	return 0;
+}
+
+int shmring_consumer_watermark(struct shmring_consumer *c, uint64_t messages, uint64_t bytes,
+			       int64_t within_ns)
+{
+	int e = check(c, messages, bytes, within_ns);
+
+	if (e < 0)
+		return e;
+	consumer_drop_watermarks(c);
+	c->wake_messages = messages > 1 ? messages : 0;
+	c->wake_bytes = bytes;
+	c->within_ns = within_ns;
+	return 0;
+}
+
+int shmring_consumer_quiet(struct shmring_consumer *c, int quiet)
+{
+	int e = consumer_wiped(c);
+
+	if (e < 0)
+		return e;
+	c->quiet = quiet != 0;
+	if (quiet && !c->observer)
+		consumer_take_back(c);
+	return 0;
+}
+
+int shmring_consumer_spin(struct shmring_consumer *c, int64_t spin_ns)
+{
+	int e = consumer_wiped(c);
+
+	if (e == 0)
+		shmr_bell_set_spin(&c->bell, spin_ns, true);
+	return e;
+}

@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who rings, and when: quiet producers, quiet consumers, watermarks. Sleepers look
+ * again only after ten seconds, so what was rung for is told from what was not: by
+ * the producer's count of rings, and by who still sleeps.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <check.h>
+
+#include "child.h"
+#include "must.h"
+#include "room.h"
+#include "runner.h"
+#include "way.h"
+
+enum { SOURCE = 17, MS = 1000000, LIMIT_MS = 8000, LEN = 40, MANY = 1000 };
+
+/* How the reader waits for messages. */
+enum waiting { PEEK, DESCRIPTOR, SEVERAL, WAITINGS };
+
+/* What the reader is to do, and what became of it. */
+struct board {
+	struct shmring *ring;
+	enum waiting waiting;
+	uint64_t messages, bytes; /* its watermark */
+	int64_t within_ns;
+	bool quiet;
+	uint64_t count;		 /* so many in all */
+	int64_t max_wait;	 /* the longest of its waits, in ns */
+	_Atomic uint64_t taken;	 /* up to now */
+	_Atomic uint64_t rounds; /* waits that brought something */
+	_Atomic uint64_t first;	 /* how many the first of them brought */
+	_Atomic uint64_t armed;	 /* times the descriptor was */
+	struct shmring_counters counters;
+	struct audit audit;
+};
+
+static struct board *board_new(uint32_t lanes)
+{
+	struct shmring_config config = small_config();
+	struct board *b =
+		mmap(NULL, sizeof(*b), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert_ptr_ne(b, MAP_FAILED);
+	config.max_sleep_ns = 10000 * (uint64_t)MS;
+	config.lanes = lanes;
+	b->ring = ring_create(&config);
+	return b;
+}
+
+static void board_drop(struct board *b)
+{
+	shmring_close(b->ring);
+	munmap(b, sizeof(*b));
+}
+
+/* Something is there, or may be. */
+static void wait_for_some(struct board *b, struct shmring_consumer *c, int fd)
+{
+	struct shmring_wait wait = { .what = shmring_consumer_waitable(c) };
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	if (b->waiting == SEVERAL)
+		must(shmring_wait(&wait, 1, patience()));
+	else if (b->waiting == DESCRIPTOR && must(shmring_consumer_arm(c)) == 0) {
+		b->armed++;
+		ck_assert_int_eq(poll(&p, 1, LIMIT_MS), 1);
+	}
+}
+
+/* Up to where whoever rings finds it, for the n-th time. */
+static void await_sleep(struct child *reader, const struct board *b, uint64_t n)
+{
+	int64_t limit = patience();
+
+	if (b->waiting != DESCRIPTOR)
+		child_await_sleep(reader);
+	else
+		while (b->armed < n)
+			ck_assert_int_lt(sched_yield() + clock_now(), limit);
+}
+
+/* Those that are there after a wait. */
+static uint64_t take_some(struct board *b, struct shmring_consumer *c)
+{
+	struct shmring_message m;
+	int64_t deadline = b->waiting == PEEK ? patience() : SHMRING_NOWAIT;
+	uint64_t n = 0;
+	int e;
+
+	while ((e = shmring_peek(c, deadline, &m)) == 0) {
+		ck_assert(audit_message(&b->audit, &m));
+		must(shmring_release(c));
+		deadline = SHMRING_NOWAIT;
+		b->taken++;
+		n++;
+	}
+	ck_assert_int_eq(e, -EAGAIN);
+	return n;
+}
+
+static void note(struct board *b, uint64_t n, int64_t waited)
+{
+	if (waited > b->max_wait)
+		b->max_wait = waited;
+	if (n > 0 && b->rounds++ == 0)
+		b->first = n;
+}
+
+static int read_all(int socket, void *board)
+{
+	struct shmring_consumer_options options = { .size = sizeof(options), .spin_ns = -1 };
+	struct board *b = board;
+	struct shmring_consumer *c;
+	int fd = -1;
+
+	must(shmring_join(b->ring));
+	must(shmring_consumer_attach(&c, b->ring, &options));
+	must(shmring_consumer_watermark(c, b->messages, b->bytes, b->within_ns));
+	must(shmring_consumer_quiet(c, b->quiet));
+	if (b->waiting == DESCRIPTOR)
+		fd = (int)must(shmring_consumer_fd(c, SHMRING_FD_THREAD));
+	audit_begin(&b->audit, true);
+	step_tell(socket);
+	while (b->taken < b->count) {
+		int64_t began = clock_now();
+		uint64_t n;
+
+		wait_for_some(b, c, fd);
+		n = take_some(b, c);
+		note(b, n, clock_now() - began);
+	}
+	must(shmring_consumer_counters(c, &b->counters));
+	shmring_consumer_detach(c);
+	return 0;
+}
+
+static void start_reader(struct child *reader, struct board *b, uint64_t count)
+{
+	b->count = count;
+	child_fork(reader, read_all, b);
+	step_await(reader->socket);
+	await_sleep(reader, b, 1);
+}
+
+static void end_reader(struct child *reader, struct board *b)
+{
+	child_end(reader);
+	ck_assert_str_eq(b->audit.first_fault, "");
+	ck_assert_uint_eq(b->audit.messages, b->count);
+	ck_assert_uint_eq(b->audit.lost, 0);
+	ck_assert_int_lt(b->max_wait, (int64_t)LIMIT_MS * MS);
+}
+
+static uint64_t rings(const struct shmring_producer *p)
+{
+	struct shmring_counters counters;
+
+	must(shmring_producer_counters(p, &counters));
+	return counters.wakes;
+}
+
+/* It publishes, and the sleeper is told with the last of so many. */
+static void only_the_last_rings(struct shmring_producer *p, const struct board *b, uint64_t first,
+				uint64_t count)
+{
+	publish_numbers(p, SOURCE, first, count - 1, LEN);
+	ck_assert_uint_eq(rings(p), 0);
+	ck_assert_uint_eq(b->taken, 0);
+	publish_numbers(p, SOURCE, first + count - 1, 1, LEN);
+	ck_assert_uint_eq(rings(p), 1);
+}
+
+START_TEST(quiet_producer_rings_when_told)
+{
+	struct board *b = board_new(1);
+	struct shmring_producer *p = producer_attach(b->ring);
+	struct child reader;
+
+	start_reader(&reader, b, MANY);
+	ck_assert_int_eq(must(shmring_producer_quiet(p, 1)), 0);
+	publish_numbers(p, SOURCE, 0, MANY, LEN);
+	ck_assert_uint_eq(rings(p), 0);
+	ck_assert(child_sleeps(&reader));
+	ck_assert_int_eq(must(shmring_wake(p)), 1);
+	end_reader(&reader, b);
+	ck_assert_int_eq(must(shmring_wake(p)), 0);
+	shmring_producer_detach(p);
+	board_drop(b);
+}
+END_TEST
+
+/* Batches, too. */
+START_TEST(quiet_producer_rings_when_it_ends_being_quiet)
+{
+	struct board *b = board_new(1);
+	struct shmring_producer *p = producer_attach(b->ring);
+	struct child reader;
+	void *data = NULL;
+
+	start_reader(&reader, b, 2);
+	must(shmring_producer_quiet(p, 1));
+	for (uint64_t number = 0; number < 2; number++) {
+		must(shmring_claim(p, LEN, SHMRING_NOWAIT, &data));
+		audit_fill(data, LEN, SOURCE, number);
+		must(shmring_stage(p, LEN));
+	}
+	must(shmring_flush(p));
+	ck_assert_uint_eq(rings(p), 0);
+	if (_i == 0)
+		ck_assert_int_eq(must(shmring_producer_quiet(p, 0)), 1);
+	shmring_producer_detach(p);
+	end_reader(&reader, b);
+	board_drop(b);
+}
+END_TEST
+
+START_TEST(quiet_producer_does_not_starve_itself)
+{
+	struct board *b = board_new(1);
+	struct shmring_producer *p = producer_attach(b->ring);
+	struct child reader;
+
+	start_reader(&reader, b, 20 * MANY);
+	must(shmring_producer_quiet(p, 1));
+	publish_numbers(p, SOURCE, 0, 20 * MANY, LEN); /* many laps */
+	ck_assert_uint_gt(rings(p), 0);
+	shmring_producer_detach(p);
+	end_reader(&reader, b);
+	board_drop(b);
+}
+END_TEST
+
+START_TEST(watermark_counts_messages)
+{
+	struct board *b = board_new(1);
+	struct shmring_producer *p = producer_attach(b->ring);
+	struct child reader;
+
+	b->waiting = (enum waiting)_i;
+	b->messages = 50;
+	start_reader(&reader, b, 50);
+	only_the_last_rings(p, b, 0, 50);
+	end_reader(&reader, b);
+	ck_assert_uint_eq(b->first, 50);
+	shmring_producer_detach(p);
+	board_drop(b);
+}
+END_TEST
+
+/* 48 bytes of lane a message. */
+START_TEST(watermark_counts_bytes)
+{
+	struct board *b = board_new(1);
+	struct shmring_producer *p = producer_attach(b->ring);
+	struct child reader;
+
+	b->waiting = (enum waiting)_i;
+	b->bytes = 30 * 48 - 7;
+	start_reader(&reader, b, 30);
+	only_the_last_rings(p, b, 0, 30);
+	end_reader(&reader, b);
+	ck_assert_uint_eq(b->first, 30);
+	shmring_producer_detach(p);
+	board_drop(b);
+}
+END_TEST
+
+/* After one round, and from where it is then. */
+START_TEST(watermark_is_counted_anew)
+{
+	struct board *b = board_new(1);
+	struct shmring_producer *p = producer_attach(b->ring);
+	struct child reader;
+
+	b->waiting = (enum waiting)_i;
+	b->messages = 20;
+	start_reader(&reader, b, 200);
+	for (uint64_t round = 0; round < 10; round++) {
+		publish_numbers(p, SOURCE, 20 * round, 19, LEN);
+		ck_assert_uint_eq(rings(p), round);
+		publish_numbers(p, SOURCE, 20 * round + 19, 1, LEN);
+		while (b->taken < 20 * (round + 1))
+			sched_yield();
+		if (round < 9)
+			await_sleep(&reader, b, round + 2);
+	}
+	end_reader(&reader, b);
+	ck_assert_uint_eq(b->rounds, 10);
+	shmring_producer_detach(p);
+	board_drop(b);
+}
+END_TEST
+
+/*
+ * The first message wakes it; it goes on sleeping until the time is over. Where it
+ * does not know the first, the time begins with its sleep.
+ */
+START_TEST(watermark_has_a_time)
+{
+	struct board *b = board_new(1);
+	struct shmring_producer *p = producer_attach(b->ring);
+	struct child reader;
+	int64_t began;
+
+	b->waiting = (enum waiting)_i;
+	b->messages = MANY;
+	b->within_ns = 100 * (int64_t)MS;
+	start_reader(&reader, b, 1);
+	began = clock_now();
+	publish_numbers(p, SOURCE, 0, 1, LEN);
+	end_reader(&reader, b);
+	if (b->waiting == PEEK)
+		ck_assert_int_ge(clock_now() - began, b->within_ns);
+	ck_assert_uint_eq(rings(p), b->waiting == PEEK);
+	shmring_producer_detach(p);
+	board_drop(b);
+}
+END_TEST
+
+START_TEST(watermark_comes_before_its_time)
+{
+	struct board *b = board_new(1);
+	struct shmring_producer *p = producer_attach(b->ring);
+	struct child reader;
+
+	b->messages = 50;
+	b->within_ns = 9000 * (int64_t)MS;
+	start_reader(&reader, b, 50);
+	publish_numbers(p, SOURCE, 0, 1, LEN);
+	child_await_sleep(&reader);
+	publish_numbers(p, SOURCE, 1, 49, LEN);
+	end_reader(&reader, b);
+	ck_assert_uint_eq(b->first, 50);
+	shmring_producer_detach(p);
+	board_drop(b);
+}
+END_TEST
+
+/* It would never be reached: half a lane is enough. */
+START_TEST(watermark_holds_nobody_back)
+{
+	struct board *b = board_new(1);
+	struct shmring_producer *p = producer_attach(b->ring);
+	int64_t began = clock_now();
+	struct child reader;
+
+	if (_i)
+		b->messages = 1000 * MANY;
+	else
+		b->bytes = UINT64_C(1) << 40;
+	start_reader(&reader, b, 20 * MANY);
+	publish_numbers(p, SOURCE, 0, 20 * MANY - 1, LEN);
+	ck_assert_int_lt(clock_now() - began, (int64_t)LIMIT_MS * MS);
+	publish_numbers(p, SOURCE, 20 * MANY - 1, 1, LEN);
+	must(shmring_wake(p)); /* the rest is less than half a lane */
+	shmring_producer_detach(p);
+	child_kill(&reader);
+	ck_assert_uint_gt(b->taken, 18 * MANY);
+	ck_assert_str_eq(b->audit.first_fault, "");
+	board_drop(b);
+}
+END_TEST
+
+/* Each lane is counted for itself. */
+START_TEST(watermark_is_of_one_lane)
+{
+	struct board *b = board_new(2);
+	struct shmring_producer *p = producer_attach(b->ring);
+	struct shmring_producer *other = producer_attach(b->ring);
+	struct child reader;
+
+	b->messages = 30;
+	start_reader(&reader, b, 59);
+	publish_numbers(other, SOURCE + 1, 0, 29, LEN);
+	only_the_last_rings(p, b, 0, 30);
+	ck_assert_uint_eq(rings(other), 0);
+	end_reader(&reader, b);
+	ck_assert_uint_eq(b->first, 59);
+	shmring_producer_detach(other);
+	shmring_producer_detach(p);
+	board_drop(b);
+}
+END_TEST
+
+/* Its place is another's then, who wants to be rung for everything. */
+START_TEST(watermark_of_the_dead_is_forgotten)
+{
+	struct board *b = board_new(1);
+	struct shmring_producer *p = producer_attach(b->ring);
+	struct child reader;
+
+	b->messages = MANY;
+	start_reader(&reader, b, 1);
+	child_kill(&reader);
+	ck_assert_int_eq(must(shmring_reap(b->ring)), 1);
+	b->messages = 0;
+	start_reader(&reader, b, 1);
+	publish_numbers(p, SOURCE, 0, 1, LEN);
+	end_reader(&reader, b);
+	shmring_producer_detach(p);
+	board_drop(b);
+}
+END_TEST
+
+START_TEST(quiet_consumer_is_not_rung)
+{
+	struct board *b = board_new(1);
+	struct shmring_producer *p = producer_attach(b->ring);
+	struct child reader;
+
+	b->waiting = (enum waiting)_i;
+	b->quiet = true;
+	start_reader(&reader, b, 20);
+	for (uint64_t number = 0; number < 20; number++) {
+		publish_numbers(p, SOURCE, number, 1, LEN);
+		while (b->taken <= number)
+			sched_yield();
+	}
+	ck_assert_uint_eq(rings(p), 0);
+	end_reader(&reader, b);
+	shmring_producer_detach(p);
+	board_drop(b);
+}
+END_TEST
+
+/* A watermark that is taken back while it stands in the ring, and being quiet no more. */
+START_TEST(control_is_taken_back)
+{
+	struct board *b = board_new(1);
+	struct shmring_producer *p = producer_attach(b->ring);
+	struct shmring_consumer *c = consumer_attach(b->ring, NULL, 0, 0);
+	struct pollfd fd = { .events = POLLIN };
+	struct shmring_message m;
+
+	fd.fd = (int)must(shmring_consumer_fd(c, SHMRING_FD_THREAD));
+	must(shmring_consumer_watermark(c, 10, 0, 0));
+	ck_assert_int_eq(must(shmring_consumer_arm(c)), 0);
+	publish_numbers(p, SOURCE, 0, 1, LEN);
+	ck_assert_uint_eq(rings(p), 0);
+	must(shmring_peek(c, SHMRING_NOWAIT, &m));
+	must(shmring_release(c));
+	must(shmring_consumer_watermark(c, 0, 0, 0));
+	must(shmring_consumer_quiet(c, 1));
+	must(shmring_consumer_quiet(c, 0));
+	ck_assert_int_eq(must(shmring_consumer_arm(c)), 0);
+	publish_numbers(p, SOURCE, 1, 1, LEN);
+	ck_assert_uint_eq(rings(p), 1);
+	ck_assert_int_eq(poll(&fd, 1, LIMIT_MS), 1);
+	shmring_consumer_detach(c);
+	shmring_producer_detach(p);
+	board_drop(b);
+}
+END_TEST
+
+static int use_the_parents(int socket, void *handles)
+{
+	void **both = handles;
+
+	(void)socket;
+	must_fail(ECHILD, shmring_producer_quiet(both[0], 1));
+	must_fail(ECHILD, shmring_producer_spin(both[0], 0));
+	must_fail(ECHILD, shmring_wake(both[0]));
+	must_fail(ECHILD, shmring_consumer_quiet(both[1], 1));
+	must_fail(ECHILD, shmring_consumer_spin(both[1], 0));
+	must_fail(ECHILD, shmring_consumer_watermark(both[1], 2, 0, 0));
+	return 0;
+}
+
+START_TEST(misuse_is_refused)
+{
+	struct board *b = board_new(1);
+	struct shmring_producer *p = producer_attach(b->ring);
+	struct shmring_consumer *c = consumer_attach(b->ring, NULL, 0, 0);
+	struct shmring_consumer *o = consumer_attach(b->ring, NULL, 0, SHMRING_OBSERVE);
+	void *handles[2] = { p, c };
+	struct child child;
+
+	must_fail(EINVAL, shmring_consumer_watermark(c, 2, 2, 0));
+	must_fail(EINVAL, shmring_consumer_watermark(c, 2, 0, -1));
+	must_fail(EINVAL, shmring_consumer_watermark(c, UINT64_MAX, 0, 0));
+	must_fail(EINVAL, shmring_consumer_watermark(o, 2, 0, 0));
+	must(shmring_consumer_quiet(o, 1));
+	child_fork(&child, use_the_parents, handles);
+	child_end(&child);
+	shmring_consumer_detach(o);
+	shmring_consumer_detach(c);
+	shmring_producer_detach(p);
+	board_drop(b);
+}
+END_TEST
+
+/* The budget is the handle's, and can be another one for the next wait. */
+START_TEST(spinning_is_controlled)
+{
+	struct board *b = board_new(1);
+	struct shmring_producer *p = producer_attach(b->ring);
+	struct shmring_consumer *c = consumer_attach(b->ring, NULL, 0, 0);
+	struct shmring_counters before, after;
+	struct shmring_message m;
+
+	must(shmring_consumer_counters(c, &before));
+	must(shmring_consumer_spin(c, SHMRING_SPIN_ALWAYS));
+	must_fail(ETIMEDOUT, shmring_peek(c, shmring_deadline(20 * MS), &m));
+	must(shmring_consumer_counters(c, &after));
+	ck_assert_uint_eq(after.sleeps, before.sleeps);
+	must(shmring_consumer_spin(c, SHMRING_SPIN_NEVER));
+	must_fail(ETIMEDOUT, shmring_peek(c, shmring_deadline(20 * MS), &m));
+	must(shmring_consumer_counters(c, &after));
+	ck_assert_uint_gt(after.sleeps, before.sleeps);
+
+	publish_until_full(p, SOURCE, 0, LEN);
+	must(shmring_producer_counters(p, &before));
+	must(shmring_producer_spin(p, SHMRING_SPIN_ALWAYS));
+	must_fail(ETIMEDOUT, shmring_publish(p, "", 1, shmring_deadline(20 * MS)));
+	must(shmring_producer_counters(p, &after));
+	ck_assert_uint_eq(after.sleeps, before.sleeps);
+	must(shmring_producer_spin(p, SHMRING_SPIN_NEVER));
+	must_fail(ETIMEDOUT, shmring_publish(p, "", 1, shmring_deadline(20 * MS)));
+	must(shmring_producer_counters(p, &after));
+	ck_assert_uint_gt(after.sleeps, before.sleeps);
+	shmring_consumer_detach(c);
+	shmring_producer_detach(p);
+	board_drop(b);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("rhythm");
+	TCase *tc = room_case(s, "rhythm", 40);
+
+	tcase_add_test(tc, quiet_producer_rings_when_told);
+	tcase_add_loop_test(tc, quiet_producer_rings_when_it_ends_being_quiet, 0, 2);
+	tcase_add_test(tc, quiet_producer_does_not_starve_itself);
+	tcase_add_loop_test(tc, watermark_counts_messages, 0, WAITINGS);
+	tcase_add_loop_test(tc, watermark_counts_bytes, 0, WAITINGS);
+	tcase_add_loop_test(tc, watermark_is_counted_anew, 0, WAITINGS);
+	tcase_add_loop_test(tc, watermark_has_a_time, 0, WAITINGS);
+	tcase_add_test(tc, watermark_comes_before_its_time);
+	tcase_add_loop_test(tc, watermark_holds_nobody_back, 0, 2);
+	tcase_add_test(tc, watermark_is_of_one_lane);
+	tcase_add_test(tc, watermark_of_the_dead_is_forgotten);
+	tcase_add_loop_test(tc, quiet_consumer_is_not_rung, 0, WAITINGS);
+	tcase_add_test(tc, control_is_taken_back);
+	tcase_add_test(tc, misuse_is_refused);
+	tcase_add_test(tc, spinning_is_controlled);
+	return run_suite(s);
+}
