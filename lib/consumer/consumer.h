@@ -62,8 +62,10 @@ struct shmring_consumer {
 	bool quiet;  /* it does not announce itself */
 	bool raised; /* its watermarks stand in the ring */
 	struct shmring_waitable waitable;
-	struct kick *kick;   /* NULL: nobody asked for a descriptor */
-	int64_t probed_ns;   /* when arming looked after the dead */
+	struct kick *kick;			     /* NULL: nobody asked for a descriptor */
+	int64_t probed_ns;			     /* when arming looked after the dead */
+	const struct shmring_reader_hot *armed_lane; /* where we stood when we last armed */
+	uint64_t armed_position;
 	unsigned char *copy; /* observers: the private copy */
 	struct attachment attachment;
 	struct shmring_memory memory;

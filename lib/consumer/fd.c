@@ -79,8 +79,22 @@ static int arm(struct shmring_consumer *c, uint32_t *ret_seen)
 	return e < 0 ? e : 1;
 }
 
+/* Has it read on since it last armed? */
+static bool got_something(struct shmring_consumer *c)
+{
+	const struct shmring_reader_hot *lane = c->hot.lane;
+	uint64_t position = lane ? lane->at.position : 0;
+	bool same = lane == c->armed_lane && position == c->armed_position;
+
+	c->armed_lane = lane;
+	c->armed_position = position;
+	return !same;
+}
+
 int shmring_consumer_arm(struct shmring_consumer *c)
 {
+	const shm_u32 *bell;
+	bool deaf;
 	int e = consumer_wiped(c);
 
 	if (e < 0)
@@ -90,6 +104,8 @@ int shmring_consumer_arm(struct shmring_consumer *c)
 	if (!c->kick)
 		return explain(-EINVAL, "there is no descriptor; ask for it first");
 	look_after_the_dead(c);
+	bell = &c->bell.shared->data_bell;
+	deaf = shmr_bell_is_deaf(&c->bell, load_acquire32(bell), got_something(c));
 	for (int tries = 0; tries < TRIES; tries++) {
 		uint32_t seen;
 
@@ -97,7 +113,7 @@ int shmring_consumer_arm(struct shmring_consumer *c)
 		if (e != 0)
 			return e;
 		c->counters.system_calls += 2;
-		e = shmr_kick_arm(c->kick, &c->bell.shared->data_bell, seen);
+		e = shmr_kick_arm(c->kick, bell, seen, deaf);
 		if (e != 1)
 			return e;
 	}
@@ -135,6 +151,7 @@ struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c)
 			.bell = &c->bell.shared->data_bell,
 			.longest_ns = period(c),
 			.side = &c->bell,
+			.counters = &c->counters,
 		};
 	return &c->waitable;
 }

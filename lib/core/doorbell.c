@@ -135,6 +135,18 @@ int shmr_bell_sleep(struct bell *bell, const shm_u32 *word, uint32_t seen, int64
 	return r == -EINTR ? r : 0;
 }
 
+bool shmr_bell_is_deaf(struct bell *bell, uint32_t seen, bool got_something)
+{
+	if (got_something)
+		bell->rung = 0;
+	else if (seen != bell->armed)
+		bell->rung++;
+	else if (bell->rung > 0)
+		bell->rung--; /* listen again, on probation */
+	bell->armed = seen;
+	return bell->rung >= BELL_RINGS_IN_VAIN;
+}
+
 static int64_t later(int64_t now, int64_t ns)
 {
 	return ns < SHMRING_FOREVER - now ? now + ns : SHMRING_FOREVER;

@@ -26,7 +26,7 @@
  * D3 Nobody trusts the bell. One that has rung in vain again and again during one
  *    wait is not listened to for a while (BELL_DEAF_NS): whoever rings without end
  *    costs a sleeper two thousand looks a second and delays it by a millisecond.
- *    A loop that waits by descriptor (kick.h) is not protected so.
+ *    For who waits by descriptor (kick.h) one wait is all arming between two messages.
  * D4 A sleeper that is stopped or dead taxes nobody: the waker takes the
  *    announcement away as it rings, and only its owner puts it there again.
  *
@@ -66,7 +66,8 @@ struct bell {
 	int64_t waited_ns; /* when the last wait looked at the clock */
 	uint64_t messages; /* since then */
 	int64_t soft_sleep_ns;
-	uint32_t rung; /* sleeps of the present wait during which it rang */
+	uint32_t rung;	/* sleeps of the present wait during which it rang */
+	uint32_t armed; /* what it said when a descriptor was last armed */
 };
 
 void shmr_bell_init(struct bell *bell, struct doorbell *shared, const struct geometry *g);
@@ -146,6 +147,12 @@ int shmr_bell_sleep(struct bell *bell, const shm_u32 *word, uint32_t seen, int64
 /* D3: so many rings in vain in a row, and for how long then nobody listens. */
 #define BELL_RINGS_IN_VAIN 64 /* a wait of 64 consumers' crumbs needs no more */
 #define BELL_DEAF_NS INT64_C(1000000)
+
+/*
+ * D3 for who waits by descriptor: it is armed anew, with a bell that says `seen`;
+ * did it get anything since the last time? Returns whether not to listen.
+ */
+bool shmr_bell_is_deaf(struct bell *bell, uint32_t seen, bool got_something);
 
 /* A wait in progress: spin with growing pauses, then say it is time to sleep. */
 struct spin {

@@ -18,6 +18,7 @@
 
 #include <shmring/shmring.h>
 
+#include "doorbell.h"
 #include "explain.h"
 #include "sys.h"
 #include "uring.h"
@@ -40,6 +41,7 @@ struct kick {
 	bool stopping;
 	const shm_u32 *bell;
 	uint32_t seen;
+	bool deaf;
 };
 
 static bool must_stop(struct kick *k)
@@ -58,7 +60,11 @@ static void wait_in_slices(struct kick *k)
 	int64_t until = shmr_now() + k->period_ns;
 	int64_t now;
 
-	while ((now = shmr_now()) < until && load_acquire32(k->bell) == k->seen && !must_stop(k))
+	if (k->deaf)
+		shmr_sleep(shmr_now() + BELL_DEAF_NS);
+
+	while (!k->deaf && (now = shmr_now()) < until && load_acquire32(k->bell) == k->seen &&
+	       !must_stop(k))
 		shmr_futex_wait(k->bell, k->seen, now + SLICE_NS < until ? now + SLICE_NS : until);
 }
 
@@ -191,7 +197,7 @@ int shmr_kick_fd(const struct kick *k)
  * A wait that goes on is as good as a new one: whoever rings wakes all that wait.
  * [SLEEP] pairs with shmr_bell_ring_data(), shmr_bell_ring_room().
  */
-static int arm_thread(struct kick *k, const shm_u32 *bell, uint32_t seen)
+static int arm_thread(struct kick *k, const shm_u32 *bell, uint32_t seen, bool deaf)
 {
 	uint64_t signals;
 
@@ -203,16 +209,19 @@ static int arm_thread(struct kick *k, const shm_u32 *bell, uint32_t seen)
 	if (!k->waiting) {
 		k->bell = bell;
 		k->seen = seen;
+		k->deaf = deaf;
 		k->waiting = true;
 		pthread_cond_signal(&k->changed);
 	}
 	pthread_mutex_unlock(&k->lock);
-	return load_acquire32(bell) != seen;
+	return !deaf && load_acquire32(bell) != seen;
 }
 
-int shmr_kick_arm(struct kick *k, const shm_u32 *bell, uint32_t seen)
+int shmr_kick_arm(struct kick *k, const shm_u32 *bell, uint32_t seen, bool deaf)
 {
-	int e = k->threaded ? arm_thread(k, bell, seen) : shmr_uring_wait(&k->uring, bell, seen);
+	int e = k->threaded ? arm_thread(k, bell, seen, deaf)
+		: deaf	    ? shmr_uring_pause(&k->uring, BELL_DEAF_NS)
+			    : shmr_uring_wait(&k->uring, bell, seen);
 
 	if (e == -EEXIST)
 		return explain(-EBUSY, "only the thread that asked for the descriptor may arm it");

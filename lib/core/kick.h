@@ -31,8 +31,11 @@ int shmr_kick_open(struct kick **ret, uint32_t flags, int64_t period_ns);
 void shmr_kick_close(struct kick *k); /* NULL is fine */
 int shmr_kick_fd(const struct kick *k);
 
-/* 0: armed, and not readable. 1: the bell has moved on already; look again. */
-int shmr_kick_arm(struct kick *k, const shm_u32 *bell, uint32_t seen);
+/*
+ * 0: armed, and not readable. 1: the bell has moved on already; look again.
+ * `deaf`: readable after BELL_DEAF_NS, whatever the bell does.
+ */
+int shmr_kick_arm(struct kick *k, const shm_u32 *bell, uint32_t seen, bool deaf);
 
 #pragma GCC visibility pop
 

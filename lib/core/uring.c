@@ -133,19 +133,25 @@ static void queue_wait(struct uring *u, const shm_u32 *word, uint32_t seen)
 	u->waiting = true;
 }
 
-static void queue_tick(struct uring *u, const struct __kernel_timespec *period)
+/* Once, or again and again. */
+static void queue_timeout(struct uring *u, const struct __kernel_timespec *time, uint32_t flags,
+			  uint64_t token)
 {
 	const struct io_uring_sqe sqe = {
 		.opcode = IORING_OP_TIMEOUT,
 		.fd = -1,
-		.addr = (uint64_t)(uintptr_t)period,
+		.addr = (uint64_t)(uintptr_t)time,
 		.len = 1,
-		.timeout_flags = MULTISHOT,
-		.user_data = TICK,
+		.timeout_flags = flags,
+		.user_data = token,
 	};
 
 	queue(u, &sqe);
-	u->ticking = true;
+}
+
+static struct __kernel_timespec as_time(int64_t ns)
+{
+	return (struct __kernel_timespec){ .tv_sec = ns / SECOND, .tv_nsec = ns % SECOND };
 }
 
 /* The kernel stores the tail with release, and loads our head with acquire. */
@@ -194,21 +200,37 @@ static int settle(struct uring *u)
 	return 0;
 }
 
-int shmr_uring_wait(struct uring *u, const shm_u32 *word, uint32_t seen)
+/* Hand over what is queued. 1: the wait has ended. */
+static int submit(struct uring *u)
 {
-	const struct __kernel_timespec period = { .tv_sec = u->period_ns / SECOND,
-						  .tv_nsec = u->period_ns % SECOND };
-	int e;
+	int e = settle(u);
 
-	if (!u->ticking)
-		queue_tick(u, &period);
-	if (!u->waiting)
-		queue_wait(u, word, seen);
-	e = settle(u);
 	if (e == 0)
 		e = u->failure;
 	u->failure = 0; /* told once: the next call asks the kernel anew */
-	if (e < 0)
-		return e;
-	return !u->waiting || load_acquire32(word) != seen;
+	return e < 0 ? e : !u->waiting;
+}
+
+int shmr_uring_wait(struct uring *u, const shm_u32 *word, uint32_t seen)
+{
+	const struct __kernel_timespec period = as_time(u->period_ns);
+	int e;
+
+	if (!u->ticking)
+		queue_timeout(u, &period, MULTISHOT, TICK);
+	u->ticking = true;
+	if (!u->waiting)
+		queue_wait(u, word, seen);
+	e = submit(u);
+	return e != 0 ? e : load_acquire32(word) != seen;
+}
+
+int shmr_uring_pause(struct uring *u, int64_t ns)
+{
+	const struct __kernel_timespec time = as_time(ns);
+
+	if (!u->waiting)
+		queue_timeout(u, &time, 0, ++u->token);
+	u->waiting = true;
+	return submit(u);
 }

@@ -37,7 +37,7 @@ struct uring {
 	uint64_t token;	 /* of the last wait */
 	bool waiting;	 /* it has not ended */
 	bool ticking;
-	int failure; /* of a request, other than those that are to be expected */
+	int failure;	   /* of a request, other than those that are to be expected */
 	int64_t period_ns; /* of the tick */
 };
 
@@ -53,6 +53,9 @@ void shmr_uring_close(struct uring *u);
  * 0: `event_fd` is not readable, and will be when it does or at the next tick.
  */
 int shmr_uring_wait(struct uring *u, const shm_u32 *word, uint32_t seen);
+
+/* Signal it after that time, in place of a wait. 1: a wait has just ended. */
+int shmr_uring_pause(struct uring *u, int64_t ns);
 
 /* Has anything ended since the last call? Costs no system call. */
 bool shmr_uring_pending(const struct uring *u);

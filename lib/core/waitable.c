@@ -111,6 +111,14 @@ static int sleep_in_turn(const struct shmr_sleep *sleeps, unsigned turn, int64_t
 	return shmr_futex_wait(sleeps[turn].word, sleeps[turn].seen, slice < until ? slice : until);
 }
 
+/* It is a sleep of each of them, and one system call. */
+static void count_sleep(const struct shmring_wait *waits, int count)
+{
+	for (int i = 0; i < count; i++)
+		waits[i].what->counters->sleeps++;
+	waits[0].what->counters->system_calls++;
+}
+
 /* Returns 0 or -EAGAIN if it was rung off, else -ETIMEDOUT or -EINTR. */
 static int sleep_on_all(const struct shmr_sleep *sleeps, int count, unsigned turn, int64_t until)
 {
@@ -134,6 +142,7 @@ static int sleep_until_ready(struct shmring_wait *waits, int count, int64_t dead
 			return e;
 		if (now >= deadline)
 			return explain(-ETIMEDOUT, "nothing came until the deadline");
+		count_sleep(waits, count);
 		if (rung < BELL_RINGS_IN_VAIN) {
 			e = sleep_on_all(sleeps, count, turn, wake_up_at(waits, count, deadline));
 			rung = e == -ETIMEDOUT ? 0 : rung + 1;

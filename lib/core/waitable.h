@@ -16,6 +16,7 @@
 #include "atomic.h"
 
 struct bell;
+struct shmring_counters;
 
 /* Part of a handle, so that a child of fork finds it zeroed. */
 struct shmring_waitable {
@@ -27,6 +28,7 @@ struct shmring_waitable {
 	const shm_u32 *bell;
 	int64_t longest_ns; /* to sleep without another look */
 	struct bell *side;  /* whose budget it is to spin */
+	struct shmring_counters *counters;
 };
 
 #endif

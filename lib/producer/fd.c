@@ -41,18 +41,22 @@ static shm_u32 *bell(const struct shmring_producer *p)
 int shmring_producer_arm(struct shmring_producer *p, size_t len)
 {
 	int e = producer_check_claim(p, len);
+	bool deaf;
 
 	if (e < 0)
 		return e;
 	if (!p->kick)
 		return explain(-EINVAL, "there is no descriptor; ask for it first");
+	deaf = shmr_bell_is_deaf(&p->bell, load_acquire32(bell(p)),
+				 p->hot.position != p->armed_position);
+	p->armed_position = p->hot.position;
 	for (int tries = 0; tries < TRIES; tries++) {
 		uint32_t seen;
 
 		if (producer_arm(p, record_size(len, p->hot.align_mask), &seen) == 1)
 			return 1;
 		p->counters.system_calls += 2;
-		e = shmr_kick_arm(p->kick, bell(p), seen);
+		e = shmr_kick_arm(p->kick, bell(p), seen, deaf);
 		if (e != 1)
 			return e;
 	}
@@ -102,6 +106,7 @@ struct shmring_waitable *shmring_producer_waitable(struct shmring_producer *p, s
 			.bell = bell(p),
 			.longest_ns = period(p),
 			.side = &p->bell,
+			.counters = &p->counters,
 		};
 	}
 	return &p->waitable;

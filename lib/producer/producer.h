@@ -40,9 +40,10 @@ struct shmring_producer {
 	uint64_t avoid; /* lanes that were found damaged */
 	struct bell bell;
 	struct shmring_waitable waitable;
-	uint64_t waitable_len; /* of the message that it waits for */
-	struct kick *kick;     /* NULL: nobody asked for a descriptor */
-	uint64_t nobody;       /* zero: the sleepers that it sees while it is quiet */
+	uint64_t waitable_len;	 /* of the message that it waits for */
+	struct kick *kick;	 /* NULL: nobody asked for a descriptor */
+	uint64_t armed_position; /* when it was last armed */
+	uint64_t nobody;	 /* zero: the sleepers that it sees while it is quiet */
 	struct {
 		unsigned slot;
 		uint64_t status; /* of a slow consumer when it was first seen so */

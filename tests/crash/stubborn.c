@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -132,6 +133,7 @@ int fcntl(int fd, int command, ...)
 }
 
 static uint64_t sleeps_on_several;
+static bool io_uring_is_refused;
 
 long syscall(long number, ...)
 {
@@ -147,6 +149,10 @@ long syscall(long number, ...)
 		next = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
 	sleeps_on_several += number == SYS_futex_waitv;
 	strike();
+	if (number == SYS_io_uring_setup && io_uring_is_refused) {
+		errno = EPERM;
+		return -1;
+	}
 	return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
@@ -410,6 +416,45 @@ START_TEST(room_bells_that_ring_in_vain_are_not_believed_for_long)
 }
 END_TEST
 
+/* So many rounds of a loop that waits by descriptor for what does not come. */
+static uint64_t loop_in_vain(struct shmring_consumer *c, int fd, int64_t end)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct shmring_message m;
+	uint64_t rounds = 0;
+
+	for (; clock_now() < end; rounds++) {
+		must_fail(EAGAIN, shmring_peek(c, SHMRING_NOWAIT, &m));
+		if (must(shmring_consumer_arm(c)) == 0)
+			ck_assert_int_ge(poll(&p, 1, 1000), 0);
+	}
+	return rounds;
+}
+
+START_TEST(who_waits_by_descriptor_does_not_believe_them_either)
+{
+	struct shmring_consumer_options observe = { .size = sizeof(observe) };
+	struct shmring *r = make(SHMRING_SLOW_BLOCK);
+	struct shmring_consumer *c;
+	struct siege siege;
+	int64_t begin;
+	uint64_t rounds;
+	int fd;
+
+	observe.flags = _i & 1 ? SHMRING_OBSERVE : 0;
+	io_uring_is_refused = (_i & 2) != 0;
+	must(shmring_consumer_attach(&c, r, &observe));
+	siege_begin(&siege, r, ring_all_bells);
+	fd = (int)must(shmring_consumer_fd(c, SHMRING_FD_THREAD));
+	begin = clock_now();
+	rounds = loop_in_vain(c, fd, begin + 1000 * MS);
+	ck_assert_uint_le(rounds, 300 + (uint64_t)((clock_now() - begin) / MS) * 3);
+	siege_end(&siege);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("stubborn");
@@ -423,6 +468,7 @@ int main(void)
 	tcase_add_loop_test(tc, name_that_stopped_at_no_boundary_reads_nothing_unaligned, 0, 4);
 	tcase_add_loop_test(tc, bells_that_ring_in_vain_are_not_believed_for_long, 0, 2);
 	tcase_add_test(tc, who_waits_for_several_does_not_believe_them_either);
+	tcase_add_loop_test(tc, who_waits_by_descriptor_does_not_believe_them_either, 0, 4);
 	tcase_add_test(tc, room_bells_that_ring_in_vain_are_not_believed_for_long);
 	return run_suite(s);
 }

@@ -572,11 +572,14 @@ START_TEST(one_call_waits_for_messages_and_for_room)
 	struct shmring_consumer *c = consumer_attach(quiet, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_wait waits[2];
+	struct shmring_counters counters;
 	uint64_t number = 0, waited = 0;
 	struct peer reader;
 
 	ring_start(&reader);
 	ck_assert_int_eq(peer_consumer(&reader, NULL, 0, 0), 0);
+	shmring_consumer_spin(c, SHMRING_SPIN_NEVER);
+	shmring_producer_spin(p, SHMRING_SPIN_NEVER);
 	waits[0].what = shmring_consumer_waitable(c);
 	waits[1].what = shmring_producer_waitable(p, 1000);
 	while (waited < 20) {
@@ -589,6 +592,10 @@ START_TEST(one_call_waits_for_messages_and_for_room)
 		ck_assert_int_eq(peer_answer(&reader), 40);
 		waited++;
 	}
+	must(shmring_consumer_counters(c, &counters));
+	ck_assert_uint_gt(counters.sleeps, 0);
+	must(shmring_producer_counters(p, &counters));
+	ck_assert_uint_gt(counters.sleeps, 0);
 	peer_quit(&reader);
 	shmring_producer_detach(p);
 	shmring_consumer_detach(c);
