@@ -105,6 +105,7 @@ int shmring_consumer_arm(struct shmring_consumer *c)
 		return explain(-EINVAL, "there is no descriptor; ask for it first");
 	look_after_the_dead(c);
 	bell = &c->bell.shared->data_bell;
+	/* no edge: whether it has moved is all that counts */
 	deaf = shmr_bell_is_deaf(&c->bell, load_acquire32(bell), got_something(c));
 	for (int tries = 0; tries < TRIES; tries++) {
 		uint32_t seen;

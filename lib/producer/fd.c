@@ -47,6 +47,7 @@ int shmring_producer_arm(struct shmring_producer *p, size_t len)
 		return e;
 	if (!p->kick)
 		return explain(-EINVAL, "there is no descriptor; ask for it first");
+	/* no edge: whether it has moved is all that counts */
 	deaf = shmr_bell_is_deaf(&p->bell, load_acquire32(bell(p)),
 				 p->hot.position != p->armed_position);
 	p->armed_position = p->hot.position;
