@@ -178,21 +178,23 @@ static const struct golden {
 	uint32_t slow_policy;
 	uint32_t unread_policy;
 	uint32_t messages; /* that a new consumer gets */
+	uint32_t stamps;
 } goldens[] = {
-	{ "empty", empty, 0, 8, 0, 0, 0 },
-	{ "few", few, 0, 8, 0, 0, 5 },
-	{ "few-aligned", few, 0, 64, 0, 0, 5 },
-	{ "few-wrapped", few, -(uint64_t)64, 8, 0, 0, 5 },
-	{ "batch", batch, 0, 8, 0, 0, 5 },
-	{ "unfinished", unfinished, 0, 8, 0, 0, 2 },
-	{ "longest", longest, 0, 8, 0, 0, 1 },
-	{ "overwritten", overwritten, 0, 8, 0, 0, 0 },
-	{ "successors", successors, 0, 8, 0, 0, 6 },
-	{ "two-lanes", two_lanes, 0, 8, 0, 0, 7 },
-	{ "named", named, 0, 8, 0, 0, 6 },
-	{ "named-evict", named, 0, 8, SHMRING_SLOW_EVICT, 0, 6 },
-	{ "full", full, 0, 8, 0, SHMRING_UNREAD_HOLD, 0 },
-	{ "lapsed", lapsed, 0, 8, SHMRING_SLOW_EVICT, 0, 0 },
+	{ "empty", empty, 0, 8, 0, 0, 0, 0 },
+	{ "few", few, 0, 8, 0, 0, 5, 0 },
+	{ "few-aligned", few, 0, 64, 0, 0, 5, 0 },
+	{ "few-wrapped", few, -(uint64_t)64, 8, 0, 0, 5, 0 },
+	{ "few-stamped", few, 0, 8, 0, 0, 5, SHMRING_STAMP_CLOCK },
+	{ "batch", batch, 0, 8, 0, 0, 5, 0 },
+	{ "unfinished", unfinished, 0, 8, 0, 0, 2, 0 },
+	{ "longest", longest, 0, 8, 0, 0, 1, 0 },
+	{ "overwritten", overwritten, 0, 8, 0, 0, 0, 0 },
+	{ "successors", successors, 0, 8, 0, 0, 6, 0 },
+	{ "two-lanes", two_lanes, 0, 8, 0, 0, 7, 0 },
+	{ "named", named, 0, 8, 0, 0, 6, 0 },
+	{ "named-evict", named, 0, 8, SHMRING_SLOW_EVICT, 0, 6, 0 },
+	{ "full", full, 0, 8, 0, SHMRING_UNREAD_HOLD, 0, 0 },
+	{ "lapsed", lapsed, 0, 8, SHMRING_SLOW_EVICT, 0, 0, 0 },
 };
 
 enum { GOLDENS = sizeof(goldens) / sizeof(goldens[0]) };
@@ -222,6 +224,7 @@ static uint8_t *make_image(const struct golden *g, size_t *ret_size)
 		.unread_policy = g->unread_policy,
 		.evict_after_ns = 1,
 		.first_position = g->first_position,
+		.stamps = g->stamps,
 	};
 	struct context x = { NULL, NULL, NULL };
 	uint8_t *image;

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lane.h"
 #include "sys.h"
 
 #define LEAST_GAP 8 /* zeros between two runs; fewer are written out */
@@ -34,16 +35,32 @@ int image_next(const uint8_t *image, size_t size, size_t *at, struct run *ret)
 	return 1;
 }
 
+/* The first lap of a lane: its stamps are of the moment. */
+static void normalize_stamps(const struct geometry *g, uint8_t *data)
+{
+	uint64_t mask = g->lane_size - 1, at = g->first_position, header;
+
+	while (at - g->first_position < g->lane_size &&
+	       (header = load_relaxed(lane_word(data, mask, at))) != 0) {
+		store_relaxed(lane_stamp(data, mask, at), 1);
+		at += record_size(header_length(header) + g->stamp_size, g->alignment - 1);
+	}
+}
+
 /* Take out what differs from one run of the same program to the next. */
 static void normalize(uint8_t *file)
 {
 	struct identity *id = (struct identity *)(void *)file;
 	struct registry *registry = (struct registry *)(void *)(file + LAYOUT_GRANULE);
+	struct geometry g;
 
 	memset(id->uuid, 0, sizeof(id->uuid));
 	memset(id->boot_id, 0, sizeof(id->boot_id));
 	id->created_ns = id->device = id->inode = id->birth_ns = 0;
 	layout_seal(id);
+	if (layout_check(&g, id, id->file_size) == 0 && g.stamp_size != 0)
+		for (unsigned i = 0; i < g.lanes; i++)
+			normalize_stamps(&g, file + data_offset(&g, i));
 	for (unsigned i = 0; i < LAYOUT_LANES; i++) {
 		store_relaxed(&registry->lane_holder[i].pid, 0);
 		store_relaxed(&registry->lane_holder[i].attached_ns, 0);

@@ -59,6 +59,7 @@ dist_man_MANS += \
 	man/shmring_remove.3 \
 	man/shmring_rewind.3 \
 	man/shmring_stage.3 \
+	man/shmring_stamp_now.3 \
 	man/shmring_stat.3 \
 	man/shmring_stat_consumer.3 \
 	man/shmring_stat_lane.3 \

@@ -48,7 +48,8 @@ struct shmring_reader_hot {
 struct shmring_consumer_hot {
 	struct shmring_reader_hot *lane; /* whose turn it is */
 	uint64_t turn;		/* until this position */
-	uint64_t limit;		/* longest message + 1; 0: always the slow half */
+	uint64_t limit;		/* longest message + 1; 0: always the slow half
+				   (observers, and in rings with stamps) */
 	uint64_t align_mask;	/* alignment - 1 */
 	uint64_t others;	/* other lanes with messages handed out, not released */
 	uint32_t plain;		/* not 0: neither named nor evictable */
@@ -88,6 +89,7 @@ SHMRING_INLINE int shmring_peek(struct shmring_consumer *c, int64_t deadline, st
 			ret->producer = l->index;
 			ret->tenancy = (uint32_t)(header >> 40);
 			*(shmring_pair *)&ret->lost = none;
+			ret->stamp_ns = 0;
 			l->at.position = at + ((len + 8 + h->align_mask) & ~h->align_mask);
 			*(shmring_pair *)&l->at.seq = counts + counted;
 			return 0;

@@ -67,6 +67,9 @@ struct shmring_message {
 	uint64_t lost;	     /* messages of this lane missed just before it;
 				0 for what was gone before we attached */
 	uint64_t lost_bytes; /* payload of those, in bytes */
+	uint64_t stamp_ns;   /* when its producer had finished it, in nanoseconds
+				of CLOCK_MONOTONIC (see shmring_stamp_now());
+				0: the ring has no stamps */
 };
 
 /*

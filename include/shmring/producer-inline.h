@@ -34,7 +34,7 @@ typedef uint64_t shmring_pair __attribute__((__vector_size__(16), __aligned__(8)
  * then every comparison below fails, and the slow half answers -ECHILD.
  */
 struct shmring_producer_hot {
-	unsigned char *data;  /* the lane, twice in a row */
+	unsigned char *data;  /* the lane, twice in a row; with stamps 8 bytes on */
 	uint64_t mask;	      /* lane size - 1 */
 	uint64_t align_mask;  /* alignment - 1 */
 	uint64_t limit;	      /* records may extend up to here */
@@ -42,7 +42,7 @@ struct shmring_producer_hot {
 	uint64_t header_bits; /* what every header has */
 	const uint64_t *sleepers;
 	uint32_t fence;	      /* not 0: this process must fence before it looks */
-	uint32_t staged;      /* not 0: a batch is waiting to be published */
+	uint32_t slow;	      /* not 0: commit by the slow half: a batch, or stamps */
 	uint64_t claimed;     /* length of the last claim + 1 */
 	uint64_t claimed_at;  /* it is open while this is the position */
 	uint64_t seq;	      /* messages before position */
@@ -93,7 +93,7 @@ SHMRING_INLINE int shmring_commit(struct shmring_producer *p, size_t len)
 	uint64_t header = h->header_bits | len;
 	const shmring_pair counted = { 1, len };
 
-	if (__builtin_expect(len >= h->claimed || h->claimed_at != at || h->staged != 0, 0))
+	if (__builtin_expect(len >= h->claimed || h->claimed_at != at || h->slow != 0, 0))
 		return shmring_commit_slowly(p, len);
 	/* I2: the new end first, then the record exists. [PUBLISH] pairs with shmring_peek(). */
 	__atomic_store_n(last, 0, __ATOMIC_RELAXED);

@@ -99,7 +99,7 @@ int shmring_publish(struct shmring_producer *p, const void *data, size_t len, in
 int shmring_publishv(struct shmring_producer *p, const struct iovec *pieces, int count,
 		     int64_t deadline);
 
-/* The longest message, in bytes: half a lane. */
+/* The longest message, in bytes: half a lane, less 8 bytes in a ring with stamps. */
 size_t shmring_max_message(const struct shmring_producer *p);
 
 /* Which lane this is (0 to 63): `producer` of its messages. Error: -ECHILD. */

@@ -73,6 +73,15 @@ enum shmring_wake {
 	SHMRING_WAKE_FENCE = 1,	/* everyone fences, nobody calls membarrier */
 };
 
+/* What each message carries of its publication, for latencies without a producer's help. */
+enum shmring_stamp {
+	SHMRING_STAMP_NONE = 0,
+	SHMRING_STAMP_CLOCK = 1, /* CLOCK_MONOTONIC, as the producer reads it */
+	SHMRING_STAMP_TSC = 2,	 /* the processor's counter, measured at create:
+				    cheaper, and where the kernel trusts it only */
+	SHMRING_STAMP_AUTO = 3,	 /* the counter where it can be had, else the clock */
+};
+
 /* Of shmring_consumer_fd() and shmring_producer_fd(): where it takes a thread, start one. */
 #define SHMRING_FD_THREAD 1u
 
@@ -96,6 +105,9 @@ struct shmring_config {
 	uint32_t mode;		 /* permission bits of the file; 0: 0600 */
 	uint64_t first_position; /* byte count of the first record, a multiple
 				    of 64; for tests of the wrap-around */
+	uint32_t stamps;	 /* enum shmring_stamp; takes 8 bytes of each
+				    message, and of the longest */
+	uint32_t reserved;	 /* 0 */
 };
 
 /* How an attachment treats its memory; member of the role's options. */
@@ -147,7 +159,8 @@ struct shmring_counters {
  * open handle, as from shmring_open().
  *
  * Errors: -EINVAL (config out of range), -EEXIST, -ENOSPC, -EFBIG (larger than
- * RLIMIT_FSIZE), -EOPNOTSUPP (not a local tmpfs, ext4 or xfs), -EPERM (the
+ * RLIMIT_FSIZE), -EOPNOTSUPP (not a local tmpfs, ext4 or xfs; no counter for
+ * SHMRING_STAMP_TSC), -EPERM (the
  * directory of plain names is not the user's alone), -ENAMETOOLONG, and those of
  * open(2), mmap(2), memfd_create(2). Concurrency: any number of creators; one wins, the others
  * get -EEXIST.
@@ -212,6 +225,8 @@ struct shmring_stat {
 	uint32_t consumers;	/* alive, lossless */
 	uint32_t detached;	/* named cursors without a process */
 	uint32_t retired;	/* 1: its name is gone (removed) */
+	uint32_t stamps;	/* enum shmring_stamp: NONE, CLOCK or TSC */
+	uint32_t reserved;
 };
 
 enum shmring_state {
@@ -324,6 +339,14 @@ int shmring_wait(struct shmring_wait *waits, int count, int64_t deadline);
 
 /* The deadline `ns` nanoseconds from now; SHMRING_FOREVER if that overflows. */
 int64_t shmring_deadline(int64_t ns);
+
+/*
+ * The stamp that a message published at this moment would carry, in nanoseconds;
+ * 0: the ring has none. A message's latency is this minus its `stamp_ns`: with
+ * SHMRING_STAMP_TSC both go by the counter, which CLOCK_MONOTONIC departs from by
+ * some millionths. Concurrency: with everything, in children of fork as well.
+ */
+uint64_t shmring_stamp_now(const struct shmring *r);
 
 /* Version of the library that is loaded, as "1.2.3". */
 const char *shmring_version(void);

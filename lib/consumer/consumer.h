@@ -37,6 +37,8 @@ struct reader {
 struct shmring_consumer {
 	struct shmring_consumer_hot hot; /* observers: limit is always 0 */
 	uint64_t max_message;
+	uint32_t stamp_size; /* not 0: the ring has stamps, and every message takes the slow halves
+			      */
 
 	bool named;
 	bool evictable;
@@ -97,6 +99,12 @@ static inline uint64_t consumer_in_hand(const struct shmring_consumer *c)
 	if (!l || c->observer || l->at.position == l->released.position)
 		return c->hot.others;
 	return c->hot.others | UINT64_C(1) << l->index;
+}
+
+/* Bytes of a record with a payload of `len`. */
+static inline uint64_t consumer_size_of(const struct shmring_consumer *c, uint64_t len)
+{
+	return record_size(len + c->stamp_size, c->hot.align_mask);
 }
 
 /* Beyond repair: every call fails from now on, the inline ones by `limit`. */

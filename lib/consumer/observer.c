@@ -14,6 +14,7 @@
 
 #include "consumer.h"
 #include "explain.h"
+#include "stamp.h"
 #include "sys.h"
 
 #define RELOCATIONS 100 /* in one call, before others get their turn */
@@ -27,7 +28,7 @@ static bool still_whole(const struct reader *l, uint64_t position)
 	return lane_holds(l->lane.mask, load_relaxed(&l->lane.control->reserved), position);
 }
 
-/* Somebody may be writing there: word by word, and judged afterwards. */
+/* Stamp and payload. Somebody may be writing there: word by word, and judged afterwards. */
 static void copy_words(unsigned char *to, const struct reader *l, uint64_t length)
 {
 	const shm_u64 *from = (const shm_u64 *)(uintptr_t)lane_payload(l->lane.data, l->lane.mask,
@@ -47,7 +48,7 @@ static enum sight look_at(struct shmring_consumer *c, const struct reader *l, ui
 	bool sound = (header & HEADER_VALID) && length <= c->max_message;
 
 	if (header != 0 && sound)
-		copy_words(c->copy, l, length);
+		copy_words(c->copy, l, c->stamp_size + length);
 	if (!still_whole(l, l->hot.at.position))
 		return OVERRUN;
 	*ret_header = header;
@@ -69,19 +70,31 @@ static void relocate(struct reader *l)
 	l->hot.at = to;
 }
 
+/* The copy begins with the stamp, if there are any. */
+static uint64_t copied_stamp(const struct shmring_consumer *c)
+{
+	uint64_t stamp;
+
+	if (c->stamp_size == 0)
+		return 0;
+	memcpy(&stamp, c->copy, sizeof(stamp));
+	return stamp_ns(consumer_geometry(c), stamp);
+}
+
 static void hand_out_copy(struct shmring_consumer *c, struct reader *l, uint64_t header,
 			  struct shmring_message *ret)
 {
 	*ret = (struct shmring_message){
-		.data = c->copy,
+		.data = c->copy + c->stamp_size,
 		.len = header_length(header),
 		.seq = l->hot.at.seq,
 		.producer = l->hot.index,
 		.tenancy = header_tenancy(header),
 		.lost = l->hot.lost,
 		.lost_bytes = l->hot.lost_bytes,
+		.stamp_ns = copied_stamp(c),
 	};
-	l->hot.at.position += record_size(ret->len, c->hot.align_mask);
+	l->hot.at.position += consumer_size_of(c, ret->len);
 	l->hot.at.seq++;
 	l->hot.at.bytes += ret->len;
 	l->hot.lost = l->hot.lost_bytes = 0;

@@ -10,6 +10,7 @@
 
 #include "consumer.h"
 #include "explain.h"
+#include "stamp.h"
 
 int consumer_wiped(const struct shmring_consumer *c)
 {
@@ -17,6 +18,14 @@ int consumer_wiped(const struct shmring_consumer *c)
 		       ? 0
 		       : explain(-ECHILD,
 				 "this consumer belongs to the parent process; attach one here");
+}
+
+static uint64_t read_stamp(const struct shmring_consumer *c, const struct reader *l)
+{
+	if (c->stamp_size == 0)
+		return 0;
+	return stamp_ns(consumer_geometry(c),
+			load_relaxed(lane_stamp(l->lane.data, l->lane.mask, l->hot.at.position)));
 }
 
 /* Only the local copy of the header is used: the lane is somebody else's. */
@@ -27,15 +36,17 @@ static void hand_out(struct shmring_consumer *c, struct reader *l, uint64_t head
 	bool first = l->hot.at.position == l->hot.released.position;
 
 	*ret = (struct shmring_message){
-		.data = lane_payload(l->lane.data, l->lane.mask, l->hot.at.position),
+		.data = lane_payload(l->lane.data, l->lane.mask, l->hot.at.position) +
+			c->stamp_size,
 		.len = length,
 		.seq = l->hot.at.seq,
 		.producer = l->hot.index,
 		.tenancy = header_tenancy(header),
 		.lost = first ? l->hot.lost : 0,
 		.lost_bytes = first ? l->hot.lost_bytes : 0,
+		.stamp_ns = read_stamp(c, l),
 	};
-	l->hot.at.position += record_size(length, c->hot.align_mask);
+	l->hot.at.position += consumer_size_of(c, length);
 	l->hot.at.seq++;
 	l->hot.at.bytes += length;
 }
@@ -52,6 +63,14 @@ static int damaged(struct shmring_consumer *c, const struct reader *l)
 		       l->hot.at.position);
 }
 
+/* Where every message comes here, the lane whose turn it is goes on. */
+static bool turn_goes_on(const struct shmring_consumer *c)
+{
+	return c->stamp_size != 0 && c->hot.lane &&
+	       (int64_t)(c->hot.turn - c->hot.lane->at.position) > 0 &&
+	       reader_has_message(current_reader(c));
+}
+
 int shmring_peek_slowly(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)
 {
 	if (consumer_wiped(c) < 0)
@@ -65,13 +84,13 @@ int shmring_peek_slowly(struct shmring_consumer *c, int64_t deadline, struct shm
 		uint64_t header;
 		int e = 0;
 
-		if (!consumer_look_around(c))
+		if (!turn_goes_on(c) && !consumer_look_around(c))
 			e = consumer_wait(c, deadline);
 		if (e < 0)
 			return e;
 		l = current_reader(c);
 		header = lane_header(&l->lane, l->hot.at.position);
-		if ((header & HEADER_VALID) && header_length(header) < c->hot.limit) {
+		if ((header & HEADER_VALID) && header_length(header) <= c->max_message) {
 			hand_out(c, l, header, ret);
 			return 0;
 		}
@@ -84,7 +103,7 @@ int shmring_peek_slowly(struct shmring_consumer *c, int64_t deadline, struct shm
 /* Another one for a batch, whose lane keeps its turn. */
 static bool more_in_lane(struct shmring_consumer *c)
 {
-	if (c->hot.limit == 0 || !reader_has_message(current_reader(c)))
+	if (c->observer || c->broken || !reader_has_message(current_reader(c)))
 		return false;
 	if ((int64_t)(c->hot.turn - c->hot.lane->at.position) <= 0)
 		c->hot.turn = c->hot.lane->at.position + 1;
@@ -192,7 +211,7 @@ static void hand_back(struct shmring_consumer *c, const struct shmring_message *
 {
 	struct reader *l = &c->readers[m->producer];
 
-	l->hot.at.position -= record_size(m->len, c->hot.align_mask);
+	l->hot.at.position -= consumer_size_of(c, m->len);
 	l->hot.at.seq--;
 	l->hot.at.bytes -= m->len;
 	if (c->observer) {

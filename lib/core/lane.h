@@ -5,7 +5,9 @@
  * A lane is a byte region of a power of two, used as a ring. Positions count
  * its bytes for ever and are compared by difference. A record is a header word
  * of 8 bytes, the payload, and padding up to the ring's alignment; the header
- * holds the length, a bit that is always set, and the owner's tenancy.
+ * holds the length, a bit that is always set, and the owner's tenancy. In a ring
+ * with stamps a word with the time stands before the payload (stamp.h); the length
+ * does not count it.
  *
  *  I1 Only the living owner of a lane stores into it.
  *  I2 Publication is one release store of the first header word. At its end E
@@ -70,7 +72,7 @@ static inline uint32_t header_tenancy(uint64_t header)
 	return (uint32_t)(header >> 40);
 }
 
-/* Bytes that a record of `length` takes; `align_mask` is alignment - 1. */
+/* Bytes that a record of `length`, its stamp included, takes; `align_mask` is alignment - 1. */
 static inline uint64_t record_size(uint64_t length, uint64_t align_mask)
 {
 	return (length + RECORD_HEADER + align_mask) & ~align_mask;
@@ -98,6 +100,12 @@ static inline uint64_t lane_header(const struct lane *lane, uint64_t position)
 static inline unsigned char *lane_payload(unsigned char *data, uint64_t mask, uint64_t position)
 {
 	return data + (position & mask) + RECORD_HEADER;
+}
+
+/* The stamp of a ring that has them: written before the header, and read after it. */
+static inline shm_u64 *lane_stamp(const unsigned char *data, uint64_t mask, uint64_t position)
+{
+	return lane_word(data, mask, position + RECORD_HEADER);
 }
 
 /* Is `position` still safe from the owner, by this value of `reserved`? */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "explain.h"
+#include "stamp.h"
 
 #define DEFAULT_LANE_SIZE ((uint64_t)8 << 20)
 #define DEFAULT_LANES 8
@@ -20,6 +21,7 @@
 #define MAX_EVICT_NS UINT64_C(86400000000000)
 #define MIN_SLEEP_NS UINT64_C(1000000)
 #define MAX_SLEEP_NS UINT64_C(10000000000)
+#define MAX_SCALE (UINT64_C(2000) << STAMP_SHIFT) /* nanoseconds of a slow counter's step */
 
 static uint64_t round_up(uint64_t value, uint64_t step)
 {
@@ -70,6 +72,13 @@ static const char *check_ranges(const struct geometry *g)
 	return NULL;
 }
 
+void layout_add_stamps(struct geometry *g, uint32_t stamps)
+{
+	g->stamps = stamps;
+	g->stamp_size = stamps == SHMRING_STAMP_NONE ? 0 : STAMP_SIZE;
+	g->max_message = g->lane_size / 2 - g->stamp_size;
+}
+
 int layout_plan(struct geometry *ret, const struct shmring_config *config)
 {
 	const struct shmring_config *c = config;
@@ -88,6 +97,8 @@ int layout_plan(struct geometry *ret, const struct shmring_config *config)
 	wrong = check_ranges(&g);
 	if (!wrong && c->mode & ~0777u)
 		wrong = "mode must be permission bits, 0 to 0777";
+	if (!wrong && (c->stamps > SHMRING_STAMP_AUTO || c->reserved != 0))
+		wrong = "stamps must be of enum shmring_stamp, and reserved 0";
 	if (wrong)
 		return explain(-EINVAL, "cannot make such a ring: %s", wrong);
 	place_segments(&g);
@@ -102,6 +113,9 @@ void layout_describe(struct identity *id, const struct geometry *g)
 	id->endian = LAYOUT_ENDIAN;
 	id->identity_size = sizeof(*id);
 	id->file_size = g->file_size;
+	id->incompatible = g->stamps == SHMRING_STAMP_NONE ? 0 : FEATURE_STAMPS;
+	id->stamp_scale = g->stamp_scale;
+	id->stamp_base = g->stamp_base;
 	id->lane_size = g->lane_size;
 	id->first_position = g->first_position;
 	id->evict_after_ns = g->evict_after_ns;
@@ -166,7 +180,7 @@ static int check_prefix(const struct identity *id)
 	if (id->identity_size != sizeof(*id) || id->checksum != identity_checksum(id))
 		return explain(-EBADMSG,
 			       "the ring is damaged: its identity does not match its checksum");
-	if (id->incompatible != 0 || id->ro_compatible != 0)
+	if ((id->incompatible & ~FEATURE_STAMPS) != 0 || id->ro_compatible != 0)
 		return explain(
 			-EPROTONOSUPPORT,
 			"the ring uses features that this library does not know; use a newer "
@@ -206,6 +220,13 @@ int layout_check(struct geometry *ret, const struct identity *id, uint64_t file_
 	if (wrong)
 		return explain(-EBADMSG, "the ring is damaged: %s", wrong);
 	place_segments(&g);
+	if (id->incompatible & FEATURE_STAMPS)
+		layout_add_stamps(&g,
+				  id->stamp_scale != 0 ? SHMRING_STAMP_TSC : SHMRING_STAMP_CLOCK);
+	g.stamp_scale = id->stamp_scale;
+	g.stamp_base = id->stamp_base;
+	if (g.stamp_scale > MAX_SCALE || (!g.stamps && g.stamp_scale != 0))
+		return explain(-EBADMSG, "the ring is damaged: its stamps mean nothing");
 	if (!offsets_agree(&g, id))
 		return explain(-EBADMSG,
 			       "the ring is damaged: its segments are not where they belong");

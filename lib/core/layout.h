@@ -44,6 +44,9 @@
 /* A position that is none: real ones are multiples of 8. */
 #define POSITION_NONE UINT64_MAX
 
+/* Incompatible features: records carry the time of their publication, see stamp.h. */
+#define FEATURE_STAMPS UINT32_C(1)
+
 /*
  * Segment 0. The first 128 bytes never change their meaning in any format, so
  * that every version can at least name what it refuses. This version refuses
@@ -65,8 +68,9 @@ struct identity {
 	uint8_t boot_id[16]; /* the boot in which it was made */
 	uint64_t device;     /* st_dev and st_ino: a copy is not the ring */
 	uint64_t inode;
-	uint64_t birth_ns; /* of the inode; 0: file system keeps none */
-	uint64_t reserved1[2];
+	uint64_t birth_ns;    /* of the inode; 0: file system keeps none */
+	uint64_t stamp_scale; /* of FEATURE_STAMPS; 0: stamps are nanoseconds */
+	uint64_t stamp_base;
 	/* 128 */
 	uint64_t lane_size;
 	uint64_t first_position;
@@ -173,7 +177,7 @@ _Static_assert(sizeof(struct lane_control) == 1280, "control fits into a page");
 struct geometry {
 	uint64_t lane_size;
 	uint64_t chunk;	      /* lane_size / LAYOUT_CHUNKS */
-	uint64_t max_message; /* lane_size / 2 */
+	uint64_t max_message; /* lane_size / 2, the stamp included */
 	uint64_t first_position;
 	uint64_t evict_after_ns;
 	uint64_t max_sleep_ns;
@@ -182,6 +186,10 @@ struct geometry {
 	uint32_t slow_policy;
 	uint32_t unread_policy;
 	uint32_t wake;
+	uint32_t stamps;     /* enum shmring_stamp, NONE, CLOCK or TSC */
+	uint32_t stamp_size; /* bytes of it in front of a payload: 0 or 8 */
+	uint64_t stamp_scale;
+	uint64_t stamp_base;
 	uint64_t registry_offset;
 	uint64_t doorbell_offset;
 	uint64_t cursors_offset;
@@ -195,6 +203,9 @@ struct geometry {
  * check it. Returns 0, or -EINVAL with an explanation.
  */
 int layout_plan(struct geometry *ret, const struct shmring_config *config);
+
+/* Room for stamps of this kind in the records of a planned ring. */
+void layout_add_stamps(struct geometry *g, uint32_t stamps);
 
 /*
  * Complete an identity from a geometry: all fields that do not depend on the

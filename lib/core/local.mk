@@ -28,6 +28,8 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/ring.h \
 	lib/core/segment.c \
 	lib/core/segment.h \
+	lib/core/stamp.c \
+	lib/core/stamp.h \
 	lib/core/stat.c \
 	lib/core/sys.c \
 	lib/core/sys.h \

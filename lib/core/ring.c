@@ -17,6 +17,7 @@
 #include "explain.h"
 #include "options.h"
 #include "segment.h"
+#include "stamp.h"
 #include "sys.h"
 
 #define ALIVE UINT64_C(0x73686d72696e6721)
@@ -456,6 +457,8 @@ int shmring_create(struct shmring **ret, const char *address, const struct shmri
 
 	if (e == 0)
 		e = layout_plan(&g, &c);
+	if (e == 0)
+		e = shmr_stamp_plan(&g, c.stamps);
 	if (e < 0)
 		return e;
 	if (c.mode == 0)

@@ -85,6 +85,7 @@ int shmring_stat(struct shmring *r, struct shmring_stat *ret)
 		.slow_policy = g->slow_policy,
 		.unread_policy = g->unread_policy,
 		.wake = g->wake,
+		.stamps = g->stamps,
 		.evict_after_ns = g->evict_after_ns,
 		.max_sleep_ns = g->max_sleep_ns,
 		.created_ns = r->created_ns,

@@ -58,7 +58,7 @@ int shmring_publish_large(struct shmring_producer *p, const void *data, size_t l
 
 	if (e < 0)
 		return e;
-	p->hot.limit = later(p->hot.limit, p->hot.position + record_size(len, p->hot.align_mask));
+	p->hot.limit = later(p->hot.limit, p->hot.position + producer_size_of(p, len));
 	p->hot.claimed = (uint64_t)len + 1;
 	p->hot.claimed_at = p->hot.position;
 	producer_copy(p, p->hot.data + (p->hot.position & p->hot.mask) + RECORD_HEADER, data, len);

@@ -54,7 +54,7 @@ int shmring_producer_arm(struct shmring_producer *p, size_t len)
 	for (int tries = 0; tries < TRIES; tries++) {
 		uint32_t seen;
 
-		if (producer_arm(p, record_size(len, p->hot.align_mask), &seen) == 1)
+		if (producer_arm(p, producer_size_of(p, len), &seen) == 1)
 			return 1;
 		p->counters.system_calls += 2;
 		e = shmr_kick_arm(p->kick, bell(p), seen, deaf);
@@ -71,7 +71,7 @@ static struct shmring_producer *producer_of(struct shmring_waitable *w)
 
 static uint64_t waited_size(const struct shmring_producer *p)
 {
-	return record_size(p->waitable_len, p->hot.align_mask);
+	return producer_size_of(p, p->waitable_len);
 }
 
 static bool waitable_look(struct shmring_waitable *w)

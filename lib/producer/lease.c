@@ -144,6 +144,7 @@ static int find_end(struct shmring_producer *p)
 	p->hot.seq = end.seq;
 	p->hot.bytes = end.bytes;
 	p->hot.max_message = g->max_message;
+	p->stamp_size = g->stamp_size;
 	p->begin = end;
 	p->reserved = reserved;
 	p->floor = reserved - g->first_position <= g->lane_size ? g->first_position
@@ -203,7 +204,8 @@ static void go_active(struct shmring_producer *p, const struct shmring_producer_
 	shmr_bell_set_spin(&p->bell, o->spin_ns, false);
 	p->hot.fence = p->bell.fence_to_wake;
 	p->hot.sleepers = plain_words(&a->doorbell->sleepers);
-	p->hot.data = p->lane.data;
+	p->hot.data = p->lane.data + p->stamp_size;
+	p->hot.slow = p->stamp_size != 0;
 	p->hot.mask = p->lane.mask;
 	p->hot.align_mask = g->alignment - 1;
 	p->hot.header_bits = header_make(0, status_epoch(a->status));

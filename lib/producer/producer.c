@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "explain.h"
+#include "stamp.h"
 
 int producer_wiped(const struct shmring_producer *p)
 {
@@ -25,19 +26,14 @@ static bool claim_is_open(const struct shmring_producer *p)
 	return p->hot.claimed_at == p->hot.position;
 }
 
-static uint64_t size_of(const struct shmring_producer *p, size_t len)
-{
-	return record_size(len, p->hot.align_mask);
-}
-
 static shm_u64 *word_at(const struct shmring_producer *p, uint64_t position)
 {
-	return lane_word(p->hot.data, p->hot.mask, position);
+	return lane_word(p->lane.data, p->lane.mask, position);
 }
 
 int producer_check_claim(const struct shmring_producer *p, size_t len)
 {
-	uint64_t size = size_of(p, len);
+	uint64_t size = producer_size_of(p, len);
 
 	if (producer_wiped(p) < 0)
 		return -ECHILD;
@@ -47,7 +43,7 @@ int producer_check_claim(const struct shmring_producer *p, size_t len)
 		return explain(-EMSGSIZE,
 			       "a message of %u bytes is too long: this ring takes %u, half a lane",
 			       (uint64_t)len, p->hot.max_message);
-	if (p->hot.staged && p->hot.position + size - p->published.position > p->hot.max_message)
+	if (p->staged && p->hot.position + size - p->published.position > p->hot.max_message)
 		return explain(-EMSGSIZE,
 			       "the batch would exceed %u bytes, half a lane; flush it first",
 			       p->hot.max_message);
@@ -56,7 +52,7 @@ int producer_check_claim(const struct shmring_producer *p, size_t len)
 
 int producer_claim_room(struct shmring_producer *p, size_t len, int64_t deadline)
 {
-	uint64_t size = size_of(p, len);
+	uint64_t size = producer_size_of(p, len);
 	int e = producer_check_claim(p, len);
 
 	if (e < 0)
@@ -66,10 +62,11 @@ int producer_claim_room(struct shmring_producer *p, size_t len, int64_t deadline
 
 int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadline)
 {
+	uint64_t size = producer_size_of(p, len);
 	int e = producer_claim_room(p, len, deadline);
 
-	if (e == 0)
-		producer_take(p, size_of(p, len));
+	if (e == 0 && (int64_t)(p->taken - p->hot.position - size) < 0)
+		producer_take(p, size);
 	return e;
 }
 
@@ -125,6 +122,19 @@ int shmring_producer_spin(struct shmring_producer *p, int64_t spin_ns)
 	return e;
 }
 
+static void unstage(struct shmring_producer *p)
+{
+	p->staged = false;
+	p->hot.slow = p->stamp_size != 0;
+}
+
+/* The payload is complete; whoever sees the header sees this, too. */
+static void write_stamp(const struct shmring_producer *p)
+{
+	store_relaxed(lane_stamp(p->lane.data, p->lane.mask, p->hot.position),
+		      stamp_take(&p->attachment.ring->geometry));
+}
+
 /*
  * Close the open claim as a record. That of a batch's first message is held
  * back; the others may have theirs at once: nobody looks behind the zero word.
@@ -133,15 +143,18 @@ static void close_claim(struct shmring_producer *p, size_t len)
 {
 	uint64_t at = p->hot.position;
 
-	if (p->hot.staged) {
+	if (p->stamp_size != 0)
+		write_stamp(p);
+	if (p->staged) {
 		store_relaxed(word_at(p, at), p->hot.header_bits | len);
 	} else {
 		p->published = published_end(p);
 		p->first = p->hot.header_bits | len;
-		p->hot.staged = 1;
+		p->staged = true;
+		p->hot.slow = 1;
 	}
 	p->hot.claimed_at = NO_CLAIM;
-	p->hot.position = at + size_of(p, len);
+	p->hot.position = at + producer_size_of(p, len);
 	p->hot.seq++;
 	p->hot.bytes += len;
 }
@@ -154,7 +167,7 @@ static void publish_batch(struct shmring_producer *p)
 {
 	store_relaxed(word_at(p, p->hot.position), 0);
 	store_release(word_at(p, p->published.position), p->first);
-	p->hot.staged = 0;
+	unstage(p);
 	producer_set_limit(p);
 	bell_order(p->hot.fence); /* [WAKE] pairs with [SLEEP] in lib/consumer/wait.c */
 	if (!producer_is_quiet(p) && load_relaxed(&p->bell.shared->sleepers) != 0)
@@ -195,7 +208,7 @@ int shmring_flush(struct shmring_producer *p)
 		return -ECHILD;
 	if (claim_is_open(p))
 		return explain(-EBUSY, "a claim is open; commit, stage or abort it first");
-	if (p->hot.staged)
+	if (p->staged)
 		publish_batch(p);
 	return 0;
 }
@@ -208,9 +221,9 @@ void shmring_abort(struct shmring_producer *p)
 void shmring_discard(struct shmring_producer *p)
 {
 	p->hot.claimed_at = NO_CLAIM;
-	if (!p->hot.staged)
+	if (!p->staged)
 		return;
-	p->hot.staged = 0;
+	unstage(p);
 	p->hot.position = p->published.position;
 	p->hot.seq = p->published.seq;
 	p->hot.bytes = p->published.bytes;

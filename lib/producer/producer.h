@@ -25,6 +25,9 @@
 struct shmring_producer {
 	struct shmring_producer_hot hot; /* touched for every message */
 	uint64_t first;			 /* the header held back while something is staged */
+	uint32_t stamp_size; /* not 0: the ring has stamps, and every message takes the slow halves
+			      */
+	bool staged;	     /* a batch is waiting to be published */
 
 	/* Touched when room runs out. */
 	struct lane lane;
@@ -82,7 +85,7 @@ int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *ret
 /* Where the zero word is that readers see. */
 static inline struct shmring_boundary published_end(const struct shmring_producer *p)
 {
-	if (p->hot.staged)
+	if (p->staged)
 		return p->published;
 	return (struct shmring_boundary){ p->hot.position, p->hot.seq, p->hot.bytes };
 }
@@ -111,15 +114,21 @@ static inline uint64_t producer_room(const struct shmring_producer *p)
 {
 	uint64_t room = earlier(p->granted, p->next_note) - RECORD_HEADER;
 
-	if (p->hot.staged)
+	if (p->staged)
 		room = earlier(room, p->published.position + p->hot.max_message);
 	return (int64_t)(room - p->hot.position) > 0 ? room : p->hot.position;
 }
 
-/* The fast path has what is taken of that. */
+/* Bytes that a record with a payload of `len` takes. */
+static inline uint64_t producer_size_of(const struct shmring_producer *p, uint64_t len)
+{
+	return record_size(len + p->stamp_size, p->hot.align_mask);
+}
+
+/* The fast path has what is taken of that; it knows no stamps. */
 static inline void producer_set_limit(struct shmring_producer *p)
 {
-	uint64_t limit = earlier(producer_room(p), p->taken);
+	uint64_t limit = p->stamp_size ? p->hot.position : earlier(producer_room(p), p->taken);
 
 	p->hot.limit = (int64_t)(limit - p->hot.position) > 0 ? limit : p->hot.position;
 }

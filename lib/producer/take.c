@@ -31,7 +31,7 @@ void producer_take(struct shmring_producer *p, uint64_t size)
 	if (p->streaming)
 		for (line = (line + LINE - 1) & ~(LINE - 1); (int64_t)(end - line) > 0;
 		     line += LINE)
-			store_relaxed(lane_word(p->hot.data, p->hot.mask, line), 0);
+			store_relaxed(lane_word(p->lane.data, p->lane.mask, line), 0);
 	p->taken = later(end, at + size);
 	producer_set_limit(p);
 }

@@ -264,6 +264,7 @@ static void make_rings(struct storm *s)
 	must(shmring_create(&s->rings[0], room_path("ring"), &config));
 	config.slow_policy = SHMRING_SLOW_EVICT;
 	config.evict_after_ns = 10000000;
+	config.stamps = SHMRING_STAMP_AUTO;
 	must(shmring_create(&s->rings[1], NULL, &config));
 }
 

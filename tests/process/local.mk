@@ -10,6 +10,7 @@ PROCESS_TESTS = \
 	tests/process/badfile \
 	tests/process/claim \
 	tests/process/claim-called \
+	tests/process/claim-stamped \
 	tests/process/clocks \
 	tests/process/crowd \
 	tests/process/death \
@@ -23,13 +24,16 @@ PROCESS_TESTS = \
 	tests/process/memory \
 	tests/process/names \
 	tests/process/observe \
+	tests/process/observe-stamped \
 	tests/process/peek \
 	tests/process/peek-called \
+	tests/process/peek-stamped \
 	tests/process/positions \
 	tests/process/rhythm \
 	tests/process/rights \
 	tests/process/slow \
 	tests/process/space \
+	tests/process/stamps \
 	tests/process/stream \
 	tests/process/wake
 check_PROGRAMS += $(PROCESS_TESTS)
@@ -95,6 +99,9 @@ tests_process_slow_LDADD = $(PROCESS_LIBS)
 tests_process_space_SOURCES = tests/process/space.c
 tests_process_space_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_space_LDADD = $(PROCESS_LIBS)
+tests_process_stamps_SOURCES = tests/process/stamps.c
+tests_process_stamps_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_stamps_LDADD = $(PROCESS_LIBS)
 tests_process_stream_SOURCES = tests/process/stream.c
 tests_process_stream_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_stream_LDADD = $(PROCESS_LIBS)
@@ -112,3 +119,14 @@ tests_process_peek_called_LDADD = $(PROCESS_LIBS)
 tests_process_forked_called_SOURCES = tests/process/forked.c
 tests_process_forked_called_CPPFLAGS = $(TESTS_CPPFLAGS) -DSHMRING_NO_INLINE
 tests_process_forked_called_LDADD = $(PROCESS_LIBS)
+
+# The same tests on rings with stamps.
+tests_process_claim_stamped_SOURCES = tests/process/claim.c
+tests_process_claim_stamped_CPPFLAGS = $(TESTS_CPPFLAGS) -DTEST_STAMPS
+tests_process_claim_stamped_LDADD = $(PROCESS_LIBS)
+tests_process_observe_stamped_SOURCES = tests/process/observe.c
+tests_process_observe_stamped_CPPFLAGS = $(TESTS_CPPFLAGS) -DTEST_STAMPS
+tests_process_observe_stamped_LDADD = $(PROCESS_LIBS)
+tests_process_peek_stamped_SOURCES = tests/process/peek.c
+tests_process_peek_stamped_CPPFLAGS = $(TESTS_CPPFLAGS) -DTEST_STAMPS
+tests_process_peek_stamped_LDADD = $(PROCESS_LIBS)

@@ -20,6 +20,14 @@ struct shmring_config small_config(void)
 	};
 }
 
+struct shmring_config small_config_with_stamps(void)
+{
+	struct shmring_config config = small_config();
+
+	config.stamps = SHMRING_STAMP_AUTO;
+	return config;
+}
+
 struct shmring *way_create(enum way way, const struct shmring_config *config)
 {
 	struct shmring *r = NULL;

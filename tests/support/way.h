@@ -22,6 +22,12 @@ enum way {
 /* A ring with small lanes, for tests that want to see it full soon. */
 struct shmring_config small_config(void);
 
+/* The same with time stamps; a test built with TEST_STAMPS has those everywhere. */
+struct shmring_config small_config_with_stamps(void);
+#ifdef TEST_STAMPS
+#define small_config small_config_with_stamps
+#endif
+
 /* Make a ring that can be reached that way. */
 struct shmring *way_create(enum way way, const struct shmring_config *config);
 

@@ -173,6 +173,45 @@ START_TEST(what_this_version_does_not_know_is_refused_by_name)
 }
 END_TEST
 
+static void one_more_feature(struct identity *id)
+{
+	id->incompatible = FEATURE_STAMPS | FEATURE_STAMPS << 1;
+}
+
+static void scale_without_stamps(struct identity *id)
+{
+	id->stamp_scale = 1;
+}
+
+static void scale_beyond_reason(struct identity *id)
+{
+	id->incompatible = FEATURE_STAMPS;
+	id->stamp_scale = UINT64_MAX;
+}
+
+START_TEST(stamps_are_a_feature_that_takes_room_from_messages)
+{
+	struct geometry g = plan(1 << 20, 4), out;
+	struct identity id;
+
+	ck_assert_uint_eq(offsetof(struct identity, stamp_scale), 112);
+	ck_assert_uint_eq(identity_of(&g).incompatible, 0);
+	ck_assert_uint_eq(g.max_message, 1 << 19);
+	layout_add_stamps(&g, SHMRING_STAMP_TSC);
+	g.stamp_scale = 12345;
+	g.stamp_base = 678;
+	id = identity_of(&g);
+	ck_assert_uint_eq(id.incompatible, FEATURE_STAMPS);
+	must(layout_check(&out, &id, g.file_size));
+	ck_assert_mem_eq(&g, &out, sizeof(g));
+	ck_assert_uint_eq(out.max_message, (1 << 19) - 8);
+	ck_assert_uint_eq(out.stamp_size, 8);
+	must_fail(EPROTONOSUPPORT, check_changed(one_more_feature));
+	must_fail(EBADMSG, check_changed(scale_without_stamps));
+	must_fail(EBADMSG, check_changed(scale_beyond_reason));
+}
+END_TEST
+
 static void compatible_feature(struct identity *id)
 {
 	id->compatible = 1u << 31;
@@ -330,6 +369,7 @@ int main(void)
 	tcase_add_test(tc, checksum_is_crc32c);
 	tcase_add_test(tc, identity_gives_the_geometry_back);
 	tcase_add_test(tc, what_this_version_does_not_know_is_refused_by_name);
+	tcase_add_test(tc, stamps_are_a_feature_that_takes_room_from_messages);
 	tcase_add_test(tc, compatible_features_are_no_obstacle);
 	tcase_add_test(tc, newer_format_is_named_whatever_else_it_changes);
 	tcase_add_test(tc, nonsense_with_a_sound_checksum_is_refused);
