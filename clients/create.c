@@ -24,6 +24,7 @@ enum {
 	KEY_WAKE,
 	KEY_MAX_SLEEP,
 	KEY_MODE,
+	KEY_STAMPS,
 };
 
 static const struct argp_option options[] = {
@@ -48,6 +49,9 @@ static const struct argp_option options[] = {
 	{ "max-sleep", KEY_MAX_SLEEP, "DURATION", 0,
 	  "The longest sleep before a sleeper looks again, 1ms to 10s (default: 100ms)", 3 },
 	{ "mode", KEY_MODE, "OCTAL", 0, "Permission bits of the file (default: 0600)", 3 },
+	{ "stamps", KEY_STAMPS, "auto|clock|tsc", OPTION_ARG_OPTIONAL,
+	  "Each message carries the time of its publication: by CLOCK_MONOTONIC, by the "
+	  "processor's counter, or by the better one (default: none; without a word: auto)", 3 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -73,6 +77,17 @@ static uint64_t parse_ns(const char *option, const char *arg, struct argp_state 
 	if (parse_duration(arg, &ns) != 0 || ns == 0)
 		argp_error(state, "%s %s: no duration such as 500ms or 2s", option, arg);
 	return (uint64_t)ns;
+}
+
+static uint32_t parse_stamps(const char *arg, struct argp_state *state)
+{
+	if (!arg || strcmp(arg, "auto") == 0)
+		return SHMRING_STAMP_AUTO;
+	if (strcmp(arg, "clock") == 0)
+		return SHMRING_STAMP_CLOCK;
+	if (strcmp(arg, "tsc") != 0)
+		argp_error(state, "--stamps=%s: neither auto, clock nor tsc", arg);
+	return SHMRING_STAMP_TSC;
 }
 
 static uint32_t parse_mode(const char *arg, struct argp_state *state)
@@ -107,6 +122,9 @@ static error_t parse_shape(struct shmring_config *c, int key, const char *arg,
 		return 0;
 	case KEY_MODE:
 		c->mode = parse_mode(arg, state);
+		return 0;
+	case KEY_STAMPS:
+		c->stamps = parse_stamps(arg, state);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

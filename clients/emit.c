@@ -45,7 +45,7 @@ static int write_text(const char *text, size_t len, void *data)
 /* jansson makes the string; objects of its kind would take half as long again. */
 static int emit_json(struct out *o, const struct shmring_message *m)
 {
-	char head[192], lost[96] = "";
+	char head[256], lost[96] = "", stamp[40] = "";
 	struct sink sink = { o, 0 };
 	bool base64;
 	json_t *data = json_bytes(m->data, m->len, &base64);
@@ -54,9 +54,11 @@ static int emit_json(struct out *o, const struct shmring_message *m)
 	if (m->lost)
 		snprintf(lost, sizeof(lost), "\"lost\":%" PRIu64 ",\"lost_bytes\":%" PRIu64 ",",
 			 m->lost, m->lost_bytes);
+	if (m->stamp_ns)
+		snprintf(stamp, sizeof(stamp), "\"stamp_ns\":%" PRIu64 ",", m->stamp_ns);
 	n = snprintf(head, sizeof(head),
-		     "{\"seq\":%" PRIu64 ",\"producer\":%" PRIu32 ",\"length\":%zu,%s\"%s\":", m->seq,
-		     m->producer, m->len, lost, base64 ? "data_base64" : "data");
+		     "{\"seq\":%" PRIu64 ",\"producer\":%" PRIu32 ",\"length\":%zu,%s%s\"%s\":", m->seq,
+		     m->producer, m->len, stamp, lost, base64 ? "data_base64" : "data");
 	err = out_copy(o, head, (size_t)n);
 	if (err == 0 && json_dump_callback(data, write_text, &sink, JSON_ENCODE_ANY) != 0)
 		err = sink.err ? sink.err : -ENOMEM;

@@ -15,6 +15,8 @@ clients_shmring_SOURCES = \
 	clients/frame.h \
 	clients/json.c \
 	clients/json.h \
+	clients/latency.c \
+	clients/latency.h \
 	clients/ls.c \
 	clients/main.c \
 	clients/out.c \

@@ -68,6 +68,7 @@ static void print_ring(const struct ring_view *v)
 	printf("\n  unread    %s\n", unread_word(s->unread_policy));
 	printf("  wake      %s, sleeps up to %s\n", wake_word(s->wake),
 	       format_duration(a, s->max_sleep_ns));
+	printf("  stamps    %s\n", stamps_word(s->stamps));
 }
 
 static void print_lanes(const struct ring_view *v)

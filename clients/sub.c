@@ -24,6 +24,7 @@ enum {
 	KEY_DRAIN,
 	KEY_TIMEOUT,
 	KEY_NO_CREATE,
+	KEY_LATENCY,
 };
 
 static const struct argp_option options[] = {
@@ -33,7 +34,11 @@ static const struct argp_option options[] = {
 	{ "frames", KEY_FRAMES, NULL, 0, "Its length before each: 4 bytes, little endian", 1 },
 	{ "raw", KEY_RAW, NULL, 0, "The bare bytes of all messages", 1 },
 	{ "json", KEY_JSON, NULL, 0,
-	  "An object on a line for each: seq, producer, length, data (or data_base64), lost", 1 },
+	  "An object on a line for each: seq, producer, length, data (or data_base64), lost, "
+	  "stamp_ns", 1 },
+	{ "latency", KEY_LATENCY, NULL, 0,
+	  "No messages, but in the end how long they were under way: percentiles (with --json as "
+	  "an object). For rings with stamps; begins with what is published from now on", 1 },
 	{ NULL, 0, NULL, 0, "Which messages:", 2 },
 	{ "from", KEY_FROM, "WHERE", 0,
 	  "Begin with the oldest message there is, with what is published from now on, or resume "
@@ -97,6 +102,9 @@ static error_t parse_flag(struct subscribe_options *o, int key)
 	case KEY_JSON:
 		o->form = EMIT_JSON;
 		return 0;
+	case KEY_LATENCY:
+		o->latency = true;
+		return 0;
 	case KEY_OBSERVE:
 		o->attach.flags |= SHMRING_OBSERVE;
 		return 0;
@@ -125,13 +133,17 @@ static void check_options(struct subscribe_options *o, struct argp_state *state)
 {
 	bool observe = o->attach.flags & SHMRING_OBSERVE;
 
+	if (o->latency && o->form != EMIT_LINES && o->form != EMIT_JSON)
+		argp_error(state, "--latency writes no messages: no form but --json goes with it");
+	if (o->latency && o->attach.start == SHMRING_START_DEFAULT && !o->attach.name)
+		o->attach.start = SHMRING_START_NOW;
 	if (observe && o->attach.name)
 		argp_error(state, "an observer (--observe) takes no --name");
 	if (observe && o->attach.flags & SHMRING_PINNED)
 		argp_error(state, "an observer (--observe) cannot be --pinned");
 	if (o->attach.start == SHMRING_START_RESUME && !o->attach.name)
 		argp_error(state, "--from resume needs a --name");
-	if (observe || o->attach.start == SHMRING_START_RESUME || o->end == END_EMPTY)
+	if (observe || o->latency || o->attach.start == SHMRING_START_RESUME || o->end == END_EMPTY)
 		o->create = false;
 }
 

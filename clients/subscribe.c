@@ -13,6 +13,7 @@
 
 #include "address.h"
 #include "cli.h"
+#include "latency.h"
 #include "progress.h"
 #include "stop.h"
 #include "subscribe.h"
@@ -41,6 +42,8 @@ struct subscription {
 	int64_t next_removed_look_ns;
 	int64_t idle_deadline;
 	struct shmring_message messages[BATCH_MAX];
+	uint64_t received_ns; /* when those came, in the ring's time */
+	struct latency latency;
 };
 
 /* Tell what was lost, but not for every gap. */
@@ -53,6 +56,15 @@ static void report_lost(struct subscription *s, const char *when)
 	s->next_report_ns = now_ns() + LOST_REPORT_NS;
 }
 
+static void count_latencies(struct subscription *s, int n)
+{
+	for (int i = 0; i < n; i++) {
+		uint64_t stamp = s->messages[i].stamp_ns;
+
+		latency_add(&s->latency, s->received_ns > stamp ? s->received_ns - stamp : 0);
+	}
+}
+
 static void count_batch(struct subscription *s, int n)
 {
 	uint64_t bytes = 0, lost = 0, average;
@@ -62,6 +74,8 @@ static void count_batch(struct subscription *s, int n)
 		lost += s->messages[i].lost;
 		s->lost_bytes += s->messages[i].lost_bytes;
 	}
+	if (s->options->latency)
+		count_latencies(s, n);
 	s->records += (uint64_t)n;
 	s->bytes += bytes;
 	s->lost += lost;
@@ -106,7 +120,7 @@ static int deliver(struct subscription *s, int n, int *ret_status)
 	bool observer = s->options->attach.flags & SHMRING_OBSERVE;
 	int err = 0;
 
-	for (int i = 0; i < n && err == 0; i++)
+	for (int i = 0; i < n && err == 0 && !s->options->latency; i++)
 		err = emit(&s->out, s->options->form, &s->messages[i]);
 	if (err < 0)
 		return err;
@@ -161,6 +175,8 @@ static int next_batch(struct subscription *s)
 	if (o->end != END_EMPTY && !s->last_look && s->out.waiting == 0)
 		deadline = stop_slice(s->idle_deadline, slice);
 	n = shmring_peek_batch(s->consumer, deadline, s->messages, want);
+	if (n > 0 && o->latency)
+		s->received_ns = shmring_stamp_now(s->ring);
 	return n == -EAGAIN || n == -ETIMEDOUT || n == -EINTR ? 0 : n;
 }
 
@@ -217,13 +233,15 @@ static int run(struct subscription *s)
 	err = shmring_consumer_attach(&s->consumer, s->ring, &o->attach);
 	if (err < 0)
 		return ring_failed("%s", o->address);
-	if (!isatty(STDOUT_FILENO))
+	if (!isatty(STDOUT_FILENO) || o->latency)
 		progress_start(0);
 	err = read_ring(s, &status);
 	if (err < 0 && err != -EPIPE)
 		status = write_failed(err, s);
 	shmring_consumer_detach(s->consumer);
 	progress_hide();
+	if (o->latency && latency_print(&s->latency, o->form == EMIT_JSON) != STATUS_OK)
+		status = STATUS_FAILED;
 	if (s->lost)
 		report_lost(s, "");
 	if (status == STATUS_OK && s->lost)
@@ -242,6 +260,11 @@ int subscribe(struct shmring *ring, const struct subscribe_options *o)
 	err = shmring_stat(ring, &stat);
 	if (err < 0)
 		return ring_failed("%s", o->address);
+	if (o->latency && stat.stamps == SHMRING_STAMP_NONE) {
+		say("%s: its messages have no time stamps; make it with 'shmring create --stamps'",
+		    o->address);
+		return STATUS_FAILED;
+	}
 	evictable = !observer && stat.slow_policy == SHMRING_SLOW_EVICT &&
 		    !(o->attach.flags & SHMRING_PINNED);
 	s = (struct subscription){

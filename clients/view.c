@@ -66,6 +66,17 @@ const char *wake_word(uint32_t wake)
 	return word(words, 2, wake);
 }
 
+const char *stamps_word(uint32_t stamps)
+{
+	static const char *const words[] = {
+		[SHMRING_STAMP_NONE] = "none",
+		[SHMRING_STAMP_CLOCK] = "clock",
+		[SHMRING_STAMP_TSC] = "tsc",
+	};
+
+	return word(words, 3, stamps);
+}
+
 const char *format_uuid(char ret[UUID_TEXT], const uint8_t uuid[16])
 {
 	char *end = ret;
@@ -86,7 +97,7 @@ json_t *view_json_ring(const char *address, const struct shmring_stat *stat)
 	char uuid[UUID_TEXT];
 	int err = json_set_bytes(object, "ring", address, strlen(address));
 	json_t *rest = json_pack(
-		"{so, si, si, so, so, si, ss, so, ss, ss, so, so, so, so, so, si, si, si, sb}",
+		"{so, si, si, so, so, si, ss, so, ss, ss, so, ss, so, so, so, so, si, si, si, sb}",
 		"uuid", json_string(format_uuid(uuid, stat->uuid)),
 		"format", (int)stat->format,
 		"lanes", (int)stat->lanes,
@@ -98,6 +109,7 @@ json_t *view_json_ring(const char *address, const struct shmring_stat *stat)
 		"unread", unread_word(stat->unread_policy),
 		"wake", wake_word(stat->wake),
 		"max_sleep_ns", json_unsigned(stat->max_sleep_ns),
+		"stamps", stamps_word(stat->stamps),
 		"created_ns", json_unsigned(stat->created_ns),
 		"file_size", json_unsigned(stat->file_size),
 		"allocated", json_unsigned(stat->allocated),

@@ -14,6 +14,7 @@ CLI_TESTS = \
 	tests/cli/progress.sh \
 	tests/cli/refuse.sh \
 	tests/cli/rights.sh \
+	tests/cli/stamps.sh \
 	tests/cli/stat.sh \
 	tests/cli/subscribers.sh \
 	tests/cli/usage.sh
