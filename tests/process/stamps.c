@@ -139,6 +139,40 @@ START_TEST(stamps_are_clock_monotonic)
 }
 END_TEST
 
+/* The ring's time, and the clock just before and just behind. */
+struct moment {
+	int64_t before;
+	int64_t stamp;
+	int64_t after;
+};
+
+static struct moment look(void)
+{
+	struct moment m = { .before = clock_now() };
+
+	m.stamp = (int64_t)shmring_stamp_now(ring);
+	m.after = clock_now();
+	return m;
+}
+
+/* To a thousandth, however long the machine keeps us from looking. */
+START_TEST(stamps_run_as_fast_as_the_clock)
+{
+	const int64_t interval = 100000000, tolerance = interval / 1000;
+	struct moment first, last;
+
+	begin(kinds[_i]);
+	first = look();
+	do
+		last = look();
+	while (last.before - first.after < interval);
+	ck_assert_int_ge(last.stamp - first.stamp, last.before - first.after - tolerance);
+	ck_assert_int_le(last.stamp - first.stamp,
+			 (last.after - first.before) + (last.after - first.before) / 1000);
+	end();
+}
+END_TEST
+
 /* Each of a batch says when it was finished, not when the batch appeared. */
 START_TEST(messages_of_a_batch_have_stamps_of_their_own)
 {
@@ -328,6 +362,7 @@ int main(void)
 
 	tcase_add_loop_test(tc, stamp_lies_between_publication_and_receipt, 0, KINDS);
 	tcase_add_loop_test(tc, stamps_are_clock_monotonic, 0, KINDS);
+	tcase_add_loop_test(tc, stamps_run_as_fast_as_the_clock, 0, KINDS);
 	tcase_add_loop_test(tc, messages_of_a_batch_have_stamps_of_their_own, 0, KINDS);
 	tcase_add_loop_test(tc, every_reader_sees_the_same_stamp, 0, KINDS);
 	tcase_add_loop_test(tc, stamps_of_an_overrun_observer_are_in_order, 0, KINDS);
