@@ -27,6 +27,13 @@ examples_pass_descriptor_LDADD = $(SHMRING_LIBS)
 examples_zero_copy_batch_SOURCES = examples/zero-copy-batch.c
 examples_zero_copy_batch_LDADD = $(SHMRING_LIBS)
 
+if HAVE_SDEVENT
+noinst_PROGRAMS += examples/sd-event-loop
+endif
+examples_sd_event_loop_SOURCES = examples/sd-event-loop.c
+examples_sd_event_loop_CPPFLAGS = $(AM_CPPFLAGS) $(SDEVENT_CFLAGS)
+examples_sd_event_loop_LDADD = $(SHMRING_LIBS) $(SDEVENT_LIBS)
+
 # xxHash is compiled in: its header is needed, its library is not.
 if HAVE_XXHASH
 noinst_PROGRAMS += examples/demo/shmring-demo

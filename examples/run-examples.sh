@@ -30,7 +30,7 @@ hello="hello, world 1
 hello, world 2
 hello, world 3"
 
-echo "1..10"
+echo "1..11"
 expect "a consumer without a ring fails" 1 "" "$examples/hello-consumer" "$ring"
 expect "and says why, naming itself and the ring" 0 1 \
 	grep -c "^hello-consumer: .*$ring" "$dir/stderr.1"
@@ -45,3 +45,8 @@ expect "a batch is written and read in place" 0 \
 expect "a ring goes through a socket" 0 "reader: a ring came through the socket" \
 	"$examples/pass-descriptor"
 expect "rings are served by an event loop" 0 "1000 apples and 1000 pears" "$examples/event-loop"
+if [ -x "$examples/sd-event-loop" ]; then
+	expect "and by that of a library" 0 "1000 apples and 1000 pears" "$examples/sd-event-loop"
+else
+	echo "ok 11 - and by that of a library # SKIP built without libsystemd"
+fi
