@@ -18,6 +18,7 @@ PROCESS_TESTS = \
 	tests/process/files \
 	tests/process/forked \
 	tests/process/forked-called \
+	tests/process/handoffs \
 	tests/process/join \
 	tests/process/limits \
 	tests/process/loop \
@@ -31,6 +32,7 @@ PROCESS_TESTS = \
 	tests/process/positions \
 	tests/process/rhythm \
 	tests/process/rights \
+	tests/process/sleepers \
 	tests/process/slow \
 	tests/process/space \
 	tests/process/stamps \
@@ -130,3 +132,17 @@ tests_process_observe_stamped_LDADD = $(PROCESS_LIBS)
 tests_process_peek_stamped_SOURCES = tests/process/peek.c
 tests_process_peek_stamped_CPPFLAGS = $(TESTS_CPPFLAGS) -DTEST_STAMPS
 tests_process_peek_stamped_LDADD = $(PROCESS_LIBS)
+
+# Sleep and wake-up, between two processors and among thousands.
+tests_process_handoffs_SOURCES = tests/process/handoffs.c
+tests_process_handoffs_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_handoffs_LDADD = $(PROCESS_LIBS)
+tests_process_sleepers_SOURCES = tests/process/sleepers.c
+tests_process_sleepers_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_sleepers_LDADD = $(PROCESS_LIBS)
+
+# So many hand-offs of each kind: make check-handoffs COUNT=10000000 takes some minutes.
+COUNT = 10000000
+PHONY_TARGETS += check-handoffs
+check-handoffs: tests/process/handoffs tests/process/peer
+	$(AM_TESTS_ENVIRONMENT) SHMRING_HANDOFFS=$(COUNT) tests/process/handoffs
