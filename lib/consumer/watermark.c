@@ -74,7 +74,7 @@ static bool lane_is_due(const struct shmring_consumer *c, const struct reader *l
 	while ((header = lane_header(&l->lane, position)) != 0) {
 		if (!(header & HEADER_VALID) || header_length(header) > c->max_message)
 			return true;
-		position += record_size(header_length(header), c->hot.align_mask);
+		position += consumer_size_of(c, header_length(header));
 		if (watermark_reached(watermark, position, ++seq, l->hot.released.position,
 				      l->lane.mask + 1))
 			return true;

@@ -31,6 +31,7 @@ PROCESS_TESTS = \
 	tests/process/peek-stamped \
 	tests/process/positions \
 	tests/process/rhythm \
+	tests/process/rhythm-stamped \
 	tests/process/rights \
 	tests/process/sleepers \
 	tests/process/slow \
@@ -129,6 +130,9 @@ tests_process_claim_stamped_LDADD = $(PROCESS_LIBS)
 tests_process_observe_stamped_SOURCES = tests/process/observe.c
 tests_process_observe_stamped_CPPFLAGS = $(TESTS_CPPFLAGS) -DTEST_STAMPS
 tests_process_observe_stamped_LDADD = $(PROCESS_LIBS)
+tests_process_rhythm_stamped_SOURCES = tests/process/rhythm.c
+tests_process_rhythm_stamped_CPPFLAGS = $(TESTS_CPPFLAGS) -DTEST_STAMPS
+tests_process_rhythm_stamped_LDADD = $(PROCESS_LIBS)
 tests_process_peek_stamped_SOURCES = tests/process/peek.c
 tests_process_peek_stamped_CPPFLAGS = $(TESTS_CPPFLAGS) -DTEST_STAMPS
 tests_process_peek_stamped_LDADD = $(PROCESS_LIBS)
