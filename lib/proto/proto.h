@@ -39,6 +39,14 @@
 #define PROTO_NAME_SIZE 64u /* of a ring, with its final NUL */
 #define PROTO_TEXT_SIZE 400u
 
+/*
+ * Where the broker listens: what this variable of the environment says; else the
+ * first path for root's, and the second, below $XDG_RUNTIME_DIR, for a user's own.
+ */
+#define PROTO_SOCKET_VARIABLE "SHMRING_BROKER"
+#define PROTO_SYSTEM_SOCKET "/run/shmring/broker"
+#define PROTO_USER_SOCKET "shmring-broker"
+
 enum proto_type {
 	PROTO_HELLO = 1,
 	PROTO_WELCOME,
