@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * broker: see broker.h.
+ */
+#include "broker.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <shmring/shmring.h>
+
+#include "config.h"
+#include "explain.h"
+#include "log.h"
+#include "sigbus.h"
+#include "sys.h"
+
+#define SECOND INT64_C(1000000000)
+
+/* --- rings --- */
+
+void broker_release(struct broker *b, struct entry *e)
+{
+	uid_t owner = e->owner;
+	uint64_t bytes = e->bytes;
+	struct account *a;
+
+	if (!registry_release(e))
+		return;
+	a = quota_account(&b->quota, owner); /* it has one: that ring is on it */
+	quota_give(a, QUOTA_RINGS, 1);
+	quota_give(a, QUOTA_BYTES, bytes);
+	quota_settle(&b->quota, a);
+}
+
+static void drop(struct broker *b, struct entry *e)
+{
+	registry_remove(&b->registry, e);
+	broker_release(b, e);
+}
+
+/* Whoever has the directory can remove the file without us. */
+static bool is_retired(const struct entry *e)
+{
+	int fd = shmring_fd(e->ring);
+	struct stat st;
+
+	return fd < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0;
+}
+
+static struct entry *adopt(struct broker *b, const char *name, int *ret_error)
+{
+	struct shmring *ring;
+	struct account *a;
+	struct entry *e = NULL;
+	bool persistent;
+	uid_t owner;
+
+	*ret_error = store_adopt(&b->store, name, &ring, &owner, &persistent);
+	if (*ret_error < 0)
+		return NULL;
+	a = quota_account(&b->quota, owner);
+	if (a)
+		e = registry_add(&b->registry, name, ring, owner, persistent);
+	if (!e) {
+		shmring_close(ring);
+		if (a)
+			quota_settle(&b->quota, a);
+		*ret_error = explain(-ENOMEM, "out of memory");
+		return NULL;
+	}
+	quota_count(a, QUOTA_RINGS, 1);
+	quota_count(a, QUOTA_BYTES, e->bytes);
+	return e;
+}
+
+struct entry *broker_find(struct broker *b, const char *name, int *ret_error)
+{
+	struct entry *e = registry_find(&b->registry, name);
+
+	if (e && is_retired(e)) {
+		drop(b, e);
+		e = NULL;
+	}
+	return e ? e : adopt(b, name, ret_error);
+}
+
+/* Both, or -EDQUOT and nothing. */
+static int take_ring(struct account *a, const struct limits *l, uint64_t bytes)
+{
+	if (!l) {
+		quota_count(a, QUOTA_RINGS, 1);
+		quota_count(a, QUOTA_BYTES, bytes);
+		return 0;
+	}
+	if (quota_take(a, l, QUOTA_RINGS, 1) < 0)
+		return -EDQUOT;
+	if (quota_take(a, l, QUOTA_BYTES, bytes) == 0)
+		return 0;
+	quota_give(a, QUOTA_RINGS, 1);
+	return -EDQUOT;
+}
+
+static int create(struct broker *b, const char *name, bool persistent, uid_t owner,
+		  const struct shmring_config *config, struct entry **ret)
+{
+	struct shmring *ring;
+	int e = store_create(&b->store, name, persistent, owner, config, &ring);
+
+	if (e < 0)
+		return e;
+	*ret = registry_add(&b->registry, name, ring, owner, persistent);
+	if (*ret)
+		return 0;
+	shmring_close(ring);
+	store_remove(&b->store, name);
+	return explain(-ENOMEM, "out of memory");
+}
+
+int broker_make(struct broker *b, const char *name, bool persistent, uid_t owner,
+		const struct limits *limits, const struct shmring_config *config,
+		struct entry **ret)
+{
+	struct account *a = quota_account(&b->quota, owner);
+	struct geometry g;
+	int e = layout_plan(&g, config);
+
+	if (!a)
+		return explain(-ENOMEM, "out of memory");
+	if (e == 0)
+		e = take_ring(a, limits, g.file_size);
+	if (e == 0) {
+		e = create(b, name, persistent, owner, config, ret);
+		if (e < 0) {
+			quota_give(a, QUOTA_RINGS, 1);
+			quota_give(a, QUOTA_BYTES, g.file_size);
+		}
+	}
+	quota_settle(&b->quota, a);
+	if (e == 0)
+		log_say(LOG_INFO, "ring=%s created owner=%u bytes=%" PRIu64 "%s", name,
+			(unsigned)owner, (*ret)->bytes, persistent ? " persistent" : "");
+	return e;
+}
+
+int broker_remove(struct broker *b, const char *name)
+{
+	struct entry *e = registry_find(&b->registry, name);
+	int error = store_remove(&b->store, name);
+
+	if (e && (error == 0 || is_retired(e)))
+		drop(b, e);
+	return error;
+}
+
+/* --- what is there at start --- */
+
+static void take_in(const char *name, void *arg)
+{
+	struct broker *b = arg;
+	int error;
+
+	if (registry_find(&b->registry, name) || adopt(b, name, &error))
+		return;
+	/*
+	 * What an earlier boot left in shared memory can be of use to nobody. Anything
+	 * else stays where it is, for somebody to look at.
+	 */
+	if (error == -ESTALE && store_sweep_stale(&b->store, name))
+		log_say(LOG_NOTICE, "ring=%s swept: it was made before the last boot", name);
+	else
+		log_say(LOG_WARNING, "ring=%s left alone: %s", name, shmring_explain());
+}
+
+static void make_wishes(struct broker *b)
+{
+	for (size_t i = 0; i < b->policy->ring_count; i++) {
+		const struct ring_wish *w = &b->policy->rings[i];
+		struct entry *made;
+		int e;
+
+		if (broker_find(b, w->name, &e))
+			continue;
+		if (e == -ENOENT)
+			e = broker_make(b, w->name, w->persistent, w->owner, NULL, &w->config,
+					&made);
+		if (e < 0)
+			log_say(LOG_ERR, "ring=%s of %s:%u cannot be made: %s", w->name,
+				b->policy->file, w->line, shmring_explain());
+	}
+}
+
+static int load_policy(const char *file, struct policy **ret, char *error, size_t size)
+{
+	if (file)
+		return config_load(ret, file, geteuid(), error, size);
+	*ret = policy_new(geteuid());
+	if (*ret)
+		return 0;
+	snprintf(error, size, "out of memory");
+	return -ENOMEM;
+}
+
+int broker_reload(struct broker *b)
+{
+	struct policy *p;
+	char error[512];
+	int e = load_policy(b->options.config, &p, error, sizeof(error));
+
+	if (e < 0) {
+		log_say(LOG_ERR, "%s; the configuration stays as it was", error);
+		return e;
+	}
+	policy_free(b->policy);
+	b->policy = p;
+	make_wishes(b);
+	log_say(LOG_NOTICE, "the configuration was read again: rules=%zu limits=%zu rings=%zu",
+		p->rule_count, p->limit_count, p->ring_count);
+	return 0;
+}
+
+/* --- metrics --- */
+
+struct copying {
+	struct account *accounts;
+	size_t count;
+};
+
+static void copy_account(const struct account *a, void *arg)
+{
+	struct copying *c = arg;
+
+	c->accounts[c->count++] = *a;
+}
+
+static struct snapshot *take_snapshot(struct broker *b)
+{
+	struct snapshot *s = calloc(1, sizeof(*s));
+	struct copying c = { 0 };
+	const struct session *client;
+
+	if (!s)
+		return NULL;
+	s->clients = calloc(b->session_count + 1, sizeof(*s->clients));
+	s->accounts = c.accounts = calloc(b->quota.count + 1, sizeof(*s->accounts));
+	if (!s->clients || !s->accounts) {
+		snapshot_free(s);
+		return NULL;
+	}
+	LIST_FOREACH(client, &b->sessions, all)
+	s->clients[s->client_count++] =
+		(struct client_numbers){ client->number, client->peer.pid, client->peer.uid,
+					 client->ring_count, client->grant_count };
+	quota_each(&b->quota, copy_account, &c);
+	s->account_count = c.count;
+	s->up_ns = (uint64_t)(shmr_now() - b->start_ns);
+	s->connections_total = b->session_total;
+	s->refusals = b->refusals;
+	s->violations = b->violations;
+	s->turned_away = b->listener.turned_away;
+	return s;
+}
+
+int broker_ask_metrics(struct broker *b)
+{
+	struct snapshot *s;
+
+	if (b->metrics_asked)
+		return 0;
+	s = take_snapshot(b);
+	if (!s)
+		return -ENOMEM;
+	metrics_ask(&b->metrics, s);
+	b->metrics_asked = true;
+	return 0;
+}
+
+static void metrics_ready(struct source *source, uint32_t events)
+{
+	struct broker *b = source_owner(source, struct broker, metrics_done);
+	struct session *s, *next;
+	uint64_t bytes = 0;
+	int fd = metrics_take(&b->metrics, &bytes);
+
+	(void)events;
+	if (fd == -EAGAIN)
+		return;
+	b->metrics_asked = false;
+	for (s = LIST_FIRST(&b->sessions); s; s = next) {
+		next = LIST_NEXT(s, all); /* an answer may end its session, and no other */
+		if (s->awaits_metrics)
+			serve_metrics_answer(s, fd, bytes);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+/* --- signals --- */
+
+static void reload_told(struct broker *b)
+{
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIi64, shmr_now() / 1000);
+	broker_reload(b);
+	sd_notify(0, "READY=1");
+}
+
+static void signals_ready(struct source *source, uint32_t events)
+{
+	struct broker *b = source_owner(source, struct broker, signals);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	switch (info.ssi_signo) {
+	case SIGHUP:
+		reload_told(b);
+		break;
+	case SIGUSR2:
+		b->end = BROKER_UPGRADE;
+		break;
+	default:
+		b->end = BROKER_STOP;
+		break;
+	}
+}
+
+static int watch_signals(struct broker *b)
+{
+	sigset_t set;
+	int fd, e;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR2);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	e = loop_add(&b->loop, &b->signals, fd, EPOLLIN, signals_ready);
+	if (e < 0)
+		close(fd);
+	return e;
+}
+
+/* --- start, round, stop --- */
+
+static void arrived(struct listener *l, int fd)
+{
+	session_begin(source_owner(l, struct broker, listener), fd);
+}
+
+static int start_machinery(struct broker *b)
+{
+	int e = shmr_random(b->id, sizeof(b->id));
+
+	if (e == 0)
+		e = watch_signals(b);
+	if (e == 0)
+		e = reaper_start(&b->reaper, &b->registry);
+	if (e == 0)
+		e = metrics_start(&b->metrics, &b->registry);
+	if (e == 0)
+		e = loop_add(&b->loop, &b->metrics_done, b->metrics.done, EPOLLIN, metrics_ready);
+	return e;
+}
+
+static int start(struct broker *b, char *error, size_t size)
+{
+	const struct broker_options *o = &b->options;
+	int e = load_policy(o->config, &b->policy, error, size);
+
+	if (e == 0)
+		e = store_open(&b->store, o->directory, o->state_directory, error, size);
+	if (e < 0)
+		return e;
+	store_sweep(&b->store);
+	e = store_each(&b->store, take_in, b);
+	if (e == 0)
+		e = start_machinery(b);
+	if (e < 0) {
+		snprintf(error, size, "cannot start: %s", strerror(-e));
+		return e;
+	}
+	make_wishes(b);
+	return listener_open(&b->listener, &b->loop, o->socket, o->inherited, o->inherited_path,
+			     arrived, error, size);
+}
+
+int broker_start(struct broker *b, const struct broker_options *o, char *error, size_t size)
+{
+	int e;
+
+	memset(b, 0, sizeof(*b));
+	b->options = *o;
+	b->start_ns = shmr_now();
+	b->signals.fd = b->metrics_done.fd = b->listener.source.fd = -1;
+	b->listener.fd = b->listener.lock = b->listener.spare = -1;
+	b->store = (struct store){ .directory = { -1, -1 }, .lock = { -1, -1 } };
+	LIST_INIT(&b->sessions);
+	LIST_INIT(&b->ended);
+	TAILQ_INIT(&b->stalled);
+	sigbus_survive();
+	registry_enter_thread();
+	e = loop_open(&b->loop);
+	if (e == 0)
+		e = registry_open(&b->registry);
+	if (e < 0) {
+		snprintf(error, size, "cannot start: %s", strerror(-e));
+		registry_leave_thread();
+		return e;
+	}
+	e = start(b, error, size);
+	if (e < 0)
+		broker_stop(b);
+	return e;
+}
+
+static int ms_until(int64_t deadline, int timeout)
+{
+	int64_t ms = (deadline - shmr_now()) / 1000000 + 1;
+
+	if (ms < 0)
+		ms = 0;
+	return timeout >= 0 && timeout < ms ? timeout : (int)ms;
+}
+
+/* T2: the list is in the order of deadlines. */
+static void drop_stalled(struct broker *b)
+{
+	struct session *s;
+
+	while ((s = TAILQ_FIRST(&b->stalled)) && s->stall_deadline <= shmr_now()) {
+		log_say(LOG_WARNING,
+			"client=%" PRIu64 " pid=%d uid=%u dropped: it takes no answers", s->number,
+			(int)s->peer.pid, (unsigned)s->peer.uid);
+		session_end(s);
+	}
+}
+
+static void free_ended(struct broker *b)
+{
+	struct session *s;
+
+	while ((s = LIST_FIRST(&b->ended))) {
+		LIST_REMOVE(s, all);
+		session_free(s);
+	}
+}
+
+enum broker_end broker_round(struct broker *b, int timeout)
+{
+	const struct session *stalled = TAILQ_FIRST(&b->stalled);
+	bool armed = b->listener.armed;
+
+	if (stalled)
+		timeout = ms_until(stalled->stall_deadline, timeout);
+	if (!armed)
+		timeout = ms_until(shmr_now() + SECOND, timeout);
+	if (loop_run(&b->loop, timeout) < 0)
+		return BROKER_STOP;
+	drop_stalled(b);
+	free_ended(b);
+	if (!armed)
+		listener_rearm(&b->listener); /* others may have closed theirs */
+	return b->end;
+}
+
+bool broker_may_say(struct account *a, unsigned *ret_unsaid)
+{
+	int64_t now = shmr_now();
+
+	if (a->said_ns != 0 && now - a->said_ns < SECOND) {
+		a->unsaid++;
+		return false;
+	}
+	*ret_unsaid = a->unsaid;
+	a->unsaid = 0;
+	a->said_ns = now;
+	return true;
+}
+
+int broker_give_socket(struct broker *b)
+{
+	return listener_give(&b->listener);
+}
+
+void broker_stop(struct broker *b)
+{
+	struct session *s;
+
+	while ((s = LIST_FIRST(&b->sessions)))
+		session_end(s);
+	free_ended(b);
+	listener_close(&b->listener);
+	reaper_stop(&b->reaper);
+	loop_remove(&b->loop, &b->metrics_done);
+	metrics_stop(&b->metrics);
+	registry_close(&b->registry);
+	registry_leave_thread();
+	if (b->signals.fd >= 0)
+		close(b->signals.fd);
+	store_close(&b->store);
+	policy_free(b->policy);
+	quota_close(&b->quota);
+	loop_close(&b->loop);
+}

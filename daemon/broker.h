@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * broker: the whole of it, as a library: main.c starts one, and so can a test.
+ *
+ * One thread runs the loop; it owns the connections and makes all changes, and it
+ * never waits but in epoll. Two more threads only look: the reaper and the metrics.
+ * The broker is on nobody's way from producer to consumer.
+ */
+#ifndef DAEMON_BROKER_H
+#define DAEMON_BROKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "listener.h"
+#include "loop.h"
+#include "metrics.h"
+#include "policy.h"
+#include "quota.h"
+#include "reaper.h"
+#include "ring-registry.h"
+#include "session.h"
+#include "store.h"
+
+struct broker_options {
+	const char *socket;	     /* path */
+	int inherited;		     /* or this listening socket; -1: none */
+	bool inherited_path;	     /* that one's path is `socket`, and ours to remove */
+	const char *directory;	     /* of ordinary rings */
+	const char *state_directory; /* of persistent ones; NULL: there are none */
+	const char *config;	     /* file; NULL: the broker's user may do everything */
+};
+
+enum broker_end { BROKER_RUNS, BROKER_STOP, BROKER_UPGRADE };
+
+struct broker {
+	struct broker_options options;
+	struct loop loop;
+	struct policy *policy;
+	struct quota quota;
+	struct ring_registry registry;
+	struct store store;
+	struct listener listener;
+	struct reaper reaper;
+	struct metrics metrics;
+	struct source metrics_done;
+	struct source signals;
+	enum broker_end end;
+	uint8_t id[16];
+	int64_t start_ns;
+	LIST_HEAD(, session) sessions;
+	LIST_HEAD(, session) ended;
+	TAILQ_HEAD(, session) stalled;
+	size_t session_count;
+	uint64_t session_total, refusals, violations;
+	bool metrics_asked;
+};
+
+/*
+ * Read the configuration, take the directories, take in what rings are there, make
+ * those of the configuration, listen. The caller has blocked the signals that the
+ * broker takes from a signalfd: SIGTERM, SIGINT, SIGHUP, SIGUSR2. 0, or a negative
+ * errno and a sentence in `error`.
+ */
+int broker_start(struct broker *b, const struct broker_options *o, char *error, size_t size);
+
+/* One round of the loop, of up to `timeout` ms (-1: as long as need be). */
+enum broker_end broker_round(struct broker *b, int timeout);
+
+/* Leave rings and those who use them alone; drop the connections. */
+void broker_stop(struct broker *b);
+
+/* The listening socket, to be handed on; after this the path is not removed at the end. */
+int broker_give_socket(struct broker *b);
+
+/* A new configuration, or everything as before; the log has the reason. */
+int broker_reload(struct broker *b);
+
+/*
+ * The ring of that name; one that lies in a directory but is not registered yet is
+ * taken in, one whose file is gone is dropped. NULL: none, and shmring_explain() and
+ * *ret_error say why.
+ */
+struct entry *broker_find(struct broker *b, const char *name, int *ret_error);
+
+/* Make it for `owner`, within `limits` (NULL: none). */
+int broker_make(struct broker *b, const char *name, bool persistent, uid_t owner,
+		const struct limits *limits, const struct shmring_config *config,
+		struct entry **ret);
+int broker_remove(struct broker *b, const char *name);
+
+/* A hold is given back; from the last one the owner's quota is. */
+void broker_release(struct broker *b, struct entry *e);
+
+/* Of the lines in the log about one user's faults: has this one its turn? */
+bool broker_may_say(struct account *a, unsigned *ret_unsaid);
+
+/* Ask for the metrics unless somebody has; all who wait get them. */
+int broker_ask_metrics(struct broker *b);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * listener: the socket at which clients arrive.
+ *
+ * N1 Nobody else listens at the same path while we do: a lock on "PATH.lock" says
+ *    so. With a socket from systemd there is no path of ours and no lock.
+ * N2 At the end the path is removed only if it still leads to our socket.
+ * N3 When descriptors have run out, a client is still accepted, with one that is
+ *    kept in reserve, and sent away at once; and the listener is silent until
+ *    something was closed. Otherwise the one who cannot be accepted would wake the
+ *    loop for ever.
+ */
+#ifndef DAEMON_LISTENER_H
+#define DAEMON_LISTENER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "loop.h"
+
+struct listener {
+	struct source source;
+	struct loop *loop;
+	int fd;
+	int lock;  /* -1: the socket was handed to us */
+	int spare; /* N3; -1: it is lost for the moment */
+	bool armed;
+	char *path; /* to be removed; NULL: not ours */
+	dev_t device;
+	ino_t inode;
+	uint64_t turned_away;			     /* for want of descriptors */
+	void (*arrived)(struct listener *l, int fd); /* takes the descriptor */
+};
+
+/*
+ * Listen at `path`, or at `inherited` if that is not negative; `ours` says of the
+ * latter that it listens at `path`, as our predecessor made it. 0, or a negative errno
+ * and a sentence: -EADDRINUSE if another broker does.
+ */
+int listener_open(struct listener *l, struct loop *loop, const char *path, int inherited, bool ours,
+		  void (*arrived)(struct listener *l, int fd), char *error, size_t size);
+void listener_close(struct listener *l);
+
+/* The socket, for a successor; the path stays. It is -1 if there is none. */
+int listener_give(struct listener *l);
+
+/* Something was closed: there may be descriptors again. */
+void listener_rearm(struct listener *l);
+
+#endif

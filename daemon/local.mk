@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+# shmringd: a thin program over a library, so that tests can run a broker themselves.
+
+noinst_LTLIBRARIES += daemon/libbroker.la
+daemon_libbroker_la_SOURCES = \
+	daemon/broker.c \
+	daemon/broker.h \
+	daemon/config.c \
+	daemon/config.h \
+	daemon/listener.c \
+	daemon/listener.h \
+	daemon/log.c \
+	daemon/log.h \
+	daemon/loop.c \
+	daemon/loop.h \
+	daemon/metrics-text.c \
+	daemon/metrics.c \
+	daemon/metrics.h \
+	daemon/policy.c \
+	daemon/policy.h \
+	daemon/quota.c \
+	daemon/quota.h \
+	daemon/reaper.c \
+	daemon/reaper.h \
+	daemon/ring-registry.c \
+	daemon/ring-registry.h \
+	daemon/sandbox.c \
+	daemon/sandbox.h \
+	daemon/serve.c \
+	daemon/session.c \
+	daemon/session.h \
+	daemon/sigbus.c \
+	daemon/sigbus.h \
+	daemon/store.c \
+	daemon/store.h
+daemon_libbroker_la_CPPFLAGS = $(BROKER_CPPFLAGS)
+daemon_libbroker_la_LDFLAGS = $(SANITIZE_FLAGS)
+
+sbin_PROGRAMS += daemon/shmringd
+daemon_shmringd_SOURCES = daemon/main.c
+daemon_shmringd_CPPFLAGS = $(BROKER_CPPFLAGS)
+daemon_shmringd_LDADD = $(BROKER_LIBS)
+daemon_shmringd_LDFLAGS = $(SANITIZE_FLAGS)

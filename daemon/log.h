@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * log: one line per event, to the standard error stream; with the journal's
+ * priorities where that is what reads it. Never blocks: a line for which there is no
+ * room is counted, and the count is told with the next one that goes out.
+ */
+#ifndef DAEMON_LOG_H
+#define DAEMON_LOG_H
+
+#include <syslog.h>
+
+/* Once, before there are threads: lines above `level` (of syslog.h) are dropped. */
+void log_begin(int level);
+
+/* `level` is one of LOG_ERR to LOG_DEBUG. From any thread. */
+void log_say(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

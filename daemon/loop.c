@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * loop: see loop.h.
+ */
+#include "loop.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+enum { BATCH = 64 };
+
+int loop_open(struct loop *l)
+{
+	l->epoll = epoll_create1(EPOLL_CLOEXEC);
+	return l->epoll < 0 ? -errno : 0;
+}
+
+void loop_close(struct loop *l)
+{
+	close(l->epoll);
+	l->epoll = -1;
+}
+
+int loop_add(struct loop *l, struct source *s, int fd, uint32_t events,
+	     void (*ready)(struct source *s, uint32_t events))
+{
+	struct epoll_event ev = { .events = events, .data.ptr = s };
+
+	if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
+		return -errno;
+	*s = (struct source){ .fd = fd, .events = events, .ready = ready };
+	return 0;
+}
+
+/* Of a descriptor that is in there neither of the two can fail. */
+void loop_change(struct loop *l, struct source *s, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = s };
+
+	if (s->fd < 0 || s->events == events)
+		return;
+	s->events = events;
+	epoll_ctl(l->epoll, EPOLL_CTL_MOD, s->fd, &ev);
+}
+
+void loop_remove(struct loop *l, struct source *s)
+{
+	if (s->fd < 0)
+		return;
+	epoll_ctl(l->epoll, EPOLL_CTL_DEL, s->fd, NULL);
+	s->fd = -1;
+}
+
+int loop_run(struct loop *l, int timeout)
+{
+	struct epoll_event events[BATCH];
+	int n = epoll_wait(l->epoll, events, BATCH, timeout);
+
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	for (int i = 0; i < n; i++) {
+		struct source *s = events[i].data.ptr;
+
+		if (s->fd >= 0)
+			s->ready(s, events[i].events);
+	}
+	return n;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * loop: waits for descriptors, level-triggered, and calls whoever they belong to.
+ *
+ * A source that was removed in the midst of a round is not called any more, though
+ * its event may have been collected already; so its memory has to stay until the
+ * round is over.
+ */
+#ifndef DAEMON_LOOP_H
+#define DAEMON_LOOP_H
+
+#include <stdint.h>
+#include <sys/epoll.h>
+
+struct source {
+	int fd; /* the owner's; -1: not in the loop */
+	uint32_t events;
+	void (*ready)(struct source *s, uint32_t events);
+};
+
+#define source_owner(s, type, member) \
+	((type *)(void *)((unsigned char *)(s)-offsetof(type, member)))
+
+struct loop {
+	int epoll;
+};
+
+/* 0 or a negative errno, as the others. */
+int loop_open(struct loop *l);
+void loop_close(struct loop *l);
+
+/* From now on ready() is called when `fd` has one of `events` (EPOLL*). */
+int loop_add(struct loop *l, struct source *s, int fd, uint32_t events,
+	     void (*ready)(struct source *s, uint32_t events));
+void loop_change(struct loop *l, struct source *s, uint32_t events);
+void loop_remove(struct loop *l, struct source *s); /* fine on one that is not in it */
+
+/* One round: wait for up to `timeout` ms (-1: for ever), call. How many were called. */
+int loop_run(struct loop *l, int timeout);
+
+#endif

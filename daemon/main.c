@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shmringd: arguments, the surroundings, and the loop. The broker itself is a library
+ * (broker.h).
+ */
+#include <argp.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <shmring/shmring.h>
+
+#include "broker.h"
+#include "config.h"
+#include "log.h"
+#include "proto.h"
+#include "sandbox.h"
+#include "sys.h"
+
+#define UPGRADE_NAME "shmringd-upgrade"
+
+enum { FIRST_INHERITED = SD_LISTEN_FDS_START };
+
+enum key { KEY_CHECK = 256, KEY_FOREGROUND, KEY_DAEMON, KEY_NO_SANDBOX };
+
+struct arguments {
+	struct broker_options broker;
+	const char *check; /* only read this configuration */
+	bool daemon;
+	bool no_sandbox;
+	int level;
+};
+
+static const struct argp_option options[] = {
+	{ "socket", 's', "PATH", 0,
+	  "Listen there (default: /run/shmring/broker for root, else "
+	  "$XDG_RUNTIME_DIR/shmring-broker)",
+	  0 },
+	{ "directory", 'd', "DIR", 0,
+	  "Keep rings there (default: /run/shmring/rings for root, else "
+	  "$XDG_RUNTIME_DIR/shmring/broker-rings)",
+	  0 },
+	{ "state-directory", 'S', "DIR", 0, "Keep persistent rings there (default: there are none)",
+	  0 },
+	{ "config", 'c', "FILE", 0,
+	  "Read the rules there (default for root: "
+	  "/etc/shmring/shmringd.conf, if it exists)",
+	  0 },
+	{ "check-config", KEY_CHECK, "FILE", 0, "Only check this configuration", 0 },
+	{ "foreground", KEY_FOREGROUND, NULL, 0, "Stay in the foreground (default)", 1 },
+	{ "daemon", KEY_DAEMON, NULL, 0, "Go to the background when clients can come", 1 },
+	{ "verbose", 'v', NULL, 0, "Log every client and every refusal, too", 1 },
+	{ "quiet", 'q', NULL, 0, "Log warnings and errors only", 1 },
+	{ "no-sandbox", KEY_NO_SANDBOX, NULL, 0, "Make any system call, for debugging", 1 },
+	{ 0 },
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *a = state->input;
+
+	switch (key) {
+	case 's':
+		a->broker.socket = arg;
+		return 0;
+	case 'd':
+		a->broker.directory = arg;
+		return 0;
+	case 'S':
+		a->broker.state_directory = arg;
+		return 0;
+	case 'c':
+		a->broker.config = arg;
+		return 0;
+	case KEY_CHECK:
+		a->check = arg;
+		return 0;
+	case KEY_FOREGROUND:
+	case KEY_DAEMON:
+		a->daemon = key == KEY_DAEMON;
+		return 0;
+	case 'v':
+		a->level = LOG_DEBUG;
+		return 0;
+	case 'q':
+		a->level = LOG_WARNING;
+		return 0;
+	case KEY_NO_SANDBOX:
+		a->no_sandbox = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static void print_version(FILE *stream, struct argp_state *state)
+{
+	(void)state;
+	fprintf(stream, "shmringd %s\n", shmring_version());
+}
+
+static const struct argp argp = {
+	options,
+	parse,
+	NULL,
+	"Give rings by name to programs that share neither a parent nor a path; shmringd(8).",
+	NULL,
+	NULL,
+	NULL
+};
+
+/* --- where everything is --- */
+
+static char *below_runtime(const char *name)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	char *path;
+
+	if (!runtime || runtime[0] != '/')
+		return NULL;
+	return asprintf(&path, "%s/%s", runtime, name) < 0 ? NULL : path;
+}
+
+static bool choose_paths(struct broker_options *o)
+{
+	bool root = geteuid() == 0;
+
+	if (!o->socket)
+		o->socket = getenv(PROTO_SOCKET_VARIABLE);
+	if (!o->socket)
+		o->socket = root ? PROTO_SYSTEM_SOCKET : below_runtime(PROTO_USER_SOCKET);
+	if (!o->directory)
+		o->directory = root ? "/run/shmring/rings" : below_runtime("shmring/broker-rings");
+	if (!o->config && root && access("/etc/shmring/shmringd.conf", F_OK) == 0)
+		o->config = "/etc/shmring/shmringd.conf";
+	if (o->socket && o->directory)
+		return true;
+	log_say(LOG_ERR, "XDG_RUNTIME_DIR is not set: name --socket and --directory");
+	return false;
+}
+
+/* The socket that systemd, or our predecessor, listens at for us. */
+static int inherit_socket(struct broker_options *o)
+{
+	char **names = NULL;
+	int n = sd_listen_fds_with_names(1, &names);
+
+	o->inherited = -1;
+	if (n == 1 && sd_is_socket_unix(FIRST_INHERITED, SOCK_SEQPACKET, 1, NULL, 0) > 0) {
+		o->inherited = FIRST_INHERITED;
+		o->inherited_path = names && strcmp(names[0], UPGRADE_NAME) == 0;
+		fcntl(FIRST_INHERITED, F_SETFL, O_NONBLOCK);
+	}
+	for (char **name = names; name && *name; name++)
+		free(*name);
+	free(names);
+	if (n <= 0 || o->inherited >= 0)
+		return 0;
+	log_say(LOG_ERR, "exactly one socket can be handed over, a listening Unix one with "
+			 "ListenSequentialPacket=");
+	return -EINVAL;
+}
+
+/* --- the surroundings --- */
+
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR2);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/*
+ * The parent waits for one byte, and then leaves the child alone; returns in the child,
+ * with the end of the pipe that is to get it, or a negative errno.
+ */
+static int go_to_background(void)
+{
+	int ends[2];
+	char ready;
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid > 0) {
+		close(ends[1]);
+		exit(read(ends[0], &ready, 1) == 1 ? EXIT_SUCCESS : EXIT_FAILURE);
+	}
+	close(ends[0]);
+	setsid();
+	return ends[1];
+}
+
+static void tell_parent(int pipe)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (pipe < 0)
+		return;
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+		close(null);
+	}
+	if (write(pipe, "", 1) != 1)
+		log_say(LOG_WARNING, "whoever started this has gone");
+	close(pipe);
+}
+
+/* --- the loop --- */
+
+static enum broker_end run(struct broker *b)
+{
+	uint64_t watchdog_us = 0;
+	enum broker_end end;
+	int64_t next = 0;
+	int timeout;
+
+	timeout = sd_watchdog_enabled(0, &watchdog_us) > 0 ? (int)(watchdog_us / 2000) : -1;
+	do {
+		if (timeout >= 0 && shmr_now() >= next) {
+			sd_notify(0, "WATCHDOG=1");
+			next = shmr_now() + timeout * INT64_C(500000);
+		}
+		end = broker_round(b, timeout >= 0 ? timeout / 2 : -1);
+	} while (end == BROKER_RUNS);
+	return end;
+}
+
+/* Become the program that now lies where we were started from; only returns after an error. */
+static void upgrade(char **argv, const char *program, int socket, bool ours)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", (int)getpid());
+	if (socket != FIRST_INHERITED)
+		dup2(socket, FIRST_INHERITED);
+	else
+		fcntl(socket, F_SETFD, 0);
+	setenv("LISTEN_FDS", "1", 1);
+	setenv("LISTEN_PID", number, 1);
+	setenv("LISTEN_FDNAMES", ours ? UPGRADE_NAME : "systemd", 1);
+	execv(program, argv);
+	log_say(LOG_ERR, "%s: cannot start it in place of this one: %s", program, strerror(errno));
+}
+
+static int broker_main(const struct arguments *a, char **argv, const char *program)
+{
+	int pipe = a->daemon ? go_to_background() : -1;
+	struct broker b;
+	char error[512];
+	enum broker_end end;
+	bool ours;
+	int socket = -1;
+	int e = a->no_sandbox ? 0 : sandbox_enter();
+
+	if (e < 0)
+		log_say(LOG_WARNING, "goes on without a sandbox: %s", strerror(-e));
+	if (broker_start(&b, &a->broker, error, sizeof(error)) < 0) {
+		log_say(LOG_ERR, "%s", error);
+		return EXIT_FAILURE;
+	}
+	log_say(LOG_NOTICE, "ready socket=%s directory=%s rings=%zu config=%s", a->broker.socket,
+		a->broker.directory, b.registry.count,
+		a->broker.config ? a->broker.config : "none");
+	sd_notify(0, "READY=1");
+	tell_parent(pipe);
+	end = run(&b);
+	sd_notify(0, end == BROKER_UPGRADE ? "RELOADING=1" : "STOPPING=1");
+	ours = a->broker.inherited < 0 || a->broker.inherited_path;
+	if (end == BROKER_UPGRADE)
+		socket = broker_give_socket(&b);
+	broker_stop(&b);
+	log_say(LOG_NOTICE, end == BROKER_UPGRADE ? "makes room for its successor" : "ended");
+	if (end == BROKER_UPGRADE)
+		upgrade(argv, program, socket, ours);
+	return end == BROKER_UPGRADE ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int check_config(const char *file)
+{
+	struct policy *p;
+	char error[512];
+
+	if (config_load(&p, file, geteuid(), error, sizeof(error)) < 0) {
+		fprintf(stderr, "%s\n", error);
+		return EXIT_FAILURE;
+	}
+	printf("%s: rules=%zu limits=%zu rings=%zu\n", file, p->rule_count, p->limit_count,
+	       p->ring_count);
+	policy_free(p);
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments a = { .level = LOG_INFO };
+	char program[PATH_MAX] = "";
+	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+	error_t err;
+
+	argp_program_version_hook = print_version;
+	err = argp_parse(&argp, argc, argv, 0, NULL, &a);
+	if (err != 0) {
+		fprintf(stderr, "shmringd: %s\n", strerror(err));
+		return EXIT_FAILURE;
+	}
+	if (a.check)
+		return check_config(a.check);
+	log_begin(a.level);
+	block_signals();
+	raise_descriptors();
+	if (n < 0 || inherit_socket(&a.broker) < 0 || !choose_paths(&a.broker))
+		return EXIT_FAILURE;
+	return broker_main(&a, argv, program);
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The text of the metrics. All samples of one metric stand together behind its type,
+ * so the numbers of all rings are read first. What others wrote into a ring is only
+ * printed, and escaped.
+ */
+#include "metrics.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <shmring/shmring.h>
+
+struct consumer_numbers {
+	unsigned slot;
+	uint64_t lag;
+	char name[SHMRING_NAME_SIZE];
+};
+
+struct ring_numbers {
+	struct shmring_stat stat;
+	uint64_t messages, bytes, evicted;
+	bool damaged;
+	struct consumer_numbers *consumers;
+	size_t consumer_count;
+};
+
+struct report {
+	FILE *out;
+	const struct seen *seen;
+	struct ring_numbers *rings;
+	size_t ring_count;
+};
+
+/* --- reading --- */
+
+static void read_lanes(struct shmring *r, struct ring_numbers *n)
+{
+	for (unsigned i = 0; i < n->stat.lanes; i++) {
+		struct shmring_lane_stat lane;
+		int e = shmring_stat_lane(r, i, &lane);
+
+		if (e == -EBADMSG)
+			n->damaged = true;
+		if (e < 0)
+			continue;
+		n->messages += lane.messages;
+		n->bytes += lane.bytes;
+	}
+}
+
+static void read_consumers(struct shmring *r, struct ring_numbers *n)
+{
+	struct consumer_numbers *list = calloc(SHMRING_MAX_CONSUMERS, sizeof(*list));
+
+	for (unsigned i = 0; list && i < SHMRING_MAX_CONSUMERS; i++) {
+		struct shmring_consumer_stat c;
+
+		if (shmring_stat_consumer(r, i, &c) < 0 || c.state == SHMRING_FREE)
+			continue;
+		n->evicted += c.state == SHMRING_EVICTED;
+		list[n->consumer_count].slot = i;
+		list[n->consumer_count].lag = c.lag;
+		memcpy(list[n->consumer_count++].name, c.name, sizeof(c.name));
+	}
+	n->consumers = list;
+}
+
+static void read_ring(struct shmring *r, struct ring_numbers *n)
+{
+	if (shmring_stat(r, &n->stat) < 0) {
+		n->damaged = true;
+		return;
+	}
+	read_lanes(r, n);
+	if (n->stat.consumers + n->stat.detached > 0)
+		read_consumers(r, n);
+}
+
+/* --- writing --- */
+
+static void head(struct report *r, const char *name, const char *type, const char *help)
+{
+	fprintf(r->out, "# HELP shmringd_%s %s\n# TYPE shmringd_%s %s\n", name, help, name, type);
+}
+
+static void single(struct report *r, const char *name, const char *type, const char *help,
+		   uint64_t value)
+{
+	head(r, name, type, help);
+	fprintf(r->out, "shmringd_%s %" PRIu64 "\n", name, value);
+}
+
+/* Whatever stands in a ring: no line ends, no quote does, and it is ASCII. */
+static void put_label(FILE *out, const char *text, size_t size)
+{
+	for (size_t i = 0; i < size && text[i] != '\0'; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (c == '"' || c == '\\')
+			fputc('\\', out);
+		fputc(c < ' ' || c >= 0x7f ? '?' : c, out);
+	}
+}
+
+enum column {
+	COLUMN_MESSAGES,
+	COLUMN_BYTES,
+	COLUMN_PRODUCERS,
+	COLUMN_CONSUMERS,
+	COLUMN_DETACHED,
+	COLUMN_EVICTED,
+	COLUMN_SIZE,
+	COLUMN_ALLOCATED,
+	COLUMN_RESIDENT,
+	COLUMN_CLIENTS,
+	COLUMN_RECOVERIES,
+	COLUMN_DAMAGED,
+	COLUMNS
+};
+
+static const struct {
+	const char *name, *type, *help;
+} columns[COLUMNS] = {
+	[COLUMN_MESSAGES] = { "ring_messages_total", "counter", "Messages published ever." },
+	[COLUMN_BYTES] = { "ring_payload_bytes_total", "counter", "Payload of those." },
+	[COLUMN_PRODUCERS] = { "ring_producers", "gauge", "Producers alive." },
+	[COLUMN_CONSUMERS] = { "ring_consumers", "gauge", "Lossless consumers alive." },
+	[COLUMN_DETACHED] = { "ring_detached", "gauge", "Named cursors without a process." },
+	[COLUMN_EVICTED] = { "ring_evicted", "gauge",
+			     "Consumers that have lost their place, and so messages." },
+	[COLUMN_SIZE] = { "ring_size_bytes", "gauge", "What the ring can take." },
+	[COLUMN_ALLOCATED] = { "ring_allocated_bytes", "gauge", "Memory or disk in use." },
+	[COLUMN_RESIDENT] = { "ring_resident_bytes", "gauge", "Bytes in memory." },
+	[COLUMN_CLIENTS] = { "ring_clients", "gauge", "Connections that have it open." },
+	[COLUMN_RECOVERIES] = { "ring_recoveries_total", "counter",
+				"Dead peers that the broker cleaned up after." },
+	[COLUMN_DAMAGED] = { "ring_damaged", "gauge", "1: somebody has written nonsense." },
+};
+
+static uint64_t cell(const struct seen *s, const struct ring_numbers *n, enum column which)
+{
+	switch (which) {
+	case COLUMN_MESSAGES:
+		return n->messages;
+	case COLUMN_BYTES:
+		return n->bytes;
+	case COLUMN_PRODUCERS:
+		return n->stat.producers;
+	case COLUMN_CONSUMERS:
+		return n->stat.consumers;
+	case COLUMN_DETACHED:
+		return n->stat.detached;
+	case COLUMN_EVICTED:
+		return n->evicted;
+	case COLUMN_SIZE:
+		return n->stat.file_size;
+	case COLUMN_ALLOCATED:
+		return n->stat.allocated;
+	case COLUMN_RESIDENT:
+		return n->stat.resident;
+	case COLUMN_CLIENTS:
+		return s->clients;
+	case COLUMN_RECOVERIES:
+		return s->recoveries;
+	default:
+		return n->damaged;
+	}
+}
+
+static void put_column(struct report *r, enum column which)
+{
+	head(r, columns[which].name, columns[which].type, columns[which].help);
+	for (size_t i = 0; i < r->ring_count; i++) {
+		const struct seen *s = &r->seen[i];
+		uint64_t value = cell(s, &r->rings[i], which);
+
+		if (which == COLUMN_RESIDENT && value == UINT64_MAX)
+			continue; /* unknown */
+		fprintf(r->out, "shmringd_%s{ring=\"%s\",owner=\"%u\"} %" PRIu64 "\n",
+			columns[which].name, s->name, (unsigned)s->owner, value);
+	}
+}
+
+static void put_lags(struct report *r)
+{
+	head(r, "consumer_lag_bytes", "gauge", "Lane bytes behind the producers.");
+	for (size_t i = 0; i < r->ring_count; i++)
+		for (size_t c = 0; c < r->rings[i].consumer_count; c++) {
+			const struct consumer_numbers *n = &r->rings[i].consumers[c];
+
+			fprintf(r->out,
+				"shmringd_consumer_lag_bytes{ring=\"%s\",slot=\"%u\","
+				"name=\"",
+				r->seen[i].name, n->slot);
+			put_label(r->out, n->name, sizeof(n->name));
+			fprintf(r->out, "\"} %" PRIu64 "\n", n->lag);
+		}
+}
+
+static void put_client(struct report *r, const char *name, const struct client_numbers *c,
+		       size_t value)
+{
+	fprintf(r->out, "shmringd_%s{connection=\"%" PRIu64 "\",pid=\"%d\",uid=\"%u\"} %zu\n", name,
+		c->connection, (int)c->pid, (unsigned)c->uid, value);
+}
+
+static void put_clients(struct report *r, const struct snapshot *s)
+{
+	head(r, "client_grants", "gauge", "Attachments granted to a connection.");
+	for (size_t i = 0; i < s->client_count; i++)
+		put_client(r, "client_grants", &s->clients[i], s->clients[i].grants);
+	head(r, "client_rings", "gauge", "Rings that a connection has open.");
+	for (size_t i = 0; i < s->client_count; i++)
+		put_client(r, "client_rings", &s->clients[i], s->clients[i].rings);
+}
+
+static void put_quotas(struct report *r, const struct snapshot *s)
+{
+	head(r, "quota_used", "gauge", "What a user has of the broker.");
+	for (size_t i = 0; i < s->account_count; i++)
+		for (unsigned what = 0; what < QUOTA_RESOURCES; what++)
+			fprintf(r->out,
+				"shmringd_quota_used{uid=\"%u\",resource=\"%s\"} %" PRIu64 "\n",
+				(unsigned)s->accounts[i].uid, quota_names[what],
+				s->accounts[i].used[what]);
+}
+
+static void put_broker(struct report *r, const struct snapshot *s)
+{
+	head(r, "info", "gauge", "The broker's version.");
+	fprintf(r->out, "shmringd_info{version=\"%s\"} 1\n", shmring_version());
+	head(r, "up_seconds", "gauge", "Time since it started.");
+	fprintf(r->out, "shmringd_up_seconds %.3f\n", (double)s->up_ns / 1e9);
+	single(r, "rings", "gauge", "Rings that it has.", r->ring_count);
+	single(r, "connections", "gauge", "Clients that are connected.", s->client_count);
+	single(r, "connections_total", "counter", "Clients that came ever.", s->connections_total);
+	single(r, "refusals_total", "counter", "Requests that were answered with an error.",
+	       s->refusals);
+	single(r, "violations_total", "counter", "Clients that broke the protocol.", s->violations);
+	single(r, "turned_away_total", "counter", "Clients sent away for want of descriptors.",
+	       s->turned_away);
+}
+
+static bool is_any(struct entry *e)
+{
+	(void)e;
+	return true;
+}
+
+static void write_all(struct report *r, const struct snapshot *s)
+{
+	put_broker(r, s);
+	for (unsigned i = 0; i < COLUMNS; i++)
+		put_column(r, (enum column)i);
+	put_lags(r);
+	put_clients(r, s);
+	put_quotas(r, s);
+}
+
+char *metrics_write(struct ring_registry *registry, const struct snapshot *s, size_t *ret_bytes)
+{
+	struct report r = { 0 };
+	struct seen *seen;
+	char *text = NULL;
+
+	if (registry_collect(registry, is_any, &seen, &r.ring_count) < 0)
+		return NULL;
+	r.seen = seen;
+	r.rings = calloc(r.ring_count + 1, sizeof(*r.rings));
+	for (size_t i = 0; r.rings && i < r.ring_count; i++)
+		read_ring(seen[i].ring, &r.rings[i]);
+	r.out = r.rings ? open_memstream(&text, ret_bytes) : NULL;
+	if (r.out) {
+		write_all(&r, s);
+		if (fclose(r.out) != 0) {
+			free(text);
+			text = NULL;
+		}
+	}
+	for (size_t i = 0; i < r.ring_count; i++) {
+		if (r.rings)
+			free(r.rings[i].consumers);
+		shmring_close(seen[i].ring);
+	}
+	free(r.rings);
+	free(seen);
+	return text;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * quota: see quota.h.
+ */
+#include "quota.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+
+const char *const quota_names[QUOTA_RESOURCES] = {
+	[QUOTA_CONNECTIONS] = "connections",
+	[QUOTA_RINGS] = "rings",
+	[QUOTA_BYTES] = "bytes",
+	[QUOTA_ATTACHMENTS] = "attachments",
+	[QUOTA_DESCRIPTORS] = "descriptors",
+};
+
+const struct limits quota_defaults = {
+	.most = {
+		[QUOTA_CONNECTIONS] = 64,
+		[QUOTA_RINGS] = 64,
+		[QUOTA_BYTES] = UINT64_C(8) << 30,
+		[QUOTA_ATTACHMENTS] = 256,
+		[QUOTA_DESCRIPTORS] = 512,
+	},
+};
+
+static int by_uid(const void *a, const void *b)
+{
+	uid_t x = ((const struct account *)a)->uid, y = ((const struct account *)b)->uid;
+
+	return (x > y) - (x < y);
+}
+
+struct account *quota_account(struct quota *q, uid_t uid)
+{
+	struct account key = { .uid = uid }, *a;
+	struct account *const *found = tfind(&key, &q->accounts, by_uid);
+
+	if (found)
+		return *found;
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return NULL;
+	a->uid = uid;
+	if (!tsearch(a, &q->accounts, by_uid)) {
+		free(a);
+		return NULL;
+	}
+	q->count++;
+	return a;
+}
+
+int quota_take(struct account *a, const struct limits *l, enum resource what, uint64_t amount)
+{
+	/* More than the limit can be in use: it was lowered. */
+	if (a->used[what] >= l->most[what] || amount > l->most[what] - a->used[what])
+		return -EDQUOT;
+	a->used[what] += amount;
+	return 0;
+}
+
+void quota_count(struct account *a, enum resource what, uint64_t amount)
+{
+	a->used[what] += amount;
+}
+
+void quota_give(struct account *a, enum resource what, uint64_t amount)
+{
+	a->used[what] -= amount;
+}
+
+void quota_settle(struct quota *q, struct account *a)
+{
+	for (unsigned i = 0; i < QUOTA_RESOURCES; i++)
+		if (a->used[i] > 0)
+			return;
+	if (a->strangers > 0)
+		return;
+	tdelete(a, &q->accounts, by_uid);
+	q->count--;
+	free(a);
+}
+
+struct visit {
+	void (*see)(const struct account *a, void *arg);
+	void *arg;
+};
+
+static void visit(const void *node, VISIT which, void *arg)
+{
+	const struct visit *v = arg;
+
+	if (which == postorder || which == leaf)
+		v->see(*(struct account *const *)node, v->arg);
+}
+
+void quota_each(const struct quota *q, void (*see)(const struct account *a, void *arg), void *arg)
+{
+	struct visit v = { see, arg };
+
+	twalk_r(q->accounts, visit, &v);
+}
+
+void quota_close(struct quota *q)
+{
+	tdestroy(q->accounts, free);
+	*q = (struct quota){ 0 };
+}

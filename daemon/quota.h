@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * quota: what each user has of the broker, and that it is not more than allowed.
+ *
+ * An account is made when a user first has something, and goes when he has nothing
+ * left. Only the loop's thread uses it.
+ */
+#ifndef DAEMON_QUOTA_H
+#define DAEMON_QUOTA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum resource {
+	QUOTA_CONNECTIONS, /* to the broker's socket */
+	QUOTA_RINGS,	   /* owned */
+	QUOTA_BYTES,	   /* of those, as large as they can become */
+	QUOTA_ATTACHMENTS, /* granted and not given back */
+	QUOTA_DESCRIPTORS, /* the same, and one for each ring that is open */
+	QUOTA_RESOURCES
+};
+
+extern const char *const quota_names[QUOTA_RESOURCES];
+
+struct limits {
+	uint64_t most[QUOTA_RESOURCES];
+};
+
+/* Of those to whom the configuration gives no others. */
+extern const struct limits quota_defaults;
+
+struct account {
+	uid_t uid;
+	uint64_t used[QUOTA_RESOURCES];
+	unsigned strangers; /* connections beyond the limit, which only wait to be told so */
+	int64_t said_ns;    /* when the log last had a line about this user's faults */
+	unsigned unsaid;    /* those without one since */
+};
+
+struct quota {
+	void *accounts; /* a tree of search.h */
+	size_t count;
+};
+
+/* The account of a user, made if need be; NULL: out of memory. */
+struct account *quota_account(struct quota *q, uid_t uid);
+
+/* Take some, or -EDQUOT and nothing. */
+int quota_take(struct account *a, const struct limits *l, enum resource what, uint64_t amount);
+
+/* Without a look at limits: what is there already, or what nobody may refuse. */
+void quota_count(struct account *a, enum resource what, uint64_t amount);
+void quota_give(struct account *a, enum resource what, uint64_t amount);
+
+/* Forget it if nothing is left; the pointer is then invalid. */
+void quota_settle(struct quota *q, struct account *a);
+
+/* All accounts, by uid. */
+void quota_each(const struct quota *q, void (*see)(const struct account *a, void *arg), void *arg);
+void quota_close(struct quota *q);
+
+#endif

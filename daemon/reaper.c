@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reaper: see reaper.h.
+ */
+#include "reaper.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <shmring/shmring.h>
+
+#include "log.h"
+#include "sys.h"
+
+#define MS INT64_C(1000000)
+
+enum { LOOKS = 4 };
+
+/* After each round with marked rings the next one, and between rounds over all. */
+static const int64_t pauses[LOOKS] = { 5 * MS, 50 * MS, 500 * MS, 30000 * MS };
+
+/* No edge: a late look is made up for by the next one. */
+void reaper_mark(struct entry *e)
+{
+	store_release32(&e->looks, LOOKS);
+}
+
+static bool is_marked(struct entry *e)
+{
+	uint32_t looks = load_acquire32(&e->looks);
+
+	return looks > 0 && compare_and_swap32(&e->looks, looks, looks - 1);
+}
+
+static bool is_any(struct entry *e)
+{
+	(void)e;
+	return true;
+}
+
+static void look(struct reaper *r, const struct seen *s)
+{
+	int n = shmring_reap(s->ring);
+
+	if (n < 0)
+		log_say(LOG_WARNING, "ring=%s cannot look for the dead: %s", s->name,
+			shmring_explain());
+	if (n <= 0)
+		return;
+	registry_note_recoveries(r->registry, s->name, (uint32_t)n);
+	log_say(LOG_INFO, "ring=%s recovered=%d", s->name, n);
+}
+
+static void look_at_those(struct reaper *r, bool (*wanted)(struct entry *e))
+{
+	struct seen *list;
+	size_t count;
+
+	if (registry_collect(r->registry, wanted, &list, &count) < 0)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		look(r, &list[i]);
+		shmring_close(list[i].ring);
+	}
+	free(list);
+}
+
+static struct timespec to_timespec(int64_t ns)
+{
+	return (struct timespec){ .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+}
+
+/* Until woken or until then; false: the end. *ret_woken tells which. */
+static bool rest(struct reaper *r, int64_t deadline, bool *ret_woken)
+{
+	struct timespec until = to_timespec(deadline);
+	bool stop;
+
+	pthread_mutex_lock(&r->mutex);
+	while (!r->stop && !r->wanted &&
+	       pthread_cond_clockwait(&r->changed, &r->mutex, CLOCK_MONOTONIC, &until) != ETIMEDOUT)
+		;
+	*ret_woken = r->wanted;
+	r->wanted = false;
+	stop = r->stop;
+	pthread_mutex_unlock(&r->mutex);
+	return !stop;
+}
+
+static void *run(void *arg)
+{
+	struct reaper *r = arg;
+	unsigned step = LOOKS - 1;
+	bool woken = false;
+
+	registry_enter_thread();
+	do {
+		if (woken)
+			step = 0;
+		else if (step < LOOKS)
+			step++;
+		look_at_those(r, step < LOOKS ? is_marked : is_any);
+	} while (rest(r, shmr_now() + pauses[step < LOOKS ? step : LOOKS - 1], &woken));
+	registry_leave_thread();
+	return NULL;
+}
+
+int reaper_start(struct reaper *r, struct ring_registry *registry)
+{
+	int e;
+
+	*r = (struct reaper){ .registry = registry };
+	pthread_mutex_init(&r->mutex, NULL);
+	pthread_cond_init(&r->changed, NULL);
+	e = pthread_create(&r->thread, NULL, run, r);
+	if (e != 0)
+		r->registry = NULL;
+	return -e;
+}
+
+static void tell(struct reaper *r, bool stop)
+{
+	pthread_mutex_lock(&r->mutex);
+	r->wanted = true;
+	r->stop = stop;
+	pthread_cond_signal(&r->changed);
+	pthread_mutex_unlock(&r->mutex);
+}
+
+void reaper_wake(struct reaper *r)
+{
+	tell(r, false);
+}
+
+void reaper_stop(struct reaper *r)
+{
+	if (!r->registry)
+		return;
+	tell(r, true);
+	pthread_join(r->thread, NULL);
+	pthread_cond_destroy(&r->changed);
+	pthread_mutex_destroy(&r->mutex);
+	r->registry = NULL;
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ring-registry: see ring-registry.h.
+ */
+#include "ring-registry.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sys.h"
+
+enum { BUCKETS = 64 };
+
+int registry_open(struct ring_registry *r)
+{
+	*r = (struct ring_registry){ 0 };
+	if (shmr_random(&r->seed, sizeof(r->seed)) < 0)
+		return -EIO;
+	r->table = cds_lfht_new(BUCKETS, BUCKETS, 0, CDS_LFHT_AUTO_RESIZE, NULL);
+	return r->table ? 0 : -ENOMEM;
+}
+
+void registry_enter_thread(void)
+{
+	rcu_register_thread();
+}
+
+void registry_leave_thread(void)
+{
+	rcu_unregister_thread();
+}
+
+/* FNV-1a from a secret start, so that nobody knows which names fall together. */
+static unsigned long hash_name(const struct ring_registry *r, const char *name)
+{
+	uint64_t h = r->seed;
+
+	for (; *name != '\0'; name++)
+		h = (h ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+	return h ^ h >> 32;
+}
+
+static int has_name(struct cds_lfht_node *node, const void *name)
+{
+	return strcmp(caa_container_of(node, struct entry, node)->name, name) == 0;
+}
+
+/* Inside of a read-side section, or by the loop (U1). */
+static struct entry *look_up(struct ring_registry *r, const char *name)
+{
+	struct cds_lfht_iter iter;
+	struct cds_lfht_node *node;
+
+	cds_lfht_lookup(r->table, hash_name(r, name), has_name, name, &iter);
+	node = cds_lfht_iter_get_node(&iter);
+	return node ? caa_container_of(node, struct entry, node) : NULL;
+}
+
+struct entry *registry_find(struct ring_registry *r, const char *name)
+{
+	struct entry *e;
+
+	rcu_read_lock();
+	e = look_up(r, name);
+	rcu_read_unlock();
+	return e; /* U1 */
+}
+
+bool registry_has(struct ring_registry *r, const char *name)
+{
+	bool found;
+
+	rcu_read_lock();
+	found = look_up(r, name) != NULL;
+	rcu_read_unlock();
+	return found;
+}
+
+/* No edge: a count. */
+void registry_note_recoveries(struct ring_registry *r, const char *name, uint32_t count)
+{
+	struct entry *e;
+
+	rcu_read_lock();
+	e = look_up(r, name);
+	if (e)
+		fetch_add32(&e->recoveries, count);
+	rcu_read_unlock();
+}
+
+/* How many names are not behind `name`. */
+static size_t place_of(const struct ring_registry *r, const char *name)
+{
+	size_t low = 0, high = r->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(r->sorted[middle]->name, name) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct entry *registry_after(const struct ring_registry *r, const char *name)
+{
+	size_t at = place_of(r, name);
+
+	return at < r->count ? r->sorted[at] : NULL;
+}
+
+static bool make_room(struct ring_registry *r)
+{
+	size_t room = r->room == 0 ? BUCKETS : 2 * r->room;
+	struct entry **sorted;
+
+	if (r->count < r->room)
+		return true;
+	sorted = reallocarray(r->sorted, room, sizeof(struct entry *));
+	if (!sorted)
+		return false;
+	r->sorted = sorted;
+	r->room = room;
+	return true;
+}
+
+struct entry *registry_add(struct ring_registry *r, const char *name, struct shmring *ring,
+			   uid_t owner, bool persistent)
+{
+	struct entry *e = calloc(1, sizeof(*e));
+	size_t at = place_of(r, name);
+
+	if (!e || !make_room(r)) {
+		free(e);
+		return NULL;
+	}
+	strcpy(e->name, name);
+	e->ring = ring;
+	e->owner = owner;
+	e->persistent = persistent;
+	e->bytes = ring->geometry.file_size;
+	e->holds = 1;
+	memmove(r->sorted + at + 1, r->sorted + at, (r->count - at) * sizeof(struct entry *));
+	r->sorted[at] = e;
+	r->count++;
+	rcu_read_lock();
+	cds_lfht_add(r->table, hash_name(r, name), &e->node);
+	rcu_read_unlock();
+	return e;
+}
+
+void registry_remove(struct ring_registry *r, struct entry *e)
+{
+	size_t at = place_of(r, e->name) - 1;
+
+	memmove(r->sorted + at, r->sorted + at + 1, (r->count - at - 1) * sizeof(struct entry *));
+	r->count--;
+	rcu_read_lock();
+	cds_lfht_del(r->table, &e->node);
+	rcu_read_unlock();
+}
+
+static void free_entry(struct rcu_head *head)
+{
+	struct entry *e = caa_container_of(head, struct entry, rcu);
+
+	shmring_close(e->ring);
+	free(e);
+}
+
+void registry_hold(struct entry *e)
+{
+	e->holds++;
+}
+
+bool registry_release(struct entry *e)
+{
+	if (--e->holds > 0)
+		return false;
+	call_rcu(&e->rcu, free_entry); /* U3 */
+	return true;
+}
+
+void registry_close(struct ring_registry *r)
+{
+	while (r->count > 0) {
+		struct entry *e = r->sorted[r->count - 1];
+
+		registry_remove(r, e);
+		registry_release(e);
+	}
+	rcu_barrier(); /* U5 */
+	cds_lfht_destroy(r->table, NULL);
+	free(r->sorted);
+}
+
+static void look_at(struct seen *s, const struct entry *e)
+{
+	s->ring = shmr_ring_ref(e->ring);
+	memcpy(s->name, e->name, sizeof(s->name));
+	s->owner = e->owner;
+	s->persistent = e->persistent;
+	s->clients = load_acquire32(&e->clients);
+	s->recoveries = load_acquire32(&e->recoveries);
+}
+
+/* How many are there, about? */
+static size_t estimate(struct ring_registry *r)
+{
+	struct cds_lfht_iter iter;
+	struct entry *e;
+	size_t count = 0;
+
+	rcu_read_lock();
+	cds_lfht_for_each_entry(r->table, &iter, e, node) count++;
+	rcu_read_unlock();
+	return count;
+}
+
+int registry_collect(struct ring_registry *r, bool (*wanted)(struct entry *e), struct seen **ret,
+		     size_t *ret_count)
+{
+	size_t room = estimate(r) + BUCKETS, count = 0;
+	struct seen *list = calloc(room, sizeof(*list));
+	struct cds_lfht_iter iter;
+	struct entry *e;
+
+	if (!list)
+		return -ENOMEM;
+	rcu_read_lock();
+	cds_lfht_for_each_entry(r->table, &iter, e, node) if (count < room && wanted(e))
+		look_at(&list[count++], e);
+	rcu_read_unlock();
+	*ret = list;
+	*ret_count = count;
+	return 0;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sandbox: no new privileges, and only the system calls that the broker makes. Any
+ * other one fails with EPERM, rather than to end a broker that somebody depends on.
+ * Threads cannot become processes, and sockets are Unix ones. execve() is allowed,
+ * for the upgrade in place; the filter goes along.
+ */
+#ifndef DAEMON_SANDBOX_H
+#define DAEMON_SANDBOX_H
+
+/* Before there are threads. 0 or a negative errno. */
+int sandbox_enter(void);
+
+#endif

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a client asks for, one function for each request. Rights are looked up anew
+ * for each of them, so a new configuration holds from its first moment on; who is
+ * attached already stays.
+ *
+ * A client without any right to a name is not told whether there is such a ring.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <shmring/shmring.h>
+
+#include "broker.h"
+#include "log.h"
+#include "session.h"
+#include "sys.h"
+
+#define ROLES (PROTO_PRODUCE | PROTO_CONSUME | PROTO_OBSERVE)
+
+enum { RULE_SIZE = 256 };
+
+static const char *word_of(uint32_t right)
+{
+	switch (right) {
+	case PROTO_PRODUCE:
+		return "produce to";
+	case PROTO_CONSUME:
+		return "consume from";
+	case PROTO_OBSERVE:
+		return "observe";
+	case PROTO_CREATE:
+		return "create";
+	case PROTO_REMOVE_RIGHT:
+		return "remove";
+	default:
+		return "open";
+	}
+}
+
+static struct verdict judge(const struct session *s, const char *name)
+{
+	return policy_judge(s->broker->policy, &s->peer, name);
+}
+
+static void refuse_right(struct session *s, uint32_t serial, const char *name, uint32_t right,
+			 struct verdict v)
+{
+	char rule[RULE_SIZE];
+
+	policy_name_rule(s->broker->policy, v.line, rule, sizeof(rule));
+	session_refuse(s, serial, -EACCES, "%s: user %u may not %s it: %s", name,
+		       (unsigned)s->peer.uid, word_of(right), rule);
+}
+
+static void refuse_amount(struct session *s, uint32_t serial, enum resource what)
+{
+	char limit[RULE_SIZE];
+	unsigned line;
+	const struct limits *l = policy_limits(s->broker->policy, &s->peer, &line);
+
+	policy_name_limit(s->broker->policy, line, limit, sizeof(limit));
+	session_refuse(s, serial, -EDQUOT, "user %u has %llu of %llu %s: %s", (unsigned)s->peer.uid,
+		       (unsigned long long)s->account->used[what],
+		       (unsigned long long)l->most[what], quota_names[what], limit);
+}
+
+static void refuse_explained(struct session *s, uint32_t serial, int e)
+{
+	session_refuse(s, serial, e, "%s", shmring_explain());
+}
+
+/* Take one of a resource, or say why not. */
+static bool take_one(struct session *s, uint32_t serial, enum resource what)
+{
+	unsigned line;
+
+	if (quota_take(s->account, policy_limits(s->broker->policy, &s->peer, &line), what, 1) == 0)
+		return true;
+	refuse_amount(s, serial, what);
+	return false;
+}
+
+/*
+ * A description of the ring's file that nobody else has (M3). A lease that a hostile
+ * client of our own uid has on it must not make us wait.
+ */
+static int describe(const struct entry *e, bool writable)
+{
+	int ring = shmring_fd(e->ring), fd;
+	char path[32];
+
+	if (ring < 0)
+		return ring;
+	shmr_fd_path(path, ring);
+	fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+static void refuse_describe(struct session *s, uint32_t serial, const char *name, int e)
+{
+	if (e == -EMFILE || e == -ENFILE)
+		session_refuse(s, serial, e,
+			       "%s: the broker has no descriptor left: try again, or "
+			       "raise its LimitNOFILE",
+			       name);
+	else
+		session_refuse(s, serial, e, "%s: the broker cannot open it again: %s", name,
+			       strerror(-e));
+}
+
+/* --- HELLO --- */
+
+static void serve_hello(struct session *s, const struct proto_message *m)
+{
+	struct proto_message answer = { .u.welcome.version = PROTO_VERSION };
+	const struct proto_hello *h = &m->u.hello;
+
+	if (s->stranger) {
+		s->closing = true;
+		refuse_amount(s, m->head.serial, QUOTA_CONNECTIONS);
+		return;
+	}
+	if (h->version_min > PROTO_VERSION || h->version_max < PROTO_VERSION) {
+		s->closing = true;
+		session_refuse(s, m->head.serial, -EPROTONOSUPPORT,
+			       "this broker speaks version %u, the client %u to %u: use programs "
+			       "and a broker of the same release",
+			       PROTO_VERSION, h->version_min, h->version_max);
+		return;
+	}
+	s->greeted = true;
+	memcpy(answer.u.welcome.broker, s->broker->id, sizeof(s->broker->id));
+	session_answer(s, m->head.serial, PROTO_WELCOME, &answer, -1);
+}
+
+/* --- OPEN --- */
+
+static void from_wire(struct shmring_config *c, const struct proto_config *p)
+{
+	*c = (struct shmring_config){
+		.size = sizeof(*c),
+		.lane_size = p->lane_size,
+		.lanes = p->lanes,
+		.alignment = p->alignment,
+		.slow_policy = p->slow_policy,
+		.unread_policy = p->unread_policy,
+		.evict_after_ns = p->evict_after_ns,
+		.max_sleep_ns = p->max_sleep_ns,
+		.wake = p->wake,
+		.first_position = p->first_position,
+	};
+}
+
+/* The quota that was in the way. */
+static enum resource full_one(const struct account *a, const struct limits *l)
+{
+	return a->used[QUOTA_RINGS] >= l->most[QUOTA_RINGS] ? QUOTA_RINGS : QUOTA_BYTES;
+}
+
+static struct entry *make_ring(struct session *s, const struct proto_message *m)
+{
+	const struct proto_open *o = &m->u.open;
+	struct broker *b = s->broker;
+	unsigned line;
+	const struct limits *l = policy_limits(b->policy, &s->peer, &line);
+	struct shmring_config config;
+	struct entry *made;
+	int e;
+
+	if (o->config.mode != 0) {
+		session_refuse(s, m->head.serial, -EINVAL,
+			       "%s: the rings of a broker have no mode; its rules say who may use "
+			       "them",
+			       o->name);
+		return NULL;
+	}
+	from_wire(&config, &o->config);
+	e = broker_make(b, o->name, (o->flags & PROTO_PERSISTENT) != 0, s->peer.uid, l, &config,
+			&made);
+	if (e == -EDQUOT)
+		refuse_amount(s, m->head.serial, full_one(s->account, l));
+	else if (e < 0)
+		refuse_explained(s, m->head.serial, e);
+	return e < 0 ? NULL : made;
+}
+
+/* The ring that OPEN is about, made or found; NULL: it was refused. */
+static struct entry *open_target(struct session *s, const struct proto_message *m)
+{
+	const struct proto_open *o = &m->u.open;
+	struct verdict v = judge(s, o->name);
+	bool make = (o->flags & PROTO_MAKE) != 0;
+	struct entry *e;
+	int error;
+
+	if (make ? (v.rights & PROTO_CREATE) == 0 : (v.rights & ROLES) == 0) {
+		refuse_right(s, m->head.serial, o->name, make ? PROTO_CREATE : 0, v);
+		return NULL;
+	}
+	e = broker_find(s->broker, o->name, &error);
+	if (!make && !e)
+		refuse_explained(s, m->head.serial, error);
+	if (!make)
+		return e;
+	if (e || error != -ENOENT) {
+		session_refuse(s, m->head.serial, -EEXIST, "%s: it exists already", o->name);
+		return NULL;
+	}
+	return make_ring(s, m);
+}
+
+static void answer_open(struct session *s, uint32_t serial, const struct open_ring *ring, int fd)
+{
+	const struct entry *e = ring->entry;
+	struct proto_message m = { .u.ring.ring = ring->number };
+
+	m.u.ring.rights = judge(s, e->name).rights;
+	m.u.ring.flags = e->persistent ? PROTO_IS_PERSISTENT : 0;
+	memcpy(m.u.ring.uuid, e->ring->uuid, sizeof(m.u.ring.uuid));
+	session_answer(s, serial, PROTO_RING, &m, fd);
+}
+
+/* A ring is open once in a connection, however often its client says so. */
+static void serve_open(struct session *s, const struct proto_message *m)
+{
+	struct entry *e = open_target(s, m);
+	struct open_ring *ring = e ? session_ring_of(s, e) : NULL;
+	bool first = !ring;
+	int fd;
+
+	if (!e || (first && !take_one(s, m->head.serial, QUOTA_DESCRIPTORS)))
+		return;
+	fd = describe(e, false);
+	if (fd >= 0 && first) {
+		ring = session_add_ring(s, e);
+		if (!ring) {
+			close(fd);
+			fd = -ENOMEM;
+		}
+	}
+	if (fd >= 0) {
+		answer_open(s, m->head.serial, ring, fd);
+		return;
+	}
+	if (first)
+		quota_give(s->account, QUOTA_DESCRIPTORS, 1);
+	refuse_describe(s, m->head.serial, e->name, fd);
+}
+
+/* --- ATTACH and DETACH --- */
+
+static bool take_attachment(struct session *s, uint32_t serial)
+{
+	if (!take_one(s, serial, QUOTA_ATTACHMENTS))
+		return false;
+	if (take_one(s, serial, QUOTA_DESCRIPTORS))
+		return true;
+	quota_give(s->account, QUOTA_ATTACHMENTS, 1);
+	return false;
+}
+
+/* GRANT with the descriptor, and GO, which waits until that is sent and closed (M3). */
+static void answer_attach(struct session *s, uint32_t serial, uint64_t number, int fd)
+{
+	struct proto_message m = { .u.grant.grant = number };
+	struct proto_message go = { .u.grant.grant = number };
+
+	session_answer(s, serial, PROTO_GRANT, &m, fd);
+	session_answer(s, serial, PROTO_GO, &go, -1);
+}
+
+static void serve_attach(struct session *s, const struct proto_message *m)
+{
+	const struct proto_attach *a = &m->u.attach;
+	const struct open_ring *ring = session_ring(s, a->ring);
+	struct grant *grant = NULL;
+	struct verdict v;
+	int fd;
+
+	if (!ring) {
+		session_refuse(s, m->head.serial, -EBADF,
+			       "this connection has no ring of that number open");
+		return;
+	}
+	v = judge(s, ring->entry->name);
+	if ((v.rights & a->role) == 0) {
+		refuse_right(s, m->head.serial, ring->entry->name, a->role, v);
+		return;
+	}
+	if (!take_attachment(s, m->head.serial))
+		return;
+	fd = describe(ring->entry, a->role != PROTO_OBSERVE);
+	if (fd >= 0) {
+		grant = session_add_grant(s, ring->entry);
+		if (!grant) {
+			close(fd);
+			fd = -ENOMEM;
+		}
+	}
+	if (fd >= 0) {
+		answer_attach(s, m->head.serial, grant->number, fd);
+		return;
+	}
+	quota_give(s->account, QUOTA_ATTACHMENTS, 1);
+	quota_give(s->account, QUOTA_DESCRIPTORS, 1);
+	refuse_describe(s, m->head.serial, ring->entry->name, fd);
+}
+
+static void serve_detach(struct session *s, const struct proto_message *m)
+{
+	if (!session_drop_grant(s, m->u.grant.grant))
+		session_condemn(s, "it detached from what it was not granted");
+}
+
+/* --- NEXT and REMOVE --- */
+
+static void answer_next(struct session *s, uint32_t serial, const struct entry *e, uint32_t rights)
+{
+	struct proto_message m = { .u.entry = {
+					   .owner = e->owner,
+					   .rights = rights,
+					   .flags = e->persistent ? PROTO_IS_PERSISTENT : 0,
+					   .created_ns = e->ring->created_ns,
+				   } };
+	struct stat st;
+	int fd = shmring_fd(e->ring);
+
+	memcpy(m.u.entry.name, e->name, sizeof(m.u.entry.name));
+	memcpy(m.u.entry.uuid, e->ring->uuid, sizeof(m.u.entry.uuid));
+	m.u.entry.clients = load_acquire32(&e->clients); /* no edge: a count */
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		m.u.entry.bytes = (uint64_t)st.st_blocks * 512;
+	session_answer(s, serial, PROTO_ENTRY, &m, -1);
+}
+
+static void serve_next(struct session *s, const struct proto_message *m)
+{
+	const struct entry *e = registry_after(&s->broker->registry, m->u.name.name);
+
+	for (; e; e = registry_after(&s->broker->registry, e->name)) {
+		uint32_t rights = judge(s, e->name).rights;
+
+		if (rights != 0) {
+			answer_next(s, m->head.serial, e, rights);
+			return;
+		}
+	}
+	session_refuse(s, m->head.serial, -ENOENT, "there is no further ring");
+}
+
+static void serve_remove(struct session *s, const struct proto_message *m)
+{
+	struct proto_message done = { 0 };
+	struct verdict v = judge(s, m->u.name.name);
+	int e;
+
+	if ((v.rights & PROTO_REMOVE_RIGHT) == 0) {
+		refuse_right(s, m->head.serial, m->u.name.name, PROTO_REMOVE_RIGHT, v);
+		return;
+	}
+	e = broker_remove(s->broker, m->u.name.name);
+	if (e < 0) {
+		refuse_explained(s, m->head.serial, e);
+		return;
+	}
+	log_say(LOG_INFO, "ring=%s removed pid=%d uid=%u", m->u.name.name, (int)s->peer.pid,
+		(unsigned)s->peer.uid);
+	session_answer(s, m->head.serial, PROTO_DONE, &done, -1);
+}
+
+/* --- METRICS --- */
+
+static void serve_metrics(struct session *s, const struct proto_message *m)
+{
+	struct broker *b = s->broker;
+	int e;
+
+	if (!policy_allows_metrics(b->policy, &s->peer)) {
+		session_refuse(
+			s, m->head.serial, -EACCES,
+			"user %u may not read the metrics: 'metrics' in %s does not name him",
+			(unsigned)s->peer.uid,
+			b->policy->file ? b->policy->file : "the missing configuration");
+		return;
+	}
+	e = broker_ask_metrics(b);
+	if (e < 0) {
+		session_refuse(s, m->head.serial, e, "cannot collect the metrics: %s",
+			       strerror(-e));
+		return;
+	}
+	s->awaits_metrics = true;
+	s->metrics_serial = m->head.serial;
+	loop_change(&b->loop, &s->socket, 0); /* T1 */
+}
+
+void serve_metrics_answer(struct session *s, int file, uint64_t bytes)
+{
+	struct proto_message m = { .u.text.bytes = bytes };
+	char path[32];
+	int fd = file;
+
+	s->awaits_metrics = false;
+	if (file >= 0) {
+		shmr_fd_path(path, file);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			fd = -errno;
+	}
+	if (fd < 0)
+		session_refuse(s, s->metrics_serial, fd, "cannot collect the metrics: %s",
+			       strerror(-fd));
+	else
+		session_answer(s, s->metrics_serial, PROTO_TEXT, &m, fd);
+}
+
+void serve(struct session *s, const struct proto_message *m)
+{
+	static void (*const requests[PROTO_TYPES])(struct session * s,
+						   const struct proto_message *m) = {
+		[PROTO_HELLO] = serve_hello,	 [PROTO_OPEN] = serve_open,
+		[PROTO_ATTACH] = serve_attach,	 [PROTO_DETACH] = serve_detach,
+		[PROTO_NEXT] = serve_next,	 [PROTO_REMOVE] = serve_remove,
+		[PROTO_METRICS] = serve_metrics,
+	};
+
+	if ((m->head.type == PROTO_HELLO) == s->greeted) {
+		session_condemn(s, s->greeted ? "it greeted twice" : "it did not greet");
+		return;
+	}
+	requests[m->head.type](s, m); /* M1: it is one of these */
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session: see session.h.
+ */
+#include "session.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "log.h"
+#include "sys.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+/*
+ * The kernel's queue to a client is as short as it can be: what lies there are
+ * descriptors of ours in flight, which count against us.
+ */
+enum { SEND_BUFFER = 1, STRANGERS = 8 };
+
+/* --- who it is --- */
+
+static int read_groups(int fd, struct peer *p)
+{
+	socklen_t size = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0)
+		return 0;
+	if (errno != ERANGE)
+		return errno == ENODATA || errno == ENOPROTOOPT ? 0 : -errno;
+	p->groups = malloc(size);
+	if (!p->groups)
+		return -ENOMEM;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, p->groups, &size) < 0)
+		return -errno;
+	p->group_count = size / sizeof(gid_t);
+	return 0;
+}
+
+static int read_peer(int fd, struct peer *p)
+{
+	struct ucred cred;
+	socklen_t size = sizeof(cred);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
+		return -errno;
+	*p = (struct peer){ .pid = cred.pid, .uid = cred.uid, .gid = cred.gid };
+	return read_groups(fd, p);
+}
+
+/* --- what it has --- */
+
+struct open_ring *session_ring(struct session *s, uint64_t number)
+{
+	for (size_t i = 0; i < s->ring_count; i++)
+		if (s->rings[i].number == number)
+			return &s->rings[i];
+	return NULL;
+}
+
+struct open_ring *session_ring_of(struct session *s, const struct entry *e)
+{
+	for (size_t i = 0; i < s->ring_count; i++)
+		if (s->rings[i].entry == e)
+			return &s->rings[i];
+	return NULL;
+}
+
+struct open_ring *session_add_ring(struct session *s, struct entry *e)
+{
+	struct open_ring *rings = reallocarray(s->rings, s->ring_count + 1, sizeof(*rings));
+
+	if (!rings)
+		return NULL;
+	s->rings = rings;
+	registry_hold(e);
+	fetch_add32(&e->clients, 1); /* no edge: a count */
+	rings[s->ring_count] = (struct open_ring){ ++s->last_number, e };
+	return &rings[s->ring_count++];
+}
+
+struct grant *session_add_grant(struct session *s, struct entry *e)
+{
+	struct grant *grants = reallocarray(s->grants, s->grant_count + 1, sizeof(*grants));
+
+	if (!grants)
+		return NULL;
+	s->grants = grants;
+	grants[s->grant_count] = (struct grant){ ++s->last_number, e };
+	return &grants[s->grant_count++];
+}
+
+static void give_back_grant(struct session *s)
+{
+	quota_give(s->account, QUOTA_ATTACHMENTS, 1);
+	quota_give(s->account, QUOTA_DESCRIPTORS, 1);
+}
+
+bool session_drop_grant(struct session *s, uint64_t number)
+{
+	for (size_t i = 0; i < s->grant_count; i++)
+		if (s->grants[i].number == number) {
+			s->grants[i] = s->grants[--s->grant_count];
+			give_back_grant(s);
+			return true;
+		}
+	return false;
+}
+
+/* T4 */
+static void give_everything_back(struct session *s)
+{
+	for (size_t i = 0; i < s->grant_count; i++) {
+		reaper_mark(s->grants[i].entry);
+		give_back_grant(s);
+	}
+	if (s->grant_count > 0)
+		reaper_wake(&s->broker->reaper);
+	for (size_t i = 0; i < s->ring_count; i++) {
+		fetch_add32(&s->rings[i].entry->clients, UINT32_MAX); /* no edge: a count */
+		quota_give(s->account, QUOTA_DESCRIPTORS, 1);
+		broker_release(s->broker, s->rings[i].entry);
+	}
+	s->grant_count = s->ring_count = 0;
+}
+
+/* --- its end --- */
+
+static void close_source(struct loop *l, struct source *source)
+{
+	int fd = source->fd;
+
+	if (fd < 0)
+		return;
+	loop_remove(l, source);
+	close(fd);
+}
+
+static void unstall(struct session *s)
+{
+	if (s->stall_deadline != 0)
+		TAILQ_REMOVE(&s->broker->stalled, s, stalled);
+	s->stall_deadline = 0;
+}
+
+void session_end(struct session *s)
+{
+	struct broker *b = s->broker;
+
+	if (!s->account)
+		return; /* it has ended */
+	log_say(LOG_DEBUG, "client=%llu pid=%d uid=%u gone", (unsigned long long)s->number,
+		(int)s->peer.pid, (unsigned)s->peer.uid);
+	unstall(s);
+	close_source(&b->loop, &s->socket);
+	close_source(&b->loop, &s->process);
+	while (s->queued > 0)
+		if (s->queue[--s->queued].fd >= 0)
+			close(s->queue[s->queued].fd);
+	give_everything_back(s);
+	if (s->stranger)
+		s->account->strangers--;
+	else
+		quota_give(s->account, QUOTA_CONNECTIONS, 1);
+	quota_settle(&b->quota, s->account);
+	s->account = NULL;
+	s->awaits_metrics = false;
+	LIST_REMOVE(s, all);
+	LIST_INSERT_HEAD(&b->ended, s, all);
+	b->session_count--;
+	listener_rearm(&b->listener);
+}
+
+void session_free(struct session *s)
+{
+	free(s->peer.groups);
+	free(s->rings);
+	free(s->grants);
+	free(s);
+}
+
+void session_condemn(struct session *s, const char *why)
+{
+	unsigned unsaid;
+
+	s->broker->violations++;
+	if (broker_may_say(s->account, &unsaid))
+		log_say(LOG_WARNING, "client=%llu pid=%d uid=%u disconnected: %s%s",
+			(unsigned long long)s->number, (int)s->peer.pid, (unsigned)s->peer.uid, why,
+			unsaid > 0 ? " (and others of this user)" : "");
+	session_end(s);
+}
+
+/* --- answers --- */
+
+/* What to wait for follows from the queue (T1). */
+static void await(struct session *s)
+{
+	bool silent = s->queued > 0 || s->awaits_metrics || s->closing;
+
+	loop_change(&s->broker->loop, &s->socket,
+		    (silent ? 0 : EPOLLIN) | (s->queued > 0 ? EPOLLOUT : 0));
+	if (s->queued == 0) {
+		unstall(s);
+	} else if (s->stall_deadline == 0) {
+		s->stall_deadline = shmr_now() + STALL_SECONDS * INT64_C(1000000000);
+		TAILQ_INSERT_TAIL(&s->broker->stalled, s, stalled);
+	}
+}
+
+/* The first of the queue is sent: its descriptor is closed before anything follows (M3). */
+static void shift(struct session *s)
+{
+	if (s->queue[0].fd >= 0)
+		close(s->queue[0].fd);
+	s->queued--;
+	memmove(s->queue, s->queue + 1, s->queued * sizeof(s->queue[0]));
+}
+
+static void flush(struct session *s)
+{
+	while (s->queued > 0) {
+		struct outgoing *o = &s->queue[0];
+		int e = proto_send(s->socket.fd, &o->message, o->type, o->fd);
+
+		if (e == -EAGAIN)
+			break;
+		if (e < 0) {
+			if (e != -EPIPE && e != -ECONNRESET)
+				log_say(LOG_WARNING, "client=%llu cannot be answered: %s",
+					(unsigned long long)s->number, strerror(-e));
+			session_end(s);
+			return;
+		}
+		shift(s);
+	}
+	if (s->queued == 0 && s->closing)
+		session_end(s);
+	else
+		await(s);
+}
+
+void session_answer(struct session *s, uint32_t serial, enum proto_type type,
+		    struct proto_message *m, int fd)
+{
+	struct outgoing *o;
+
+	if (!s->account) { /* the message before could not be sent */
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	o = &s->queue[s->queued++]; /* T1: there is room */
+	m->head.serial = serial;
+	o->message = *m;
+	o->type = type;
+	o->fd = fd;
+	flush(s);
+}
+
+/* Sentences contain paths, and those whatever their makers liked. */
+static void make_printable(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
+void session_refuse(struct session *s, uint32_t serial, int error, const char *format, ...)
+{
+	struct proto_message m = { .u.error.error = error };
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(m.u.error.text, sizeof(m.u.error.text), format, args);
+	va_end(args);
+	make_printable(m.u.error.text);
+	s->broker->refusals++;
+	log_say(LOG_DEBUG, "client=%llu pid=%d uid=%u refused: %s", (unsigned long long)s->number,
+		(int)s->peer.pid, (unsigned)s->peer.uid, m.u.error.text);
+	session_answer(s, serial, PROTO_ERROR, &m, -1);
+}
+
+/* --- its life --- */
+
+static void receive(struct session *s)
+{
+	struct proto_message m;
+	int fd, e = proto_receive(s->socket.fd, &m, true, &fd);
+
+	if (e == -EAGAIN)
+		return;
+	if (e == -EBADMSG)
+		session_condemn(s, "it sent what is no message, or a descriptor");
+	else if (e < 0)
+		session_end(s);
+	else
+		serve(s, &m);
+}
+
+static void socket_ready(struct source *source, uint32_t events)
+{
+	struct session *s = source_owner(source, struct session, socket);
+
+	if (events & EPOLLOUT)
+		flush(s);
+	else if (events & EPOLLIN)
+		receive(s);
+	else
+		session_end(s); /* EPOLLHUP or EPOLLERR, and nothing left to read */
+}
+
+static void process_ready(struct source *source, uint32_t events)
+{
+	(void)events;
+	session_end(source_owner(source, struct session, process));
+}
+
+/* Where the kernel has it; the end of the connection says nearly the same. */
+static void watch_process(struct session *s)
+{
+	socklen_t size = sizeof(int);
+	int fd;
+
+	if (getsockopt(s->socket.fd, SOL_SOCKET, SO_PEERPIDFD, &fd, &size) < 0)
+		return;
+	if (loop_add(&s->broker->loop, &s->process, fd, EPOLLIN, process_ready) < 0)
+		close(fd);
+}
+
+/* False: not even a stranger. */
+static bool enter_account(struct session *s)
+{
+	struct broker *b = s->broker;
+	unsigned line;
+
+	s->account = quota_account(&b->quota, s->peer.uid);
+	if (!s->account)
+		return false;
+	if (quota_take(s->account, policy_limits(b->policy, &s->peer, &line), QUOTA_CONNECTIONS,
+		       1) == 0)
+		return true;
+	s->stranger = s->account->strangers < STRANGERS;
+	s->account->strangers += s->stranger;
+	if (!s->stranger) {
+		quota_settle(&b->quota, s->account);
+		s->account = NULL;
+	}
+	return s->stranger;
+}
+
+void session_begin(struct broker *b, int fd)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	const int size = SEND_BUFFER;
+
+	if (!s) {
+		close(fd);
+		return;
+	}
+	s->broker = b;
+	s->socket.fd = s->process.fd = -1;
+	s->number = ++b->session_total;
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	if (read_peer(fd, &s->peer) < 0 ||
+	    loop_add(&b->loop, &s->socket, fd, EPOLLIN, socket_ready) < 0) {
+		close(fd);
+		session_free(s);
+		return;
+	}
+	if (!enter_account(s)) {
+		close_source(&b->loop, &s->socket);
+		session_free(s);
+		return;
+	}
+	LIST_INSERT_HEAD(&b->sessions, s, all);
+	b->session_count++;
+	watch_process(s);
+	log_say(LOG_DEBUG, "client=%llu pid=%d uid=%u came", (unsigned long long)s->number,
+		(int)s->peer.pid, (unsigned)s->peer.uid);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session: one connection: what its client has, and what is still to be sent to it.
+ *
+ *  T1 One request at a time: while an answer waits to be sent, or to be made, the
+ *     client is not read from. So what a client can have in here is bounded: the two
+ *     messages that answer an ATTACH.
+ *  T2 A client that does not take its answers for STALL_SECONDS is dropped.
+ *  T3 A client that breaks M1 (proto.h), or names a grant that it does not have, is
+ *     disconnected, with one line in the log.
+ *  T4 When the connection or the process that made it ends, all it had is given back
+ *     at once, and the reaper looks at its rings.
+ *  T5 An ended session stays in memory until the loop's round is over (loop.h).
+ */
+#ifndef DAEMON_SESSION_H
+#define DAEMON_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "loop.h"
+#include "policy.h"
+#include "proto.h"
+#include "quota.h"
+#include "ring-registry.h"
+
+enum { STALL_SECONDS = 10, SESSION_QUEUE = 2 };
+
+struct broker;
+
+struct open_ring {
+	uint64_t number;
+	struct entry *entry; /* held */
+};
+
+struct grant {
+	uint64_t number;
+	struct entry *entry; /* that of an open ring */
+};
+
+struct outgoing {
+	struct proto_message message;
+	enum proto_type type;
+	int fd; /* to be closed when it is sent; -1: none */
+};
+
+struct session {
+	LIST_ENTRY(session) all;      /* of the broker, living or ended */
+	TAILQ_ENTRY(session) stalled; /* T2, in the order of deadlines */
+	struct broker *broker;
+	struct source socket, process;
+	uint64_t number;
+	struct peer peer;
+	struct account *account; /* NULL: the session has ended */
+	bool stranger;		 /* beyond the limit of connections: to be told so, no more */
+	bool greeted;		 /* HELLO was answered */
+	bool closing;		 /* to be ended when the queue is empty */
+	bool awaits_metrics;
+	uint32_t metrics_serial;
+	int64_t stall_deadline; /* 0: not stalled */
+	uint64_t last_number;
+	struct open_ring *rings;
+	size_t ring_count;
+	struct grant *grants;
+	size_t grant_count;
+	struct outgoing queue[SESSION_QUEUE];
+	unsigned queued;
+};
+
+/* A client has come; takes the descriptor. */
+void session_begin(struct broker *b, int fd);
+void session_end(struct session *s);
+void session_free(struct session *s); /* after its end */
+
+/* Answer the request with this serial; takes the descriptor (or -1). */
+void session_answer(struct session *s, uint32_t serial, enum proto_type type,
+		    struct proto_message *m, int fd);
+void session_refuse(struct session *s, uint32_t serial, int error, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* The client broke the protocol (T3): says so, and ends the session. */
+void session_condemn(struct session *s, const char *why);
+
+struct open_ring *session_ring(struct session *s, uint64_t number);
+struct open_ring *session_ring_of(struct session *s, const struct entry *e);
+
+/* NULL: out of memory. */
+struct open_ring *session_add_ring(struct session *s, struct entry *e);
+struct grant *session_add_grant(struct session *s, struct entry *e);
+
+/* False: it has no such grant. */
+bool session_drop_grant(struct session *s, uint64_t number);
+
+/* What a client asks for; in serve.c. */
+void serve(struct session *s, const struct proto_message *m);
+void serve_metrics_answer(struct session *s, int file, uint64_t bytes);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * store: the files of rings: in a directory in shared memory, and, if there is one,
+ * in the state directory, for persistent rings. The name of a ring is the name of its
+ * file. Both directories and all files belong to the broker's user alone.
+ *
+ * Who owns the ring, for the quotas, stands beside it: a symbolic link ".NAME", which
+ * leads to the owner's number. It comes into being whole, before the ring does, and
+ * goes after it; so one without a ring is a trace of a broker that was killed, and
+ * swept, and a ring without one belongs to the broker's user.
+ *
+ * A lock on the file ".lock" keeps a second broker out for as long as we live.
+ */
+#ifndef DAEMON_STORE_H
+#define DAEMON_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "proto.h"
+#include "ring.h"
+
+struct store {
+	char *path[2]; /* of the ordinary ones and of the persistent ones (or NULL) */
+	int directory[2];
+	int lock[2];
+};
+
+/*
+ * Makes the directories if they are not there. 0, or a negative errno and a sentence
+ * for the log: -EBUSY if another broker has one of them, -EPERM if one is not ours.
+ */
+int store_open(struct store *s, const char *directory, const char *state_directory, char *error,
+	       size_t size);
+void store_close(struct store *s);
+
+/*
+ * These return 0, or a negative errno that shmring_explain() explains.
+ *
+ * create: the ring must be registered nowhere. -EOPNOTSUPP: there is no state directory.
+ * adopt: takes the ring of that name in: -ENOENT, or what is unsound about it.
+ * remove: -ENOENT.
+ */
+int store_create(struct store *s, const char *name, bool persistent, uid_t owner,
+		 const struct shmring_config *config, struct shmring **ret);
+int store_adopt(struct store *s, const char *name, struct shmring **ret, uid_t *ret_owner,
+		bool *ret_persistent);
+int store_remove(struct store *s, const char *name);
+
+/*
+ * Calls see() with each name that might be that of a ring, in no order; names that
+ * come or go meanwhile may be told or not.
+ */
+int store_each(struct store *s, void (*see)(const char *name, void *arg), void *arg);
+
+/* Remove an ordinary ring that adopt() found to be stale; false: it is none, or persistent. */
+bool store_sweep_stale(struct store *s, const char *name);
+
+/* Sweep what killed brokers have left: owners of no ring. */
+void store_sweep(struct store *s);
+
+#endif
