@@ -26,7 +26,7 @@
 #include "quota.h"
 #include "ring-registry.h"
 
-enum { STALL_SECONDS = 10, SESSION_QUEUE = 2 };
+enum { STALL_SECONDS = 5, SESSION_QUEUE = 2 };
 
 struct broker;
 

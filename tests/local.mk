@@ -5,6 +5,9 @@ include tests/support/local.mk
 include tests/unit/local.mk
 include tests/process/local.mk
 include tests/crash/local.mk
+if ENABLE_BROKER
+include tests/broker/local.mk
+endif
 include fuzz/local.mk
 include tests/cli/local.mk
 include tests/meta/local.mk

@@ -9,7 +9,7 @@ set -u
 . "$abs_srcdir/tests/meta/tap.sh"
 
 rooms="include/shmring lib/core lib/proto lib/broker lib/producer lib/consumer daemon
-clients examples bench tests/support tests/unit tests/process tests/crash tests/cli tests/meta fuzz"
+clients examples bench tests/support tests/unit tests/process tests/crash tests/broker tests/cli tests/meta fuzz"
 
 # private ROOM: the rooms whose headers it may include between quotes.
 private() {
@@ -24,6 +24,7 @@ private() {
 	clients | examples | bench | tests/support) echo "$1" ;;
 	tests/process | tests/cli | tests/meta) echo "$1" tests/support ;;
 	tests/crash) echo tests/crash tests/support lib/core ;;
+	tests/broker) echo tests/broker tests/support lib/proto ;;
 	fuzz) echo fuzz lib/core lib/proto lib/consumer ;;
 	tests/unit)
 		echo tests/unit tests/support lib/core lib/proto lib/broker lib/producer lib/consumer daemon
@@ -145,7 +146,7 @@ violations() {
 
 # homeless ROOT: sources that lie in no room.
 homeless() {
-	(cd "$1" && find include lib clients examples bench tests -name '*.[ch]') | sort |
+	(cd "$1" && find include lib daemon clients examples bench tests -name '*.[ch]') | sort |
 		while read -r file; do
 			[ -n "$(room_of "$file")" ] || echo "$file: lies in no room of the table"
 		done
@@ -168,7 +169,7 @@ caught() {
 	rm -rf "$tree"
 }
 
-tap_plan 31
+tap_plan 33
 
 for room in $rooms; do
 	tap_ok "$room includes what it may" "$(violations "$abs_srcdir" "$room")"
@@ -199,6 +200,7 @@ tap_caught "the core in a client, in brackets" "$(caught clients/x.c '#include <
 tap_caught "the core in an example" "$(caught examples/demo/x.c '#include "../../lib/core/lib-core.h"')"
 tap_caught "the core in a process test" "$(caught tests/process/x.c '#include "lib-core.h"')"
 tap_caught "the core in a crash test" "$(caught tests/crash/x.c '#include "lib-core.h"')"
+tap_caught "a role in the broker" "$(caught daemon/x.c '#include <shmring/consumer.h>')"
 tap_caught "a private header in a public one" "$(caught include/shmring/x.h '#include "../../lib/core/lib-core.h"')"
 tap_caught "a public header that does not exist" "$(caught clients/x.c '#include <shmring/x.h>')"
 tap_caught "a computed include, or a source without a room" "$(
