@@ -151,6 +151,7 @@ static void from_wire(struct shmring_config *c, const struct proto_config *p)
 		.evict_after_ns = p->evict_after_ns,
 		.max_sleep_ns = p->max_sleep_ns,
 		.wake = p->wake,
+		.stamps = p->stamps,
 		.first_position = p->first_position,
 	};
 }

@@ -2,7 +2,7 @@
 # Fuzzing the way in and the reader. `make fuzz FUZZ_SECONDS=3600` runs long; the golden files are
 # made by `make golden` and belong to the source.
 
-FUZZ_CPPFLAGS = $(CORE_CPPFLAGS) -I$(top_srcdir)/lib/consumer
+FUZZ_CPPFLAGS = $(CORE_CPPFLAGS) -I$(top_srcdir)/lib/consumer -I$(top_srcdir)/lib/proto
 FUZZ_COMMON = fuzz/image.c fuzz/image.h fuzz/use.c fuzz/use.h
 FUZZ_SECONDS = 300
 FUZZ_CFLAGS = -std=c11 -O1 -g -Wall -Wextra -pthread \
@@ -26,6 +26,8 @@ EXTRA_DIST += fuzz/smoke.sh fuzz/corpus
 # compiler builds the rest.
 FUZZ_LIBRARY = \
 	$(lib_core_libcore_la_SOURCES) \
+	$(lib_broker_libbroker_la_SOURCES) \
+	$(lib_proto_libproto_la_SOURCES) \
 	$(lib_producer_libproducer_la_SOURCES) \
 	$(lib_consumer_libconsumer_la_SOURCES)
 FUZZ_COMPILE = $(FUZZ_CC) $(DEFS) $(FUZZ_CPPFLAGS) $(FUZZ_CFLAGS) -o $@ \

@@ -14,6 +14,14 @@ dist_man_MANS += \
 dist_man_MANS += \
 	man/shmring.7 \
 	man/shmring_abort.3 \
+	man/shmring_broker_close.3 \
+	man/shmring_broker_metrics.3 \
+	man/shmring_broker_next.3 \
+	man/shmring_broker_open.3 \
+	man/shmring_broker_close.3 \
+	man/shmring_broker_metrics.3 \
+	man/shmring_broker_next.3 \
+	man/shmring_broker_open.3 \
 	man/shmring_claim.3 \
 	man/shmring_close.3 \
 	man/shmring_commit.3 \

@@ -107,8 +107,11 @@ struct shmring_config {
 				    of 64; for tests of the wrap-around */
 	uint32_t stamps;	 /* enum shmring_stamp; takes 8 bytes of each
 				    message, and of the longest */
-	uint32_t reserved;	 /* 0 */
+	uint32_t flags;		 /* SHMRING_PERSISTENT, or 0 */
 };
+
+/* Of a ring of the broker: on disk, in the directory for what it keeps. */
+#define SHMRING_PERSISTENT 1u
 
 /* How an attachment treats its memory; member of the role's options. */
 enum shmring_lock {
@@ -153,8 +156,8 @@ struct shmring_counters {
 /*
  * Make a ring.
  *
- * address: a path; a name without '/', which lives in shmring_directory(); or
- * NULL for an anonymous ring. The ring appears under its name whole or not at
+ * address: a path; a name without '/', which lives in shmring_directory();
+ * "broker:NAME", which the broker makes, and keeps; or NULL for an anonymous ring. The ring appears under its name whole or not at
  * all; a creator killed half way leaves nothing behind. On success *ret is an
  * open handle, as from shmring_open().
  *
@@ -163,13 +166,18 @@ struct shmring_counters {
  * SHMRING_STAMP_TSC), -EPERM (the
  * directory of plain names is not the user's alone), -ENAMETOOLONG, and those of
  * open(2), mmap(2), memfd_create(2). Concurrency: any number of creators; one wins, the others
- * get -EEXIST.
+ * get -EEXIST. With "broker:NAME" also those of shmring_broker_open(), and -EDQUOT.
  */
 int shmring_create(struct shmring **ret, const char *address, const struct shmring_config *config);
 
 /*
  * Open an existing ring. A file that may only be read opens for observers.
  * The file is never modified by this call.
+ *
+ * A ring of the broker is used like any other; attaching to it asks the broker,
+ * which may refuse (-EACCES). If that has gone, its successor is waited for, up to
+ * two seconds (-ECONNREFUSED), and must have the same ring (-ESTALE). Who is
+ * attached does not need it.
  *
  * Errors: -ENOENT, -EACCES, -ELOOP (a symbolic link), -EISDIR, -EINVAL (no
  * regular file), -EBADMSG (not a ring, cut off or damaged), -EPROTONOSUPPORT
@@ -304,6 +312,58 @@ int shmring_remove(const char *address);
  * Errors: -ENAMETOOLONG.
  */
 int shmring_directory(char *ret, size_t size);
+
+/*
+ * The broker, shmringd(8): a conversation with it. Programs that only use rings do
+ * not need it; to them a ring of the broker is an address.
+ *
+ * socket: where it listens; NULL: $SHMRING_BROKER, or
+ * $XDG_RUNTIME_DIR/shmring/broker if that exists, or /run/shmring/broker.
+ * Errors of all three: -ECONNREFUSED (nobody listens there, nor two seconds after
+ * the broker went), -ETIMEDOUT (no answer for five seconds), -ECONNRESET (it hung
+ * up: open it again), -EPROTO (what answers is no broker), -EPROTONOSUPPORT (no
+ * common version), -EMFILE, -EACCES and others with which it refuses, -ENAMETOOLONG,
+ * -ECHILD. Concurrency: a handle belongs to one thread.
+ */
+struct shmring_broker;
+
+int shmring_broker_open(struct shmring_broker **ret, const char *socket);
+void shmring_broker_close(struct shmring_broker *b); /* NULL is fine */
+
+#define SHMRING_BROKER_NAME_SIZE 64 /* of a ring of the broker, with its final NUL */
+
+/* What the broker's rules let this process do with a ring. */
+#define SHMRING_MAY_PRODUCE 1u
+#define SHMRING_MAY_CONSUME 2u
+#define SHMRING_MAY_OBSERVE 4u
+#define SHMRING_MAY_CREATE 8u
+#define SHMRING_MAY_REMOVE 16u
+
+/* One ring of the broker. */
+struct shmring_broker_ring {
+	char name[SHMRING_BROKER_NAME_SIZE]; /* without "broker:" */
+	uint32_t owner;			     /* user id */
+	uint32_t rights;		     /* SHMRING_MAY_*, or-ed */
+	uint32_t flags;			     /* SHMRING_PERSISTENT, or 0 */
+	uint32_t clients;		     /* that have it open */
+	uint64_t allocated;		     /* bytes of memory or disk in use */
+	uint64_t created_ns;		     /* CLOCK_REALTIME */
+	uint8_t uuid[16];
+};
+
+/*
+ * The first ring whose name comes behind `after` (NULL or "": the first of all)
+ * and that this process may use: 1; or 0: there is none. Names come in the order of
+ * strcmp(3); a ring that comes or goes meanwhile is seen or not, all others once.
+ */
+int shmring_broker_next(struct shmring_broker *b, const char *after,
+			struct shmring_broker_ring *ret);
+
+/*
+ * The broker's metrics, in the text format of Prometheus: a sealed memory file,
+ * positioned at its beginning; the caller closes it.
+ */
+int shmring_broker_metrics(struct shmring_broker *b, int *ret_fd);
 
 /*
  * What went wrong in the last failed call of this thread, and what to do: a

@@ -227,7 +227,8 @@ static int set_up(struct shmring_consumer *c, struct shmring *r,
 	const struct geometry *g = &r->geometry;
 	struct attachment *a = &c->attachment;
 	size_t size = g->lanes * (LAYOUT_GRANULE + 2 * g->lane_size) + 2 * LAYOUT_GRANULE;
-	int e = shmr_attach_begin(a, r, size, g->lanes + 2, !c->observer);
+	int e = shmr_attach_begin(a, r, size, g->lanes + 2,
+				  c->observer ? RING_OBSERVE : RING_CONSUME);
 
 	if (e < 0)
 		return e;

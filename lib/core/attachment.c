@@ -12,13 +12,17 @@
 #include "explain.h"
 #include "sys.h"
 
+enum { OPEN_TRIES = 3 };
+
 /* Held while attaching and by fork(): the two exclude each other. */
 static pthread_mutex_t fork_guard = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t fork_guard_once = PTHREAD_ONCE_INIT;
+static uint64_t forks; /* so far; under the guard */
 
 static void before_fork(void)
 {
 	pthread_mutex_lock(&fork_guard);
+	forks++;
 }
 
 static void after_fork(void)
@@ -31,25 +35,75 @@ static void install_fork_guard(void)
 	pthread_atfork(before_fork, after_fork, after_fork);
 }
 
+static void keep_fork_out(struct attachment *a)
+{
+	pthread_mutex_lock(&fork_guard);
+	a->guarded = true;
+}
+
+static void let_fork_in(struct attachment *a)
+{
+	if (a->guarded)
+		pthread_mutex_unlock(&fork_guard);
+	a->guarded = false;
+}
+
+static void drop_description(struct attachment *a)
+{
+	close(a->fd);
+	a->fd = -1;
+	let_fork_in(a);
+	shmr_ring_leave(a->ring, &a->grant);
+}
+
+/* Open while forks are possible; false: there was one, and nothing is open. */
+static bool open_freely(struct attachment *a, enum ring_role role)
+{
+	uint64_t before;
+
+	keep_fork_out(a);
+	before = forks;
+	let_fork_in(a);
+	a->fd = shmr_ring_reopen(a->ring, role, &a->grant);
+	keep_fork_out(a);
+	if (a->fd < 0 || forks == before)
+		return true;
+	drop_description(a);
+	return false;
+}
+
+/* Ends with fork kept out. Who forks all the time has to wait for us in the end. */
+static int open_description(struct attachment *a, enum ring_role role)
+{
+	bool done = false;
+
+	for (unsigned i = 0; a->ring->source && !done && i < OPEN_TRIES; i++)
+		done = open_freely(a, role);
+	if (!done) {
+		keep_fork_out(a);
+		a->fd = shmr_ring_reopen(a->ring, role, &a->grant);
+	}
+	return a->fd < 0 ? a->fd : 0;
+}
+
 int shmr_attach_begin(struct attachment *a, struct shmring *r, size_t size, unsigned segments,
-		      bool writable)
+		      enum ring_role role)
 {
 	const struct geometry *g = &r->geometry;
+	bool writable = role != RING_OBSERVE;
 	void *p;
 	int e = shmr_ring_check(r);
 
 	a->fd = -1;
 	if (e < 0)
 		return e;
-	if (writable && !r->writable)
+	if (writable && !r->writable && !r->source)
 		return explain(-EACCES, "the ring may only be read; attach with SHMRING_OBSERVE");
 	pthread_once(&fork_guard_once, install_fork_guard);
-	pthread_mutex_lock(&fork_guard);
-	a->guarded = true;
 	a->ring = shmr_ring_ref(r);
-	a->fd = shmr_ring_reopen(r);
-	if (a->fd < 0)
-		return a->fd;
+	e = open_description(a, role);
+	if (e < 0)
+		return e;
 	e = mapping_reserve(&a->mapping, size + 2 * LAYOUT_GRANULE, segments + 2);
 	if (e == 0)
 		e = shmr_attach_lay(a, g->registry_offset, LAYOUT_GRANULE, writable, 1,
@@ -92,13 +146,6 @@ static int prove_pin(const struct attachment *a)
 	return locked < 0 ? explain(locked, "cannot prove the liveness lock: %e", locked) : 0;
 }
 
-static void let_fork_in(struct attachment *a)
-{
-	if (a->guarded)
-		pthread_mutex_unlock(&fork_guard);
-	a->guarded = false;
-}
-
 int shmr_attach_finish(struct attachment *a)
 {
 	int e = mapping_keep_private(&a->mapping);
@@ -118,6 +165,8 @@ void shmr_detach(struct attachment *a)
 		close(a->fd);
 	mapping_drop(&a->mapping);
 	let_fork_in(a);
+	if (a->ring)
+		shmr_ring_leave(a->ring, &a->grant);
 	shmring_close(a->ring);
 	memset(a, 0, sizeof(*a));
 	a->fd = -1;

@@ -7,7 +7,9 @@
  * the segments of its role through it, and closes the descriptor: from then on
  * the mapping alone keeps the lock (registry.h), and no stray close() can drop
  * it. All this happens under a lock that also keeps fork() out, so no child
- * ever inherits a half-made attachment.
+ * ever inherits a half-made attachment. Only a ring whose descriptions come from
+ * elsewhere (ring_source) is opened before, because that may take long; if a fork
+ * came in between, a child may have a copy, and another one is asked for.
  */
 #ifndef SHMRING_CORE_ATTACHMENT_H
 #define SHMRING_CORE_ATTACHMENT_H
@@ -25,7 +27,8 @@
 struct attachment {
 	struct shmring *ring;
 	struct mapping mapping;
-	int fd;	      /* own description, only while attaching */
+	int fd; /* own description, only while attaching */
+	struct ring_grant grant;
 	bool guarded; /* fork() is kept out */
 	enum place_kind kind;
 	unsigned slot;
@@ -36,12 +39,12 @@ struct attachment {
 };
 
 /*
- * Begin: keep fork out, open, reserve addresses for `size` bytes in `segments`
+ * Begin: open, keep fork out, reserve addresses for `size` bytes in `segments`
  * segments besides registry and doorbell, map those two. Must be followed by
  * shmr_attach_finish() or shmr_detach(), also after an error.
  */
 int shmr_attach_begin(struct attachment *a, struct shmring *r, size_t size, unsigned segments,
-		      bool writable);
+		      enum ring_role role);
 
 /* Map a further segment of the role. */
 int shmr_attach_lay(struct attachment *a, uint64_t offset, size_t size, bool writable,

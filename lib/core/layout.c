@@ -97,8 +97,8 @@ int layout_plan(struct geometry *ret, const struct shmring_config *config)
 	wrong = check_ranges(&g);
 	if (!wrong && c->mode & ~0777u)
 		wrong = "mode must be permission bits, 0 to 0777";
-	if (!wrong && (c->stamps > SHMRING_STAMP_AUTO || c->reserved != 0))
-		wrong = "stamps must be of enum shmring_stamp, and reserved 0";
+	if (!wrong && c->stamps > SHMRING_STAMP_AUTO)
+		wrong = "stamps must be of enum shmring_stamp";
 	if (wrong)
 		return explain(-EINVAL, "cannot make such a ring: %s", wrong);
 	place_segments(&g);

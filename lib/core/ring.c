@@ -127,7 +127,7 @@ int shmr_ring_fd(const struct shmring *r)
 	return r->fd;
 }
 
-int shmr_ring_reopen(const struct shmring *r)
+static int reopen_through_proc(const struct shmring *r)
 {
 	char path[32];
 	int fd = shmr_ring_fd(r);
@@ -139,6 +139,41 @@ int shmr_ring_reopen(const struct shmring *r)
 	if (fd < 0)
 		return explain(-errno, "cannot open the ring again through /proc: %e", -errno);
 	return fd;
+}
+
+/* What a source gave is not taken on trust. */
+static int check_description(const struct shmring *r, int fd, enum ring_role role)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (!is_ring(r, fd))
+		return explain(-ESTALE, "the descriptor that was given is not one of this ring");
+	if (role != RING_OBSERVE && (flags < 0 || (flags & O_ACCMODE) != O_RDWR))
+		return explain(-EACCES, "the descriptor that was given does not allow to write");
+	return 0;
+}
+
+int shmr_ring_reopen(const struct shmring *r, enum ring_role role, struct ring_grant *ret_grant)
+{
+	int fd, e;
+
+	if (!r->source)
+		return reopen_through_proc(r);
+	fd = r->source->open(r->source, role, ret_grant);
+	if (fd < 0)
+		return fd;
+	e = check_description(r, fd, role);
+	if (e == 0)
+		return fd;
+	close(fd);
+	shmr_ring_leave(r, ret_grant);
+	return e;
+}
+
+void shmr_ring_leave(const struct shmring *r, const struct ring_grant *grant)
+{
+	if (r->source && grant->connection != 0)
+		r->source->leave(r->source, grant);
 }
 
 /* [COUNT] pairs with shmring_close(); between threads. */
@@ -158,6 +193,8 @@ static void ring_free(struct shmring *r)
 	if (r->view && load_acquire32(&r->spare_fd) != 0)
 		close_unless_lost(r, (int)load_acquire32(&r->spare_fd));
 	free(r->path);
+	if (r->source)
+		r->source->free(r->source, *r->alive != ALIVE);
 	if (r->view)
 		munmap(r->view, r->geometry.data_offset);
 	if (r->alive)
@@ -270,8 +307,7 @@ static int ring_examine(struct shmring *r)
 	return map_view(r);
 }
 
-/* Takes the descriptor over, also on failure. */
-static int ring_from_fd(struct shmring **ret, int fd)
+int shmr_ring_from_fd(struct shmring **ret, int fd)
 {
 	struct shmring *r = calloc(1, sizeof(*r));
 	int e = -ENOMEM;
@@ -408,7 +444,7 @@ static int build(struct shmring **ret, int dirfd, const struct geometry *g, unsi
 		close(fd);
 		return e;
 	}
-	return ring_from_fd(ret, fd);
+	return shmr_ring_from_fd(ret, fd);
 }
 
 static int give_name(struct shmring *r, const struct address *a)
@@ -449,12 +485,30 @@ static int create_named(struct shmring **ret, const char *address, const struct 
 	return 0;
 }
 
-int shmring_create(struct shmring **ret, const char *address, const struct shmring_config *config)
+int shmr_ring_config(struct shmring_config *ret, const struct shmring_config *given)
 {
 	struct shmring_config c;
 	struct geometry g;
-	int e = shmr_options_read(&c, sizeof(c), config);
+	int e = shmr_options_read(&c, sizeof(c), given);
 
+	if (e == 0)
+		e = layout_plan(&g, &c);
+	if (e == 0 && (c.flags & ~SHMRING_PERSISTENT) != 0)
+		e = explain(-EINVAL, "the config has an unknown flag");
+	if (e == 0)
+		*ret = c;
+	return e;
+}
+
+int shmr_ring_create(struct shmring **ret, const char *address, const struct shmring_config *config)
+{
+	struct shmring_config c;
+	struct geometry g;
+	int e = shmr_ring_config(&c, config);
+
+	if (e == 0 && (c.flags & SHMRING_PERSISTENT) != 0)
+		e = explain(-EINVAL, "SHMRING_PERSISTENT is for rings of the broker; a file on "
+				     "disk is persistent by itself");
 	if (e == 0)
 		e = layout_plan(&g, &c);
 	if (e == 0)
@@ -496,10 +550,10 @@ static int open_file(const char *address, bool read_only)
 	return e < 0 ? e : fd;
 }
 
-int shmring_open(struct shmring **ret, const char *address)
+int shmr_ring_open(struct shmring **ret, const char *address)
 {
 	int fd = open_file(address, false);
-	int e = fd < 0 ? fd : ring_from_fd(ret, fd);
+	int e = fd < 0 ? fd : shmr_ring_from_fd(ret, fd);
 
 	return e < 0 ? shmr_explain_about(e, address) : e;
 }
@@ -510,7 +564,7 @@ int shmring_open_fd(struct shmring **ret, int fd)
 
 	if (copy < 0)
 		return explain(-errno, "cannot use descriptor: %e", -errno);
-	return ring_from_fd(ret, copy);
+	return shmr_ring_from_fd(ret, copy);
 }
 
 int shmring_join(struct shmring *r)
@@ -522,6 +576,8 @@ int shmring_join(struct shmring *r)
 	fd = shmr_ring_fd(r);
 	if (fd < 0)
 		return fd;
+	if (r->source)
+		r->source->join(r->source);
 	atomic_store(&r->references, 1); /* no edge: a child has one thread */
 	*r->alive = ALIVE;
 	return 0;
@@ -570,7 +626,7 @@ static int remove_ring(const char *address)
 	return e;
 }
 
-int shmring_remove(const char *address)
+int shmr_ring_remove(const char *address)
 {
 	int e = remove_ring(address);
 

@@ -13,17 +13,51 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <shmring/shmring.h>
 
 #include "layout.h"
 
 #pragma GCC visibility push(default)
 
+/* What somebody attaches for. */
+enum ring_role {
+	RING_OBSERVE,
+	RING_PRODUCE,
+	RING_CONSUME,
+	RING_REPAIR, /* to bury and forget others: whatever lets one write */
+};
+
+/* Names a description that a source gave; zero: none. */
+struct ring_grant {
+	uint64_t connection;
+	uint64_t number;
+};
+
+/*
+ * Where descriptions come from if the ring's own descriptor may not be opened
+ * anew.
+ */
+struct ring_source {
+	/*
+	 * An open file description that nobody else has, close-on-exec, for that role.
+	 * May wait for seconds. Threads may call it at the same time.
+	 */
+	int (*open)(struct ring_source *s, enum ring_role role, struct ring_grant *ret);
+	/* What was attached through it is gone. Waits for those who are in open(). */
+	void (*leave)(struct ring_source *s, const struct ring_grant *grant);
+	/* The ring is used on in a child made by fork; it has one thread. */
+	void (*join)(struct ring_source *s);
+	/* The end; `inherited`: in a child that has not joined. */
+	void (*free)(struct ring_source *s, bool inherited);
+};
+
 struct shmring {
 	uint64_t *alive;    /* in a page that a child of fork finds empty */
 	shm_u32 references; /* the user's, and one per attachment */
 	int fd;
-	shm_u32 spare_fd; /* opened anew after the program closed `fd`; 0: none */
-	char *path;	  /* where the kernel says the file is; NULL: unknown */
+	shm_u32 spare_fd;	    /* opened anew after the program closed `fd`; 0: none */
+	char *path;		    /* where the kernel says the file is; NULL: unknown */
+	struct ring_source *source; /* NULL: `fd` is opened anew through /proc */
 	bool writable;
 	bool named; /* has, or had, a name */
 	dev_t device;
@@ -50,8 +84,27 @@ int shmr_ring_fd(const struct shmring *r);
  */
 int shmr_ring_probe_fd(struct shmring *r);
 
-/* An open file description of one's own; the caller closes it. */
-int shmr_ring_reopen(const struct shmring *r);
+/*
+ * An open file description of one's own for that role; the caller closes it. May
+ * wait if the ring has a source; then *ret_grant is for shmr_ring_leave().
+ */
+int shmr_ring_reopen(const struct shmring *r, enum ring_role role, struct ring_grant *ret_grant);
+void shmr_ring_leave(const struct shmring *r, const struct ring_grant *grant);
+
+/*
+ * shmring_create(), shmring_open() and shmring_remove() for paths, names of the
+ * runtime directory, and NULL.
+ */
+int shmr_ring_create(struct shmring **ret, const char *address,
+		     const struct shmring_config *config);
+int shmr_ring_open(struct shmring **ret, const char *address);
+int shmr_ring_remove(const char *address);
+
+/* The ring behind a descriptor, which is taken over, also on failure. */
+int shmr_ring_from_fd(struct shmring **ret, int fd);
+
+/* Read and check the shape of a new ring; -EINVAL with an explanation. */
+int shmr_ring_config(struct shmring_config *ret, const struct shmring_config *given);
 
 struct shmring *shmr_ring_ref(struct shmring *r);
 

@@ -245,7 +245,7 @@ int shmring_stat_consumer(struct shmring *r, unsigned index, struct shmring_cons
 /* A writable view of registry and doorbell, for the time of one repair. */
 static int begin_repair(struct attachment *a, struct shmring *r)
 {
-	int e = shmr_attach_begin(a, r, 0, 0, true);
+	int e = shmr_attach_begin(a, r, 0, 0, RING_REPAIR);
 
 	return e < 0 ? e : shmr_attach_finish(a);
 }

@@ -180,7 +180,8 @@ static int set_up(struct shmring_producer *p, struct shmring *r,
 	int e;
 
 	e = shmr_attach_begin(
-		a, r, LAYOUT_CONSUMERS * LAYOUT_ROW + LAYOUT_GRANULE + 2 * g->lane_size, 3, true);
+		a, r, LAYOUT_CONSUMERS * LAYOUT_ROW + LAYOUT_GRANULE + 2 * g->lane_size, 3,
+		RING_PRODUCE);
 	if (e == 0)
 		e = find_lane(a, p->avoid, &p->counters);
 	if (e == 0)

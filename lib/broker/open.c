@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * open: "broker:NAME" is asked for at the broker, anything else is a file.
+ */
+#include <stdbool.h>
+#include <string.h>
+#include <shmring/shmring.h>
+
+#include "connection.h"
+#include "ring.h"
+#include "source.h"
+
+static bool is_brokers(const char *address)
+{
+	return address && strncmp(address, BROKER_PREFIX, strlen(BROKER_PREFIX)) == 0;
+}
+
+int shmring_create(struct shmring **ret, const char *address, const struct shmring_config *config)
+{
+	return is_brokers(address) ? source_create_ring(ret, address, config)
+				   : shmr_ring_create(ret, address, config);
+}
+
+int shmring_open(struct shmring **ret, const char *address)
+{
+	return is_brokers(address) ? source_open_ring(ret, address) : shmr_ring_open(ret, address);
+}
+
+int shmring_remove(const char *address)
+{
+	return is_brokers(address) ? source_remove_ring(address) : shmr_ring_remove(address);
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * source: see source.h.
+ *
+ * B1 Nothing is locked through a description before GO: until then the broker, or
+ *    the queue of the socket, may hold a copy that would outlive us (proto.h, M3).
+ * B2 A number of a ring or a grant is worth something only in the conversation in
+ *    which it was given; `connections` tells them apart.
+ * B3 After another broker has come, the name must lead to the same ring, or nobody
+ *    attaches.
+ * B4 The conversation is used under the mutex. A child made by fork does not use
+ *    that of its parent: it begins its own when it attaches.
+ */
+#include "source.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "connection.h"
+#include "explain.h"
+#include "ring.h"
+#include "sys.h"
+
+#define PATIENCE INT64_C(2000000000) /* with a broker that is being started again */
+#define PAUSE INT64_C(10000000)
+
+struct broker_source {
+	struct ring_source calls;
+	pthread_mutex_t mutex;
+	struct connection connection;
+	uint64_t connections; /* so far */
+	uint64_t ring;	      /* its number in this one */
+	uint32_t rights;
+	uint8_t uuid[16];
+	char name[PROTO_NAME_SIZE];
+};
+
+/* Open or make the ring by its name. */
+static int ask_for_ring(struct broker_source *s, const struct proto_config *config, uint32_t flags,
+			uint8_t ret_uuid[16], int *ret_fd)
+{
+	struct proto_message m = { .u.open.flags = flags };
+	int e;
+
+	memcpy(m.u.open.name, s->name, sizeof(s->name));
+	if (config)
+		m.u.open.config = *config;
+	e = connection_ask(&s->connection, &m, PROTO_OPEN, PROTO_RING, ret_fd);
+	if (e < 0)
+		return e;
+	s->ring = m.u.ring.ring;
+	s->rights = m.u.ring.rights;
+	memcpy(ret_uuid, m.u.ring.uuid, sizeof(m.u.ring.uuid));
+	return 0;
+}
+
+/* Go on with another broker, if its ring is ours (B3). */
+static int reconnect(struct broker_source *s)
+{
+	uint8_t uuid[16];
+	int fd, e = connection_open(&s->connection, true);
+
+	if (e < 0)
+		return e;
+	s->connections++;
+	e = ask_for_ring(s, NULL, 0, uuid, &fd);
+	if (e < 0) {
+		connection_close(&s->connection, false);
+		return e;
+	}
+	close(fd);
+	if (memcmp(uuid, s->uuid, sizeof(uuid)) == 0)
+		return 0;
+	connection_close(&s->connection, false);
+	return explain(-ESTALE, "broker:%s is another ring by now; open it again", s->name);
+}
+
+static int ask_for_description(struct broker_source *s, uint32_t role, uint64_t *ret_grant)
+{
+	struct proto_message m = { .u.attach = { .ring = s->ring, .role = role } };
+	int none, fd, e;
+
+	e = connection_ask(&s->connection, &m, PROTO_ATTACH, PROTO_GRANT, &fd);
+	if (e < 0)
+		return e;
+	*ret_grant = m.u.grant.grant;
+	e = connection_await(&s->connection, &m, PROTO_GO, &none);
+	if (e == 0 && m.u.grant.grant != *ret_grant) {
+		connection_close(&s->connection, false);
+		e = explain(-EPROTO, "the broker said GO for something else");
+	}
+	if (e == 0)
+		return fd;
+	close(fd);
+	return e;
+}
+
+/* To repair, one needs to write, as whomever. */
+static uint32_t role_word(const struct broker_source *s, enum ring_role role)
+{
+	switch (role) {
+	case RING_PRODUCE:
+		return PROTO_PRODUCE;
+	case RING_CONSUME:
+		return PROTO_CONSUME;
+	case RING_REPAIR:
+		return s->rights & PROTO_CONSUME ? PROTO_CONSUME : PROTO_PRODUCE;
+	default:
+		return PROTO_OBSERVE;
+	}
+}
+
+/* The broker's words, and what would be allowed. */
+static int refused(const struct broker_source *s)
+{
+	char words[PROTO_TEXT_SIZE] = "";
+
+	strncat(words, shmring_explain(), sizeof(words) - 1);
+	return explain(-EACCES, "%s; of broker:%s you may%s%s%s%s", words, s->name,
+		       s->rights & PROTO_PRODUCE ? " produce" : "",
+		       s->rights & PROTO_CONSUME ? " consume" : "",
+		       s->rights & PROTO_OBSERVE ? " observe" : "",
+		       s->rights & (PROTO_PRODUCE | PROTO_CONSUME | PROTO_OBSERVE) ? ""
+										   : " nothing");
+}
+
+/* A broker that died in the midst of it is asked again when it is back. */
+static bool try_again(int e, int64_t deadline)
+{
+	return e == -ECONNRESET && shmr_now() < deadline && shmr_sleep(shmr_now() + PAUSE) == 0;
+}
+
+static int broker_open(struct ring_source *source, enum ring_role role, struct ring_grant *ret)
+{
+	struct broker_source *s = (struct broker_source *)source;
+	int64_t deadline = shmr_now() + PATIENCE;
+	struct ring_grant grant;
+	int fd;
+
+	pthread_mutex_lock(&s->mutex);
+	do {
+		fd = connection_is_open(&s->connection) ? 0 : reconnect(s);
+		if (fd == 0)
+			fd = ask_for_description(s, role_word(s, role), &grant.number);
+	} while (try_again(fd, deadline));
+	grant.connection = s->connections;
+	if (fd == -EACCES)
+		fd = refused(s);
+	pthread_mutex_unlock(&s->mutex);
+	if (fd >= 0)
+		*ret = grant;
+	return fd;
+}
+
+static void broker_leave(struct ring_source *source, const struct ring_grant *grant)
+{
+	struct broker_source *s = (struct broker_source *)source;
+	struct proto_message m = { .u.grant.grant = grant->number };
+
+	pthread_mutex_lock(&s->mutex);
+	if (grant->connection == s->connections)
+		connection_say(&s->connection, &m, PROTO_DETACH);
+	pthread_mutex_unlock(&s->mutex);
+}
+
+/* Whoever held the mutex in the parent is not here (B4). */
+static void broker_join(struct ring_source *source)
+{
+	struct broker_source *s = (struct broker_source *)source;
+
+	pthread_mutex_init(&s->mutex, NULL);
+	connection_close(&s->connection, true);
+	s->connections++;
+}
+
+static void broker_free(struct ring_source *source, bool inherited)
+{
+	struct broker_source *s = (struct broker_source *)source;
+
+	connection_close(&s->connection, inherited);
+	if (!inherited)
+		pthread_mutex_destroy(&s->mutex);
+	free(s);
+}
+
+static struct broker_source *source_new(void)
+{
+	struct broker_source *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->calls = (struct ring_source){ broker_open, broker_leave, broker_join, broker_free };
+	s->connection.socket = -1;
+	pthread_mutex_init(&s->mutex, NULL);
+	return s;
+}
+
+/* The descriptor becomes a ring, if it is the one that was announced. */
+static int make_ring(struct shmring **ret, struct broker_source *s, int fd)
+{
+	struct shmring *r;
+	int e = shmr_ring_from_fd(&r, fd);
+
+	if (e < 0)
+		return e;
+	if (memcmp(r->uuid, s->uuid, sizeof(r->uuid)) != 0) {
+		shmring_close(r);
+		return explain(-EPROTO, "the broker sent another ring than it said");
+	}
+	r->source = &s->calls;
+	r->writable = (s->rights & (PROTO_PRODUCE | PROTO_CONSUME)) != 0;
+	*ret = r;
+	return 0;
+}
+
+static int get_ring(struct shmring **ret, struct broker_source *s, const char *address,
+		    const struct proto_config *config, uint32_t flags)
+{
+	int64_t deadline = shmr_now() + PATIENCE;
+	int fd, e = broker_name(s->name, address);
+
+	if (e == 0)
+		e = connection_init(&s->connection, NULL);
+	if (e < 0)
+		return e;
+	s->connections = 1;
+	do {
+		e = connection_open(&s->connection, false);
+		if (e == 0)
+			e = ask_for_ring(s, config, flags, s->uuid, &fd);
+	} while (!config && try_again(e, deadline)); /* who makes it would find it made */
+	return e == 0 ? make_ring(ret, s, fd) : e;
+}
+
+static int get(struct shmring **ret, const char *address, const struct proto_config *config,
+	       uint32_t flags)
+{
+	struct broker_source *s = source_new();
+	int e;
+
+	if (!s)
+		return explain(-ENOMEM, "out of memory");
+	e = get_ring(ret, s, address, config, flags);
+	if (e < 0)
+		broker_free(&s->calls, false);
+	return e < 0 ? shmr_explain_about(e, address) : 0;
+}
+
+int source_open_ring(struct shmring **ret, const char *address)
+{
+	return get(ret, address, NULL, 0);
+}
+
+int source_create_ring(struct shmring **ret, const char *address,
+		       const struct shmring_config *config)
+{
+	struct shmring_config c;
+	struct proto_config words;
+	int e = shmr_ring_config(&c, config);
+
+	if (e < 0)
+		return e;
+	words = (struct proto_config){
+		.lane_size = c.lane_size,
+		.evict_after_ns = c.evict_after_ns,
+		.max_sleep_ns = c.max_sleep_ns,
+		.first_position = c.first_position,
+		.lanes = c.lanes,
+		.alignment = c.alignment,
+		.slow_policy = c.slow_policy,
+		.unread_policy = c.unread_policy,
+		.wake = c.wake,
+		.stamps = c.stamps,
+		.mode = c.mode,
+	};
+	return get(ret, address, &words,
+		   PROTO_MAKE | (c.flags & SHMRING_PERSISTENT ? PROTO_PERSISTENT : 0));
+}
+
+int source_remove_ring(const char *address)
+{
+	struct proto_message m = { 0 };
+	struct connection c;
+	int fd, e = broker_name(m.u.name.name, address);
+
+	if (e == 0)
+		e = connection_init(&c, NULL);
+	if (e == 0)
+		e = connection_open(&c, false);
+	if (e == 0) {
+		e = connection_ask(&c, &m, PROTO_REMOVE, PROTO_DONE, &fd);
+		connection_close(&c, false);
+	}
+	return e < 0 ? shmr_explain_about(e, address) : 0;
+}
