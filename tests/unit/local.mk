@@ -6,6 +6,7 @@ UNIT_TESTS = \
 	tests/unit/lane \
 	tests/unit/layout \
 	tests/unit/marks \
+	tests/unit/proto \
 	tests/unit/registry \
 	tests/unit/segment \
 	tests/unit/threads \
@@ -29,6 +30,9 @@ tests_unit_layout_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
 tests_unit_marks_SOURCES = tests/unit/marks.c
 tests_unit_marks_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_marks_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
+tests_unit_proto_SOURCES = tests/unit/proto.c
+tests_unit_proto_CPPFLAGS = $(UNIT_CPPFLAGS) -I$(top_srcdir)/lib/proto
+tests_unit_proto_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
 tests_unit_registry_SOURCES = tests/unit/registry.c
 tests_unit_registry_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_registry_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
