@@ -2,6 +2,7 @@
 # Tests of single modules of the core, linked to its objects: nothing is hidden from them.
 UNIT_TESTS = \
 	tests/unit/bell \
+	tests/unit/broker \
 	tests/unit/evicted \
 	tests/unit/lane \
 	tests/unit/layout \
@@ -17,6 +18,9 @@ TESTS += $(UNIT_TESTS)
 tests_unit_bell_SOURCES = tests/unit/bell.c
 tests_unit_bell_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_bell_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
+tests_unit_broker_SOURCES = tests/unit/broker.c tests/unit/fake.c tests/unit/fake.h
+tests_unit_broker_CPPFLAGS = $(UNIT_CPPFLAGS) -I$(top_srcdir)/lib/proto
+tests_unit_broker_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
 tests_unit_evicted_SOURCES = tests/unit/evicted.c
 tests_unit_evicted_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_evicted_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)

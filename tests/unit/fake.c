@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A broker for tests of its clients, see fake.h.
+ */
+#include "fake.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <check.h>
+#include <shmring/shmring.h>
+
+#include "must.h"
+#include "room.h"
+
+enum { CLIENTS = 64 };
+
+static const char *const names[] = { "alpha", "beta", "ring" };
+enum { NAMES = 3 };
+static const char text[] = "shmring_up 1\n";
+
+struct fake *fake_new(void)
+{
+	struct fake *f =
+		mmap(NULL, sizeof(*f), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct shmring_config config = { .size = sizeof(config), .lane_size = 65536 };
+	struct shmring *r;
+
+	ck_assert_ptr_ne(f, MAP_FAILED);
+	f->rights = PROTO_RIGHTS;
+	strcpy(f->ring, room_path("ring"));
+	strcpy(f->other, room_path("other"));
+	strcpy(f->socket, room_path("broker"));
+	must(shmring_create(&r, f->ring, &config));
+	shmring_close(r);
+	must(shmring_create(&r, f->other, &config));
+	shmring_close(r);
+	ck_assert_int_eq(setenv("SHMRING_BROKER", f->socket, 1), 0);
+	return f;
+}
+
+void fake_free(struct fake *f)
+{
+	munmap(f, sizeof(*f));
+}
+
+/* Is it now that the trick is played? */
+static bool plays(struct fake *f, enum trick trick, uint32_t at)
+{
+	return f->trick == trick && f->at == at;
+}
+
+static int ring_descriptor(struct fake *f, uint32_t at, int flags)
+{
+	if (plays(f, TRICK_NO_RING, at))
+		return open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (plays(f, TRICK_READ_ONLY, at))
+		flags = O_RDONLY;
+	return open(plays(f, TRICK_OTHER_RING, at) ? f->other : f->ring, flags | O_CLOEXEC);
+}
+
+/* Send and close. */
+static void say(int s, struct proto_message *m, enum proto_type type, int fd)
+{
+	proto_send(s, m, type, fd);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void refuse(int s, uint32_t serial, int error, const char *words)
+{
+	struct proto_message m = { .head.serial = serial, .u.error.error = error };
+
+	strcpy(m.u.error.text, words);
+	say(s, &m, PROTO_ERROR, -1);
+}
+
+static void answer_open(struct fake *f, int s, const struct proto_message *asked)
+{
+	struct proto_message m = { .head.serial = asked->head.serial };
+	struct shmring_stat st = { 0 };
+	struct shmring *r;
+
+	f->config = asked->u.open.config;
+	f->flags = asked->u.open.flags;
+	if (shmring_open(&r, f->ring) < 0) {
+		refuse(s, asked->head.serial, -ENOENT, "there is no such ring");
+		return;
+	}
+	shmring_stat(r, &st);
+	shmring_close(r);
+	m.u.ring.ring = 11;
+	m.u.ring.rights = f->rights;
+	memcpy(m.u.ring.uuid, st.uuid, 16);
+	m.u.ring.uuid[0] ^= plays(f, TRICK_OTHER_UUID, PROTO_OPEN);
+	say(s, &m, PROTO_RING, ring_descriptor(f, PROTO_OPEN, O_RDONLY));
+}
+
+static void answer_attach(struct fake *f, int s, const struct proto_message *asked)
+{
+	struct proto_message m = { .head.serial = asked->head.serial, .u.grant.grant = 5 };
+	int flags = asked->u.attach.role == PROTO_OBSERVE ? O_RDONLY : O_RDWR;
+
+	if (!(f->rights & asked->u.attach.role)) {
+		refuse(s, asked->head.serial, -EACCES, "rule 7 says no");
+		return;
+	}
+	say(s, &m, PROTO_GRANT, ring_descriptor(f, PROTO_ATTACH, flags));
+	m.u.grant.grant += plays(f, TRICK_WRONG_GO, PROTO_ATTACH);
+	if (plays(f, TRICK_NO_GO, PROTO_ATTACH))
+		shutdown(s, SHUT_RDWR);
+	else if (!plays(f, TRICK_SILENT_GO, PROTO_ATTACH))
+		say(s, &m, PROTO_GO, -1);
+}
+
+static void answer_next(int s, const struct proto_message *asked)
+{
+	struct proto_message m = { .head.serial = asked->head.serial };
+	unsigned i = 0;
+
+	while (i < NAMES && strcmp(names[i], asked->u.name.name) <= 0)
+		i++;
+	if (i == NAMES) {
+		refuse(s, asked->head.serial, -ENOENT, "");
+		return;
+	}
+	strcpy(m.u.entry.name, names[i]);
+	m.u.entry.owner = 1000 + i;
+	m.u.entry.rights = PROTO_OBSERVE;
+	m.u.entry.flags = i == 0 ? PROTO_IS_PERSISTENT : 0;
+	m.u.entry.clients = i;
+	say(s, &m, PROTO_ENTRY, -1);
+}
+
+static void answer_metrics(struct fake *f, int s, const struct proto_message *asked)
+{
+	struct proto_message m = { .head.serial = asked->head.serial };
+	int fd = memfd_create("metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (write(fd, text, sizeof(text) - 1) != (ssize_t)sizeof(text) - 1)
+		abort();
+	if (!plays(f, TRICK_UNSEALED, PROTO_METRICS))
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+	m.u.text.bytes = sizeof(text) - 1 + plays(f, TRICK_SHORT_TEXT, PROTO_METRICS);
+	say(s, &m, PROTO_TEXT, fd);
+}
+
+static void answer(struct fake *f, int s, const struct proto_message *asked)
+{
+	struct proto_message m = { .head.serial = asked->head.serial };
+
+	switch (asked->head.type) {
+	case PROTO_HELLO:
+		m.u.welcome.version = PROTO_VERSION + plays(f, TRICK_WRONG_VERSION, PROTO_HELLO);
+		m.u.welcome.features = plays(f, TRICK_FEATURES, PROTO_HELLO);
+		say(s, &m, PROTO_WELCOME, -1);
+		return;
+	case PROTO_OPEN:
+		answer_open(f, s, asked);
+		return;
+	case PROTO_ATTACH:
+		answer_attach(f, s, asked);
+		return;
+	case PROTO_NEXT:
+		answer_next(s, asked);
+		return;
+	case PROTO_REMOVE:
+		say(s, &m, PROTO_DONE, -1);
+		return;
+	case PROTO_METRICS:
+		answer_metrics(f, s, asked);
+		return;
+	default:
+		return;
+	}
+}
+
+/* Instead of the answer, or before it; false: there is none. */
+static bool play(struct fake *f, int s, struct proto_message *asked)
+{
+	const struct timespec tenth = { .tv_nsec = 100000000 };
+	struct proto_message m = { .head.serial = asked->head.serial };
+
+	switch (f->trick) {
+	case TRICK_SILENCE:
+		return false;
+	case TRICK_HANG_UP:
+		shutdown(s, SHUT_RDWR);
+		return false;
+	case TRICK_LAST_WORDS:
+		refuse(s, 0, -EDQUOT, "rule 9 allows no more connections");
+		shutdown(s, SHUT_RDWR);
+		return false;
+	case TRICK_REFUSE:
+		refuse(s, asked->head.serial, -EACCES, "rule 8 says no");
+		return false;
+	case TRICK_MUTE_REFUSAL:
+		refuse(s, asked->head.serial, -EDQUOT, "");
+		return false;
+	case TRICK_WRONG_TYPE:
+		say(s, &m, PROTO_DONE, -1);
+		return false;
+	case TRICK_GARBAGE:
+		return send(s, "rubbish", 7, MSG_NOSIGNAL) < 0;
+	case TRICK_WRONG_SERIAL:
+		asked->head.serial++;
+		return true;
+	case TRICK_SLOWLY:
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &tenth, NULL);
+		return true;
+	default:
+		return true;
+	}
+}
+
+/* One message; false: the client has gone. */
+static bool hear(struct fake *f, int s)
+{
+	struct proto_message m;
+	int fd, e = proto_receive(s, &m, true, &fd);
+	bool now;
+
+	if (e < 0)
+		return e == -EAGAIN;
+	__atomic_add_fetch(&f->received[m.head.type < PROTO_TYPES ? m.head.type : 0], 1,
+			   __ATOMIC_SEQ_CST);
+	now = f->at == m.head.type && f->trick != TRICK_NONE;
+	if (!now || play(f, s, &m))
+		answer(f, s, &m);
+	if (now && f->times > 0 && --f->times == 0)
+		f->trick = TRICK_NONE;
+	return true;
+}
+
+static int listen_at(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	strcpy(a.sun_path, path);
+	unlink(path);
+	if (s < 0 || bind(s, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(s, 16) < 0)
+		abort();
+	return s;
+}
+
+static void drop_client(struct fake *f, struct pollfd *client)
+{
+	close(client->fd);
+	client->fd = -1;
+	__atomic_sub_fetch(&f->open, 1, __ATOMIC_SEQ_CST);
+}
+
+static int serve(int socket, void *arg)
+{
+	struct fake *f = arg;
+	const struct timespec delay = { .tv_nsec = (long)f->delay_ns };
+	struct pollfd all[CLIENTS + 1];
+
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &delay, NULL);
+	f->open = 0;
+	for (int i = 0; i <= CLIENTS; i++)
+		all[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
+	all[CLIENTS].fd = listen_at(f->socket);
+	step_tell(socket);
+	for (;;) {
+		int i = 0;
+
+		if (poll(all, CLIENTS + 1, -1) < 0)
+			return 1;
+		for (int j = 0; j < CLIENTS; j++)
+			if (all[j].fd >= 0 && all[j].revents && !hear(f, all[j].fd))
+				drop_client(f, &all[j]);
+		while (all[i].fd >= 0)
+			i++;
+		if (all[CLIENTS].revents && i < CLIENTS) {
+			all[i].fd = accept4(all[CLIENTS].fd, NULL, NULL, SOCK_CLOEXEC);
+			__atomic_add_fetch(&f->connections, 1, __ATOMIC_SEQ_CST);
+			__atomic_add_fetch(&f->open, 1, __ATOMIC_SEQ_CST);
+		}
+	}
+}
+
+void fake_start(struct fake *f, struct child *c)
+{
+	child_fork(c, serve, f);
+	if (f->delay_ns == 0)
+		step_await(c->socket);
+}
+
+void fake_kill(struct fake *f, struct child *c)
+{
+	child_kill(c);
+	f->open = 0;
+}
+
+static void await(const uint32_t *word, uint32_t count, const char *what)
+{
+	const struct timespec moment = { .tv_nsec = 1000000 };
+	int64_t deadline = patience();
+
+	while (__atomic_load_n(word, __ATOMIC_SEQ_CST) != count) {
+		ck_assert_msg(clock_now() < deadline, "%u %s instead of %u", *word, what, count);
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
+	}
+}
+
+void fake_await_open(const struct fake *f, uint32_t count)
+{
+	await(&f->open, count, "connections");
+}
+
+void fake_await(const struct fake *f, enum proto_type type, uint32_t count)
+{
+	await(&f->received[type], count, "messages");
+}
