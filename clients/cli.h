@@ -26,6 +26,7 @@ int cmd_sub(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
 int cmd_forget(int argc, char **argv);
+int cmd_broker(int argc, char **argv);
 int cmd_rm(int argc, char **argv);
 
 /* The prefix of every message: "shmring pub". Kept, not copied. */

@@ -25,6 +25,7 @@ enum {
 	KEY_MAX_SLEEP,
 	KEY_MODE,
 	KEY_STAMPS,
+	KEY_PERSISTENT,
 };
 
 static const struct argp_option options[] = {
@@ -52,6 +53,7 @@ static const struct argp_option options[] = {
 	{ "stamps", KEY_STAMPS, "auto|clock|tsc", OPTION_ARG_OPTIONAL,
 	  "Each message carries the time of its publication: by CLOCK_MONOTONIC, by the "
 	  "processor's counter, or by the better one (default: none; without a word: auto)", 3 },
+	{ "persistent", KEY_PERSISTENT, NULL, 0, "Of broker:NAME: keep it on disk", 3 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -125,6 +127,9 @@ static error_t parse_shape(struct shmring_config *c, int key, const char *arg,
 		return 0;
 	case KEY_STAMPS:
 		c->stamps = parse_stamps(arg, state);
+		return 0;
+	case KEY_PERSISTENT:
+		c->flags |= SHMRING_PERSISTENT;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -6,6 +6,7 @@ bin_PROGRAMS += clients/shmring
 clients_shmring_SOURCES = \
 	clients/address.c \
 	clients/address.h \
+	clients/broker.c \
 	clients/cli.h \
 	clients/create.c \
 	clients/emit.c \
@@ -27,6 +28,8 @@ clients_shmring_SOURCES = \
 	clients/publish.c \
 	clients/publish.h \
 	clients/rm.c \
+	clients/samples.c \
+	clients/samples.h \
 	clients/say.c \
 	clients/stat.c \
 	clients/stop.c \

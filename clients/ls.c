@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shmring ls: list the rings of directories.
+ * shmring ls: list the rings of directories, and of the broker.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -47,7 +47,8 @@ static const struct argp_option options[] = {
 };
 
 static const char doc[] = "List the rings of each DIRECTORY, or of the runtime directory, where "
-			  "names without `/' live.";
+			  "names without `/' live. The DIRECTORY broker: stands for the rings of "
+			  "the broker.";
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -150,6 +151,31 @@ static int list_directory(struct listing *l, const char *directory, const char *
 	return err;
 }
 
+static bool is_broker(const char *directory)
+{
+	return strcmp(directory, "broker:") == 0;
+}
+
+static int list_broker(struct listing *l)
+{
+	struct shmring_broker_ring ring = { .name = "" };
+	struct shmring_broker *broker;
+	char *address;
+	int err = shmring_broker_open(&broker, NULL), more;
+
+	if (err < 0)
+		return ring_failed("broker:");
+	while ((more = shmring_broker_next(broker, ring.name, &ring)) == 1 && err == 0) {
+		if (asprintf(&address, "broker:%s", ring.name) < 0)
+			address = NULL;
+		err = examine(l, address);
+	}
+	shmring_broker_close(broker);
+	if (more < 0)
+		return ring_failed("broker:");
+	return err < 0 ? system_failed(err, "broker:") : STATUS_OK;
+}
+
 static int collect(struct listing *l, const struct ls_options *o)
 {
 	char runtime[PATH_MAX];
@@ -164,9 +190,12 @@ static int collect(struct listing *l, const struct ls_options *o)
 		return err && err != -ENOENT ? system_failed(err, "%s", runtime) : STATUS_OK;
 	}
 	for (char **directory = o->directories; *directory; directory++) {
-		err = list_directory(l, *directory, *directory);
+		err = is_broker(*directory) ? list_broker(l)
+					    : list_directory(l, *directory, *directory);
 		if (err < 0)
-			status = system_failed(err, "%s", *directory);
+			err = system_failed(err, "%s", *directory);
+		if (err)
+			status = err;
 	}
 	return status;
 }

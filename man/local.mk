@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Manual pages: one per call group and per subcommand.
 dist_man_MANS += \
+	man/shmring-broker.1 \
 	man/shmring-create.1 \
 	man/shmring-forget.1 \
 	man/shmring-ls.1 \

@@ -60,6 +60,9 @@ wrong "the ring and the name are needed" forget a
 wrong "one name only" forget a b c
 wrong "the ring is missing" rm
 wrong "unrecognized option" ls --nothing
+wrong "what to ask is missing" broker
+wrong "nothing that the broker can be asked" broker stop
+wrong "nothing that the broker can be asked" broker stat stat
 check "nothing was made" test ! -e shmring
 
 expect 0 "--version" "$SHMRING" --version
@@ -71,7 +74,7 @@ options_of() {
 	grep -o -e '--[a-z][a-z-]*' "$1" | sort -u
 }
 man=$abs_srcdir/man
-for command in create pub sub ls stat forget rm; do
+for command in create pub sub ls stat forget rm broker; do
 	check "--help names $command" grep -q "^  $command " help
 	expect 0 "$command --help" "$SHMRING" "$command" --help
 	expect 0 "$command --version" "$SHMRING" "$command" --version
