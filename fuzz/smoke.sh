@@ -20,26 +20,31 @@ run() {
 	[ "$status" = 0 ] || { echo "status $status"; tail -n 40 "$scratch/log"; }
 }
 
-# fuzz TARGET: libFuzzer, with a scratch directory for what it adds to the corpus.
+# fuzz TARGET [MORE]: libFuzzer, on the corpus of that name, with a scratch directory for what it adds to the corpus.
 fuzz() {
 	mkdir -p "$scratch/$1" "$abs_builddir/fuzz/found"
 	run timeout $((seconds + 120)) "$abs_builddir/fuzz/fuzz-$1" \
 		-max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 -max_len=16384 \
 		-seed="${SHMRING_TEST_SEED:-20}" -print_final_stats=1 \
 		-artifact_prefix="$abs_builddir/fuzz/found/$1-" \
-		"$scratch/$1" "$corpus/golden" "$corpus/$1"
+		"$scratch/$1" ${2:+"$corpus/$2"} "$corpus/$1"
 }
 
-tap_plan 5
+tap_plan 7
 tap_ok "golden files are what this library makes, and it reads them" \
 	"$(run timeout 100 "$abs_builddir/fuzz/golden" check "$corpus/golden")"
 for target in attach reader; do
 	tap_ok "$target: the corpus is replayed" \
 		"$(run timeout 300 "$abs_builddir/fuzz/replay-$target" "$corpus"/golden/* "$corpus/$target"/*)"
 done
-for target in attach reader; do
+tap_ok "proto: the corpus is replayed" \
+	"$(run timeout 300 "$abs_builddir/fuzz/replay-proto" "$corpus"/proto/*)"
+for target in attach proto reader; do
 	if [ -x "$abs_builddir/fuzz/fuzz-$target" ]; then
-		found=$(fuzz "$target")
+		case $target in
+		proto) found=$(fuzz "$target") ;;
+		*) found=$(fuzz "$target" golden) ;;
+		esac
 		grep -h -E '^stat::number_of_executed|cov:' "$scratch/log" | tail -n 2 | sed 's/^/# /'
 		tap_ok "$target: fuzzed for $seconds s" "$found"
 	else

@@ -172,6 +172,38 @@ START_TEST(wire_has_these_types_and_sizes)
 }
 END_TEST
 
+START_TEST(words_have_their_places)
+{
+#define IS_AT(at, member) ck_assert_uint_eq(offsetof(struct proto_message, u.member), (at))
+	static const unsigned char magic[] = { 'r', 's', 'h', 'b' };
+
+	ck_assert_mem_eq(&(uint32_t){ PROTO_MAGIC }, magic, 4);
+	IS_AT(20, hello.version_max);
+	IS_AT(24, welcome.features);
+	IS_AT(32, welcome.broker);
+	IS_AT(20, error.text);
+	IS_AT(80, open.flags);
+	IS_AT(88, open.config.lane_size);
+	IS_AT(96, open.config.evict_after_ns);
+	IS_AT(104, open.config.max_sleep_ns);
+	IS_AT(112, open.config.first_position);
+	IS_AT(120, open.config.lanes);
+	IS_AT(124, open.config.alignment);
+	IS_AT(128, open.config.slow_policy);
+	IS_AT(132, open.config.unread_policy);
+	IS_AT(136, open.config.wake);
+	IS_AT(140, open.config.mode);
+	IS_AT(144, open.config.stamps);
+	IS_AT(24, ring.rights);
+	IS_AT(32, ring.uuid);
+	IS_AT(24, attach.role);
+	IS_AT(80, entry.owner);
+	IS_AT(92, entry.clients);
+	IS_AT(96, entry.bytes);
+	IS_AT(112, entry.uuid);
+}
+END_TEST
+
 START_TEST(what_is_said_arrives)
 {
 	struct proto_message sent = sound((unsigned)_i), want = sent, got;
@@ -451,6 +483,7 @@ int main(void)
 	TCase *tc = room_case(s, "proto", 20);
 
 	tcase_add_loop_test(tc, wire_has_these_types_and_sizes, 0, TYPES);
+	tcase_add_test(tc, words_have_their_places);
 	tcase_add_loop_test(tc, what_is_said_arrives, 0, TYPES);
 	tcase_add_loop_test(tc, head_must_be_right, 0, TYPES);
 	tcase_add_loop_test(tc, direction_must_be_right, 0, TYPES);
