@@ -8,6 +8,7 @@ tests_process_peer_LDADD = $(PROCESS_LIBS)
 PROCESS_LIBS = tests/support/libsupport.la $(SHMRING_LIBS) $(CHECK_LIBS)
 PROCESS_TESTS = \
 	tests/process/badfile \
+	tests/process/brokered \
 	tests/process/claim \
 	tests/process/claim-called \
 	tests/process/claim-stamped \
@@ -45,6 +46,9 @@ TESTS += $(PROCESS_TESTS)
 tests_process_badfile_SOURCES = tests/process/badfile.c
 tests_process_badfile_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_badfile_LDADD = $(PROCESS_LIBS)
+tests_process_brokered_SOURCES = tests/process/brokered.c
+tests_process_brokered_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_brokered_LDADD = $(PROCESS_LIBS)
 tests_process_claim_SOURCES = tests/process/claim.c
 tests_process_claim_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_claim_LDADD = $(PROCESS_LIBS)

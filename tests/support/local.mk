@@ -20,6 +20,8 @@ tests_support_libsupport_la_SOURCES = \
 	tests/support/runner.c \
 	tests/support/runner.h \
 	tests/support/serve.c \
+	tests/support/shmringd.c \
+	tests/support/shmringd.h \
 	tests/support/step.c \
 	tests/support/step.h \
 	tests/support/way.c \
