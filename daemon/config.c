@@ -301,6 +301,12 @@ static bool read_shape_word(struct reader *r, const config_setting_t *s, struct 
 		return read_choice(r, s, "overwrite", "hold", &c->unread_policy);
 	if (strcmp(name, "wake") == 0)
 		return read_choice(r, s, "auto", "fence", &c->wake);
+	if (strcmp(name, "stamps") == 0) {
+		bool sound = read_choice(r, s, "none", "auto", &c->stamps);
+
+		c->stamps *= SHMRING_STAMP_AUTO;
+		return sound;
+	}
 	return true; /* not about the shape */
 }
 
@@ -370,10 +376,11 @@ static bool read_owner(struct reader *r, const config_setting_t *group, struct r
 
 static bool read_ring(struct reader *r, const config_setting_t *group, size_t index)
 {
-	static const char *const known[] = { "name",	     "owner",	       "persistent",
-					     "lanes",	     "lane_size",      "alignment",
-					     "slow",	     "evict_after_ms", "unread",
-					     "max_sleep_ms", "wake",	       NULL };
+	static const char *const known[] = {
+		"name", "owner",	  "persistent", "lanes",	"lane_size", "alignment",
+		"slow", "evict_after_ms", "unread",	"max_sleep_ms", "wake",	     "stamps",
+		NULL
+	};
 	struct ring_wish *ring = &r->policy->rings[index];
 	const config_setting_t *persistent = config_setting_get_member(group, "persistent");
 	const config_setting_t *name;

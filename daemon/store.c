@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "explain.h"
+#include "ring.h"
 #include "sys.h"
 
 enum { NOTE_SIZE = PROTO_NAME_SIZE + 1 };
@@ -208,7 +209,7 @@ int store_create(struct store *s, const char *name, bool persistent, uid_t owner
 	e = write_owner(s, persistent, name, owner);
 	if (e < 0)
 		return explain(e, "%s: cannot note its owner: %e", path, e);
-	e = shmring_create(ret, path, &c);
+	e = shmr_ring_create(ret, path, &c);
 	if (e < 0)
 		drop_owner(s, persistent, name);
 	return e;
@@ -237,7 +238,7 @@ static int adopt_from(struct store *s, unsigned which, const char *name, struct 
 	int e;
 
 	path_of(s, which, name, path);
-	e = shmring_open(&r, path);
+	e = shmr_ring_open(&r, path);
 	if (e < 0)
 		return e;
 	e = check_ours(r);
@@ -276,7 +277,7 @@ int store_remove(struct store *s, const char *name)
 		if (!is_there(s, which, name))
 			continue;
 		path_of(s, which, name, path);
-		e = shmring_remove(path);
+		e = shmr_ring_remove(path);
 		if (e == 0)
 			drop_owner(s, which, name);
 		return e;

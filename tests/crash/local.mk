@@ -84,10 +84,12 @@ check-sweep: tests/crash/sweep
 # The libraries once more, with fault points, for these tests only (lib/core/fault.h).
 check_LTLIBRARIES += tests/crash/libfaulty.la
 tests_crash_libfaulty_la_SOURCES = \
+	$(lib_proto_libproto_la_SOURCES) \
+	$(lib_broker_libbroker_la_SOURCES) \
 	$(lib_core_libcore_la_SOURCES) \
 	$(lib_producer_libproducer_la_SOURCES) \
 	$(lib_consumer_libconsumer_la_SOURCES)
-tests_crash_libfaulty_la_CPPFLAGS = $(CORE_CPPFLAGS) -DSHMR_FAULT_POINTS=1
+tests_crash_libfaulty_la_CPPFLAGS = $(CORE_CPPFLAGS) -I$(top_srcdir)/lib/proto -DSHMR_FAULT_POINTS=1
 tests_crash_libfaulty_la_CFLAGS = $(LIBRARY_CFLAGS) -fno-inline
 tests_crash_libfaulty_la_LDFLAGS = $(SANITIZE_FLAGS)
 

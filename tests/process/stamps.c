@@ -350,7 +350,7 @@ START_TEST(ring_says_which_stamps_it_has)
 	config.stamps = SHMRING_STAMP_AUTO + 1;
 	must_fail(EINVAL, shmring_create(&ring, NULL, &config));
 	config.stamps = 0;
-	config.reserved = 1;
+	config.flags = 1u << 31;
 	must_fail(EINVAL, shmring_create(&ring, NULL, &config));
 }
 END_TEST
