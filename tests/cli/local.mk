@@ -7,6 +7,7 @@
 # needs-package: util-linux
 
 CLI_TESTS = \
+	tests/cli/broker.sh \
 	tests/cli/ending.sh \
 	tests/cli/forms.sh \
 	tests/cli/limits.sh \
