@@ -16,7 +16,8 @@ static const char usage[] =
 	"consumers, of which one is killed and resumes, and one observer.\n"
 	"\n"
 	"  --bytes=SIZE  send at most SIZE bytes, with suffix K, M or G (400M)\n"
-	"  --ring=PATH   create the ring there (a private directory in /dev/shm)\n"
+	"  --ring=PATH   create the ring there (a private directory in /dev/shm);\n"
+	"                broker:NAME lets the broker do it\n"
 	"  --anonymous   use a ring without a name, inherited through fork\n"
 	"  --quick       the same as --bytes=20M\n"
 	"  --help        print this\n";

@@ -50,7 +50,55 @@ refuses() {
 	[ $? = 2 ]
 }
 
-echo "1..9"
+# The broker is $SHMRINGD, or that of the build. In a build with a sanitizer it makes more system
+# calls than its sandbox knows.
+start_broker() {
+	"$shmringd" --quiet --socket "$dir/socket" --directory "$dir/rings" \
+		${SHMRING_SANITIZED:+--no-sandbox} 2>"$dir/broker.log" &
+	broker=$!
+}
+
+broker_starts() {
+	start_broker
+	for _ in $(seq 500); do
+		[ ! -S "$dir/socket" ] || return 0
+		sleep 0.02
+	done
+	return 1
+}
+
+# The broker is killed as soon as the ring is there, and another one started. Who comes just then
+# waits for it.
+broker_dies() {
+	"$demo" --bytes=100M --ring=broker:demo >"$dir/fifo" 2>"$dir/out" &
+	pid=$!
+	{
+		read -r _ && read -r _ && read -r _
+		kill -s KILL "$broker"
+		start_broker
+		timeout 60 cat >>"$dir/out"
+	} <"$dir/fifo"
+	wait "$pid"
+}
+
+# with_broker NAME COMMAND...: a case that needs one.
+with_broker() {
+	if [ -x "$shmringd" ]; then
+		name=$1
+		shift
+		"$@"
+		case_is "$name" $?
+	else
+		count=$((count + 1))
+		echo "ok $count - $1 # SKIP there is no $shmringd"
+	fi
+}
+
+shmringd=${SHMRINGD:-${abs_builddir:-$PWD}/daemon/shmringd}
+SHMRING_BROKER=$dir/socket
+export SHMRING_BROKER
+
+echo "1..12"
 runs --quick
 case_is "in a private directory" $?
 runs --quick --ring="$dir/ring"
@@ -69,3 +117,7 @@ case_is "all processes end on SIGTERM" $?
 case_is "and the ring is removed" $?
 ended_by KILL
 case_is "all processes end when the parent is killed" $?
+with_broker "a broker starts" broker_starts
+with_broker "with a ring of the broker" runs --quick --ring=broker:demo
+with_broker "with a ring of a broker that is killed meanwhile" broker_dies
+[ -z "${broker:-}" ] || kill "$broker"

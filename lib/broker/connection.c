@@ -20,6 +20,7 @@
 #define MILLISECOND INT64_C(1000000)
 #define ANSWER_TIME (5000 * MILLISECOND)
 #define RESTART_TIME (2000 * MILLISECOND)
+#define RENEWAL_TIME (200 * MILLISECOND)
 #define FIRST_PAUSE MILLISECOND
 #define LONGEST_PAUSE (100 * MILLISECOND)
 
@@ -262,13 +263,15 @@ static int open_once(struct connection *c)
 
 int connection_open(struct connection *c, bool awaited)
 {
-	int64_t deadline = shmr_now() + RESTART_TIME, pause = FIRST_PAUSE;
+	int64_t start = shmr_now(), pause = FIRST_PAUSE;
 	int e;
 
 	connection_close(c, false);
-	while ((e = open_once(c)) == -ECONNREFUSED || e == -ECONNRESET ||
-	       (e == -ENOENT && awaited)) {
-		if (shmr_now() + pause > deadline)
+	while ((e = open_once(c)) == -ECONNREFUSED || e == -ECONNRESET || e == -ENOENT) {
+		/* A broker that starts replaces the socket of the one before. */
+		bool brief = e == -ENOENT && !awaited;
+
+		if (shmr_now() + pause - start > (brief ? RENEWAL_TIME : RESTART_TIME))
 			break;
 		shmr_sleep(shmr_now() + pause);
 		pause = pause * 2 < LONGEST_PAUSE ? pause * 2 : LONGEST_PAUSE;

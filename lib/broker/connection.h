@@ -36,7 +36,7 @@ int connection_init(struct connection *c, const char *path);
 /*
  * Connect and agree on a version. Where a broker has been, one that is being
  * started again is waited for, for two seconds: where it left its socket, or if
- * `awaited`. -ECONNREFUSED (nobody listens), -EACCES, -ETIMEDOUT (no answer),
+ * `awaited`; where there is no socket, for a fifth of a second. -ECONNREFUSED (nobody listens), -EACCES, -ETIMEDOUT (no answer),
  * -EPROTONOSUPPORT (no common version), -EPROTO, -ECONNRESET, what the broker says.
  */
 int connection_open(struct connection *c, bool awaited);

@@ -29,11 +29,10 @@ says "it says what a name is" "1 to 63 letters"
 
 start_broker() {
 	start "$SHMRINGD" --quiet --socket "$SHMRING_BROKER" --directory "$work/rings" \
-		--state-directory "$work/state" ${SANDBOX-} 2>broker.log &
+		--state-directory "$work/state" ${SHMRING_SANITIZED:+--no-sandbox} 2>broker.log &
 	broker=$!
 	until_true "$SHMRING" ls broker:
 }
-[ -z "${SHMRING_SANITIZED:-}" ] || SANDBOX=--no-sandbox
 start_broker
 
 expect 0 "ls without rings" "$SHMRING" ls broker:
