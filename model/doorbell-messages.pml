@@ -21,14 +21,21 @@
  * Otherwise who sleeps in vain sleeps for ever, and the search ends in a state that it calls
  * invalid.
  *
+ * With WATERMARK a consumer waits in two ways, as it likes: for one message, or until a lane has so
+ * many, by consumer_wait_for_watermark() of lib/consumer/watermark.c; its time is over NAPS times, at
+ * any moment. shmring_wake_consumers() is modelled then: a producer looks at the watermark of its lane.
+ *
  * Asserted:
  *	D1	no wake-up is lost: the run ends with all messages read
  *	D2	if a waker was killed, the sleeper's own time-out is enough
  *	D3	there are no more rings than announcements, whoever is dead
+ *	D5	who sleeps is rung for when a lane has got to the watermark
  *
  * Negative variants: NO_BARRIER (the bit is set, but no barrier forced), FENCE with NO_WAKER_FENCE,
  * BELL_LATE (the bell is read after the second look), LOOK_FIRST (the second look before the bit),
- * MASK_LAST (the mask is cleared after the wake), NO_BELL (a wake that does not move the bell).
+ * MASK_LAST (the mask is cleared after the wake), NO_BELL (a wake that does not move the bell). With
+ * WATERMARK: KEEP_BIT (watermarks change under an announcement), KEEP_MARKS (they are not dropped),
+ * TAKE_ALL (who is not due loses its bit).
  *
  * For weaker memory: [SLEEP] and [WAKE] are full barriers between a store and a load at both ends,
  * which is what is modelled. That a message is whole once it is seen is [PUBLISH].
@@ -61,6 +68,20 @@ bool waker_died;	/* between its store and the end of its ring */
 byte over; /* producers that will publish no more */
 byte announced;
 byte rings;
+/* Who announces itself again and again makes no new states by that: D3 is not for WATERMARK. */
+#ifdef WATERMARK
+#define count(what) skip
+#else
+#define count(what) what++
+#endif
+#ifdef WATERMARK
+#ifndef NAPS
+#define NAPS 1
+#endif
+#define mark_of(consumer, producer) marks[(consumer) * PRODUCERS + (producer)]
+byte marks[CONSUMERS * PRODUCERS]; /* a number of messages; 0: for everything */
+byte naps = NAPS;
+#endif
 
 #ifdef FENCE
 #define fence_to_sleep true
@@ -98,10 +119,46 @@ inline futex_wake()
 	}
 }
 
+#ifdef WATERMARK
+/* Leaves those of `mask` that are due. */
+inline look_at_watermarks()
+{
+	c = 0;
+	do
+	:: c < CONSUMERS ->
+		atomic {
+			DIE;
+			if
+			:: n < mark_of(c, me) -> mask = mask & (255 - (1 << c))
+			:: else
+			fi;
+			c++
+		}
+	:: else -> c = 0; break
+	od
+}
+#endif
+
 inline shmr_bell_ring_data()
 {
+#ifdef WATERMARK
+	look_at_watermarks();
+#ifdef TAKE_ALL
+	atomic { buffered[me] == 0 -> DIE; sleepers = 0 };
+#else
+	if
+	:: mask == 0
+	:: else -> atomic { /* fetch_and */
+			buffered[me] == 0 -> DIE;
+			mask = mask & sleepers;
+			sleepers = sleepers & (255 - mask)
+		}
+	fi;
+#endif
+#else
 #ifndef MASK_LAST
-	atomic { buffered[me] == 0 -> DIE; mask = sleepers; sleepers = 0 }; /* exchange */
+	atomic { buffered[me] == 0 -> DIE; mask = sleepers; sleepers = 0 }; /* of all */
+#endif
 #endif
 	if
 	:: mask == 0 /* another producer is at it */
@@ -110,7 +167,7 @@ inline shmr_bell_ring_data()
 		atomic { DIE; data_bell++ };
 #endif
 		futex_wake();
-		rings++;
+		count(rings);
 #ifdef MASK_LAST
 		atomic { buffered[me] == 0 -> DIE; sleepers = 0 }
 #endif
@@ -190,7 +247,7 @@ inline sleep_for_message()
 	if
 	:: mask & (1 << me)
 	:: else ->
-		atomic { DIE; sleepers = sleepers | (1 << me); announced++ }; /* [SLEEP] fetch_or */
+		atomic { DIE; sleepers = sleepers | (1 << me); count(announced) }; /* [SLEEP] fetch_or */
 #ifndef NO_BARRIER
 		shmr_bell_barrier();
 #endif
@@ -228,6 +285,89 @@ inline take_back_bit()
 	mask = 0
 }
 
+#ifdef WATERMARK
+inline store_marks(by)
+{
+	p = 0;
+	do
+	:: p < PRODUCERS -> atomic { DIE; mark_of(me, p) = (by == 0 -> 0 : taken[p] + by); p++ }
+	:: else -> p = 0; break
+	od
+}
+
+/* Sets `found`: a lane is due. */
+inline consumer_is_due()
+{
+	p = 0;
+	found = false;
+	do
+	:: p < PRODUCERS && !found ->
+		atomic { DIE; found = published[p] >= taken[p] + WATERMARK; p++ }
+	:: else -> p = 0; break
+	od
+}
+
+inline announce()
+{
+	atomic { DIE; mask = sleepers };
+	if
+	:: mask & (1 << me)
+	:: else ->
+		atomic { DIE; sleepers = sleepers | (1 << me) };
+		shmr_bell_barrier()
+	fi;
+	mask = 0
+}
+
+#define never_due() \
+	(over == PRODUCERS && \
+	 published[0] + buffered[0] < taken[0] + WATERMARK && \
+	 published[PRODUCERS - 1] + buffered[PRODUCERS - 1] < taken[PRODUCERS - 1] + WATERMARK)
+
+/* Its time may be over now, or everything is. */
+inline nap()
+{
+	atomic { DIE; asleep[me] = data_bell == seen };
+	atomic {
+		if
+		:: !asleep[me] -> DIE
+		:: asleep[me] && kills > 0 -> kills--; goto killed
+		:: asleep[me] && naps > 0 -> naps--; asleep[me] = false; found = true
+		:: asleep[me] && (waker_died || never_due()) -> asleep[me] = false; found = true
+		fi
+	}
+}
+
+inline consumer_wait_for_watermark()
+{
+#ifndef KEEP_BIT
+	take_back_bit();
+#endif
+	store_marks(WATERMARK);
+	do
+	:: atomic { DIE; seen = data_bell };
+	   announce();
+	   consumer_is_due();
+	   if
+	   :: found -> break
+	   :: else
+	   fi;
+	   nap();
+	   if
+	   :: found -> break
+	   :: else
+	   fi
+	od;
+	seen = 0;
+#ifndef KEEP_BIT
+	take_back_bit();
+#endif
+#ifndef KEEP_MARKS
+	store_marks(0)
+#endif
+}
+#endif
+
 proctype Consumer(byte me)
 {
 	byte taken[PRODUCERS];
@@ -240,7 +380,10 @@ proctype Consumer(byte me)
 		consumer_look();
 		if
 		:: found
-		:: else ->
+#ifdef WATERMARK
+		:: !found -> consumer_wait_for_watermark()
+#endif
+		:: !found ->
 			do
 			:: sleep_for_message();
 			   consumer_look();

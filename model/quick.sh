@@ -65,6 +65,12 @@ sound doorbell-messages -DPRODUCERS=1 -DKILLS=1
 sound doorbell-messages -DPRODUCERS=1 -DMESSAGES=2
 sound doorbell-messages -DCONSUMERS=1 -DMESSAGES=2 -DFENCE
 sound doorbell-messages -DCONSUMERS=1 -DMESSAGES=2 -DMIXED
+sound doorbell-messages -DCONSUMERS=1 -DMESSAGES=2 -DWATERMARK=2
+sound doorbell-messages -DPRODUCERS=1 -DMESSAGES=2 -DWATERMARK=2
+sound doorbell-messages -DPRODUCERS=1 -DCONSUMERS=1 -DMESSAGES=4 -DWATERMARK=2 -DKILLS=1
+wrong KEEP_BIT doorbell-messages -DPRODUCERS=1 -DCONSUMERS=1 -DMESSAGES=3 -DWATERMARK=2
+wrong KEEP_MARKS doorbell-messages -DPRODUCERS=1 -DCONSUMERS=1 -DMESSAGES=3 -DWATERMARK=2
+wrong TAKE_ALL doorbell-messages -DPRODUCERS=1 -DCONSUMERS=1 -DMESSAGES=3 -DWATERMARK=2
 wrong NO_BARRIER doorbell-messages -DCONSUMERS=1
 wrong NO_WAKER_FENCE doorbell-messages -DCONSUMERS=1 -DFENCE
 wrong BELL_LATE doorbell-messages -DCONSUMERS=1
