@@ -39,3 +39,18 @@ EXTRA_DIST += bench/smoke.sh
 if ENABLE_TESTS
 TESTS += bench/smoke.sh
 endif
+
+# What sleeping and waking costs: `make bench-doorbell` takes about three minutes.
+check_PROGRAMS += bench/shmring-doorbell-bench
+bench_shmring_doorbell_bench_SOURCES = \
+	bench/bench.h \
+	bench/doorbell.c \
+	bench/doorbell.h \
+	bench/links.c \
+	bench/samples.c
+bench_shmring_doorbell_bench_CPPFLAGS = $(AM_CPPFLAGS)
+bench_shmring_doorbell_bench_LDADD = $(SHMRING_LIBS)
+
+PHONY_TARGETS += bench-doorbell
+bench-doorbell: bench/shmring-doorbell-bench$(EXEEXT)
+	bench/shmring-doorbell-bench $(BENCH_FLAGS)

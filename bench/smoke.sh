@@ -24,10 +24,20 @@ measure() { # what, pattern
 	fi
 }
 
-echo "1..6"
+echo "1..7"
 measure "a limit" limit/two-lines
 measure "a reference ring" stream/slotseq/64/256K
 measure "a peer" trip/pipe/64/256K
 measure "streaming through shmring" stream/shmring/64/256K
 measure "a round trip through shmring" trip/shmring/64/256K
 measure "two producers" stream/two-producers/64/256K
+
+# Sleeping and waking: every row of every table.
+number=$((number + 1))
+if "$abs_builddir/bench/shmring-doorbell-bench" --quick >"$dir/out" 2>&1 &&
+   [ "$(grep -c receivers "$dir/out")" -ge 29 ]; then
+	echo "ok $number - sleeping and waking"
+else
+	echo "not ok $number - sleeping and waking"
+	sed 's/^/# /' "$dir/out"
+fi
