@@ -5,10 +5,13 @@
  * size, and the way to reach the ring.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <check.h>
 
@@ -332,6 +335,26 @@ START_TEST(rings_without_stamps_have_none)
 }
 END_TEST
 
+/* Nobody says here by what the kernel keeps time. */
+START_TEST(where_no_counter_is_trusted_stamps_are_the_clock)
+{
+	struct shmring_config config = small_config();
+	struct shmring_stat st;
+
+	if (unshare(CLONE_NEWNS | (geteuid() == 0 ? 0 : CLONE_NEWUSER)) != 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount("none", "/sys", "tmpfs", 0, NULL) != 0)
+		room_skip("a process may not hide /sys from itself here");
+	config.stamps = SHMRING_STAMP_TSC;
+	must_fail(EOPNOTSUPP, shmring_create(&ring, NULL, &config));
+	config.stamps = SHMRING_STAMP_AUTO;
+	must(shmring_create(&ring, NULL, &config));
+	must(shmring_stat(ring, &st));
+	ck_assert_uint_eq(st.stamps, SHMRING_STAMP_CLOCK);
+	shmring_close(ring);
+}
+END_TEST
+
 START_TEST(ring_says_which_stamps_it_has)
 {
 	struct shmring_config config = small_config();
@@ -369,6 +392,7 @@ int main(void)
 	tcase_add_loop_test(tc, stamps_of_another_process_are_in_order, 0, KINDS * WAYS);
 	tcase_add_loop_test(tc, several_producers_are_read_in_turn, 0, KINDS);
 	tcase_add_test(tc, rings_without_stamps_have_none);
+	tcase_add_test(tc, where_no_counter_is_trusted_stamps_are_the_clock);
 	tcase_add_loop_test(tc, ring_says_which_stamps_it_has, 0, KINDS);
 	return run_suite(s);
 }
