@@ -260,6 +260,8 @@ static struct entry entries[] = {
 	{ "herd", &way_wake_all, 64, 0, send_herd, { { 0 } }, 0 },
 	{ "herd", &way_wake_chain, 8, 0, send_herd, { { 0 } }, 0 },
 	{ "herd", &way_wake_chain, 64, 0, send_herd, { { 0 } }, 0 },
+	{ "herd", &way_wake_relay, 8, 0, send_herd, { { 0 } }, 0 },
+	{ "herd", &way_wake_relay, 64, 0, send_herd, { { 0 } }, 0 },
 };
 
 enum { ENTRIES = sizeof(entries) / sizeof(entries[0]) };
@@ -449,6 +451,7 @@ int main(int argc, char **argv)
 	       "failed: %d\n",
 	       rounds, load, failed);
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
-		print_table(&tables[i]);
+		if (!only || strcmp(tables[i].name, only) == 0)
+			print_table(&tables[i]);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

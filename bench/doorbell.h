@@ -62,7 +62,7 @@ void link_leave(struct link *l);
 void link_close(struct link *l);
 
 extern const struct way way_poll, way_default, way_sleep, way_descriptor, way_futex, way_eventfd,
-	way_pipe, way_wake_all, way_wake_chain;
+	way_pipe, way_wake_all, way_wake_chain, way_wake_relay;
 
 _Noreturn void link_fail(struct link *l, const char *what);
 

@@ -135,6 +135,15 @@ static uint64_t chain_receive(struct link *l)
 	return message;
 }
 
+/* Or all others. */
+static uint64_t relay_receive(struct link *l)
+{
+	uint64_t message = futex_receive(l);
+
+	wake(l, INT_MAX);
+	return message;
+}
+
 static int eventfd_open(struct link *l)
 {
 	l->fd[0] = eventfd(0, EFD_NONBLOCK);
@@ -243,3 +252,5 @@ const struct way way_pipe = { "pipe", 0, pipe_open, pipe_send, pipe_receive };
 const struct way way_wake_all = { "model: wakes all", 0, nothing_to_open, all_send, futex_receive };
 const struct way way_wake_chain = { "model: wake chain", 0, nothing_to_open, futex_send,
 				    chain_receive };
+const struct way way_wake_relay = { "model: wake relay", 0, nothing_to_open, futex_send,
+				    relay_receive };
