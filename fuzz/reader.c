@@ -25,7 +25,8 @@ enum {
 	READ_NAMED = 8,
 	READ_EVICTABLE = 16,
 	READ_ALIGNED = 32,
-	VARIANTS = 4,
+	READ_STAMPED = 64,
+	VARIANTS = 8,
 	GLANCES = 200,
 	REACH = 32, /* rows of cursors that are put back */
 };
@@ -59,7 +60,8 @@ static void populate(struct shmring *r)
 
 static struct target *target_for(uint8_t flags)
 {
-	unsigned variant = (flags & READ_EVICTABLE ? 1 : 0) + (flags & READ_ALIGNED ? 2 : 0);
+	unsigned variant = (flags & READ_EVICTABLE ? 1 : 0) + (flags & READ_ALIGNED ? 2 : 0) +
+			   (flags & READ_STAMPED ? 4 : 0);
 	struct target *t = &targets[variant];
 	const struct shmring_config config = {
 		.size = sizeof(config),
@@ -68,6 +70,7 @@ static struct target *target_for(uint8_t flags)
 		.slow_policy = variant & 1 ? SHMRING_SLOW_EVICT : SHMRING_SLOW_BLOCK,
 		.alignment = variant & 2 ? 64 : 8,
 		.evict_after_ns = 1000,
+		.stamps = variant & 4 ? SHMRING_STAMP_AUTO : SHMRING_STAMP_NONE,
 	};
 	struct shmring_stat st;
 
@@ -176,7 +179,7 @@ static void insist_on_reading(struct shmring_consumer *c)
 		c->broken = false;
 		if (!c->observer) {
 			c->hot.lane = &l->hot;
-			c->hot.limit = c->max_message + 1;
+			c->hot.limit = c->stamp_size ? 0 : c->max_message + 1;
 			c->hot.turn = begin.position + 1;
 		}
 		if (shmring_peek(c, SHMRING_NOWAIT, &m) == 0)
