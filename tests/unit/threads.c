@@ -103,6 +103,8 @@ static struct shmring *ring_open_shared(uint32_t slow_policy)
 	config.lanes = LANES;
 	config.slow_policy = slow_policy;
 	config.evict_after_ns = 2 * MS;
+	if (slow_policy == SHMRING_SLOW_EVICT)
+		config.stamps = SHMRING_STAMP_CLOCK; /* in one of the two */
 	r = way_create(WAY_PASSED_EXEC, &config);
 	shared.geometry = r->geometry;
 	for (unsigned i = 0; i < LANES; i++)
