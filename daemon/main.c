@@ -43,7 +43,7 @@ struct arguments {
 static const struct argp_option options[] = {
 	{ "socket", 's', "PATH", 0,
 	  "Listen there (default: /run/shmring/broker for root, else "
-	  "$XDG_RUNTIME_DIR/shmring-broker)",
+	  "$XDG_RUNTIME_DIR/shmring/broker)",
 	  0 },
 	{ "directory", 'd', "DIR", 0,
 	  "Keep rings there (default: /run/shmring/rings for root, else "

@@ -45,7 +45,7 @@
  */
 #define PROTO_SOCKET_VARIABLE "SHMRING_BROKER"
 #define PROTO_SYSTEM_SOCKET "/run/shmring/broker"
-#define PROTO_USER_SOCKET "shmring-broker"
+#define PROTO_USER_SOCKET "shmring/broker"
 
 enum proto_type {
 	PROTO_HELLO = 1,
