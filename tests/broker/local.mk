@@ -12,10 +12,14 @@ BROKER_TESTS_CPPFLAGS = $(TESTS_CPPFLAGS) -I$(top_srcdir)/lib/proto
 BROKER_TESTS_LIBS = tests/broker/libserver.la lib/proto/libproto.la \
 	tests/support/libsupport.la $(SHMRING_LIBS) $(CHECK_LIBS)
 BROKER_TESTS = \
-	tests/broker/protocol
+	tests/broker/protocol \
+	tests/broker/rights
 check_PROGRAMS += $(BROKER_TESTS)
 TESTS += $(BROKER_TESTS)
 
 tests_broker_protocol_SOURCES = tests/broker/protocol.c
 tests_broker_protocol_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
 tests_broker_protocol_LDADD = $(BROKER_TESTS_LIBS)
+tests_broker_rights_SOURCES = tests/broker/rights.c
+tests_broker_rights_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
+tests_broker_rights_LDADD = $(BROKER_TESTS_LIBS)
