@@ -12,6 +12,7 @@ BROKER_TESTS_CPPFLAGS = $(TESTS_CPPFLAGS) -I$(top_srcdir)/lib/proto
 BROKER_TESTS_LIBS = tests/broker/libserver.la lib/proto/libproto.la \
 	tests/support/libsupport.la $(SHMRING_LIBS) $(CHECK_LIBS)
 BROKER_TESTS = \
+	tests/broker/life \
 	tests/broker/protocol \
 	tests/broker/rights
 check_PROGRAMS += $(BROKER_TESTS)
@@ -23,3 +24,6 @@ tests_broker_protocol_LDADD = $(BROKER_TESTS_LIBS)
 tests_broker_rights_SOURCES = tests/broker/rights.c
 tests_broker_rights_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
 tests_broker_rights_LDADD = $(BROKER_TESTS_LIBS)
+tests_broker_life_SOURCES = tests/broker/life.c
+tests_broker_life_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
+tests_broker_life_LDADD = $(BROKER_TESTS_LIBS)

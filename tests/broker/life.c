@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How the broker comes and goes, and what of it others notice: nothing, as long as
+ * they do not ask it for something. And how it lives with clients that die, or that
+ * take more than there is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <check.h>
+
+#include <shmring/consumer.h>
+#include <shmring/producer.h>
+
+#include "must.h"
+#include "raw.h"
+#include "room.h"
+#include "runner.h"
+#include "server.h"
+
+/* A producer and a consumer of a ring that the broker has made. */
+struct pair {
+	struct shmring *ring;
+	struct shmring_producer *producer;
+	struct shmring_consumer *consumer;
+};
+
+static void pair_attach(struct pair *p, const char *name)
+{
+	must(shmring_open(&p->ring, server_ring(name)));
+	must(shmring_producer_attach(&p->producer, p->ring, NULL));
+	must(shmring_consumer_attach(&p->consumer, p->ring, NULL));
+}
+
+static void pair_use(struct pair *p, char word)
+{
+	char got = 0;
+
+	must(shmring_publish(p->producer, &word, 1, SHMRING_NOWAIT));
+	ck_assert_int_eq(must(shmring_receive(p->consumer, &got, 1, patience())), 1);
+	ck_assert_int_eq(got, word);
+}
+
+static void pair_detach(struct pair *p)
+{
+	shmring_producer_detach(p->producer);
+	shmring_consumer_detach(p->consumer);
+	shmring_close(p->ring);
+}
+
+static bool exists(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0;
+}
+
+/* --- it comes and goes --- */
+
+START_TEST(a_clean_end_leaves_rings_and_users_alone)
+{
+	struct server b;
+	struct pair p;
+	int s;
+
+	server_start(&b, NULL);
+	s = raw_hello(b.socket);
+	ck_assert_int_eq(raw_make(s, "ring", NULL), 0);
+	pair_attach(&p, "ring");
+	pair_use(&p, 'a');
+	server_stop(&b);
+	ck_assert(!exists(b.socket));
+	pair_use(&p, 'b');
+	raw_must_end(s);
+	server_start(&b, NULL);
+	pair_use(&p, 'c');
+	s = raw_hello(b.socket);
+	ck_assert_int_eq(raw_open(s, "ring", 0, NULL), 0);
+	close(s);
+	pair_detach(&p);
+	server_stop(&b);
+}
+END_TEST
+
+START_TEST(a_killed_one_is_replaced_by_its_like)
+{
+	struct proto_message before = { .u.open.name = "ring" }, after = before;
+	struct proto_entry entry;
+	struct server b;
+	struct pair p;
+	int s;
+
+	server_start(&b, NULL);
+	s = raw_hello(b.socket);
+	ck_assert_int_eq(raw_make(s, "ring", NULL), 0);
+	ck_assert_int_eq(raw_call(s, &before, PROTO_OPEN, PROTO_RING, NULL), 0);
+	pair_attach(&p, "ring");
+	for (int i = 0; i < 10; i++) {
+		server_kill(&b);
+		raw_must_end(s);
+		pair_use(&p, 'x');
+		server_start(&b, NULL);
+		s = raw_hello(b.socket);
+		ck_assert_int_eq(raw_next(s, "", &entry), 0);
+		ck_assert_str_eq(entry.name, "ring");
+	}
+	ck_assert_int_eq(raw_call(s, &after, PROTO_OPEN, PROTO_RING, NULL), 0);
+	ck_assert_mem_eq(before.u.ring.uuid, after.u.ring.uuid, 16);
+	pair_use(&p, 'y');
+	close(s);
+	pair_detach(&p);
+	server_stop(&b);
+}
+END_TEST
+
+/* Owners are known again, and what they have counts. */
+START_TEST(owners_outlive_the_broker)
+{
+	const char *config = server_config("rings = ( { name = \"ring\"; owner = \"12345\"; lanes "
+					   "= 1; lane_size = 65536; } );");
+	const char *extra[] = { "--config", config, NULL };
+	struct server b;
+	char *text;
+	int s;
+
+	server_start(&b, extra);
+	server_ring("ring");
+	server_kill(&b);
+	server_start(&b, NULL);
+	s = raw_hello(b.socket);
+	ck_assert_int_eq(raw_metrics(s, &text), 0);
+	ck_assert_ptr_nonnull(
+		strstr(text, "shmringd_quota_used{uid=\"12345\",resource=\"rings\"} 1\n"));
+	free(text);
+	close(s);
+	server_stop(&b);
+}
+END_TEST
+
+START_TEST(a_second_one_is_refused)
+{
+	const char *other_socket[] = { "--socket", room_path("other"), NULL };
+	const char *other_directory[] = { "--directory", room_path("other-rings"), NULL };
+	struct server b, second;
+
+	room_path("other.lock");
+	room_path("other-rings/.lock");
+	server_start(&b, NULL);
+	server_begin(&second, other_directory, -1);
+	server_await_words(&second, "another broker listens there");
+	server_must_fail(&second, 1);
+	server_begin(&second, other_socket, -1);
+	server_await_words(&second, "another broker keeps its rings there");
+	server_must_fail(&second, 1);
+	close(raw_hello(b.socket));
+	server_stop(&b);
+}
+END_TEST
+
+START_TEST(a_path_that_is_not_its_own_is_left_alone)
+{
+	struct server b;
+	int fd;
+
+	server_start(&b, NULL);
+	ck_assert_int_eq(unlink(b.socket), 0);
+	fd = open(b.socket, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	server_stop(&b);
+	ck_assert(exists(b.socket));
+	/* And one that is no socket is not swept away at start. */
+	server_begin(&b, NULL, -1);
+	server_await_words(&b, "something that is no socket");
+	server_must_fail(&b, 1);
+}
+END_TEST
+
+static void put_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+}
+
+START_TEST(what_is_unsound_is_left_alone_and_said)
+{
+	struct proto_entry entry;
+	struct server b;
+	int s;
+
+	server_start(&b, NULL);
+	s = raw_hello(b.socket);
+	ck_assert_int_eq(raw_make(s, "good", NULL), 0);
+	ck_assert_int_eq(raw_make(s, "open", NULL), 0);
+	server_ring("good");
+	close(s);
+	server_stop(&b);
+	put_file(server_ring("text"), "this is no ring");
+	ck_assert_int_eq(symlink("good", server_ring("link")), 0);
+	ck_assert_int_eq(symlink("4711", room_path("rings/.trace")), 0);
+	ck_assert_int_eq(chmod(server_ring("open"), 0644), 0);
+	server_start(&b, NULL);
+	s = raw_hello(b.socket);
+	ck_assert_int_eq(raw_next(s, "", &entry), 0);
+	ck_assert_str_eq(entry.name, "good");
+	ck_assert_int_eq(raw_next(s, "good", &entry), -ENOENT);
+	ck_assert_int_eq(raw_open(s, "text", 0, NULL), -EBADMSG);
+	ck_assert_int_eq(raw_open(s, "link", 0, NULL), -ELOOP);
+	ck_assert_int_eq(raw_open(s, "open", 0, NULL), -EPERM);
+	ck_assert_int_eq(raw_make(s, "text", NULL), -EEXIST);
+	ck_assert(server_said(&b, "ring=text left alone"));
+	ck_assert(server_said(&b, "ring=link left alone"));
+	ck_assert(exists(server_ring("text")));
+	ck_assert(!exists(room_path("rings/.trace")));
+	close(s);
+	server_stop(&b);
+}
+END_TEST
+
+START_TEST(a_directory_that_others_may_use_is_refused)
+{
+	struct server b;
+
+	ck_assert_int_eq(mkdir(room_path("rings"), 0700), 0);
+	ck_assert_int_eq(chmod(room_path("rings"), 0755), 0);
+	server_begin(&b, NULL, -1);
+	server_await_words(&b, "must be this user's alone");
+	server_must_fail(&b, 1);
+}
+END_TEST
+
+START_TEST(upgrade_in_place_keeps_process_and_socket)
+{
+	struct server b, second;
+	struct proto_entry entry;
+	struct pair p;
+	int s;
+
+	server_start(&b, NULL);
+	s = raw_hello(b.socket);
+	ck_assert_int_eq(raw_make(s, "ring", NULL), 0);
+	pair_attach(&p, "ring");
+	for (int i = 0; i < 3; i++) {
+		server_signal(&b, SIGUSR2);
+		raw_must_end(s);
+		s = raw_hello(b.socket); /* waits in the socket that is handed on */
+		server_await(&b, "READY=1");
+		ck_assert_int_eq(raw_next(s, "", &entry), 0);
+		pair_use(&p, 'u');
+	}
+	close(s);
+	pair_detach(&p);
+	server_begin(&second, NULL, -1);
+	server_await_words(&second, "another broker");
+	server_must_fail(&second, 1);
+	server_stop(&b);
+	ck_assert(!exists(b.socket));
+}
+END_TEST
+
+START_TEST(a_socket_of_systemd_is_used_and_left)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct server b;
+
+	strcpy(address.sun_path, room_path("activated"));
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(listen(listener, 8), 0);
+	for (int i = 0; i < 2; i++) {
+		server_begin(&b, NULL, listener);
+		close(raw_hello(address.sun_path));
+		server_await(&b, "READY=1");
+		ck_assert(!exists(b.socket));
+		if (i == 1) {
+			server_signal(&b, SIGUSR2);
+			server_await(&b, "READY=1");
+			close(raw_hello(address.sun_path));
+		}
+		server_stop(&b);
+	}
+	ck_assert(exists(address.sun_path));
+	close(listener);
+}
+END_TEST
+
+START_TEST(the_watchdog_is_fed)
+{
+	struct server b;
+
+	setenv("WATCHDOG_USEC", "200000", 1);
+	server_start(&b, NULL);
+	unsetenv("WATCHDOG_USEC");
+	for (int i = 0; i < 3; i++)
+		server_await(&b, "WATCHDOG=1");
+	server_stop(&b);
+}
+END_TEST
+
+/* The status of a process, from /proc. */
+static long status_of(pid_t pid, const char *what)
+{
+	char path[64], line[256];
+	long value = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	ck_assert_ptr_nonnull(f);
+	while (value < 0 && fgets(line, sizeof(line), f))
+		if (strncmp(line, what, strlen(what)) == 0)
+			value = atol(line + strlen(what));
+	fclose(f);
+	return value;
+}
+
+START_TEST(it_gives_up_what_it_does_not_need)
+{
+	struct server b;
+
+	if (room_is_sanitized())
+		room_skip("a sanitized broker runs without a sandbox");
+	server_start(&b, NULL);
+	ck_assert_int_eq(status_of(b.child.pid, "NoNewPrivs:"), 1);
+	ck_assert_int_eq(status_of(b.child.pid, "Seccomp:"), 2);
+	server_stop(&b);
+}
+END_TEST
+
+START_TEST(in_the_background_it_is_ready_when_its_parent_ends)
+{
+	const char *extra[] = { "--daemon", NULL };
+	socklen_t size = sizeof(struct ucred);
+	struct ucred cred;
+	struct server b;
+	siginfo_t info;
+	int s;
+
+	server_begin(&b, extra, -1);
+	server_must_fail(&b, 0);
+	s = raw_hello(b.socket);
+	ck_assert_int_eq(getsockopt(s, SOL_SOCKET, SO_PEERCRED, &cred, &size), 0);
+	ck_assert_int_eq(kill(cred.pid, SIGTERM), 0);
+	raw_must_end(s);
+	ck_assert_int_eq(waitid(P_PID, (id_t)cred.pid, &info, WEXITED), 0);
+	ck_assert_int_eq(info.si_code, CLD_EXITED);
+	ck_assert_int_eq(info.si_status, 0);
+}
+END_TEST
+
+/* --- clients that die, or want too much --- */
+
+struct mortal {
+	const char *socket;
+	bool consumer;
+};
+
+/* Take part in the ring through the broker, tell, and wait to be killed. */
+static int take_part(int socket, void *arg)
+{
+	const struct mortal *m = arg;
+	struct shmring_consumer_options named = { .size = sizeof(named), .name = "name" };
+	int s = raw_hello(m->socket), fd;
+	struct shmring_producer *p;
+	struct shmring_consumer *c;
+	struct shmring *r;
+	uint64_t ring;
+
+	ck_assert_int_eq(raw_open(s, "ring", 0, &ring), 0);
+	ck_assert_int_eq(
+		raw_attach(s, ring, m->consumer ? PROTO_CONSUME : PROTO_PRODUCE, NULL, &fd), 0);
+	must(shmring_open_fd(&r, fd));
+	if (m->consumer)
+		must(shmring_consumer_attach(&c, r, &named));
+	else
+		must(shmring_producer_attach(&p, r, NULL));
+	step_tell(socket);
+	pause();
+	return 1;
+}
+
+static uint32_t lane_state(struct shmring *r)
+{
+	struct shmring_lane_stat st;
+
+	must(shmring_stat_lane(r, 0, &st));
+	return st.state;
+}
+
+static uint32_t consumer_state(struct shmring *r)
+{
+	struct shmring_consumer_stat st;
+
+	must(shmring_stat_consumer(r, 0, &st));
+	return st.state;
+}
+
+START_TEST(the_dead_are_buried_at_once)
+{
+	struct mortal mortal = { .consumer = _i };
+	const uint32_t after = _i ? SHMRING_DETACHED : SHMRING_FREE;
+	struct shmring *r;
+	struct server b;
+	struct child c;
+	char *text;
+	int64_t limit;
+	int s;
+
+	server_start(&b, NULL);
+	s = raw_hello(b.socket);
+	ck_assert_int_eq(raw_make(s, "ring", NULL), 0);
+	must(shmring_open(&r, server_ring("ring")));
+	mortal.socket = b.socket;
+	child_fork(&c, take_part, &mortal);
+	step_await(c.socket);
+	ck_assert_uint_eq(_i ? consumer_state(r) : lane_state(r), SHMRING_ACTIVE);
+	child_kill(&c);
+	/* Nobody else looks after it: while it is not buried, it is SHMRING_DEAD. */
+	limit = patience();
+	while ((_i ? consumer_state(r) : lane_state(r)) != after)
+		ck_assert_int_lt(clock_now(), limit);
+	server_await_words(&b, "recovered=1");
+	ck_assert_int_eq(raw_metrics(s, &text), 0);
+	ck_assert_ptr_nonnull(strstr(text, "shmringd_ring_recoveries_total{ring=\"ring\",owner="));
+	free(text);
+	close(s);
+	shmring_close(r);
+	server_stop(&b);
+}
+END_TEST
+
+/* Who died while there was no broker is found by the next one. */
+START_TEST(the_dead_of_an_interregnum_are_buried)
+{
+	struct mortal mortal = { 0 };
+	struct shmring *r;
+	struct server b;
+	struct child c;
+	int s;
+
+	server_start(&b, NULL);
+	s = raw_hello(b.socket);
+	ck_assert_int_eq(raw_make(s, "ring", NULL), 0);
+	close(s);
+	mortal.socket = b.socket;
+	child_fork(&c, take_part, &mortal);
+	step_await(c.socket);
+	server_kill(&b);
+	child_kill(&c);
+	must(shmring_open(&r, server_ring("ring")));
+	ck_assert_uint_eq(lane_state(r), SHMRING_DEAD);
+	server_start(&b, NULL);
+	server_await_words(&b, "recovered=1");
+	ck_assert_uint_eq(lane_state(r), SHMRING_FREE);
+	shmring_close(r);
+	server_stop(&b);
+}
+END_TEST
+
+/* A file that is cut off under the broker's eyes is one ring less, and nothing else. */
+START_TEST(a_ring_that_is_cut_off_harms_the_broker_not)
+{
+	struct server b;
+	uint64_t ring;
+	char *text;
+	int s, fd;
+
+	server_start(&b, NULL);
+	s = raw_hello(b.socket);
+	server_ring("good");
+	server_ring("bad");
+	ck_assert_int_eq(raw_make(s, "good", NULL), 0);
+	ck_assert_int_eq(raw_make(s, "bad", &ring), 0);
+	ck_assert_int_eq(raw_attach(s, ring, PROTO_PRODUCE, NULL, &fd), 0);
+	ck_assert_int_eq(ftruncate(fd, 0), 0);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(raw_metrics(s, &text), 0);
+		ck_assert_ptr_nonnull(strstr(text, "shmringd_ring_damaged{ring=\"good\",owner="));
+		free(text);
+	}
+	close(fd);
+	close(s); /* the reaper looks at it, too */
+	s = raw_hello(b.socket);
+	ck_assert_int_eq(raw_open(s, "good", 0, NULL), 0);
+	ck_assert_int_eq(raw_remove(s, "bad"), -EBADMSG);
+	close(s);
+	server_stop(&b);
+}
+END_TEST
+
+/* Seconds of processor time that it has used. */
+static double used_by(pid_t pid)
+{
+	unsigned long user = 0, system = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+				&user, &system),
+			 2);
+	fclose(f);
+	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+START_TEST(without_descriptors_it_turns_away_and_recovers)
+{
+	enum { CLIENTS = 60 };
+	struct rlimit limit = { 64, 64 };
+	struct pollfd ended[CLIENTS];
+	struct server b;
+	double used;
+	uint64_t ring;
+	int s;
+
+	server_start(&b, NULL);
+	s = raw_hello(b.socket);
+	ck_assert_int_eq(raw_make(s, "ring", &ring), 0);
+	server_ring("ring");
+	ck_assert_int_eq(prlimit(b.child.pid, RLIMIT_NOFILE, &limit, NULL), 0);
+	for (int i = 0; i < CLIENTS; i++)
+		ended[i] = (struct pollfd){ .fd = raw_connect(b.socket), .events = POLLRDHUP };
+	ck_assert_int_ge(poll(ended, CLIENTS, 20000), 1);
+	server_await_words(&b, "no descriptors left");
+	ck_assert_int_eq(raw_attach(s, ring, PROTO_PRODUCE, NULL, NULL), -EMFILE);
+	ck_assert_ptr_nonnull(strstr(raw_words, "no descriptor left"));
+	used = used_by(b.child.pid);
+	ck_assert_int_le(poll(NULL, 0, 1000), 0);
+	ck_assert_double_lt(used_by(b.child.pid) - used, 0.5);
+	for (int i = 0; i < CLIENTS; i++)
+		close(ended[i].fd);
+	ck_assert_int_eq(raw_attach(s, ring, PROTO_PRODUCE, NULL, NULL), 0);
+	close(raw_hello(b.socket));
+	close(s);
+	server_stop(&b);
+}
+END_TEST
+
+/* Many at a time, who say nothing: those within the limit stay, the rest is gone. */
+START_TEST(a_flood_of_connections_harms_nobody)
+{
+	enum { CLIENTS = 500 };
+	int s, flood[CLIENTS], left = 0;
+	struct server b;
+
+	server_start(&b, NULL);
+	s = raw_hello(b.socket);
+	for (int i = 0; i < CLIENTS; i++)
+		flood[i] = raw_connect(b.socket);
+	ck_assert_int_eq(raw_open(s, "none", 0, NULL), -ENOENT);
+	for (int i = 0; i < CLIENTS; i++) {
+		struct pollfd p = { .fd = flood[i], .events = POLLRDHUP };
+
+		/* The limit is 64 by default; 8 more wait to hear of it. */
+		if (i >= 63 + 8)
+			ck_assert_int_eq(poll(&p, 1, 20000), 1);
+		left += poll(&p, 1, 0) == 0;
+	}
+	ck_assert_int_eq(left, 63 + 8);
+	for (int i = 0; i < CLIENTS; i++)
+		close(flood[i]);
+	close(s);
+	close(raw_hello(b.socket));
+	server_stop(&b);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("life");
+	TCase *tc = room_case(s, "life", 60);
+
+	tcase_add_test(tc, a_clean_end_leaves_rings_and_users_alone);
+	tcase_add_test(tc, a_killed_one_is_replaced_by_its_like);
+	tcase_add_test(tc, owners_outlive_the_broker);
+	tcase_add_test(tc, a_second_one_is_refused);
+	tcase_add_test(tc, a_path_that_is_not_its_own_is_left_alone);
+	tcase_add_test(tc, what_is_unsound_is_left_alone_and_said);
+	tcase_add_test(tc, a_directory_that_others_may_use_is_refused);
+	tcase_add_test(tc, upgrade_in_place_keeps_process_and_socket);
+	tcase_add_test(tc, a_socket_of_systemd_is_used_and_left);
+	tcase_add_test(tc, the_watchdog_is_fed);
+	tcase_add_test(tc, it_gives_up_what_it_does_not_need);
+	tcase_add_test(tc, in_the_background_it_is_ready_when_its_parent_ends);
+	tcase_add_loop_test(tc, the_dead_are_buried_at_once, 0, 2);
+	tcase_add_test(tc, the_dead_of_an_interregnum_are_buried);
+	tcase_add_test(tc, a_ring_that_is_cut_off_harms_the_broker_not);
+	tcase_add_test(tc, without_descriptors_it_turns_away_and_recovers);
+	tcase_add_test(tc, a_flood_of_connections_harms_nobody);
+	return run_suite(s);
+}
