@@ -6,6 +6,7 @@ include tests/unit/local.mk
 include tests/process/local.mk
 include tests/crash/local.mk
 if ENABLE_BROKER
+include tests/unit/broker.mk
 include tests/broker/local.mk
 endif
 include fuzz/local.mk

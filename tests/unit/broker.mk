@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+# Tests of single modules of the broker, linked to its objects.
+BROKER_UNIT_TESTS = \
+	tests/unit/config \
+	tests/unit/policy \
+	tests/unit/ring-registry
+check_PROGRAMS += $(BROKER_UNIT_TESTS)
+TESTS += $(BROKER_UNIT_TESTS)
+
+BROKER_UNIT_CPPFLAGS = $(TESTS_CPPFLAGS) $(BROKER_CPPFLAGS)
+BROKER_UNIT_LIBS = tests/support/libsupport.la lib/producer/libproducer.la lib/consumer/libconsumer.la \
+	$(BROKER_LIBS) $(CHECK_LIBS)
+
+tests_unit_config_SOURCES = tests/unit/config.c
+tests_unit_config_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
+tests_unit_config_LDADD = $(BROKER_UNIT_LIBS)
+tests_unit_policy_SOURCES = tests/unit/policy.c
+tests_unit_policy_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
+tests_unit_policy_LDADD = $(BROKER_UNIT_LIBS)
+tests_unit_ring_registry_SOURCES = tests/unit/ring-registry.c
+tests_unit_ring_registry_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
+tests_unit_ring_registry_LDADD = $(BROKER_UNIT_LIBS)
