@@ -41,3 +41,16 @@ daemon_shmringd_SOURCES = daemon/main.c
 daemon_shmringd_CPPFLAGS = $(BROKER_CPPFLAGS)
 daemon_shmringd_LDADD = $(BROKER_LIBS)
 daemon_shmringd_LDFLAGS = $(SANITIZE_FLAGS)
+
+# @sbindir@ is spelled with variables of make, so make fills it in.
+systemdunitdir = $(prefix)/lib/systemd/system
+sysusersdir = $(prefix)/lib/sysusers.d
+brokerexampledir = $(docdir)
+systemdunit_DATA = daemon/shmringd.service daemon/shmringd.socket
+dist_sysusers_DATA = daemon/sysusers/shmringd.conf
+dist_brokerexample_DATA = daemon/shmringd.conf.example
+EXTRA_DIST += daemon/shmringd.service.in daemon/shmringd.socket
+CLEANFILES += daemon/shmringd.service
+daemon/shmringd.service: daemon/shmringd.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) daemon && sed -e 's|@sbindir[@]|$(sbindir)|' \
+		-e 's|@sysconfdir[@]|$(sysconfdir)|' $(srcdir)/daemon/shmringd.service.in >$@

@@ -75,3 +75,10 @@ dist_man_MANS += \
 	man/shmring_version.3 \
 	man/shmring_wait.3 \
 	man/shmring_wake.3
+	man/shmring_wait.3
+
+if ENABLE_BROKER
+dist_man_MANS += \
+	man/shmringd.8 \
+	man/shmringd.conf.5
+endif

@@ -386,6 +386,22 @@ START_TEST(no_broker_with_a_wrong_configuration)
 }
 END_TEST
 
+START_TEST(a_configuration_can_be_tried)
+{
+	const char *extra[] = { "--check-config", room_path("shmringd.conf"), NULL };
+	struct server b;
+
+	server_config("metrics = [ \"*\" ];\nrules = ( );\n");
+	server_begin(&b, extra, -1);
+	server_await_words(&b, "shmringd.conf: rules=0 limits=0 rings=0");
+	server_must_fail(&b, 0);
+	server_config("metrics = [ \"*\" ];\nrules = (\n");
+	server_begin(&b, extra, -1);
+	server_await_words(&b, "shmringd.conf:3: syntax error");
+	server_must_fail(&b, 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("rights");
@@ -399,5 +415,6 @@ int main(void)
 	tcase_add_test(tc, connections_are_limited);
 	tcase_add_test(tc, configuration_changes_at_once_or_not_at_all);
 	tcase_add_test(tc, no_broker_with_a_wrong_configuration);
+	tcase_add_test(tc, a_configuration_can_be_tried);
 	return run_suite(s);
 }

@@ -66,6 +66,7 @@ static int become(int socket, void *arg)
 	argv[n] = NULL;
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	setenv("NOTIFY_SOCKET", start->notify, 1);
+	dup2(start->log, STDOUT_FILENO);
 	dup2(start->log, STDERR_FILENO);
 	if (start->handed >= 0) {
 		dup2(start->handed, 3);
@@ -104,6 +105,7 @@ void server_begin(struct server *s, const char *const *extra, int handed)
 	s->notify = bind_notify(start.notify);
 	start.log = memfd_create("log", MFD_CLOEXEC);
 	ck_assert_int_ge(start.log, 0);
+	ck_assert_int_eq(fcntl(start.log, F_SETFL, O_APPEND), 0);
 	logs[log_count++] = (struct log){ s->notify, start.log };
 	child_fork(&s->child, become, &start);
 }
