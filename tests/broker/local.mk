@@ -13,6 +13,7 @@ BROKER_TESTS_LIBS = tests/broker/libserver.la lib/proto/libproto.la \
 	tests/support/libsupport.la $(SHMRING_LIBS) $(CHECK_LIBS)
 BROKER_TESTS = \
 	tests/broker/life \
+	tests/broker/metrics \
 	tests/broker/protocol \
 	tests/broker/rights
 check_PROGRAMS += $(BROKER_TESTS)
@@ -27,3 +28,6 @@ tests_broker_rights_LDADD = $(BROKER_TESTS_LIBS)
 tests_broker_life_SOURCES = tests/broker/life.c
 tests_broker_life_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
 tests_broker_life_LDADD = $(BROKER_TESTS_LIBS)
+tests_broker_metrics_SOURCES = tests/broker/metrics.c
+tests_broker_metrics_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
+tests_broker_metrics_LDADD = $(BROKER_TESTS_LIBS)
