@@ -29,6 +29,11 @@ bench_shmring_bench_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 bench_shmring_bench_CFLAGS = $(AM_CFLAGS) $(BENCH_CFLAGS)
 bench_shmring_bench_LDADD = $(SHMRING_LIBS) $(JANSSON_LIBS) -lrt
 
+# What the broker costs; it is run by hand.
+check_PROGRAMS += bench/shmring-broker-bench
+bench_shmring_broker_bench_SOURCES = bench/bench.h bench/broker.c bench/samples.c
+bench_shmring_broker_bench_LDADD = $(SHMRING_LIBS)
+
 PHONY_TARGETS += bench
 bench: bench/shmring-bench$(EXEEXT)
 	bench/shmring-bench --json=bench-results.json --plot=bench-results.svg $(BENCH_FLAGS)
