@@ -130,7 +130,10 @@ static int refused(const struct broker_source *s)
 /* A broker that died in the midst of it is asked again when it is back. */
 static bool try_again(int e, int64_t deadline)
 {
-	return e == -ECONNRESET && shmr_now() < deadline && shmr_sleep(shmr_now() + PAUSE) == 0;
+	if (e != -ECONNRESET || shmr_now() >= deadline)
+		return false;
+	shmr_sleep(shmr_now() + PAUSE); /* less, if a signal comes */
+	return true;
 }
 
 static int broker_open(struct ring_source *source, enum ring_role role, struct ring_grant *ret)

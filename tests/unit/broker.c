@@ -363,6 +363,10 @@ START_TEST(signals_do_not_interrupt_the_wait)
 	ck_assert_int_eq(sigaction(SIGALRM, &act, &old), 0);
 	ck_assert_int_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
 	must(shmring_reap(r));
+	fake->trick = TRICK_NO_GO; /* nor the pause before the next try */
+	fake->times = 3;
+	must(shmring_reap(r));
+	ck_assert_uint_eq(fake->connections, 4);
 	ck_assert_int_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
 	ck_assert_int_eq(sigaction(SIGALRM, &old, NULL), 0);
 	shmring_close(r);

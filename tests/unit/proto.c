@@ -330,6 +330,7 @@ static const struct spoiling {
 	{ PROTO_OPEN, AT(open.name) + 5, 1, "x" }, /* behind the end */
 	{ PROTO_OPEN, AT(open.name) + 63, 1, "x" },
 	{ PROTO_OPEN, AT(open.flags), 4, "\x04\0\0\0" },
+	{ PROTO_OPEN, AT(open.flags), 4, "\x05\0\0\0" },
 	{ PROTO_OPEN, AT(open.flags), 4, "\x02\0\0\0" }, /* persistent, not made */
 	{ PROTO_OPEN, AT(open.flags), 4, ZERO },	 /* a config, not made */
 	{ PROTO_OPEN, AT(open.reserved), 4, "\x01\0\0\0" },
