@@ -19,10 +19,6 @@ dist_man_MANS += \
 	man/shmring_broker_metrics.3 \
 	man/shmring_broker_next.3 \
 	man/shmring_broker_open.3 \
-	man/shmring_broker_close.3 \
-	man/shmring_broker_metrics.3 \
-	man/shmring_broker_next.3 \
-	man/shmring_broker_open.3 \
 	man/shmring_claim.3 \
 	man/shmring_close.3 \
 	man/shmring_commit.3 \
@@ -75,7 +71,6 @@ dist_man_MANS += \
 	man/shmring_version.3 \
 	man/shmring_wait.3 \
 	man/shmring_wake.3
-	man/shmring_wait.3
 
 if ENABLE_BROKER
 dist_man_MANS += \

@@ -25,7 +25,6 @@ private() {
 	tests/process | tests/cli | tests/meta) echo "$1" tests/support ;;
 	tests/crash) echo tests/crash tests/support lib/core ;;
 	tests/broker) echo tests/broker tests/support lib/proto ;;
-	fuzz) echo fuzz lib/core lib/proto lib/consumer ;;
 	fuzz) echo fuzz lib/core lib/proto lib/broker lib/consumer ;;
 	tests/unit)
 		echo tests/unit tests/support lib/core lib/proto lib/broker lib/producer lib/consumer daemon

@@ -26,7 +26,7 @@ static struct shmring *new_ring(void)
 	struct shmring_config config = { .size = sizeof(config), .lanes = 1, .lane_size = 65536 };
 	struct shmring *r;
 
-	must(shmring_create(&r, NULL, &config));
+	must(shmr_ring_create(&r, NULL, &config));
 	return r;
 }
 
