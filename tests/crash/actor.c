@@ -16,7 +16,8 @@
 
 static void tell(struct actor *a, enum request request)
 {
-	atomic_store(&a->notes->request, request);
+	atomic_store(&a->notes->request,
+		     request == REQUEST_NONE ? 0 : ++a->requests * REQUESTS + request);
 }
 
 /* Ask, and wait until it is done. */

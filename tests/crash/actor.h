@@ -36,6 +36,7 @@ enum request {
 	REQUEST_HOLD,	 /* do not read until I am asleep, waiting for room */
 	REQUEST_EVICT,	 /* evict me */
 	REQUEST_LAPSE,	 /* let my name lapse */
+	REQUESTS
 };
 
 enum {
@@ -50,7 +51,8 @@ enum {
 
 /* What an actor says of itself, in memory that it shares with the test. */
 struct notes {
-	_Atomic(uint32_t) request;
+	_Atomic(uint32_t)
+		request;  /* which, plus REQUESTS times a number, so that each is another */
 	uint32_t reached; /* the fault has come */
 	uint64_t begun;	  /* messages it began to publish */
 	uint64_t done;	  /* messages it knows to be published */
@@ -76,6 +78,7 @@ struct actor {
 	struct notes *notes;
 	uint64_t source;
 	const struct part *part;
+	uint32_t requests; /* so far */
 	uint32_t *hits;
 	struct shmring_producer *producer;
 	struct shmring_consumer *consumer;

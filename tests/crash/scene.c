@@ -262,7 +262,9 @@ static bool write_on(struct scene *s, struct seat *seat, unsigned count, size_t 
 /* Do what the actor asks for. True: the reader must not read now. */
 static bool serve(struct scene *s, struct seat *seat)
 {
-	switch (atomic_load(&seat->notes->request)) {
+	uint32_t request = atomic_load(&seat->notes->request);
+
+	switch (request % REQUESTS) {
 	case REQUEST_FEED:
 		if (!write_on(s, seat, 5, SMALL))
 			return false;
@@ -294,7 +296,8 @@ static bool serve(struct scene *s, struct seat *seat)
 	default:
 		return false;
 	}
-	atomic_store(&seat->notes->request, REQUEST_NONE);
+	/* Unless it wants something else by now. */
+	atomic_compare_exchange_strong(&seat->notes->request, &request, 0);
 	return false;
 }
 
@@ -347,7 +350,8 @@ static void settle(struct scene *s, struct seat *seat, bool to_the_end)
 	       (to_the_end || seat->part.action != FAULT_DELAY || !seat->notes->reached)) {
 		go_round(s);
 		ck_assert_msg(clock_now() < limit, "the %s does not come on, request %u",
-			      role_name(seat->part.role), (unsigned)seat->notes->request);
+			      role_name(seat->part.role),
+			      (unsigned)seat->notes->request % REQUESTS);
 	}
 }
 
