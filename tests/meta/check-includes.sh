@@ -169,7 +169,7 @@ caught() {
 	rm -rf "$tree"
 }
 
-tap_plan 33
+tap_plan 36
 
 for room in $rooms; do
 	tap_ok "$room includes what it may" "$(violations "$abs_srcdir" "$room")"
