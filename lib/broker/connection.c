@@ -215,20 +215,28 @@ static int connect_once(const struct sockaddr_un *address, int64_t deadline)
 	return e;
 }
 
+/* A new conversation; false: it cannot be told from others. */
+static bool take_socket(struct connection *c, int s)
+{
+	struct stat st;
+
+	if (fstat(s, &st) < 0) {
+		close(s);
+		return false;
+	}
+	c->socket = s;
+	c->device = st.st_dev;
+	c->inode = st.st_ino;
+	c->serial = 0;
+	return true;
+}
+
 static int shake_hands(struct connection *c)
 {
 	struct proto_message m = {
 		.u.hello = { .version_min = PROTO_VERSION, .version_max = PROTO_VERSION },
 	};
-	struct stat st;
-	int fd, e;
-
-	if (fstat(c->socket, &st) < 0)
-		return broken(c, -errno);
-	c->device = st.st_dev;
-	c->inode = st.st_ino;
-	c->serial = 0;
-	e = connection_ask(c, &m, PROTO_HELLO, PROTO_WELCOME, &fd);
+	int fd, e = connection_ask(c, &m, PROTO_HELLO, PROTO_WELCOME, &fd);
 	if (e == 0 && (m.u.welcome.version != PROTO_VERSION || m.u.welcome.features != 0))
 		return broken(c, -EPROTO);
 	if (e < 0)
@@ -241,10 +249,9 @@ static int open_once(struct connection *c)
 	const char *path = c->address.sun_path;
 	int s = connect_once(&c->address, shmr_now() + ANSWER_TIME);
 
-	if (s >= 0) {
-		c->socket = s;
-		return shake_hands(c);
-	}
+	if (s >= 0)
+		return take_socket(c, s) ? shake_hands(c)
+					 : explain(-EIO, "cannot examine a socket");
 	switch (s) {
 	case -ENOENT:
 	case -ECONNREFUSED:

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -340,6 +341,41 @@ START_TEST(silence_is_not_waited_for_without_end)
 	ck_assert_int_ge(clock_now() - start, (int64_t)4 * SECOND);
 	use(r);
 	ck_assert_uint_eq(fake->connections, 2);
+	shmring_close(r);
+	end();
+}
+END_TEST
+
+static int continue_later(int socket, void *arg)
+{
+	const struct timespec later = { .tv_nsec = 300000000 };
+
+	(void)socket;
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &later, NULL);
+	return kill(*(pid_t *)arg, SIGCONT);
+}
+
+/* One that is stopped takes no connections, and at some time the kernel does not either. */
+START_TEST(full_queue_is_waited_for)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int waiting[FAKE_CLIENTS], count = 0;
+	struct shmring *r;
+	struct child c;
+
+	begin();
+	strcpy(a.sun_path, fake->socket);
+	child_stop(&broker);
+	do {
+		ck_assert_int_lt(count, FAKE_CLIENTS - 1);
+		waiting[count] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	} while (connect(waiting[count++], (struct sockaddr *)&a, sizeof(a)) == 0);
+	ck_assert_int_eq(errno, EAGAIN);
+	child_fork(&c, continue_later, &broker.pid);
+	r = open_ring();
+	child_end(&c);
+	while (count > 0)
+		close(waiting[--count]);
 	shmring_close(r);
 	end();
 }
@@ -804,6 +840,7 @@ int main(void)
 	tcase_add_loop_test(tc, interrupted_question_is_asked_again, 0, 4);
 	tcase_add_test(tc, who_always_hangs_up_is_left);
 	tcase_add_loop_test(tc, silence_is_not_waited_for_without_end, 0, 2);
+	tcase_add_test(tc, full_queue_is_waited_for);
 	tcase_add_test(tc, signals_do_not_interrupt_the_wait);
 	tcase_add_test(tc, who_is_attached_does_not_notice);
 	tcase_add_test(tc, successor_is_waited_for);

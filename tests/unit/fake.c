@@ -21,8 +21,6 @@
 #include "must.h"
 #include "room.h"
 
-enum { CLIENTS = 64 };
-
 static const char *const names[] = { "alpha", "beta", "ring" };
 enum { NAMES = 3 };
 static const char text[] = "shmring_up 1\n";
@@ -263,26 +261,26 @@ static int serve(int socket, void *arg)
 {
 	struct fake *f = arg;
 	const struct timespec delay = { .tv_nsec = (long)f->delay_ns };
-	struct pollfd all[CLIENTS + 1];
+	struct pollfd all[FAKE_CLIENTS + 1];
 
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &delay, NULL);
 	f->open = 0;
-	for (int i = 0; i <= CLIENTS; i++)
+	for (int i = 0; i <= FAKE_CLIENTS; i++)
 		all[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
-	all[CLIENTS].fd = listen_at(f->socket);
+	all[FAKE_CLIENTS].fd = listen_at(f->socket);
 	step_tell(socket);
 	for (;;) {
 		int i = 0;
 
-		if (poll(all, CLIENTS + 1, -1) < 0)
+		if (poll(all, FAKE_CLIENTS + 1, -1) < 0)
 			return 1;
-		for (int j = 0; j < CLIENTS; j++)
+		for (int j = 0; j < FAKE_CLIENTS; j++)
 			if (all[j].fd >= 0 && all[j].revents && !hear(f, all[j].fd))
 				drop_client(f, &all[j]);
 		while (all[i].fd >= 0)
 			i++;
-		if (all[CLIENTS].revents && i < CLIENTS) {
-			all[i].fd = accept4(all[CLIENTS].fd, NULL, NULL, SOCK_CLOEXEC);
+		if (all[FAKE_CLIENTS].revents && i < FAKE_CLIENTS) {
+			all[i].fd = accept4(all[FAKE_CLIENTS].fd, NULL, NULL, SOCK_CLOEXEC);
 			__atomic_add_fetch(&f->connections, 1, __ATOMIC_SEQ_CST);
 			__atomic_add_fetch(&f->open, 1, __ATOMIC_SEQ_CST);
 		}

@@ -11,6 +11,8 @@
 #include "child.h"
 #include "proto.h"
 
+enum { FAKE_CLIENTS = 64 }; /* at one time */
+
 /* What it does instead of the answer to a message of type `at`. */
 enum trick {
 	TRICK_NONE,
