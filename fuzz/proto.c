@@ -22,17 +22,18 @@
 #include "proto.h"
 #include "use.h"
 
-enum { MAX_FDS = 3 };
+enum { MAX_FDS = 3, LOOK = 24 };
 
 static int null = -1; /* what is passed */
-static int lowest;    /* the number that the next descriptor gets */
 
-static int next_number(void)
+/* Which of the first descriptors are open, a bit for each. */
+static uint64_t open_ones(void)
 {
-	int fd = fcntl(null, F_DUPFD_CLOEXEC, 3);
+	uint64_t open = 0;
 
-	close(fd);
-	return fd;
+	for (int fd = 0; fd < LOOK; fd++)
+		open |= (uint64_t)(fcntl(fd, F_GETFD) >= 0) << fd;
+	return open;
 }
 
 static void send_raw(int s, const void *bytes, size_t size, unsigned fds)
@@ -70,6 +71,28 @@ static size_t send_packet(int s, const uint8_t *data, size_t size)
 	return size - 3 - length;
 }
 
+/* Nobody reads beyond the end of a text. */
+static void check_ends(const struct proto_message *m)
+{
+	const char *text = NULL;
+	size_t size = PROTO_NAME_SIZE;
+
+	switch (m->head.type) {
+	case PROTO_OPEN:
+	case PROTO_NEXT:
+	case PROTO_REMOVE:
+	case PROTO_ENTRY:
+		text = m->u.name.name;
+		break;
+	case PROTO_ERROR:
+		text = m->u.error.text;
+		size = PROTO_TEXT_SIZE;
+		break;
+	}
+	if (text && !memchr(text, '\0', size))
+		abort();
+}
+
 /* Sent once more, it is what it was. */
 static void send_on(struct proto_message *m, bool from_client, int fd)
 {
@@ -98,6 +121,7 @@ static void one_packet(const int ends[2], bool from_client)
 			abort();
 		return;
 	}
+	check_ends(&m);
 	send_on(&m, from_client, fd);
 	if (fd >= 0)
 		close(fd);
@@ -147,6 +171,7 @@ static void conversation(const int ends[2])
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	uint64_t before;
 	int ends[2];
 	size_t left;
 
@@ -154,7 +179,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return -1;
 	if (null < 0)
 		null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	lowest = next_number();
+	before = open_ones();
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		abort();
 	left = send_packet(ends[0], data + 1, size - 1);
@@ -168,7 +193,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	close(ends[0]);
 	if (!(data[0] & 2))
 		close(ends[1]);
-	if (next_number() != lowest)
+	if (open_ones() != before)
 		abort();
 	return 0;
 }

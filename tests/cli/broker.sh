@@ -67,6 +67,7 @@ jq length out >objects
 same "has as many" samples objects
 check "has the ring" sh -c 'jq -e "any(.[]; .labels.ring == \"two\" and .value >= 0)" out'
 
+
 # a subscriber does not notice that the broker is killed; a publisher that comes later finds the ring
 start "$SHMRING" sub --from now broker:one >out.sub &
 sub=$!
