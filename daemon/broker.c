@@ -120,8 +120,8 @@ static int create(struct broker *b, const char *name, bool persistent, uid_t own
 	*ret = registry_add(&b->registry, name, ring, owner, persistent);
 	if (*ret)
 		return 0;
+	store_remove(&b->store, name, ring);
 	shmring_close(ring);
-	store_remove(&b->store, name);
 	return explain(-ENOMEM, "out of memory");
 }
 
@@ -154,7 +154,7 @@ int broker_make(struct broker *b, const char *name, bool persistent, uid_t owner
 int broker_remove(struct broker *b, const char *name)
 {
 	struct entry *e = registry_find(&b->registry, name);
-	int error = store_remove(&b->store, name);
+	int error = store_remove(&b->store, name, e ? e->ring : NULL);
 
 	if (e && (error == 0 || is_retired(e)))
 		drop(b, e);

@@ -268,16 +268,37 @@ int store_adopt(struct store *s, const char *name, struct shmring **ret, uid_t *
 	return explain(-ENOENT, "there is no ring of that name");
 }
 
-int store_remove(struct store *s, const char *name)
+/* Does the name still lead to the ring's file? */
+static bool is_file_of(const struct store *s, unsigned which, const char *name,
+		       const struct shmring *ring)
+{
+	struct stat st;
+
+	return ring && fstatat(s->directory[which], name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_dev == ring->device && st.st_ino == ring->inode;
+}
+
+static int remove_from(struct store *s, unsigned which, const char *name,
+		       const struct shmring *ring)
+{
+	char path[PATH_MAX];
+
+	path_of(s, which, name, path);
+	if (!is_file_of(s, which, name, ring))
+		return shmr_ring_remove(path);
+	if (unlinkat(s->directory[which], name, 0) < 0)
+		return explain(-errno, "%s: cannot remove it: %e", path, -errno);
+	return 0;
+}
+
+int store_remove(struct store *s, const char *name, struct shmring *ring)
 {
 	for (unsigned which = 0; which < 2; which++) {
-		char path[PATH_MAX];
 		int e;
 
 		if (!is_there(s, which, name))
 			continue;
-		path_of(s, which, name, path);
-		e = shmr_ring_remove(path);
+		e = remove_from(s, which, name, ring);
 		if (e == 0)
 			drop_owner(s, which, name);
 		return e;
@@ -291,7 +312,7 @@ bool store_sweep_stale(struct store *s, const char *name)
 
 	return fstatat(s->directory[0], name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1 &&
-	       store_remove(s, name) == 0;
+	       store_remove(s, name, NULL) == 0;
 }
 
 static int list(int directory, void (*see)(int directory, const char *name, void *arg), void *arg)

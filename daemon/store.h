@@ -40,13 +40,14 @@ void store_close(struct store *s);
  *
  * create: the ring must be registered nowhere. -EOPNOTSUPP: there is no state directory.
  * adopt: takes the ring of that name in: -ENOENT, or what is unsound about it.
- * remove: -ENOENT.
+ * remove: `ring` is what is registered under the name, or NULL; its file goes whatever
+ * it may contain by now, any other one only if it is a ring. -ENOENT.
  */
 int store_create(struct store *s, const char *name, bool persistent, uid_t owner,
 		 const struct shmring_config *config, struct shmring **ret);
 int store_adopt(struct store *s, const char *name, struct shmring **ret, uid_t *ret_owner,
 		bool *ret_persistent);
-int store_remove(struct store *s, const char *name);
+int store_remove(struct store *s, const char *name, struct shmring *ring);
 
 /*
  * Calls see() with each name that might be that of a ring, in no order; names that
