@@ -31,3 +31,16 @@ tests_broker_life_LDADD = $(BROKER_TESTS_LIBS)
 tests_broker_metrics_SOURCES = tests/broker/metrics.c
 tests_broker_metrics_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
 tests_broker_metrics_LDADD = $(BROKER_TESTS_LIBS)
+
+# No test, but the figures of the broker; see the sources.
+check_PROGRAMS += tests/broker/measure
+tests_broker_measure_SOURCES = tests/broker/measure.c
+tests_broker_measure_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
+tests_broker_measure_LDADD = $(BROKER_TESTS_LIBS)
+
+PHONY_TARGETS += bench-broker
+bench-broker: daemon/shmringd$(EXEEXT) tests/broker/measure$(EXEEXT) tests/unit/registry-rate$(EXEEXT)
+	tests/unit/registry-rate$(EXEEXT)
+	dir=`mktemp -d /dev/shm/shmring-bench-XXXXXX` && \
+		tests/broker/measure$(EXEEXT) $$dir daemon/shmringd$(EXEEXT); \
+		status=$$?; rm -rf "$$dir"; exit $$status

@@ -20,3 +20,9 @@ tests_unit_policy_LDADD = $(BROKER_UNIT_LIBS)
 tests_unit_ring_registry_SOURCES = tests/unit/ring-registry.c
 tests_unit_ring_registry_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
 tests_unit_ring_registry_LDADD = $(BROKER_UNIT_LIBS)
+
+# No test; see the source.
+check_PROGRAMS += tests/unit/registry-rate
+tests_unit_registry_rate_SOURCES = tests/unit/registry-rate.c
+tests_unit_registry_rate_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
+tests_unit_registry_rate_LDADD = $(BROKER_UNIT_LIBS)
