@@ -4,7 +4,7 @@
  * measures every row once, in shuffled order; a table shows medians over the
  * rounds, and the range.
  *
- *	stream	messages of 64 bytes as fast as they go; what sleepers cost
+ *	stream	messages of 64 bytes as fast as they go; what sleepers and stamps cost
  *	wake	from sending to receipt, the receiver being asleep
  *	rates	a processor's share and system calls of a receiver at some rates
  *	herd	one message for many sleepers: what the sender pays, and when the
@@ -234,6 +234,8 @@ static struct entry entries[] = {
 	{ "stream", &way_poll, 0, 0, send_stream, { { 0 } }, 0 },
 	{ "stream", &way_poll, 1, 0, send_stream, { { 0 } }, 0 },
 	{ "stream", &way_default, 1, 0, send_stream, { { 0 } }, 0 },
+	{ "stream", &way_clock, 1, 0, send_stream, { { 0 } }, 0 },
+	{ "stream", &way_stamps, 1, 0, send_stream, { { 0 } }, 0 },
 	{ "stream", &way_sleep, 1, 0, send_stream, { { 0 } }, 0 },
 	{ "stream", &way_sleep, 8, 0, send_stream, { { 0 } }, 0 },
 	{ "wake", &way_sleep, 1, 0, send_wakes, { { 0 } }, 0 },

@@ -53,6 +53,7 @@ struct way {
 	int (*open)(struct link *l); /* before fork */
 	void (*send)(struct link *l, uint64_t message);
 	uint64_t (*receive)(struct link *l);
+	uint32_t stamps; /* rings */
 };
 
 /* In the sender's and in a receiver's process, before and behind. */
@@ -62,7 +63,7 @@ void link_leave(struct link *l);
 void link_close(struct link *l);
 
 extern const struct way way_poll, way_default, way_sleep, way_descriptor, way_futex, way_eventfd,
-	way_pipe, way_wake_all, way_wake_chain, way_wake_relay;
+	way_pipe, way_wake_all, way_wake_chain, way_wake_relay, way_clock, way_stamps;
 
 _Noreturn void link_fail(struct link *l, const char *what);
 

@@ -33,7 +33,7 @@ static void check(struct link *l, const char *what, int64_t result)
 
 static int ring_open(struct link *l)
 {
-	const struct shmring_config config = { .size = sizeof(config) };
+	const struct shmring_config config = { .size = sizeof(config), .stamps = l->way->stamps };
 
 	return shmring_create(&l->ring, NULL, &config);
 }
@@ -235,22 +235,22 @@ void link_close(struct link *l)
 			close(l->fd[i]);
 }
 
-#define RING(words, spin)                                                             \
-	{                                                                             \
-		.name = words, .spin_ns = spin, .open = ring_open, .send = ring_send, \
-		.receive = ring_receive                                               \
-	}
+#define WAY(words, opens, sends, receives) \
+	.name = words, .open = opens, .send = sends, .receive = receives
+#define RING(words) WAY(words, ring_open, ring_send, ring_receive)
+#define MODEL(words, sends, receives) WAY(words, nothing_to_open, sends, receives)
 
-const struct way way_poll = RING("ring, never sleeps", SHMRING_FOREVER);
-const struct way way_default = RING("ring, default", 0);
-const struct way way_sleep = RING("ring, sleeps at once", -1);
-const struct way way_descriptor = { "ring, descriptor", -1, ring_open, ring_send,
-				    descriptor_receive };
-const struct way way_futex = { "bare futex", 0, nothing_to_open, futex_send, futex_receive };
-const struct way way_eventfd = { "bare eventfd", 0, eventfd_open, eventfd_send, eventfd_receive };
-const struct way way_pipe = { "pipe", 0, pipe_open, pipe_send, pipe_receive };
-const struct way way_wake_all = { "model: wakes all", 0, nothing_to_open, all_send, futex_receive };
-const struct way way_wake_chain = { "model: wake chain", 0, nothing_to_open, futex_send,
-				    chain_receive };
-const struct way way_wake_relay = { "model: wake relay", 0, nothing_to_open, futex_send,
-				    relay_receive };
+const struct way way_poll = { RING("ring, never sleeps"), .spin_ns = SHMRING_FOREVER };
+const struct way way_default = { RING("ring, default") };
+const struct way way_clock = { RING("ring, stamps: clock"), .stamps = SHMRING_STAMP_CLOCK };
+const struct way way_stamps = { RING("ring, stamps: auto"), .stamps = SHMRING_STAMP_AUTO };
+const struct way way_sleep = { RING("ring, sleeps at once"), .spin_ns = -1 };
+const struct way way_descriptor = {
+	WAY("ring, descriptor", ring_open, ring_send, descriptor_receive), .spin_ns = -1
+};
+const struct way way_futex = { MODEL("bare futex", futex_send, futex_receive) };
+const struct way way_eventfd = { WAY("bare eventfd", eventfd_open, eventfd_send, eventfd_receive) };
+const struct way way_pipe = { WAY("pipe", pipe_open, pipe_send, pipe_receive) };
+const struct way way_wake_all = { MODEL("model: wakes all", all_send, futex_receive) };
+const struct way way_wake_chain = { MODEL("model: wake chain", futex_send, chain_receive) };
+const struct way way_wake_relay = { MODEL("model: wake relay", futex_send, relay_receive) };
