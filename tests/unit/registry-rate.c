@@ -156,7 +156,7 @@ int main(int argc, char **argv)
 	struct shmring *ring;
 
 	registry_enter_thread();
-	if (registry_open(&registry) < 0 || shmring_create(&ring, NULL, &config) < 0)
+	if (registry_open(&registry) < 0 || shmr_ring_create(&ring, NULL, &config) < 0)
 		return 1;
 	for (unsigned i = 0; i < NAMES; i++) {
 		snprintf(names[i], sizeof(names[i]), "ring.of.somebody.%u", i);
