@@ -134,6 +134,7 @@ static bool waitable_look(struct shmring_waitable *w)
 static int waitable_arm(struct shmring_waitable *w, uint32_t *ret_seen)
 {
 	look_after_the_dead(consumer_of(w));
+	w->longest_ns = period(consumer_of(w)); /* it may have become quiet, or patient */
 	return arm(consumer_of(w), ret_seen);
 }
 

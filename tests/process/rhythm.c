@@ -38,12 +38,13 @@ struct board {
 	uint64_t messages, bytes; /* its watermark */
 	int64_t within_ns;
 	bool quiet;
-	uint64_t count;		 /* so many in all */
-	int64_t max_wait;	 /* the longest of its waits, in ns */
-	_Atomic uint64_t taken;	 /* up to now */
-	_Atomic uint64_t rounds; /* waits that brought something */
-	_Atomic uint64_t first;	 /* how many the first of them brought */
-	_Atomic uint64_t armed;	 /* times the descriptor was */
+	uint64_t count;		       /* so many in all */
+	struct shmring_waitable *what; /* asked for before anything is chosen */
+	int64_t max_wait;	       /* the longest of its waits, in ns */
+	_Atomic uint64_t taken;	       /* up to now */
+	_Atomic uint64_t rounds;       /* waits that brought something */
+	_Atomic uint64_t first;	       /* how many the first of them brought */
+	_Atomic uint64_t armed;	       /* times the descriptor was */
 	struct shmring_counters counters;
 	struct audit audit;
 };
@@ -70,7 +71,7 @@ static void board_drop(struct board *b)
 /* Something is there, or may be. */
 static void wait_for_some(struct board *b, struct shmring_consumer *c, int fd)
 {
-	struct shmring_wait wait = { .what = shmring_consumer_waitable(c) };
+	struct shmring_wait wait = { .what = b->what };
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
 	if (b->waiting == SEVERAL)
@@ -129,6 +130,7 @@ static int read_all(int socket, void *board)
 
 	must(shmring_join(b->ring));
 	must(shmring_consumer_attach(&c, b->ring, &options));
+	b->what = shmring_consumer_waitable(c);
 	must(shmring_consumer_watermark(c, b->messages, b->bytes, b->within_ns));
 	must(shmring_consumer_quiet(c, b->quiet));
 	if (b->waiting == DESCRIPTOR)
