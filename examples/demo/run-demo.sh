@@ -75,6 +75,7 @@ broker_dies() {
 	{
 		read -r _ && read -r _ && read -r _
 		kill -s KILL "$broker"
+		wait "$broker" 2>/dev/null # its successor would find it there
 		start_broker
 		timeout 60 cat >>"$dir/out"
 	} <"$dir/fifo"

@@ -50,19 +50,23 @@ void fake_free(struct fake *f)
 	munmap(f, sizeof(*f));
 }
 
-/* Is it now that the trick is played? */
-static bool plays(struct fake *f, enum trick trick, uint32_t at)
+/* The trick that the message is answered with; by the answer, the test may set another. */
+static enum trick trick_now;
+
+static void choose_trick(struct fake *f, uint32_t type)
 {
-	return f->trick == trick && f->at == at;
+	trick_now = f->at == type ? f->trick : TRICK_NONE;
+	if (trick_now != TRICK_NONE && f->times > 0 && --f->times == 0)
+		f->trick = TRICK_NONE;
 }
 
-static int ring_descriptor(struct fake *f, uint32_t at, int flags)
+static int ring_descriptor(struct fake *f, int flags)
 {
-	if (plays(f, TRICK_NO_RING, at))
+	if (trick_now == TRICK_NO_RING)
 		return open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (plays(f, TRICK_READ_ONLY, at))
+	if (trick_now == TRICK_READ_ONLY)
 		flags = O_RDONLY;
-	return open(plays(f, TRICK_OTHER_RING, at) ? f->other : f->ring, flags | O_CLOEXEC);
+	return open(trick_now == TRICK_OTHER_RING ? f->other : f->ring, flags | O_CLOEXEC);
 }
 
 /* Send and close. */
@@ -98,8 +102,8 @@ static void answer_open(struct fake *f, int s, const struct proto_message *asked
 	m.u.ring.ring = 11;
 	m.u.ring.rights = f->rights;
 	memcpy(m.u.ring.uuid, st.uuid, 16);
-	m.u.ring.uuid[0] ^= plays(f, TRICK_OTHER_UUID, PROTO_OPEN);
-	say(s, &m, PROTO_RING, ring_descriptor(f, PROTO_OPEN, O_RDONLY));
+	m.u.ring.uuid[0] ^= (trick_now == TRICK_OTHER_UUID);
+	say(s, &m, PROTO_RING, ring_descriptor(f, O_RDONLY));
 }
 
 static void answer_attach(struct fake *f, int s, const struct proto_message *asked)
@@ -111,11 +115,11 @@ static void answer_attach(struct fake *f, int s, const struct proto_message *ask
 		refuse(s, asked->head.serial, -EACCES, "rule 7 says no");
 		return;
 	}
-	say(s, &m, PROTO_GRANT, ring_descriptor(f, PROTO_ATTACH, flags));
-	m.u.grant.grant += plays(f, TRICK_WRONG_GO, PROTO_ATTACH);
-	if (plays(f, TRICK_NO_GO, PROTO_ATTACH))
+	say(s, &m, PROTO_GRANT, ring_descriptor(f, flags));
+	m.u.grant.grant += (trick_now == TRICK_WRONG_GO);
+	if (trick_now == TRICK_NO_GO)
 		shutdown(s, SHUT_RDWR);
-	else if (!plays(f, TRICK_SILENT_GO, PROTO_ATTACH))
+	else if (trick_now != TRICK_SILENT_GO)
 		say(s, &m, PROTO_GO, -1);
 }
 
@@ -138,16 +142,16 @@ static void answer_next(int s, const struct proto_message *asked)
 	say(s, &m, PROTO_ENTRY, -1);
 }
 
-static void answer_metrics(struct fake *f, int s, const struct proto_message *asked)
+static void answer_metrics(int s, const struct proto_message *asked)
 {
 	struct proto_message m = { .head.serial = asked->head.serial };
 	int fd = memfd_create("metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (write(fd, text, sizeof(text) - 1) != (ssize_t)sizeof(text) - 1)
 		abort();
-	if (!plays(f, TRICK_UNSEALED, PROTO_METRICS))
+	if (trick_now != TRICK_UNSEALED)
 		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
-	m.u.text.bytes = sizeof(text) - 1 + plays(f, TRICK_SHORT_TEXT, PROTO_METRICS);
+	m.u.text.bytes = sizeof(text) - 1 + (trick_now == TRICK_SHORT_TEXT);
 	say(s, &m, PROTO_TEXT, fd);
 }
 
@@ -157,8 +161,8 @@ static void answer(struct fake *f, int s, const struct proto_message *asked)
 
 	switch (asked->head.type) {
 	case PROTO_HELLO:
-		m.u.welcome.version = PROTO_VERSION + plays(f, TRICK_WRONG_VERSION, PROTO_HELLO);
-		m.u.welcome.features = plays(f, TRICK_FEATURES, PROTO_HELLO);
+		m.u.welcome.version = PROTO_VERSION + (trick_now == TRICK_WRONG_VERSION);
+		m.u.welcome.features = (trick_now == TRICK_FEATURES);
 		say(s, &m, PROTO_WELCOME, -1);
 		return;
 	case PROTO_OPEN:
@@ -174,7 +178,7 @@ static void answer(struct fake *f, int s, const struct proto_message *asked)
 		say(s, &m, PROTO_DONE, -1);
 		return;
 	case PROTO_METRICS:
-		answer_metrics(f, s, asked);
+		answer_metrics(s, asked);
 		return;
 	default:
 		return;
@@ -182,12 +186,12 @@ static void answer(struct fake *f, int s, const struct proto_message *asked)
 }
 
 /* Instead of the answer, or before it; false: there is none. */
-static bool play(struct fake *f, int s, struct proto_message *asked)
+static bool play(int s, struct proto_message *asked)
 {
 	const struct timespec tenth = { .tv_nsec = 100000000 };
 	struct proto_message m = { .head.serial = asked->head.serial };
 
-	switch (f->trick) {
+	switch (trick_now) {
 	case TRICK_SILENCE:
 		return false;
 	case TRICK_HANG_UP:
@@ -224,17 +228,14 @@ static bool hear(struct fake *f, int s)
 {
 	struct proto_message m;
 	int fd, e = proto_receive(s, &m, true, &fd);
-	bool now;
 
 	if (e < 0)
 		return e == -EAGAIN;
 	__atomic_add_fetch(&f->received[m.head.type < PROTO_TYPES ? m.head.type : 0], 1,
 			   __ATOMIC_SEQ_CST);
-	now = f->at == m.head.type && f->trick != TRICK_NONE;
-	if (!now || play(f, s, &m))
+	choose_trick(f, m.head.type);
+	if (play(s, &m))
 		answer(f, s, &m);
-	if (now && f->times > 0 && --f->times == 0)
-		f->trick = TRICK_NONE;
 	return true;
 }
 
