@@ -136,6 +136,7 @@ static void reopen_must_fail(int s)
 
 	ck_assert_int_eq(raw_open(s, "see", 0, &ring), 0);
 	ck_assert_int_eq(raw_attach(s, ring, PROTO_OBSERVE, NULL, &fd), 0);
+	ck_assert_int_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	ck_assert_int_lt(open(path, O_RDWR | O_CLOEXEC), 0);
 	ck_assert_int_eq(errno, EACCES);
