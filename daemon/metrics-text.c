@@ -238,7 +238,7 @@ static void put_broker(struct report *r, const struct snapshot *s)
 	single(r, "rings", "gauge", "Rings that it has.", r->ring_count);
 	single(r, "connections", "gauge", "Clients that are connected.", s->client_count);
 	single(r, "connections_total", "counter", "Clients that came ever.", s->connections_total);
-	single(r, "refusals_total", "counter", "Requests that were answered with an error.",
+	single(r, "refusals_total", "counter", "Requests refused by a rule or a limit.",
 	       s->refusals);
 	single(r, "violations_total", "counter", "Clients that broke the protocol.", s->violations);
 	single(r, "turned_away_total", "counter", "Clients sent away for want of descriptors.",

@@ -283,7 +283,8 @@ void session_refuse(struct session *s, uint32_t serial, int error, const char *f
 	vsnprintf(m.u.error.text, sizeof(m.u.error.text), format, args);
 	va_end(args);
 	make_printable(m.u.error.text);
-	s->broker->refusals++;
+	if (error == -EACCES || error == -EDQUOT)
+		s->broker->refusals++;
 	log_say(LOG_DEBUG, "client=%llu pid=%d uid=%u refused: %s", (unsigned long long)s->number,
 		(int)s->peer.pid, (unsigned)s->peer.uid, m.u.error.text);
 	session_answer(s, serial, PROTO_ERROR, &m, -1);

@@ -178,6 +178,7 @@ static void is_in_group(int s)
 	ck_assert_int_eq(raw_open(s, "in.1", 0, NULL), -EACCES);
 	must_say("line 6");
 	ck_assert_int_eq(raw_metrics(s, &text), 0);
+	ck_assert_ptr_null(strstr(text, "shmringd_refusals_total 0\n"));
 	ck_assert_ptr_nonnull(
 		strstr(text, "shmringd_ring_size_bytes{ring=\"g.1\",owner=\"12345\"}"));
 	free(text);
