@@ -41,20 +41,36 @@ static unsigned long hash_name(const struct ring_registry *r, const char *name)
 	return h ^ h >> 32;
 }
 
+static struct entry *entry_of(struct cds_lfht_node *node)
+{
+	return node ? (void *)((unsigned char *)node - offsetof(struct entry, node)) : NULL;
+}
+
+/* All entries, one after the other, inside of a read-side section. */
+static struct entry *first(struct ring_registry *r, struct cds_lfht_iter *iter)
+{
+	cds_lfht_first(r->table, iter);
+	return entry_of(cds_lfht_iter_get_node(iter));
+}
+
+static struct entry *next(struct ring_registry *r, struct cds_lfht_iter *iter)
+{
+	cds_lfht_next(r->table, iter);
+	return entry_of(cds_lfht_iter_get_node(iter));
+}
+
 static int has_name(struct cds_lfht_node *node, const void *name)
 {
-	return strcmp(caa_container_of(node, struct entry, node)->name, name) == 0;
+	return strcmp(entry_of(node)->name, name) == 0;
 }
 
 /* Inside of a read-side section, or by the loop (U1). */
 static struct entry *look_up(struct ring_registry *r, const char *name)
 {
 	struct cds_lfht_iter iter;
-	struct cds_lfht_node *node;
 
 	cds_lfht_lookup(r->table, hash_name(r, name), has_name, name, &iter);
-	node = cds_lfht_iter_get_node(&iter);
-	return node ? caa_container_of(node, struct entry, node) : NULL;
+	return entry_of(cds_lfht_iter_get_node(&iter));
 }
 
 struct entry *registry_find(struct ring_registry *r, const char *name)
@@ -165,7 +181,7 @@ void registry_remove(struct ring_registry *r, struct entry *e)
 
 static void free_entry(struct rcu_head *head)
 {
-	struct entry *e = caa_container_of(head, struct entry, rcu);
+	struct entry *e = (void *)((unsigned char *)head - offsetof(struct entry, rcu));
 
 	shmring_close(e->ring);
 	free(e);
@@ -211,11 +227,11 @@ static void look_at(struct seen *s, const struct entry *e)
 static size_t estimate(struct ring_registry *r)
 {
 	struct cds_lfht_iter iter;
-	struct entry *e;
 	size_t count = 0;
 
 	rcu_read_lock();
-	cds_lfht_for_each_entry(r->table, &iter, e, node) count++;
+	for (const struct entry *e = first(r, &iter); e; e = next(r, &iter))
+		count++;
 	rcu_read_unlock();
 	return count;
 }
@@ -226,13 +242,13 @@ int registry_collect(struct ring_registry *r, bool (*wanted)(struct entry *e), s
 	size_t room = estimate(r) + BUCKETS, count = 0;
 	struct seen *list = calloc(room, sizeof(*list));
 	struct cds_lfht_iter iter;
-	struct entry *e;
 
 	if (!list)
 		return -ENOMEM;
 	rcu_read_lock();
-	cds_lfht_for_each_entry(r->table, &iter, e, node) if (count < room && wanted(e))
-		look_at(&list[count++], e);
+	for (struct entry *e = first(r, &iter); e; e = next(r, &iter))
+		if (count < room && wanted(e))
+			look_at(&list[count++], e);
 	rcu_read_unlock();
 	*ret = list;
 	*ret_count = count;
