@@ -365,13 +365,15 @@ END_TEST
 
 /* --- clients that die, or want too much --- */
 
+enum { PEERPIDFD = 77 /* SO_PEERPIDFD, which older headers lack */ };
+
 struct mortal {
 	const char *socket;
 	bool consumer;
 };
 
-/* Take part in the ring through the broker, tell, and wait to be killed. */
-static int take_part(int socket, void *arg)
+/* Take part in the ring through the broker, and tell. */
+static void join_ring(int socket, void *arg)
 {
 	const struct mortal *m = arg;
 	struct shmring_consumer_options named = { .size = sizeof(named), .name = "name" };
@@ -390,6 +392,12 @@ static int take_part(int socket, void *arg)
 	else
 		must(shmring_producer_attach(&p, r, NULL));
 	step_tell(socket);
+}
+
+/* The same, and wait to be killed. */
+static int take_part(int socket, void *arg)
+{
+	join_ring(socket, arg);
 	pause();
 	return 1;
 }
@@ -438,6 +446,61 @@ START_TEST(the_dead_are_buried_at_once)
 	ck_assert_int_eq(raw_metrics(s, &text), 0);
 	ck_assert_ptr_nonnull(strstr(text, "shmringd_ring_recoveries_total{ring=\"ring\",owner="));
 	free(text);
+	close(s);
+	shmring_close(r);
+	server_stop(&b);
+}
+END_TEST
+
+/* The same, and a child of the client keeps the connection: its end does not come. */
+static int take_part_with_child(int socket, void *arg)
+{
+	pid_t child;
+
+	join_ring(socket, arg);
+	child = fork();
+	if (child == 0) {
+		pause();
+		_exit(0);
+	}
+	ck_assert_int_eq(send(socket, &child, sizeof(child), 0), sizeof(child));
+	pause();
+	return 1;
+}
+
+START_TEST(a_death_is_noticed_though_the_connection_lives)
+{
+	struct mortal mortal = { 0 };
+	int s, pidfd = -1;
+	socklen_t size = sizeof(pidfd);
+	struct shmring *r;
+	struct server b;
+	struct child c;
+	int64_t limit;
+	pid_t heir;
+
+	server_start(&b, NULL);
+	s = raw_hello(b.socket);
+	server_ring("ring");
+	ck_assert_int_eq(raw_make(s, "ring", NULL), 0);
+	if (getsockopt(s, SOL_SOCKET, PEERPIDFD, &pidfd, &size) != 0) {
+		close(s);
+		server_stop(&b);
+		room_skip("this kernel has no SO_PEERPIDFD");
+	}
+	close(pidfd);
+	must(shmring_open(&r, server_ring("ring")));
+	mortal.socket = b.socket;
+	child_fork(&c, take_part_with_child, &mortal);
+	step_await(c.socket);
+	ck_assert_int_eq(recv(c.socket, &heir, sizeof(heir), 0), sizeof(heir));
+	ck_assert_uint_eq(lane_state(r), SHMRING_ACTIVE);
+	child_kill(&c);
+	limit = patience();
+	while (lane_state(r) != SHMRING_FREE)
+		ck_assert_int_lt(clock_now(), limit);
+	ck_assert_int_eq(kill(heir, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(heir, NULL, 0), heir);
 	close(s);
 	shmring_close(r);
 	server_stop(&b);
@@ -603,6 +666,7 @@ int main(void)
 	tcase_add_test(tc, it_gives_up_what_it_does_not_need);
 	tcase_add_test(tc, in_the_background_it_is_ready_when_its_parent_ends);
 	tcase_add_loop_test(tc, the_dead_are_buried_at_once, 0, 2);
+	tcase_add_test(tc, a_death_is_noticed_though_the_connection_lives);
 	tcase_add_test(tc, the_dead_of_an_interregnum_are_buried);
 	tcase_add_test(tc, a_ring_that_is_cut_off_harms_the_broker_not);
 	tcase_add_test(tc, without_descriptors_it_turns_away_and_recovers);
