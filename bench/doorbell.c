@@ -240,6 +240,7 @@ static struct entry entries[] = {
 	{ "stream", &way_sleep, 8, 0, send_stream, { { 0 } }, 0 },
 	{ "wake", &way_sleep, 1, 0, send_wakes, { { 0 } }, 0 },
 	{ "wake", &way_futex, 1, 0, send_wakes, { { 0 } }, 0 },
+	{ "wake", &way_bounded, 1, 0, send_wakes, { { 0 } }, 0 },
 	{ "wake", &way_descriptor, 1, 0, send_wakes, { { 0 } }, 0 },
 	{ "wake", &way_eventfd, 1, 0, send_wakes, { { 0 } }, 0 },
 	{ "rates", &way_default, 1, 0, send_at_rate, { { 0 } }, 0 },

@@ -62,8 +62,8 @@ void link_join_receiver(struct link *l);
 void link_leave(struct link *l);
 void link_close(struct link *l);
 
-extern const struct way way_poll, way_default, way_sleep, way_descriptor, way_futex, way_eventfd,
-	way_pipe, way_wake_all, way_wake_chain, way_wake_relay, way_clock, way_stamps;
+extern const struct way way_poll, way_default, way_sleep, way_descriptor, way_futex, way_bounded,
+	way_eventfd, way_pipe, way_wake_all, way_wake_chain, way_wake_relay, way_clock, way_stamps;
 
 _Noreturn void link_fail(struct link *l, const char *what);
 

@@ -126,6 +126,20 @@ static uint64_t futex_receive(struct link *l)
 	return atomic_load_explicit(&l->stage->slot, memory_order_relaxed);
 }
 
+/* No longer than 100 ms at a time, as the ring sleeps: the kernel sets a timer, and takes it back.
+ */
+static uint64_t bounded_receive(struct link *l)
+{
+	const struct timespec longest = { .tv_nsec = 100000000 };
+
+	while (atomic_load(&l->stage->word) == l->seen) {
+		syscall(SYS_futex, &l->stage->word, FUTEX_WAIT, l->seen, &longest, NULL, 0);
+		l->calls++;
+	}
+	l->seen++;
+	return atomic_load_explicit(&l->stage->slot, memory_order_relaxed);
+}
+
 /* Who was woken wakes the next one, before anything else. */
 static uint64_t chain_receive(struct link *l)
 {
@@ -249,6 +263,7 @@ const struct way way_descriptor = {
 	WAY("ring, descriptor", ring_open, ring_send, descriptor_receive), .spin_ns = -1
 };
 const struct way way_futex = { MODEL("bare futex", futex_send, futex_receive) };
+const struct way way_bounded = { MODEL("bare futex, bounded", futex_send, bounded_receive) };
 const struct way way_eventfd = { WAY("bare eventfd", eventfd_open, eventfd_send, eventfd_receive) };
 const struct way way_pipe = { WAY("pipe", pipe_open, pipe_send, pipe_receive) };
 const struct way way_wake_all = { MODEL("model: wakes all", all_send, futex_receive) };
