@@ -405,7 +405,7 @@ int broker_start(struct broker *b, const struct broker_options *o, char *error, 
 	b->start_ns = shmr_now();
 	b->signals.fd = b->metrics_done.fd = b->listener.source.fd = -1;
 	b->listener.fd = b->listener.lock = b->listener.spare = -1;
-	b->store = (struct store){ .directory = { -1, -1 }, .lock = { -1, -1 } };
+	b->store = (struct store){ .directory = { -1, -1 } };
 	LIST_INIT(&b->sessions);
 	LIST_INIT(&b->ended);
 	TAILQ_INIT(&b->stalled);

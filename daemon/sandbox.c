@@ -24,6 +24,7 @@ static const char *const allowed[] = {
 	"open",
 	"openat",
 	"fcntl",
+	"flock",
 	"dup",
 	"dup2",
 	"dup3",

@@ -12,12 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "explain.h"
 #include "ring.h"
-#include "sys.h"
 
 enum { NOTE_SIZE = PROTO_NAME_SIZE + 1 };
 
@@ -72,37 +72,32 @@ static int open_ours(const char *path, char *error, size_t size)
 	return fd;
 }
 
+/* Of the directory itself: whatever file we made for it could be taken for a ring's. */
 static int lock_directory(const char *path, int directory, char *error, size_t size)
 {
-	int fd = openat(directory, ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	int e = fd < 0 ? -errno : shmr_lock_byte(fd, 0);
-
-	if (e == 0)
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	if (e == -EAGAIN) {
+	if (flock(directory, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK) {
 		snprintf(error, size,
 			 "%s: another broker keeps its rings there; stop it, or name another "
 			 "directory",
 			 path);
 		return -EBUSY;
 	}
-	snprintf(error, size, "%s/.lock: cannot lock it: %s", path, strerror(-e));
-	return e;
+	snprintf(error, size, "%s: cannot lock it: %s", path, strerror(errno));
+	return -EOPNOTSUPP;
 }
 
 static int open_one(struct store *s, unsigned which, const char *path, char *error, size_t size)
 {
-	int fd = open_ours(path, error, size);
+	int fd = open_ours(path, error, size), e;
 
 	if (fd < 0)
 		return fd;
 	s->directory[which] = fd;
-	fd = lock_directory(path, fd, error, size);
-	if (fd < 0)
-		return fd;
-	s->lock[which] = fd;
+	e = lock_directory(path, fd, error, size);
+	if (e < 0)
+		return e;
 	s->path[which] = strdup(path);
 	if (!s->path[which]) {
 		snprintf(error, size, "out of memory");
@@ -116,7 +111,7 @@ int store_open(struct store *s, const char *directory, const char *state_directo
 {
 	int e;
 
-	*s = (struct store){ .directory = { -1, -1 }, .lock = { -1, -1 } };
+	*s = (struct store){ .directory = { -1, -1 } };
 	e = open_one(s, 0, directory, error, size);
 	if (e == 0 && state_directory)
 		e = open_one(s, 1, state_directory, error, size);
@@ -131,10 +126,8 @@ void store_close(struct store *s)
 		free(s->path[i]);
 		if (s->directory[i] >= 0)
 			close(s->directory[i]);
-		if (s->lock[i] >= 0)
-			close(s->lock[i]);
 	}
-	*s = (struct store){ .directory = { -1, -1 }, .lock = { -1, -1 } };
+	*s = (struct store){ .directory = { -1, -1 } };
 }
 
 /* --- owners --- */

@@ -9,7 +9,7 @@
  * goes after it; so one without a ring is a trace of a broker that was killed, and
  * swept, and a ring without one belongs to the broker's user.
  *
- * A lock on the file ".lock" keeps a second broker out for as long as we live.
+ * A lock on each directory keeps a second broker out for as long as we live.
  */
 #ifndef DAEMON_STORE_H
 #define DAEMON_STORE_H
@@ -22,9 +22,8 @@
 #include "ring.h"
 
 struct store {
-	char *path[2]; /* of the ordinary ones and of the persistent ones (or NULL) */
-	int directory[2];
-	int lock[2];
+	char *path[2];	  /* of the ordinary ones and of the persistent ones (or NULL) */
+	int directory[2]; /* locked */
 };
 
 /*

@@ -153,10 +153,14 @@ START_TEST(a_second_one_is_refused)
 	const char *other_socket[] = { "--socket", room_path("other"), NULL };
 	const char *other_directory[] = { "--directory", room_path("other-rings"), NULL };
 	struct server b, second;
+	int s;
 
 	room_path("other.lock");
-	room_path("other-rings/.lock");
 	server_start(&b, NULL);
+	s = raw_hello(b.socket);
+	server_ring("lock"); /* no name is in its way */
+	ck_assert_int_eq(raw_make(s, "lock", NULL), 0);
+	close(s);
 	server_begin(&second, other_directory, -1);
 	server_await_words(&second, "another broker listens there");
 	server_must_fail(&second, 1);

@@ -240,7 +240,6 @@ START_TEST(persistent_rings_lie_in_the_state_directory)
 	struct stat st;
 	int s;
 
-	room_disk_path("state/.lock");
 	room_disk_path("state/.kept");
 	server_start(&b, extra);
 	s = raw_hello(b.socket);

@@ -89,7 +89,6 @@ void server_begin(struct server *s, const char *const *extra, int handed)
 	s->socket = room_path("broker");
 	room_path("broker.lock");
 	s->directory = room_path("rings");
-	room_path("rings/.lock");
 	argv[n++] = "--socket";
 	argv[n++] = s->socket;
 	argv[n++] = "--directory";
