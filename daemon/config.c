@@ -198,92 +198,7 @@ static bool read_who(struct reader *r, const config_setting_t *s, struct who *re
 				      : read_user(r, s, text, &ret->id);
 }
 
-/* --- rules --- */
-
-static bool read_right(struct reader *r, const config_setting_t *s, uint32_t *rights)
-{
-	static const struct {
-		const char *word;
-		uint32_t right;
-	} words[] = {
-		{ "create", PROTO_CREATE },	  { "produce", PROTO_PRODUCE },
-		{ "consume", PROTO_CONSUME },	  { "observe", PROTO_OBSERVE },
-		{ "remove", PROTO_REMOVE_RIGHT }, { "all", PROTO_RIGHTS },
-	};
-	const char *text = config_setting_get_string(s);
-
-	for (unsigned i = 0; text && i < sizeof(words) / sizeof(words[0]); i++)
-		if (strcmp(text, words[i].word) == 0) {
-			*rights |= words[i].right;
-			return true;
-		}
-	return wrong(r, s,
-		     "a right is one of \"create\", \"produce\", \"consume\", \"observe\", "
-		     "\"remove\", \"all\"");
-}
-
-static bool read_rights(struct reader *r, const config_setting_t *s, uint32_t *rights)
-{
-	if (!config_setting_is_array(s) && !config_setting_is_list(s))
-		return wrong(r, s, "'allow' takes a list, as in [ \"produce\", \"consume\" ]");
-	for (int i = 0; i < config_setting_length(s); i++)
-		if (!read_right(r, config_setting_get_elem(s, (unsigned)i), rights))
-			return false;
-	return true;
-}
-
-/* A member that has to be there. */
-static const config_setting_t *need(struct reader *r, const config_setting_t *group,
-				    const char *name)
-{
-	const config_setting_t *s = config_setting_get_member(group, name);
-
-	if (!s)
-		wrong(r, group, "'%s' is missing", name);
-	return s;
-}
-
-static bool read_rule(struct reader *r, const config_setting_t *group, size_t index)
-{
-	static const char *const known[] = { "who", "rings", "allow", NULL };
-	struct rule *rule = &r->policy->rules[index];
-	const config_setting_t *who, *rings, *allow;
-	const char *pattern;
-
-	if (!are_known(r, group, known) || !(who = need(r, group, "who")) ||
-	    !(rings = need(r, group, "rings")) || !(allow = need(r, group, "allow")) ||
-	    !read_who(r, who, &rule->who) || !read_string(r, rings, &pattern) ||
-	    !read_rights(r, allow, &rule->rights))
-		return false;
-	rule->pattern = strdup(pattern);
-	rule->line = config_setting_source_line(group);
-	return rule->pattern || out_of_memory(r, group);
-}
-
-/* --- limits --- */
-
-static bool read_limits(struct reader *r, const config_setting_t *group, size_t index)
-{
-	static const char *const known[] = { "who",	    "connections", "rings", "bytes",
-					     "attachments", "descriptors", NULL };
-	struct limit_rule *rule = &r->policy->limits[index];
-	const config_setting_t *who;
-
-	if (!are_known(r, group, known) || !(who = need(r, group, "who")) ||
-	    !read_who(r, who, &rule->who))
-		return false;
-	rule->limits = quota_defaults;
-	rule->line = config_setting_source_line(group);
-	for (unsigned i = 0; i < QUOTA_RESOURCES; i++) {
-		const config_setting_t *s = config_setting_get_member(group, quota_names[i]);
-
-		if (s && !read_number(r, s, &rule->limits.most[i]))
-			return false;
-	}
-	return true;
-}
-
-/* --- rings --- */
+/* --- shapes --- */
 
 static bool read_shape_word(struct reader *r, const config_setting_t *s, struct shmring_config *c)
 {
@@ -338,6 +253,111 @@ static bool read_shape(struct reader *r, const config_setting_t *group, struct s
 		return false;
 	return layout_plan(&g, c) == 0 || wrong(r, group, "%s", shmring_explain());
 }
+
+/* --- rules --- */
+
+static bool read_right(struct reader *r, const config_setting_t *s, uint32_t *rights)
+{
+	static const struct {
+		const char *word;
+		uint32_t right;
+	} words[] = {
+		{ "create", PROTO_CREATE },	  { "produce", PROTO_PRODUCE },
+		{ "consume", PROTO_CONSUME },	  { "observe", PROTO_OBSERVE },
+		{ "remove", PROTO_REMOVE_RIGHT }, { "all", PROTO_RIGHTS },
+	};
+	const char *text = config_setting_get_string(s);
+
+	for (unsigned i = 0; text && i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(text, words[i].word) == 0) {
+			*rights |= words[i].right;
+			return true;
+		}
+	return wrong(r, s,
+		     "a right is one of \"create\", \"produce\", \"consume\", \"observe\", "
+		     "\"remove\", \"all\"");
+}
+
+static bool read_rights(struct reader *r, const config_setting_t *s, uint32_t *rights)
+{
+	if (!config_setting_is_array(s) && !config_setting_is_list(s))
+		return wrong(r, s, "'allow' takes a list, as in [ \"produce\", \"consume\" ]");
+	for (int i = 0; i < config_setting_length(s); i++)
+		if (!read_right(r, config_setting_get_elem(s, (unsigned)i), rights))
+			return false;
+	return true;
+}
+
+/* A member that has to be there. */
+static const config_setting_t *need(struct reader *r, const config_setting_t *group,
+				    const char *name)
+{
+	const config_setting_t *s = config_setting_get_member(group, name);
+
+	if (!s)
+		wrong(r, group, "'%s' is missing", name);
+	return s;
+}
+
+/* On demand; what is not about the shape has no place there. */
+static bool read_make(struct reader *r, const config_setting_t *group, struct rule *rule)
+{
+	static const char *const known[] = { "lanes",	     "lane_size",      "alignment",
+					     "slow",	     "evict_after_ms", "unread",
+					     "max_sleep_ms", "wake",	       NULL };
+	const config_setting_t *s = config_setting_get_member(group, "make");
+
+	if (!s)
+		return true;
+	if (!config_setting_is_group(s))
+		return wrong(r, s, "'make' takes a shape: { lanes = 4; }, or { } for the default");
+	if ((rule->rights & PROTO_CREATE) == 0)
+		return wrong(r, s, "'make' needs the right \"create\"");
+	rule->make = true;
+	return are_known(r, s, known) && read_shape(r, s, &rule->shape);
+}
+
+static bool read_rule(struct reader *r, const config_setting_t *group, size_t index)
+{
+	static const char *const known[] = { "who", "rings", "allow", "make", NULL };
+	struct rule *rule = &r->policy->rules[index];
+	const config_setting_t *who, *rings, *allow;
+	const char *pattern;
+
+	if (!are_known(r, group, known) || !(who = need(r, group, "who")) ||
+	    !(rings = need(r, group, "rings")) || !(allow = need(r, group, "allow")) ||
+	    !read_who(r, who, &rule->who) || !read_string(r, rings, &pattern) ||
+	    !read_rights(r, allow, &rule->rights) || !read_make(r, group, rule))
+		return false;
+	rule->pattern = strdup(pattern);
+	rule->line = config_setting_source_line(group);
+	return rule->pattern || out_of_memory(r, group);
+}
+
+/* --- limits --- */
+
+static bool read_limits(struct reader *r, const config_setting_t *group, size_t index)
+{
+	static const char *const known[] = { "who",	    "connections", "rings", "bytes",
+					     "attachments", "descriptors", NULL };
+	struct limit_rule *rule = &r->policy->limits[index];
+	const config_setting_t *who;
+
+	if (!are_known(r, group, known) || !(who = need(r, group, "who")) ||
+	    !read_who(r, who, &rule->who))
+		return false;
+	rule->limits = quota_defaults;
+	rule->line = config_setting_source_line(group);
+	for (unsigned i = 0; i < QUOTA_RESOURCES; i++) {
+		const config_setting_t *s = config_setting_get_member(group, quota_names[i]);
+
+		if (s && !read_number(r, s, &rule->limits.most[i]))
+			return false;
+	}
+	return true;
+}
+
+/* --- rings --- */
 
 static bool read_ring_name(struct reader *r, const config_setting_t *s, size_t index)
 {

@@ -41,6 +41,8 @@ struct rule {
 	char *pattern; /* of fnmatch(3) */
 	uint32_t rights;
 	unsigned line;
+	bool make; /* a ring that is opened and not there is made, in this shape */
+	struct shmring_config shape;
 };
 
 struct limit_rule {
@@ -77,7 +79,8 @@ void policy_free(struct policy *p);
 
 struct verdict {
 	uint32_t rights;
-	unsigned line; /* of the rule that decided; 0: one of P2 */
+	unsigned line;			   /* of the rule that decided; 0: one of P2 */
+	const struct shmring_config *make; /* on demand; NULL: not */
 };
 
 struct verdict policy_judge(const struct policy *p, const struct peer *peer, const char *name);

@@ -162,16 +162,36 @@ static enum resource full_one(const struct account *a, const struct limits *l)
 	return a->used[QUOTA_RINGS] >= l->most[QUOTA_RINGS] ? QUOTA_RINGS : QUOTA_BYTES;
 }
 
-static struct entry *make_ring(struct session *s, const struct proto_message *m)
+/* For this client; NULL: it was refused. */
+static struct entry *make_ring(struct session *s, const struct proto_message *m,
+			       const struct shmring_config *config)
 {
 	const struct proto_open *o = &m->u.open;
 	struct broker *b = s->broker;
 	unsigned line;
 	const struct limits *l = policy_limits(b->policy, &s->peer, &line);
-	struct shmring_config config;
 	struct entry *made;
-	int e;
+	int e = broker_make(b, o->name, (o->flags & PROTO_PERSISTENT) != 0, s->peer.uid, l, config,
+			    &made);
 
+	if (e == -EDQUOT)
+		refuse_amount(s, m->head.serial, full_one(s->account, l));
+	else if (e < 0)
+		refuse_explained(s, m->head.serial, e);
+	return e < 0 ? NULL : made;
+}
+
+/* As OPEN wants it made. */
+static struct entry *make_new(struct session *s, const struct proto_message *m)
+{
+	const struct proto_open *o = &m->u.open;
+	struct shmring_config config;
+	int error;
+
+	if (broker_find(s->broker, o->name, &error) || error != -ENOENT) {
+		session_refuse(s, m->head.serial, -EEXIST, "%s: it exists already", o->name);
+		return NULL;
+	}
 	if (o->config.mode != 0) {
 		session_refuse(s, m->head.serial, -EINVAL,
 			       "%s: the rings of a broker have no mode; its rules say who may use "
@@ -180,13 +200,7 @@ static struct entry *make_ring(struct session *s, const struct proto_message *m)
 		return NULL;
 	}
 	from_wire(&config, &o->config);
-	e = broker_make(b, o->name, (o->flags & PROTO_PERSISTENT) != 0, s->peer.uid, l, &config,
-			&made);
-	if (e == -EDQUOT)
-		refuse_amount(s, m->head.serial, full_one(s->account, l));
-	else if (e < 0)
-		refuse_explained(s, m->head.serial, e);
-	return e < 0 ? NULL : made;
+	return make_ring(s, m, &config);
 }
 
 /* The ring that OPEN is about, made or found; NULL: it was refused. */
@@ -202,16 +216,14 @@ static struct entry *open_target(struct session *s, const struct proto_message *
 		refuse_right(s, m->head.serial, o->name, make ? PROTO_CREATE : 0, v);
 		return NULL;
 	}
+	if (make)
+		return make_new(s, m);
 	e = broker_find(s->broker, o->name, &error);
-	if (!make && !e)
+	if (!e && error == -ENOENT && v.make)
+		return make_ring(s, m, v.make);
+	if (!e)
 		refuse_explained(s, m->head.serial, error);
-	if (!make)
-		return e;
-	if (e || error != -ENOENT) {
-		session_refuse(s, m->head.serial, -EEXIST, "%s: it exists already", o->name);
-		return NULL;
-	}
-	return make_ring(s, m);
+	return e;
 }
 
 static void answer_open(struct session *s, uint32_t serial, const struct open_ring *ring, int fd)

@@ -220,6 +220,38 @@ START_TEST(the_first_rule_that_fits_decides)
 }
 END_TEST
 
+/* Whoever comes first makes it, and owns it. */
+START_TEST(rings_are_made_on_demand)
+{
+	struct proto_entry entry;
+	struct shmring_stat st;
+	struct shmring *r;
+	struct server b;
+	int s;
+
+	start_with(&b, "rules = ( { who = \"*\"; rings = \"on.*\"; allow = [ \"create\", "
+		       "\"consume\" ];\n"
+		       "  make = { lanes = 3; lane_size = \"64 KiB\"; }; } );\n"
+		       "limits = ( { who = \"*\"; rings = 1; } );\n");
+	s = raw_hello(b.socket);
+	ck_assert_int_eq(raw_open(s, "off", 0, NULL), -ENOENT);
+	ck_assert_int_eq(raw_open(s, "on.demand", 0, NULL), 0);
+	ck_assert_int_eq(raw_open(s, "on.demand", 0, NULL), 0);
+	ck_assert_int_eq(raw_next(s, "", &entry), 0);
+	ck_assert_str_eq(entry.name, "on.demand");
+	ck_assert_uint_eq(entry.owner, geteuid());
+	must(shmring_open(&r, server_ring("on.demand")));
+	must(shmring_stat(r, &st));
+	ck_assert_uint_eq(st.lanes, 3);
+	ck_assert_uint_eq(st.lane_size, 65536);
+	shmring_close(r);
+	ck_assert_int_eq(raw_open(s, "on.again", 0, NULL), -EDQUOT);
+	must_say("has 1 of 1 rings");
+	close(s);
+	server_stop(&b);
+}
+END_TEST
+
 /* --- limits --- */
 
 static const char limits[] = "limits = (\n"
@@ -411,6 +443,7 @@ int main(void)
 
 	tcase_add_test(tc, without_a_configuration_others_get_nothing);
 	tcase_add_test(tc, the_first_rule_that_fits_decides);
+	tcase_add_test(tc, rings_are_made_on_demand);
 	tcase_add_test(tc, rings_are_limited);
 	tcase_add_test(tc, bytes_are_limited_exactly);
 	tcase_add_test(tc, attachments_and_descriptors_are_limited);

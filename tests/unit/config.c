@@ -112,6 +112,18 @@ static const struct {
 	  "no group" },
 	{ "rules = ( {\nwho = \"4294967295\"; rings = \"*\"; allow = []; } );\n", 2, "no user" },
 	{ "rules = ( { who = \"*\"; rings = \"*\"; allow = [];\n deny = []; } );\n", 2, "'deny'" },
+	{ "rules = ( { who = \"*\"; rings = \"*\"; allow = [ \"create\" ];\n make = true; } );\n",
+	  2, "takes a shape" },
+	{ "rules = ( { who = \"*\"; rings = \"*\"; allow = [ \"observe\" ];\n make = { }; } );\n",
+	  2, "needs the right" },
+	{ "rules = ( { who = \"*\"; rings = \"*\"; allow = [ \"create\" ];\n make = {\n size = 3; "
+	  "}; } "
+	  ");\n",
+	  3, "'size'" },
+	{ "rules = ( { who = \"*\"; rings = \"*\"; allow = [ \"create\" ];\n make = { lanes = 99; "
+	  "}; } "
+	  ");\n",
+	  2, "lanes" },
 	{ "limits = ( { who = \"*\";\n rings = -1; } );\n", 2, "a number from 0" },
 	{ "limits = ( { who = \"*\";\n\n bytes = \"3 MB\"; } );\n", 3, "a number from 0" },
 	{ "limits = ( { who = \"*\"; bytes = \"99999999 TiB\"; } );\n", 1, "a number from 0" },

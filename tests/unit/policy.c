@@ -15,11 +15,13 @@
 
 enum { OWN = 100, USER = 200, OTHER = 300, GROUP = 400, FURTHER = 500 };
 
+#define TEXT(literal) ((char *)(uintptr_t)(literal))
+
 static struct rule rules[] = {
-	{ { WHO_USER, USER }, (char *)(uintptr_t) "a*", PROTO_PRODUCE, 1 },
-	{ { WHO_GROUP, FURTHER }, (char *)(uintptr_t) "*", PROTO_OBSERVE, 2 },
-	{ { WHO_ALL, 0 }, (char *)(uintptr_t) "a[0-9]", PROTO_CONSUME, 3 },
-	{ { WHO_USER, OWN }, (char *)(uintptr_t) "secret", 0, 4 },
+	{ .who = { WHO_USER, USER }, .pattern = TEXT("a*"), .rights = PROTO_PRODUCE, .line = 1 },
+	{ .who = { WHO_GROUP, FURTHER }, .pattern = TEXT("*"), .rights = PROTO_OBSERVE, .line = 2 },
+	{ .who = { WHO_ALL, 0 }, .pattern = TEXT("a[0-9]"), .rights = PROTO_CONSUME, .line = 3 },
+	{ .who = { WHO_USER, OWN }, .pattern = TEXT("secret"), .rights = 0, .line = 4 },
 };
 
 static struct limit_rule limits[] = {
@@ -30,7 +32,7 @@ static struct limit_rule limits[] = {
 static struct who metrics[] = { { WHO_GROUP, FURTHER } };
 
 static struct policy policy = {
-	.file = (char *)(uintptr_t) "conf",
+	.file = TEXT("conf"),
 	.own_uid = OWN,
 	.rules = rules,
 	.rule_count = 4,
