@@ -259,7 +259,7 @@ static int take_places(struct shmring_consumer *c, const struct shmring_consumer
 	int e;
 
 	/* A holder that was killed in its sleep may have left its announcement. */
-	c->raised = true;
+	c->patient = true;
 	consumer_drop_watermarks(c);
 	shmr_holder_write(&a->registry->consumer_holder[a->slot], o->name);
 	if (status_state(a->status) == PLACE_ACTIVE)

@@ -62,7 +62,7 @@ struct shmring_consumer {
 	uint64_t wake_bytes;
 	int64_t within_ns;
 	bool quiet;  /* it does not announce itself */
-	bool raised; /* its watermarks stand in the ring */
+	bool patient; /* so it says in the ring */
 	struct shmring_waitable waitable;
 	struct kick *kick;			     /* NULL: nobody asked for a descriptor */
 	int64_t probed_ns;			     /* when arming looked after the dead */

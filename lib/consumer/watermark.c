@@ -44,23 +44,24 @@ static uint64_t watermark_of(const struct shmring_consumer *c, const struct read
 void consumer_raise_watermarks(struct shmring_consumer *c)
 {
 	consumer_take_back(c);
-	for (uint64_t lanes = c->lanes; lanes != 0; lanes &= lanes - 1) {
-		struct reader *l = &c->readers[__builtin_ctzll(lanes)];
+	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++) {
+		struct reader *l = &c->readers[i];
 
-		store_relaxed(&l->cursor->watermark, watermark_of(c, l));
+		store_relaxed(&l->cursor->watermark, c->lanes >> i & 1 ? watermark_of(c, l) : 0);
 	}
-	c->raised = true;
+	if (!c->patient)
+		fetch_or(&c->bell.shared->patient, UINT64_C(1) << c->attachment.slot);
+	c->patient = true;
 }
 
 /* Every message rings again. [WATERMARK] pairs with shmring_wake_consumers(). */
 void consumer_drop_watermarks(struct shmring_consumer *c)
 {
-	if (!c->raised)
+	if (!c->patient)
 		return;
 	consumer_take_back(c);
-	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++)
-		store_relaxed(&c->readers[i].cursor->watermark, 0);
-	c->raised = false;
+	fetch_and(&c->bell.shared->patient, ~(UINT64_C(1) << c->attachment.slot));
+	c->patient = false;
 }
 
 /* Is it, or is it damaged? Which whoever reads it will tell. */

@@ -31,8 +31,8 @@
  *    announcement away as it rings, and only its owner puts it there again.
  *
  * D5 A sleeper may want to be rung only when a lane has got somewhere: for each
- *    lane it stores a watermark before it announces itself, and "look" means to see
- *    whether a lane has got there. Until then the waker leaves the announcement,
+ *    lane it stores a watermark, and that it is patient, before it announces itself,
+ *    and "look" means to see whether a lane has got there. Until then the waker leaves the announcement,
  *    and asks again at its next message. A waker that sees the announcement sees the
  *    watermark, or a later one; an announcement is taken back before watermarks change.
  *

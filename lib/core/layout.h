@@ -120,7 +120,8 @@ struct doorbell {
 	shm_u64 sleepers;  /* bit c: consumer c is about to sleep */
 	shm_u32 data_bell; /* futex: new messages */
 	uint32_t reserved0;
-	shm_u64 reserved[6];
+	shm_u64 patient; /* bit c: consumer c is to be rung for at its watermarks */
+	shm_u64 reserved[5];
 	struct {
 		shm_u32 bell; /* futex: room in this lane */
 		uint32_t reserved[7];
@@ -144,7 +145,7 @@ struct cursor_mark {
 struct lane_cursor {
 	shm_u64 position; /* POSITION_NONE: holds nobody back */
 	struct cursor_mark mark[2];
-	shm_u64 watermark; /* doorbell.h; 0: ring for every message */
+	shm_u64 watermark; /* if it is patient, doorbell.h; 0: ring for every message */
 };
 _Static_assert(sizeof(struct lane_cursor) == 64, "a line per lane");
 

@@ -74,8 +74,9 @@ void shmring_wake_consumers(struct shmring_producer *p)
 {
 	const struct shmring_boundary end = published_end(p);
 	/* [WATERMARK] pairs with consumer_raise_watermarks(), consumer_drop_watermarks() */
-	uint64_t left = load_acquire(&p->bell.shared->sleepers);
-	uint64_t due = 0;
+	uint64_t asleep = load_acquire(&p->bell.shared->sleepers);
+	uint64_t left = asleep & load_relaxed(&p->bell.shared->patient);
+	uint64_t due = asleep & ~left;
 
 	for (; left != 0; left &= left - 1) {
 		const struct lane_cursor *at =
