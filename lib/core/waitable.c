@@ -92,9 +92,9 @@ static void disarm_all(struct shmring_wait *waits, int count)
 		waits[i].what->disarm(waits[i].what);
 }
 
-static int64_t wake_up_at(const struct shmring_wait *waits, int count, int64_t deadline)
+static int64_t wake_up_at(const struct shmring_wait *waits, int count, int64_t now,
+			  int64_t deadline)
 {
-	int64_t now = shmr_now();
 	int64_t until = deadline;
 
 	for (int i = 0; i < count; i++)
@@ -129,22 +129,25 @@ static int sleep_on_all(const struct shmr_sleep *sleeps, int count, unsigned tur
 	return e;
 }
 
+/* Whoever else is rung moves the bells, too: the time to look goes on meanwhile. */
 static int sleep_until_ready(struct shmring_wait *waits, int count, int64_t deadline)
 {
 	struct shmr_sleep sleeps[SHMRING_MAX_WAITS];
+	int64_t now = shmr_now(), until = now;
 	unsigned rung = 0; /* in vain, see D3 */
 
 	for (unsigned turn = 0;; turn++) {
 		int e = arm_all(waits, count, sleeps);
-		int64_t now = shmr_now();
 
 		if (e != 0)
 			return e;
 		if (now >= deadline)
 			return explain(-ETIMEDOUT, "nothing came until the deadline");
+		if (now >= until)
+			until = wake_up_at(waits, count, now, deadline);
 		count_sleep(waits, count);
 		if (rung < BELL_RINGS_IN_VAIN) {
-			e = sleep_on_all(sleeps, count, turn, wake_up_at(waits, count, deadline));
+			e = sleep_on_all(sleeps, count, turn, until);
 			rung = e == -ETIMEDOUT ? 0 : rung + 1;
 		} else {
 			e = shmr_sleep(now + BELL_DEAF_NS < deadline ? now + BELL_DEAF_NS
@@ -153,7 +156,8 @@ static int sleep_until_ready(struct shmring_wait *waits, int count, int64_t dead
 		}
 		if (e == -EINTR)
 			return explain(e, "a signal interrupted the wait");
-		e = e == -ETIMEDOUT ? look_at_all(waits, count) : 0;
+		now = shmr_now();
+		e = now >= until ? look_at_all(waits, count) : 0;
 		if (e > 0)
 			return e; /* less than was waited for, but long enough */
 	}

@@ -49,17 +49,23 @@ struct board {
 	struct audit audit;
 };
 
-static struct board *board_new(uint32_t lanes)
+static struct board *board_of(struct shmring *ring)
 {
-	struct shmring_config config = small_config();
 	struct board *b =
 		mmap(NULL, sizeof(*b), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	ck_assert_ptr_ne(b, MAP_FAILED);
+	b->ring = ring;
+	return b;
+}
+
+static struct board *board_new(uint32_t lanes)
+{
+	struct shmring_config config = small_config();
+
 	config.max_sleep_ns = 10000 * (uint64_t)MS;
 	config.lanes = lanes;
-	b->ring = ring_create(&config);
-	return b;
+	return board_of(ring_create(&config));
 }
 
 static void board_drop(struct board *b)
@@ -351,6 +357,40 @@ START_TEST(watermark_comes_before_its_time)
 }
 END_TEST
 
+/*
+ * All consumers of a ring share its bell. Somebody who is rung for every message moves
+ * it again and again, but the time of one with a watermark goes on.
+ */
+START_TEST(watermark_keeps_its_time_while_others_are_rung)
+{
+	struct board *b = board_new(1);
+	struct board *other = board_of(b->ring);
+	struct shmring_producer *p = producer_attach(b->ring);
+	struct child reader, rung;
+	uint64_t sent = 0;
+
+	b->waiting = (enum waiting)_i;
+	b->messages = MANY;
+	b->within_ns = 50 * (int64_t)MS;
+	start_reader(&rung, other, MANY);
+	start_reader(&reader, b, 1);
+	for (; sent < 500 && b->taken == 0; sent++) { /* less than half a lane */
+		publish_numbers(p, SOURCE, sent, 1, LEN);
+		while (other->taken <= sent)
+			sched_yield();
+		child_await_sleep(&rung);
+		poll(NULL, 0, 6);
+	}
+	ck_assert_uint_lt(sent, 500);
+	child_end(&reader);
+	ck_assert_str_eq(b->audit.first_fault, "");
+	child_kill(&rung);
+	munmap(other, sizeof(*other));
+	shmring_producer_detach(p);
+	board_drop(b);
+}
+END_TEST
+
 /* It would never be reached: half a lane is enough. */
 START_TEST(watermark_holds_nobody_back)
 {
@@ -552,6 +592,7 @@ int main(void)
 	tcase_add_loop_test(tc, watermark_is_counted_anew, 0, WAITINGS);
 	tcase_add_loop_test(tc, watermark_has_a_time, 0, WAITINGS);
 	tcase_add_test(tc, watermark_comes_before_its_time);
+	tcase_add_loop_test(tc, watermark_keeps_its_time_while_others_are_rung, 0, WAITINGS);
 	tcase_add_loop_test(tc, watermark_holds_nobody_back, 0, 2);
 	tcase_add_test(tc, watermark_is_of_one_lane);
 	tcase_add_test(tc, watermark_of_the_dead_is_forgotten);
