@@ -152,6 +152,7 @@ struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c)
 			.disarm = waitable_disarm,
 			.bell = &c->bell.shared->data_bell,
 			.longest_ns = period(c),
+			.patient = consumer_has_watermark(c),
 			.side = &c->bell,
 			.counters = &c->counters,
 		};

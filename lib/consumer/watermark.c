@@ -150,6 +150,7 @@ int shmring_consumer_watermark(struct shmring_consumer *c, uint64_t messages, ui
 	c->wake_messages = messages > 1 ? messages : 0;
 	c->wake_bytes = bytes;
 	c->within_ns = within_ns;
+	c->waitable.patient = consumer_has_watermark(c);
 	return 0;
 }
 

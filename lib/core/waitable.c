@@ -48,6 +48,8 @@ static int64_t spin_until(const struct shmring_wait *waits, int count, int64_t n
 	for (int i = 0; i < count; i++) {
 		struct bell *side = waits[i].what->side;
 
+		if (waits[i].what->patient)
+			continue;
 		shmr_bell_learn(side, now);
 		if (side->spin_ns > longest)
 			longest = side->spin_ns;

@@ -27,6 +27,7 @@ struct shmring_waitable {
 	void (*disarm)(struct shmring_waitable *w);
 	const shm_u32 *bell;
 	int64_t longest_ns; /* to sleep without another look */
+	bool patient;	    /* it does not spin */
 	struct bell *side;  /* whose budget it is to spin */
 	struct shmring_counters *counters;
 };

@@ -38,6 +38,7 @@ struct board {
 	uint64_t messages, bytes; /* its watermark */
 	int64_t within_ns;
 	bool quiet;
+	bool spins;		       /* if it may */
 	uint64_t count;		       /* so many in all */
 	struct shmring_waitable *what; /* asked for before anything is chosen */
 	int64_t max_wait;	       /* the longest of its waits, in ns */
@@ -134,6 +135,8 @@ static int read_all(int socket, void *board)
 	struct shmring_consumer *c;
 	int fd = -1;
 
+	if (b->spins)
+		options.spin_ns = SHMRING_SPIN_ALWAYS;
 	must(shmring_join(b->ring));
 	must(shmring_consumer_attach(&c, b->ring, &options));
 	b->what = shmring_consumer_waitable(c);
@@ -352,6 +355,24 @@ START_TEST(watermark_comes_before_its_time)
 	publish_numbers(p, SOURCE, 1, 49, LEN);
 	end_reader(&reader, b);
 	ck_assert_uint_eq(b->first, 50);
+	shmring_producer_detach(p);
+	board_drop(b);
+}
+END_TEST
+
+/* To be quick is not what it is for. */
+START_TEST(watermark_is_slept_for)
+{
+	struct board *b = board_new(1);
+	struct shmring_producer *p = producer_attach(b->ring);
+	struct child reader;
+
+	b->waiting = _i ? SEVERAL : PEEK;
+	b->spins = true;
+	b->messages = 50;
+	start_reader(&reader, b, 50);
+	only_the_last_rings(p, b, 0, 50);
+	end_reader(&reader, b);
 	shmring_producer_detach(p);
 	board_drop(b);
 }
@@ -592,6 +613,7 @@ int main(void)
 	tcase_add_loop_test(tc, watermark_is_counted_anew, 0, WAITINGS);
 	tcase_add_loop_test(tc, watermark_has_a_time, 0, WAITINGS);
 	tcase_add_test(tc, watermark_comes_before_its_time);
+	tcase_add_loop_test(tc, watermark_is_slept_for, 0, 2);
 	tcase_add_loop_test(tc, watermark_keeps_its_time_while_others_are_rung, 0, WAITINGS);
 	tcase_add_loop_test(tc, watermark_holds_nobody_back, 0, 2);
 	tcase_add_test(tc, watermark_is_of_one_lane);
