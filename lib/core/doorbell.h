@@ -98,14 +98,17 @@ static inline uint64_t watermark_messages(uint64_t seq)
 	return seq << 1 | 1;
 }
 
+/* The longest message takes half a lane, its header and padding, and a zero word. */
+#define WATERMARK_SPARE UINT64_C(72)
+
 /*
- * D5: does a lane that ends there, before message `seq`, get to the watermark, or
- * is half of it held by this consumer? For then the longest message would not fit.
+ * D5: does a lane that ends there, before message `seq`, get to the watermark, or does
+ * this consumer hold so much of it that the longest message would not fit?
  */
 static inline bool watermark_reached(uint64_t watermark, uint64_t position, uint64_t seq,
 				     uint64_t cursor, uint64_t lane_size)
 {
-	if (watermark == 0 || position - cursor >= lane_size / 2)
+	if (watermark == 0 || position - cursor > lane_size / 2 - WATERMARK_SPARE)
 		return true;
 	if (watermark & 1)
 		return (int64_t)(watermark_messages(seq) - watermark) >= 0;

@@ -437,6 +437,29 @@ START_TEST(watermark_holds_nobody_back)
 }
 END_TEST
 
+/* As near to half a lane as it gets, and then the longest message there is. */
+START_TEST(watermark_leaves_room_for_the_longest)
+{
+	struct board *b = board_new(1);
+	struct shmring_producer *p = producer_attach(b->ring);
+	const uint64_t half = small_config().lane_size / 2 - 8;
+	const uint64_t count = half / RECORD - 1;
+	struct child reader;
+	void *data = NULL;
+
+	b->messages = 1000 * MANY;
+	start_reader(&reader, b, count + 2);
+	publish_numbers(p, SOURCE, 0, count, LEN);
+	publish_numbers(p, SOURCE, count, 1, half - count * RECORD - (RECORD - LEN));
+	must(shmring_claim(p, shmring_max_message(p), patience(), &data));
+	audit_fill(data, shmring_max_message(p), SOURCE, count + 1);
+	must(shmring_commit(p, shmring_max_message(p)));
+	end_reader(&reader, b);
+	shmring_producer_detach(p);
+	board_drop(b);
+}
+END_TEST
+
 /* Each lane is counted for itself. */
 START_TEST(watermark_is_of_one_lane)
 {
@@ -616,6 +639,7 @@ int main(void)
 	tcase_add_loop_test(tc, watermark_is_slept_for, 0, 2);
 	tcase_add_loop_test(tc, watermark_keeps_its_time_while_others_are_rung, 0, WAITINGS);
 	tcase_add_loop_test(tc, watermark_holds_nobody_back, 0, 2);
+	tcase_add_test(tc, watermark_leaves_room_for_the_longest);
 	tcase_add_test(tc, watermark_is_of_one_lane);
 	tcase_add_test(tc, watermark_of_the_dead_is_forgotten);
 	tcase_add_loop_test(tc, quiet_consumer_is_not_rung, 0, WAITINGS);
