@@ -96,12 +96,16 @@ bool consumer_is_due(struct shmring_consumer *c)
 static int sleep_until_due(struct shmring_consumer *c, int64_t until)
 {
 	const struct doorbell *shared = c->bell.shared;
+	uint64_t raised = 0; /* in these lanes */
 	int e = 0;
 
-	consumer_raise_watermarks(c);
 	while (e == 0 && shmr_now() < until) {
 		uint32_t seen = load_acquire32(&shared->data_bell);
 
+		consumer_adopt_lanes(c); /* a new one may have rung */
+		if (raised != c->lanes)
+			consumer_raise_watermarks(c);
+		raised = c->lanes;
 		consumer_announce(c);
 		if (consumer_is_due(c))
 			break;

@@ -481,6 +481,34 @@ START_TEST(watermark_is_of_one_lane)
 }
 END_TEST
 
+/* Also one whose first producer comes while the consumer sleeps. */
+START_TEST(watermark_is_of_a_new_lane)
+{
+	struct board *b = board_new(2);
+	struct shmring_producer *p = producer_attach(b->ring);
+	struct shmring_producer *other;
+	struct child reader;
+
+	b->messages = 50;
+	start_reader(&reader, b, 50);
+	other = producer_attach(b->ring);
+	publish_numbers(other, SOURCE, 0, 1, LEN);
+	ck_assert_uint_eq(rings(other), 1); /* so that it is noticed */
+	child_await_sleep(&reader);
+	for (uint64_t number = 1; number < 49; number++) {
+		publish_numbers(other, SOURCE, number, 1, LEN);
+		child_await_sleep(&reader);
+	}
+	ck_assert_uint_eq(rings(other), 1);
+	publish_numbers(other, SOURCE, 49, 1, LEN);
+	end_reader(&reader, b);
+	ck_assert_uint_eq(b->first, 50);
+	shmring_producer_detach(other);
+	shmring_producer_detach(p);
+	board_drop(b);
+}
+END_TEST
+
 /* Its place is another's then, who wants to be rung for everything. */
 START_TEST(watermark_of_the_dead_is_forgotten)
 {
@@ -641,6 +669,7 @@ int main(void)
 	tcase_add_loop_test(tc, watermark_holds_nobody_back, 0, 2);
 	tcase_add_test(tc, watermark_leaves_room_for_the_longest);
 	tcase_add_test(tc, watermark_is_of_one_lane);
+	tcase_add_test(tc, watermark_is_of_a_new_lane);
 	tcase_add_test(tc, watermark_of_the_dead_is_forgotten);
 	tcase_add_loop_test(tc, quiet_consumer_is_not_rung, 0, WAITINGS);
 	tcase_add_test(tc, control_is_taken_back);
