@@ -73,12 +73,18 @@ static void refuse_explained(struct session *s, uint32_t serial, int e)
 	session_refuse(s, serial, e, "%s", shmring_explain());
 }
 
+static bool take_silently(struct session *s, enum resource what)
+{
+	unsigned line;
+	const struct limits *l = policy_limits(s->broker->policy, &s->peer, &line);
+
+	return quota_take(s->account, l, what, 1) == 0;
+}
+
 /* Take one of a resource, or say why not. */
 static bool take_one(struct session *s, uint32_t serial, enum resource what)
 {
-	unsigned line;
-
-	if (quota_take(s->account, policy_limits(s->broker->policy, &s->peer, &line), what, 1) == 0)
+	if (take_silently(s, what))
 		return true;
 	refuse_amount(s, serial, what);
 	return false;
@@ -270,9 +276,10 @@ static bool take_attachment(struct session *s, uint32_t serial)
 {
 	if (!take_one(s, serial, QUOTA_ATTACHMENTS))
 		return false;
-	if (take_one(s, serial, QUOTA_DESCRIPTORS))
+	if (take_silently(s, QUOTA_DESCRIPTORS))
 		return true;
-	quota_give(s->account, QUOTA_ATTACHMENTS, 1);
+	quota_give(s->account, QUOTA_ATTACHMENTS, 1); /* T6 */
+	refuse_amount(s, serial, QUOTA_DESCRIPTORS);
 	return false;
 }
 

@@ -11,6 +11,7 @@
  *  T4 When the connection or the process that made it ends, all it had is given back
  *     at once, and the reaper looks at its rings.
  *  T5 An ended session stays in memory until the loop's round is over (loop.h).
+ *  T6 Any answer may end the session, and then it has no account: an answer comes last.
  */
 #ifndef DAEMON_SESSION_H
 #define DAEMON_SESSION_H

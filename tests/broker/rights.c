@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <check.h>
@@ -349,6 +350,33 @@ START_TEST(attachments_and_descriptors_are_limited)
 }
 END_TEST
 
+/* It hears nothing any more when it is refused the second half of what it asks for. */
+START_TEST(a_refusal_that_nobody_hears_harms_nobody)
+{
+	struct proto_message m = { .u.attach.role = PROTO_CONSUME };
+	struct server b;
+	uint64_t grant;
+	int s, t;
+
+	start_with(&b, "limits = ( { who = \"*\"; attachments = 1; descriptors = 2; } );");
+	s = raw_hello(b.socket);
+	server_ring("a");
+	ck_assert_int_eq(raw_make(s, "a", NULL), 0);
+	t = raw_hello(b.socket);
+	ck_assert_int_eq(raw_open(t, "a", 0, &m.u.attach.ring), 0);
+	ck_assert_int_eq(shutdown(t, SHUT_RD), 0);
+	raw_send(t, &m, PROTO_ATTACH);
+	ck_assert_int_eq(raw_remove(s, "a"), 0); /* it lives */
+	close(t);
+	close(s);
+	s = raw_hello(b.socket);
+	ck_assert_int_eq(raw_make(s, "a", &m.u.attach.ring), 0);
+	ck_assert_int_eq(raw_attach(s, m.u.attach.ring, PROTO_CONSUME, &grant, NULL), 0);
+	close(s);
+	server_stop(&b);
+}
+END_TEST
+
 START_TEST(connections_are_limited)
 {
 	struct proto_message m = { .u.hello = { 1, 1, 0 } };
@@ -447,6 +475,7 @@ int main(void)
 	tcase_add_test(tc, rings_are_limited);
 	tcase_add_test(tc, bytes_are_limited_exactly);
 	tcase_add_test(tc, attachments_and_descriptors_are_limited);
+	tcase_add_test(tc, a_refusal_that_nobody_hears_harms_nobody);
 	tcase_add_test(tc, connections_are_limited);
 	tcase_add_test(tc, configuration_changes_at_once_or_not_at_all);
 	tcase_add_test(tc, no_broker_with_a_wrong_configuration);
