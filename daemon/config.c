@@ -302,9 +302,9 @@ static const config_setting_t *need(struct reader *r, const config_setting_t *gr
 /* On demand; what is not about the shape has no place there. */
 static bool read_make(struct reader *r, const config_setting_t *group, struct rule *rule)
 {
-	static const char *const known[] = { "lanes",	     "lane_size",      "alignment",
-					     "slow",	     "evict_after_ms", "unread",
-					     "max_sleep_ms", "wake",	       NULL };
+	static const char *const known[] = { "lanes",	       "lane_size", "alignment",    "slow",
+					     "evict_after_ms", "unread",    "max_sleep_ms", "wake",
+					     "stamps",	       NULL };
 	const config_setting_t *s = config_setting_get_member(group, "make");
 
 	if (!s)

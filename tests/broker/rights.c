@@ -232,7 +232,7 @@ START_TEST(rings_are_made_on_demand)
 
 	start_with(&b, "rules = ( { who = \"*\"; rings = \"on.*\"; allow = [ \"create\", "
 		       "\"consume\" ];\n"
-		       "  make = { lanes = 3; lane_size = \"64 KiB\"; }; } );\n"
+		       "  make = { lanes = 3; lane_size = \"64 KiB\"; stamps = \"auto\"; }; } );\n"
 		       "limits = ( { who = \"*\"; rings = 1; } );\n");
 	s = raw_hello(b.socket);
 	ck_assert_int_eq(raw_open(s, "off", 0, NULL), -ENOENT);
@@ -245,6 +245,7 @@ START_TEST(rings_are_made_on_demand)
 	must(shmring_stat(r, &st));
 	ck_assert_uint_eq(st.lanes, 3);
 	ck_assert_uint_eq(st.lane_size, 65536);
+	ck_assert_uint_ne(shmring_stamp_now(r), 0);
 	shmring_close(r);
 	ck_assert_int_eq(raw_open(s, "on.again", 0, NULL), -EDQUOT);
 	must_say("has 1 of 1 rings");
