@@ -177,9 +177,14 @@ static struct entry *make_ring(struct session *s, const struct proto_message *m,
 	unsigned line;
 	const struct limits *l = policy_limits(b->policy, &s->peer, &line);
 	struct entry *made;
-	int e = broker_make(b, o->name, (o->flags & PROTO_PERSISTENT) != 0, s->peer.uid, l, config,
-			    &made);
+	int e;
 
+	/* It is to be open then; who may not have that would leave it behind. */
+	if (!take_one(s, m->head.serial, QUOTA_DESCRIPTORS))
+		return NULL;
+	quota_give(s->account, QUOTA_DESCRIPTORS, 1);
+	e = broker_make(b, o->name, (o->flags & PROTO_PERSISTENT) != 0, s->peer.uid, l, config,
+			&made);
 	if (e == -EDQUOT)
 		refuse_amount(s, m->head.serial, full_one(s->account, l));
 	else if (e < 0)

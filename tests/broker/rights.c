@@ -351,6 +351,28 @@ START_TEST(attachments_and_descriptors_are_limited)
 }
 END_TEST
 
+/* Who is refused finds nothing made, by wish or on demand. */
+START_TEST(what_one_may_not_have_open_is_not_made)
+{
+	struct proto_entry entry;
+	struct server b;
+	int s;
+
+	start_with(&b, "rules = ( { who = \"*\"; rings = \"*\"; allow = [ \"all\" ];\n"
+		       "  make = { }; } );\n"
+		       "limits = ( { who = \"*\"; descriptors = 1; } );\n");
+	s = raw_hello(b.socket);
+	server_ring("a");
+	ck_assert_int_eq(raw_make(s, "a", NULL), 0);
+	ck_assert_int_eq(raw_make(s, "b", NULL), -EDQUOT);
+	must_say("has 1 of 1 descriptors");
+	ck_assert_int_eq(raw_open(s, "c", 0, NULL), -EDQUOT);
+	ck_assert_int_eq(raw_next(s, "a", &entry), -ENOENT);
+	close(s);
+	server_stop(&b);
+}
+END_TEST
+
 /* It hears nothing any more when it is refused the second half of what it asks for. */
 START_TEST(a_refusal_that_nobody_hears_harms_nobody)
 {
@@ -476,6 +498,7 @@ int main(void)
 	tcase_add_test(tc, rings_are_limited);
 	tcase_add_test(tc, bytes_are_limited_exactly);
 	tcase_add_test(tc, attachments_and_descriptors_are_limited);
+	tcase_add_test(tc, what_one_may_not_have_open_is_not_made);
 	tcase_add_test(tc, a_refusal_that_nobody_hears_harms_nobody);
 	tcase_add_test(tc, connections_are_limited);
 	tcase_add_test(tc, configuration_changes_at_once_or_not_at_all);
