@@ -221,10 +221,11 @@ static int go_to_background(void)
 
 static void tell_parent(int pipe)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int null;
 
 	if (pipe < 0)
 		return;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
 		dup2(null, STDOUT_FILENO);
@@ -274,7 +275,8 @@ static void upgrade(char **argv, const char *program, int socket, bool ours)
 
 static int broker_main(const struct arguments *a, char **argv, const char *program)
 {
-	int pipe = a->daemon ? go_to_background() : -1;
+	/* After an upgrade we are there already, in the process that others know. */
+	int pipe = a->daemon && !a->broker.inherited_path ? go_to_background() : -1;
 	struct broker b;
 	char error[512];
 	enum broker_end end;
