@@ -185,6 +185,7 @@ int listener_open(struct listener *l, struct loop *loop, const char *path, int i
 	if (e == 0) {
 		l->spare = open_spare();
 		e = loop_add(loop, &l->source, l->fd, EPOLLIN, ready);
+		l->source.last = true; /* N4 */
 		if (e < 0)
 			fail(e, error, size, path, "cannot wait for clients");
 	}

@@ -9,6 +9,8 @@
  *    kept in reserve, and sent away at once; and the listener is silent until
  *    something was closed. Otherwise the one who cannot be accepted would wake the
  *    loop for ever.
+ * N4 Who comes is looked at last in a round, so that who has hung up before counts no
+ *    more.
  */
 #ifndef DAEMON_LISTENER_H
 #define DAEMON_LISTENER_H

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-enum { BATCH = 64 };
+enum { BATCH = 512 };
 
 int loop_open(struct loop *l)
 {
@@ -51,6 +51,16 @@ void loop_remove(struct loop *l, struct source *s)
 	s->fd = -1;
 }
 
+static void call(const struct epoll_event *events, int n, bool last)
+{
+	for (int i = 0; i < n; i++) {
+		struct source *s = events[i].data.ptr;
+
+		if (s->fd >= 0 && s->last == last)
+			s->ready(s, events[i].events);
+	}
+}
+
 int loop_run(struct loop *l, int timeout)
 {
 	struct epoll_event events[BATCH];
@@ -58,11 +68,7 @@ int loop_run(struct loop *l, int timeout)
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
-	for (int i = 0; i < n; i++) {
-		struct source *s = events[i].data.ptr;
-
-		if (s->fd >= 0)
-			s->ready(s, events[i].events);
-	}
+	call(events, n, false);
+	call(events, n, true);
 	return n;
 }

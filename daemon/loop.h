@@ -9,12 +9,14 @@
 #ifndef DAEMON_LOOP_H
 #define DAEMON_LOOP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 
 struct source {
 	int fd; /* the owner's; -1: not in the loop */
 	uint32_t events;
+	bool last; /* after the others of a round; set by the owner once it is in the loop */
 	void (*ready)(struct source *s, uint32_t events);
 };
 
