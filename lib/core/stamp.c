@@ -80,7 +80,7 @@ static struct moment now(void)
 	return best;
 }
 
-static int calibrate(struct geometry *g)
+static int measure_scale(uint64_t *ret)
 {
 	__extension__ typedef unsigned __int128 wide;
 	struct moment first = now(), last;
@@ -91,8 +91,27 @@ static int calibrate(struct geometry *g)
 	while (last.ns - first.ns < (uint64_t)BASELINE_NS);
 	if (last.counter - first.counter == 0)
 		return explain(-EOPNOTSUPP, "the processor's counter stands still");
-	g->stamp_scale = (uint64_t)(((wide)(last.ns - first.ns) << STAMP_SHIFT) /
-				    (last.counter - first.counter));
+	*ret = (uint64_t)(((wide)(last.ns - first.ns) << STAMP_SHIFT) /
+			  (last.counter - first.counter));
+	return 0;
+}
+
+/*
+ * The counter keeps its rate, so a process that makes many rings waits for that only
+ * once. Threads that meet here measure twice, and any of the results will do.
+ */
+static int calibrate(struct geometry *g)
+{
+	static shm_u64 known; /* 0: not yet */
+	struct moment last;
+	uint64_t scale = load_relaxed(&known);
+	int e = scale == 0 ? measure_scale(&scale) : 0;
+
+	if (e < 0)
+		return e;
+	store_relaxed(&known, scale);
+	last = now();
+	g->stamp_scale = scale;
 	g->stamp_base = 0;
 	g->stamp_base = last.ns - stamp_ns(g, last.counter);
 	return 0;

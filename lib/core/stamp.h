@@ -9,8 +9,8 @@
  * by it: there it runs at one rate, never stops, and is the same on all
  * processors.
  *
- * What a counter means is measured once, by whoever makes the ring, and stands in
- * the identity: nanoseconds = base + counter * scale / 2^48. So all readers
+ * What a counter means is measured by whoever makes the ring, and stands in the
+ * identity: nanoseconds = base + counter * scale / 2^48. So all readers
  * convert alike and without measuring, and stamps that were taken in order stay in
  * order. From CLOCK_MONOTONIC the result departs with time, by as much as the
  * measurement was wrong and as the clock has been adjusted since; therefore
@@ -31,7 +31,7 @@
 
 /*
  * Give a new ring the stamps that were asked for, enum shmring_stamp; takes
- * 10 ms for a counter. 0, or -EOPNOTSUPP (no such counter here), with an
+ * 10 ms for a process's first counter. 0, or -EOPNOTSUPP (no such counter here), with an
  * explanation.
  */
 int shmr_stamp_plan(struct geometry *g, uint32_t wish);

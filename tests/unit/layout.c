@@ -14,6 +14,7 @@
 #include "random.h"
 #include "room.h"
 #include "runner.h"
+#include "stamp.h"
 
 enum { GRANULE = 65536 };
 
@@ -357,6 +358,21 @@ START_TEST(whatever_is_accepted_is_a_sound_geometry)
 }
 END_TEST
 
+/* The processor's counter keeps its rate, so a process waits for that once. */
+START_TEST(rate_of_stamps_is_measured_once)
+{
+	struct geometry first = plan(0, 0), second = plan(0, 0);
+	int e = shmr_stamp_plan(&first, SHMRING_STAMP_TSC);
+
+	if (e == -EOPNOTSUPP)
+		room_skip("no counter here that the kernel keeps time by");
+	ck_assert_int_eq(e, 0);
+	ck_assert_int_eq(shmr_stamp_plan(&second, SHMRING_STAMP_TSC), 0);
+	ck_assert_uint_ne(first.stamp_scale, 0);
+	ck_assert_uint_eq(first.stamp_scale, second.stamp_scale);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("layout");
@@ -375,5 +391,6 @@ int main(void)
 	tcase_add_test(tc, nonsense_with_a_sound_checksum_is_refused);
 	tcase_add_test(tc, file_of_another_size_is_refused);
 	tcase_add_loop_test(tc, whatever_is_accepted_is_a_sound_geometry, 0, 4);
+	tcase_add_test(tc, rate_of_stamps_is_measured_once);
 	return run_suite(s);
 }
