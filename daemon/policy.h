@@ -41,6 +41,7 @@ struct rule {
 	char *pattern; /* of fnmatch(3) */
 	uint32_t rights;
 	unsigned line;
+	bool isolated; /* what is created by it is */
 };
 
 struct limit_rule {
@@ -78,6 +79,7 @@ void policy_free(struct policy *p);
 struct verdict {
 	uint32_t rights;
 	unsigned line; /* of the rule that decided; 0: one of P2 */
+	bool isolated; /* what is created is to be */
 };
 
 struct verdict policy_judge(const struct policy *p, const struct peer *peer, const char *name);
