@@ -271,6 +271,18 @@ static int find_one(int directory)
 	return -1;
 }
 
+bool keeper_exists(const char *directory)
+{
+	int dir = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int s = dir < 0 ? -1 : find_one(dir);
+
+	if (s >= 0)
+		close(s);
+	if (dir >= 0)
+		close(dir);
+	return s >= 0;
+}
+
 /* Where the next broker will find the one that was forked. */
 static int listen_for(int directory, int forked)
 {

@@ -27,6 +27,9 @@ struct keeper {
 	bool mute; /* that it takes nothing has been said */
 };
 
+/* Is there one already? Its path is the broker's directory. */
+bool keeper_exists(const char *directory);
+
 /* Fork one. Its socket, or a negative errno; returns in the caller only. */
 int keeper_fork(bool sandboxed);
 

@@ -329,8 +329,11 @@ static void upgrade(char **argv, const char *program, const struct legacy *l)
 /* Before the sandbox, which knows no fork, and before there are threads. */
 static void start_keeper(struct arguments *a)
 {
-	int socket = a->keeper && !getenv("FDSTORE") ? keeper_fork(!a->no_sandbox) : 0;
+	int socket = 0;
 
+	signal(SIGCHLD, SIG_IGN); /* when it ends, nobody has to wait for it */
+	if (a->keeper && !getenv("FDSTORE") && !keeper_exists(a->broker.directory))
+		socket = keeper_fork(!a->no_sandbox);
 	if (socket < 0)
 		log_say(LOG_WARNING, "isolated rings have no keeper: %s", strerror(-socket));
 	a->broker.keeper = socket > 0 ? socket : 0;

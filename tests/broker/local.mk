@@ -12,6 +12,7 @@ BROKER_TESTS_CPPFLAGS = $(TESTS_CPPFLAGS) -I$(top_srcdir)/lib/proto
 BROKER_TESTS_LIBS = tests/broker/libserver.la lib/proto/libproto.la \
 	tests/support/libsupport.la $(SHMRING_LIBS) $(CHECK_LIBS)
 BROKER_TESTS = \
+	tests/broker/isolated \
 	tests/broker/protocol
 check_PROGRAMS += $(BROKER_TESTS)
 TESTS += $(BROKER_TESTS)
@@ -19,3 +20,7 @@ TESTS += $(BROKER_TESTS)
 tests_broker_protocol_SOURCES = tests/broker/protocol.c
 tests_broker_protocol_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
 tests_broker_protocol_LDADD = $(BROKER_TESTS_LIBS)
+
+tests_broker_isolated_SOURCES = tests/broker/isolated.c
+tests_broker_isolated_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
+tests_broker_isolated_LDADD = $(BROKER_TESTS_LIBS)

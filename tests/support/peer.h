@@ -30,7 +30,7 @@ enum peer_op {
 	PEER_PEEK,     /* up to count, not released */
 	PEER_RELEASE,
 	PEER_DETACH,	/* producer and consumer */
-	PEER_NOBODY,	/* become another user, without privileges */
+	PEER_NOBODY,	/* become another user (count; 0: nobody), without privileges */
 	PEER_CLOSEFROM, /* close every descriptor but the socket */
 	PEER_REPLACE,	/* exec the program anew, without an answer */
 	PEER_HAMMER,	/* publish max bytes for ever, never waiting for room */
