@@ -186,11 +186,17 @@ int isolated_create(struct keeper *keeper, const char *name, uid_t owner,
 	return e;
 }
 
+static void remember(const struct isolated *i, int fd, const char *label)
+{
+	if (i->keeper)
+		keeper_put(i->keeper, fd, label);
+}
+
 static void forget(const struct isolated *i, int fd)
 {
 	char label[LABEL_SIZE];
 
-	if (fd >= 0 && read_label(fd, label))
+	if (i->keeper && fd >= 0 && read_label(fd, label))
 		keeper_drop(i->keeper, fd, label);
 }
 
@@ -199,6 +205,7 @@ void isolated_forget(struct isolated *i)
 	for (unsigned lane = 0; lane < LAYOUT_LANES; lane++)
 		forget(i, i->lane[lane].fd);
 	forget(i, shmring_fd(i->ring));
+	i->keeper = NULL;
 }
 
 uint64_t isolated_allocated(struct isolated *i)
@@ -263,7 +270,7 @@ static int make_first_file(struct isolated *i, unsigned lane, uint32_t epoch, ui
 			close(fd);
 		return e;
 	}
-	keeper_put(i->keeper, fd, label);
+	remember(i, fd, label);
 	pthread_mutex_lock(&i->mutex);
 	i->lane[lane] = (struct lane_file){ .fd = fd, .uid = uid };
 	pthread_mutex_unlock(&i->mutex);
@@ -350,10 +357,10 @@ int isolated_end_passing(struct isolated *i, unsigned lane, uint32_t epoch, uid_
 
 	label_lane(i, lane, uid, number, label);
 	if (e == 0) {
-		keeper_put(i->keeper, copy, label);
+		remember(i, copy, label);
 		e = shmr_apart_raise(i->ring, lane, number);
 		if (e < 0)
-			keeper_drop(i->keeper, copy, label);
+			forget(i, copy);
 	}
 	if (e < 0) {
 		isolated_cancel_passing(i, lane, copy);

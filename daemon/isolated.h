@@ -49,7 +49,7 @@ struct isolated {
 	struct ring_source calls; /* of the ring: for who looks at it in this process */
 	pthread_mutex_t mutex;
 	struct shmring *ring;
-	struct keeper *keeper;
+	struct keeper *keeper; /* NULL: it is removed, and nothing of it is kept any more */
 	struct lane_file lane[LAYOUT_LANES];
 };
 

@@ -66,6 +66,7 @@ static int map_file(struct shmring_consumer *c, struct reader *l, int fd)
 static int fetch_file(struct shmring_consumer *c, struct reader *l, bool patient)
 {
 	const struct lane_wish wish = { .lane = l->hot.index, .patient = patient };
+	const struct shmring_memory_report before = c->attachment.memory;
 	bool known = c->lanes >> l->hot.index & 1;
 	uint32_t file;
 	int fd = shmr_apart_open(c->attachment.ring, &wish, &file);
@@ -84,8 +85,9 @@ static int fetch_file(struct shmring_consumer *c, struct reader *l, bool patient
 		return e;
 	l->file = file;
 	c->lanes |= UINT64_C(1) << l->hot.index;
-	if (!known)
-		consumer_apply_memory(c, l);
+	consumer_apply_memory(c, l);
+	if (known) /* what was locked is replaced */
+		c->attachment.memory = before;
 	return 1;
 }
 
