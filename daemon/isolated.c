@@ -265,6 +265,8 @@ static int make_first_file(struct isolated *i, unsigned lane, uint32_t epoch, ui
 	label_lane(i, lane, uid, 0, label);
 	fd = shmr_apart_new_lane(&i->ring->geometry, label);
 	e = fd < 0 ? fd : write_tenancy(fd, epoch);
+	if (e == 0)
+		e = shmr_apart_raise(i->ring, lane, 0, uid);
 	if (e < 0) {
 		if (fd >= 0)
 			close(fd);
@@ -358,7 +360,7 @@ int isolated_end_passing(struct isolated *i, unsigned lane, uint32_t epoch, uid_
 	label_lane(i, lane, uid, number, label);
 	if (e == 0) {
 		remember(i, copy, label);
-		e = shmr_apart_raise(i->ring, lane, number);
+		e = shmr_apart_raise(i->ring, lane, number, uid);
 		if (e < 0)
 			forget(i, copy);
 	}
@@ -448,7 +450,7 @@ static void set_numbers(const struct isolated *i)
 {
 	for (unsigned lane = 0; lane < i->ring->geometry.lanes; lane++)
 		if (load_acquire32(&i->ring->doorbell->room[lane].file) != i->lane[lane].number)
-			shmr_apart_raise(i->ring, lane, i->lane[lane].number);
+			shmr_apart_raise(i->ring, lane, i->lane[lane].number, i->lane[lane].uid);
 }
 
 static struct shmring *take_ring(struct keeper *keeper, struct kept *kept, size_t count,

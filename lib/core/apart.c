@@ -67,8 +67,11 @@ int shmr_apart_new_lane(const struct geometry *g, const char *label)
 	return e;
 }
 
-/* [FILE] pairs with outdated_lanes(), consumer_follow_files(), consumer_settle_files() */
-int shmr_apart_raise(const struct shmring *r, unsigned lane, uint32_t number)
+/*
+ * [FILE] pairs with outdated_lanes(), consumer_follow_files(), consumer_settle_files(),
+ * shmr_apart_own_lanes()
+ */
+int shmr_apart_raise(const struct shmring *r, unsigned lane, uint32_t number, uid_t user)
 {
 	const struct geometry *g = &r->geometry;
 	unsigned char *p = mmap(NULL, g->view_size, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
@@ -79,9 +82,21 @@ int shmr_apart_raise(const struct shmring *r, unsigned lane, uint32_t number)
 		return -errno;
 	registry = (struct registry *)(void *)(p + g->registry_offset);
 	doorbell = (struct doorbell *)(void *)(p + g->doorbell_offset);
+	store_release32(&doorbell->room[lane].user, user + 1);
 	store_release32(&doorbell->room[lane].file, number);
 	/* Nothing counts but that it moves; members may write there, too (A3). */
 	exchange(&registry->files, load_acquire(&registry->files) + 1);
 	munmap(p, g->view_size);
 	return 0;
+}
+
+/* [FILE] pairs with shmr_apart_raise() */
+uint64_t shmr_apart_own_lanes(const struct doorbell *d, uint64_t lanes)
+{
+	uint64_t own = 0;
+
+	for (; lanes != 0; lanes &= lanes - 1)
+		if (load_acquire32(&d->room[__builtin_ctzll(lanes)].user) == geteuid() + 1)
+			own |= lanes & -lanes;
+	return own;
 }

@@ -47,9 +47,14 @@ int shmr_apart_check(const struct geometry *g, int fd, uid_t owner);
 int shmr_apart_new_lane(const struct geometry *g, const char *label);
 
 /*
- * For the broker: the lane is another file now (A2). Maps the ring for a moment.
+ * For the broker: the lane is that file now (A2), and whose. Maps the ring for a moment.
  */
-int shmr_apart_raise(const struct shmring *r, unsigned lane, uint32_t number);
+int shmr_apart_raise(const struct shmring *r, unsigned lane, uint32_t number, uid_t user);
+
+/*
+ * Those of `lanes` that this process's user would get without a copy. Only a hint: no edge.
+ */
+uint64_t shmr_apart_own_lanes(const struct doorbell *d, uint64_t lanes);
 
 #pragma GCC visibility pop
 

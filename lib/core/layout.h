@@ -134,7 +134,8 @@ struct doorbell {
 	struct {
 		shm_u32 bell; /* futex: room in this lane */
 		shm_u32 file; /* isolated rings: which of its files the lane is now */
-		uint32_t reserved[6];
+		shm_u32 user; /* isolated rings: one more than the uid whose file it is */
+		uint32_t reserved[5];
 	} room[LAYOUT_LANES];
 };
 _Static_assert(sizeof(struct doorbell) == 2112, "doorbell fits into a page");

@@ -35,7 +35,8 @@ static int take_lane(struct attachment *a, uint64_t lanes, enum place_state stat
 }
 
 /*
- * Lanes that have memory first, and claimed ones only if nothing else is left.
+ * Lanes that have memory first, and claimed ones only if nothing else is left; those of
+ * an isolated ring that would have to be copied after those without memory.
  * [READY] pairs with furnish_lane().
  */
 static int take_any_lane(struct attachment *a, uint64_t avoid)
@@ -43,11 +44,16 @@ static int take_any_lane(struct attachment *a, uint64_t avoid)
 	unsigned count = a->ring->geometry.lanes;
 	uint64_t all = (count == 64 ? UINT64_MAX : (UINT64_C(1) << count) - 1) & ~avoid;
 	uint64_t ready = load_acquire(&a->registry->lanes_ready) & all;
+	uint64_t own = layout_is_apart(&a->ring->geometry)
+			       ? shmr_apart_own_lanes(a->doorbell, ready)
+			       : ready;
 	int e;
 
-	e = take_lane(a, ready, PLACE_FREE);
+	e = take_lane(a, own, PLACE_FREE);
 	if (e == -EUSERS)
 		e = take_lane(a, all & ~ready, PLACE_FREE);
+	if (e == -EUSERS)
+		e = take_lane(a, ready & ~own, PLACE_FREE);
 	if (e == -EUSERS)
 		e = take_lane(a, all, PLACE_CLAIMED);
 	return e;

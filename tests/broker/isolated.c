@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,11 +18,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <check.h>
+#include <shmring/producer.h>
 
 #include "must.h"
 #include "peer.h"
@@ -163,17 +166,22 @@ struct attack {
 	uid_t user;
 };
 
+static void become(uid_t user)
+{
+	ck_assert_int_eq(setgroups(0, NULL), 0);
+	ck_assert_int_eq(setresgid(user, user, user), 0);
+	ck_assert_int_eq(setresuid(user, user, user), 0);
+	/* As after an exec: it may look at itself through /proc. */
+	ck_assert_int_eq(prctl(PR_SET_DUMPABLE, 1), 0);
+}
+
 static int attack(int socket, void *arg)
 {
 	const struct attack *a = arg;
 	int s;
 
 	(void)socket;
-	ck_assert_int_eq(setgroups(0, NULL), 0);
-	ck_assert_int_eq(setresgid(a->user, a->user, a->user), 0);
-	ck_assert_int_eq(setresuid(a->user, a->user, a->user), 0);
-	/* As after an exec: it may look at itself through /proc. */
-	ck_assert_int_eq(prctl(PR_SET_DUMPABLE, 1), 0);
+	become(a->user);
 	s = raw_hello(a->socket);
 	a->act(s);
 	close(s);
@@ -513,6 +521,71 @@ START_TEST(lanes_pass_to_other_users_with_what_is_in_them)
 }
 END_TEST
 
+/* Alice was a good producer, but keeps her view of the lane when she has left. */
+static int keep_a_view(int socket, void *arg)
+{
+	const struct server *b = arg;
+	struct shmring_producer *p;
+	uint64_t number;
+	struct shmring *r;
+	int s, fd, lane;
+	void *view;
+
+	become(ALICE);
+	must(shmring_open(&r, ring));
+	must(shmring_producer_attach(&p, r, NULL));
+	publish_numbers(p, SOURCE - 1, 0, 20, 200);
+	shmring_producer_detach(p);
+	shmring_close(r);
+	s = raw_hello(b->socket);
+	ck_assert_int_eq(raw_open(s, "ring", 0, &number), 0);
+	ck_assert_int_eq(raw_attach(s, number, PROTO_PRODUCE, NULL, &fd), 0);
+	lock_place(fd, 0, 1000);
+	ck_assert_int_eq(raw_lane(s, number, PROTO_PRODUCE, 0, 1000, &lane), 0);
+	view = mmap(NULL, DATA_AT + LANE, PROT_READ | PROT_WRITE, MAP_SHARED, lane, 0);
+	ck_assert_ptr_ne(view, MAP_FAILED);
+	close(lane);
+	close(fd);
+	close(s);
+	step_tell(socket);
+	step_await(socket);
+	memset(view, 0xff, DATA_AT + LANE);
+	step_tell(socket);
+	step_await(socket);
+	munmap(view, DATA_AT + LANE);
+	return 0;
+}
+
+START_TEST(former_owners_cannot_touch_what_was_theirs)
+{
+	struct peer bob, reader;
+	struct shmring *r;
+	struct server b;
+	struct child alice;
+
+	need_root();
+	begin(&b, false);
+	r = create(1);
+	consumer_as(&reader, CAROL + 1, NULL, SHMRING_START_DEFAULT);
+	child_fork(&alice, keep_a_view, &b);
+	step_await(alice.socket);
+	producer_as(&bob, BOB);
+	must(peer_produce(&bob, 30, 400));
+	must(peer_consume(&reader, 25));
+	step_tell(alice.socket);
+	step_await(alice.socket);
+	must(peer_produce(&bob, 30, 400));
+	must(peer_consume(&reader, 55));
+	audit_must_be(&reader.answer.audit, 80, 0);
+	step_tell(alice.socket);
+	child_end(&alice);
+	peer_quit(&bob);
+	peer_quit(&reader);
+	shmring_close(r);
+	finish(&b);
+}
+END_TEST
+
 START_TEST(lanes_stay_with_their_user)
 {
 	struct peer producer, reader;
@@ -532,6 +605,27 @@ START_TEST(lanes_stay_with_their_user)
 	audit_must_be(&reader.answer.audit, 120, 0);
 	ck_assert(!server_said(&b, "passed to"));
 	peer_quit(&reader);
+	shmring_close(r);
+	finish(&b);
+}
+END_TEST
+
+/* A lane of one's own, or a new one, rather than one that has to be copied. */
+START_TEST(lanes_are_not_copied_without_need)
+{
+	struct peer producer;
+	struct shmring *r;
+	struct server b;
+	static const uid_t users[] = { ALICE, BOB, BOB, ALICE, ALICE, BOB };
+
+	need_root();
+	begin(&b, false);
+	r = create(3);
+	for (unsigned i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
+		producer_as(&producer, users[i]);
+		peer_quit(&producer);
+	}
+	ck_assert(!server_said(&b, "passed to"));
 	shmring_close(r);
 	finish(&b);
 }
@@ -689,6 +783,71 @@ START_TEST(unused_rings_are_kept_and_survive_an_upgrade)
 }
 END_TEST
 
+/* What the broker asks systemd to do: the next words that contain these, and a descriptor. */
+static int await_notice(int notify, const char *words)
+{
+	char text[512], room[CMSG_SPACE(sizeof(int))];
+	struct iovec part = { .iov_base = text, .iov_len = sizeof(text) - 1 };
+	struct msghdr h = { .msg_iov = &part, .msg_iovlen = 1 };
+	struct pollfd ready = { .fd = notify, .events = POLLIN };
+	const struct cmsghdr *c;
+	ssize_t n;
+	int fd = -1;
+
+	do {
+		if (fd >= 0)
+			close(fd);
+		fd = -1;
+		h.msg_control = room;
+		h.msg_controllen = sizeof(room);
+		ck_assert_int_eq(poll(&ready, 1, 20000), 1);
+		n = recvmsg(notify, &h, MSG_CMSG_CLOEXEC);
+		ck_assert_int_gt(n, 0);
+		text[n] = '\0';
+		c = CMSG_FIRSTHDR(&h);
+		if (c && c->cmsg_type == SCM_RIGHTS)
+			memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	} while (!strstr(text, words));
+	return fd;
+}
+
+/* We are systemd. What it has of a ring is enough, be it without a lane. */
+START_TEST(systemd_keeps_rings)
+{
+	const char *extra[] = { "--config", server_config(rules), "--keeper", NULL };
+	struct shmring_stat before, after;
+	struct shmring *r;
+	struct server b;
+	int control, lane;
+	struct shmring_producer *p;
+
+	ck_assert_int_eq(setenv("FDSTORE", "64", 1), 0);
+	begin(&b, true);
+	ck_assert_int_eq(keeper_of(b.child.pid), 0);
+	r = create(1);
+	control = await_notice(b.notify, "FDSTORE=1\nFDNAME=ring+");
+	ck_assert_int_ge(control, 0);
+	must(shmring_producer_attach(&p, r, NULL));
+	lane = await_notice(b.notify, "FDSTORE=1\nFDNAME=lane+");
+	ck_assert_int_ge(lane, 0);
+	shmring_producer_detach(p);
+	must(shmring_stat(r, &before));
+	server_kill(&b);
+	server_begin(&b, extra, control);
+	server_await(&b, "READY=1");
+	close(control);
+	close(lane);
+	shmring_close(r);
+	must(shmring_open(&r, ring));
+	must(shmring_stat(r, &after));
+	ck_assert_mem_eq(before.uuid, after.uuid, sizeof(before.uuid));
+	shmring_close(r);
+	must(shmring_remove(ring));
+	ck_assert_int_eq(await_notice(b.notify, "FDSTOREREMOVE=1\nFDNAME=ring+"), -1);
+	server_stop(&b);
+}
+END_TEST
+
 /* --- names, rules, quotas --- */
 
 static void make_and_fill(int s)
@@ -767,12 +926,15 @@ static Suite *isolated_suite(void)
 	tcase_add_test(tc, producers_cannot_touch_the_lanes_of_others);
 	tc = room_case(s, "passing", 60);
 	tcase_add_test(tc, lanes_pass_to_other_users_with_what_is_in_them);
+	tcase_add_test(tc, former_owners_cannot_touch_what_was_theirs);
 	tcase_add_test(tc, lanes_stay_with_their_user);
+	tcase_add_test(tc, lanes_are_not_copied_without_need);
 	tc = room_case(s, "life", 60);
 	tcase_add_test(tc, streams_do_not_notice_that_the_broker_is_killed);
 	tcase_add_test(tc, lanes_that_come_while_the_broker_is_away_are_found_later);
 	tcase_add_test(tc, without_broker_and_keeper_a_ring_ends_with_its_members);
 	tcase_add_loop_test(tc, unused_rings_are_kept_and_survive_an_upgrade, 0, 2);
+	tcase_add_test(tc, systemd_keeps_rings);
 	tc = room_case(s, "names", 60);
 	tcase_add_test(tc, isolated_rings_count);
 	tcase_add_test(tc, isolated_rings_are_told_apart);
