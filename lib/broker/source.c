@@ -31,6 +31,9 @@
 #define HURRY INT64_C(200000000)
 #define LONGEST_HURRY INT64_C(5000000000)
 
+/* A lane may have to be copied for its next owner: at 250 MB/s, or faster. */
+#define NS_PER_BYTE 4
+
 struct broker_source {
 	struct ring_source calls;
 	pthread_mutex_t mutex;
@@ -39,6 +42,7 @@ struct broker_source {
 	uint64_t ring;	      /* its number in this one */
 	uint32_t rights;
 	int64_t hurry;
+	uint64_t lane_bytes; /* of an isolated ring */
 	uint8_t uuid[16];
 	char name[PROTO_NAME_SIZE];
 };
@@ -181,11 +185,14 @@ static int try_lane(struct broker_source *s, const struct lane_wish *wish, uint3
 {
 	int fd;
 
-	s->connection.hurry = wish->write || wish->patient ? 0 : s->hurry;
+	if (wish->write)
+		s->connection.hurry = LONGEST_HURRY + NS_PER_BYTE * (int64_t)s->lane_bytes;
+	else
+		s->connection.hurry = wish->patient ? 0 : s->hurry;
 	fd = connection_is_open(&s->connection) ? 0 : reconnect(s, wish->patient);
 	if (fd == 0)
 		fd = ask_for_lane(s, wish, ret_file);
-	if (fd == -ETIMEDOUT && s->connection.hurry > 0)
+	if (fd == -ETIMEDOUT && !wish->write && !wish->patient)
 		s->hurry = 2 * s->hurry < LONGEST_HURRY ? 2 * s->hurry : LONGEST_HURRY;
 	else if (fd >= 0)
 		s->hurry = HURRY;
@@ -267,6 +274,7 @@ static int make_ring(struct shmring **ret, struct broker_source *s, int fd)
 		return explain(-EPROTO, "the broker sent another ring than it said");
 	}
 	r->source = &s->calls;
+	s->lane_bytes = r->geometry.lane_file_size;
 	r->writable = (s->rights & (PROTO_PRODUCE | PROTO_CONSUME)) != 0;
 	*ret = r;
 	return 0;
