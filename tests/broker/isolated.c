@@ -926,6 +926,34 @@ START_TEST(isolated_rings_are_told_apart)
 }
 END_TEST
 
+static void start_configured(struct server *b, const char *text)
+{
+	const char *extra[] = { "--config", server_config(text), NULL };
+
+	server_begin(b, extra, -1);
+}
+
+START_TEST(isolated_rings_of_the_configuration)
+{
+	struct shmring_broker_ring entry;
+	struct shmring_broker *broker;
+	struct server b;
+
+	start_configured(&b, "rings = ( { name = \"a\"; isolated = true; persistent = true; } );");
+	server_must_fail(&b, 1);
+	start_configured(&b, "rings = ( { name = \"a\"; isolated = \"very\"; } );");
+	server_must_fail(&b, 1);
+	start_configured(&b, "rings = ( { name = \"a\"; isolated = true; lanes = 2; } );");
+	server_await(&b, "READY=1");
+	must(shmring_broker_open(&broker, b.socket));
+	ck_assert_int_eq(must(shmring_broker_next(broker, NULL, &entry)), 1);
+	ck_assert_str_eq(entry.name, "a");
+	ck_assert_uint_eq(entry.flags, SHMRING_ISOLATED);
+	shmring_broker_close(broker);
+	server_stop(&b);
+}
+END_TEST
+
 static Suite *isolated_suite(void)
 {
 	Suite *s = suite_create("isolated");
@@ -947,6 +975,7 @@ static Suite *isolated_suite(void)
 	tc = room_case(s, "names", 60);
 	tcase_add_test(tc, isolated_rings_count);
 	tcase_add_test(tc, isolated_rings_are_told_apart);
+	tcase_add_test(tc, isolated_rings_of_the_configuration);
 	return s;
 }
 
