@@ -206,6 +206,7 @@ void isolated_forget(struct isolated *i)
 		forget(i, i->lane[lane].fd);
 	forget(i, shmring_fd(i->ring));
 	i->keeper = NULL;
+	shmr_apart_retire(i->ring);
 }
 
 uint64_t isolated_allocated(struct isolated *i)

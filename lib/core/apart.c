@@ -67,6 +67,15 @@ int shmr_apart_new_lane(const struct geometry *g, const char *label)
 	return e;
 }
 
+/* The words of the ring, to write, for munmap(); NULL: errno. */
+static unsigned char *map_words(const struct shmring *r)
+{
+	unsigned char *p =
+		mmap(NULL, r->geometry.view_size, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
 /*
  * [FILE] pairs with outdated_lanes(), consumer_follow_files(), consumer_settle_files(),
  * shmr_apart_own_lanes()
@@ -74,11 +83,11 @@ int shmr_apart_new_lane(const struct geometry *g, const char *label)
 int shmr_apart_raise(const struct shmring *r, unsigned lane, uint32_t number, uid_t user)
 {
 	const struct geometry *g = &r->geometry;
-	unsigned char *p = mmap(NULL, g->view_size, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+	unsigned char *p = map_words(r);
 	struct registry *registry;
 	struct doorbell *doorbell;
 
-	if (p == MAP_FAILED)
+	if (!p)
 		return -errno;
 	registry = (struct registry *)(void *)(p + g->registry_offset);
 	doorbell = (struct doorbell *)(void *)(p + g->doorbell_offset);
@@ -87,6 +96,17 @@ int shmr_apart_raise(const struct shmring *r, unsigned lane, uint32_t number, ui
 	/* Nothing counts but that it moves; members may write there, too (A3). */
 	exchange(&registry->files, load_acquire(&registry->files) + 1);
 	munmap(p, g->view_size);
+	return 0;
+}
+
+int shmr_apart_retire(const struct shmring *r)
+{
+	unsigned char *p = map_words(r);
+
+	if (!p)
+		return -errno;
+	store_relaxed(&((struct registry *)(void *)(p + r->geometry.registry_offset))->retired, 1);
+	munmap(p, r->geometry.view_size);
 	return 0;
 }
 

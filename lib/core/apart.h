@@ -51,6 +51,9 @@ int shmr_apart_new_lane(const struct geometry *g, const char *label);
  */
 int shmr_apart_raise(const struct shmring *r, unsigned lane, uint32_t number, uid_t user);
 
+/* For the broker: the ring is removed; whoever looks at it is told. */
+int shmr_apart_retire(const struct shmring *r);
+
 /*
  * Those of `lanes` that this process's user would get without a copy. Only a hint: no edge.
  */

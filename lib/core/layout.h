@@ -116,7 +116,8 @@ _Static_assert(sizeof(struct holder) == 64, "holder is a line");
 struct registry {
 	shm_u64 lanes_ready; /* bit i: lane i has memory; bits are only set */
 	shm_u64 files;	     /* isolated rings: moves when a lane gets another file */
-	shm_u64 reserved[6];
+	shm_u64 retired;     /* isolated rings: not 0: the broker has removed it */
+	shm_u64 reserved[5];
 	shm_u64 lane_status[LAYOUT_LANES];
 	shm_u64 consumer_status[LAYOUT_CONSUMERS];
 	struct holder lane_holder[LAYOUT_LANES];

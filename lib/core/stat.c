@@ -127,7 +127,10 @@ int shmring_stat(struct shmring *r, struct shmring_stat *ret)
 		return explain(-errno, "cannot examine the ring: %e", -errno);
 	memcpy(st.uuid, r->uuid, sizeof(st.uuid));
 	st.allocated = (uint64_t)file.st_blocks * 512;
-	st.retired = r->named && file.st_nlink == 0;
+	if (layout_is_apart(g))
+		st.retired = load_relaxed(&r->registry->retired) != 0;
+	else
+		st.retired = r->named && file.st_nlink == 0;
 	st.resident = resident_bytes(fd, g->file_size);
 	add_files(r, &st);
 	count_places(r, fd, &st);

@@ -919,8 +919,11 @@ START_TEST(isolated_rings_are_told_apart)
 	/* Its file alone is of no use. */
 	must_fail(EOPNOTSUPP, shmring_open_fd(&other, (int)must(shmring_fd(r))));
 	must_fail(EEXIST, shmring_create(&other, "broker:apart.1", &config));
-	shmring_close(r);
+	ck_assert_uint_eq(st.retired, 0);
 	must(shmring_remove("broker:apart.1"));
+	must(shmring_stat(r, &st));
+	ck_assert_uint_eq(st.retired, 1);
+	shmring_close(r);
 	must_fail(ENOENT, shmring_open(&r, "broker:apart.1"));
 	server_stop(&b);
 }
