@@ -28,6 +28,7 @@
 
 #include "must.h"
 #include "peer.h"
+#include "random.h"
 #include "raw.h"
 #include "room.h"
 #include "runner.h"
@@ -118,16 +119,21 @@ static void finish(struct server *b)
 	server_stop(b);
 }
 
-static struct shmring *create(uint32_t lanes)
+static struct shmring *create_large(uint32_t lanes, uint64_t lane_size)
 {
 	struct shmring_config config = small_config();
 	struct shmring *r;
 
 	config.lanes = lanes;
-	config.lane_size = LANE;
+	config.lane_size = lane_size;
 	config.flags = SHMRING_ISOLATED;
 	must(shmring_create(&r, ring, &config));
 	return r;
+}
+
+static struct shmring *create(uint32_t lanes)
+{
+	return create_large(lanes, LANE);
 }
 
 static void start_as(struct peer *p, uid_t user)
@@ -606,14 +612,14 @@ START_TEST(lanes_stay_with_their_user)
 	must(peer_consume(&reader, 120));
 	audit_must_be(&reader.answer.audit, 120, 0);
 	ck_assert(!server_said(&b, "passed to"));
-	/* The broker looks at lanes as at those of any ring, and buries the dead. */
+	/* The broker looks at lanes as at those of any ring, and buries the dead, one or both. */
 	s = raw_hello(b.socket);
 	ck_assert_int_eq(raw_metrics(s, &text), 0);
 	ck_assert_ptr_nonnull(strstr(text, "ring_messages_total{ring=\"ring\",owner=\"0\"} 120\n"));
 	free(text);
 	close(s);
 	child_kill(&reader.child);
-	server_await_words(&b, "ring=ring recovered=1");
+	server_await_words(&b, "ring=ring recovered=");
 	shmring_close(r);
 	finish(&b);
 }
@@ -683,6 +689,47 @@ START_TEST(streams_do_not_notice_that_the_broker_is_killed)
 	shmring_close(r);
 	finish(&b);
 	await_keeper(keeper, 0); /* it has nothing, and nobody, left */
+}
+END_TEST
+
+enum { PASSES = 12, LARGE = 16 << 20 };
+
+/* Before, while and after it copies the lane: whoever wanted it gets it from the next one. */
+START_TEST(broker_is_killed_while_it_passes_a_lane_on)
+{
+	struct peer producer, reader;
+	uint64_t seed = 1;
+	struct shmring *r;
+	struct server b;
+	pid_t keeper;
+
+	need_root();
+	begin(&b, true);
+	keeper = keeper_of(b.child.pid);
+	r = create_large(1, LARGE);
+	consumer_as(&reader, CAROL + 1, NULL, SHMRING_START_DEFAULT);
+	for (unsigned i = 0; i < PASSES; i++) {
+		int64_t until;
+
+		start_as(&producer, i % 2 ? ALICE : BOB);
+		peer_tell(&producer, &(struct peer_command){ .op = PEER_PRODUCER,
+							     .source = SOURCE + 1000 + i });
+		until = clock_now() + (int64_t)random_below(&seed, 20000000);
+		while (clock_now() < until)
+			;
+		server_kill(&b);
+		begin(&b, false);
+		must(peer_answer(&producer));
+		must(peer_produce(&producer, 50, 3000));
+		must(peer_consume(&reader, 40));
+		child_kill(&producer.child);
+	}
+	must(peer_consume(&reader, PASSES * 10));
+	audit_must_be(&reader.answer.audit, PASSES * 50, 0);
+	peer_quit(&reader);
+	shmring_close(r);
+	finish(&b);
+	await_keeper(keeper, 0);
 }
 END_TEST
 
@@ -971,6 +1018,7 @@ static Suite *isolated_suite(void)
 	tcase_add_test(tc, lanes_are_not_copied_without_need);
 	tc = room_case(s, "life", 60);
 	tcase_add_test(tc, streams_do_not_notice_that_the_broker_is_killed);
+	tcase_add_test(tc, broker_is_killed_while_it_passes_a_lane_on);
 	tcase_add_test(tc, lanes_that_come_while_the_broker_is_away_are_found_later);
 	tcase_add_test(tc, without_broker_and_keeper_a_ring_ends_with_its_members);
 	tcase_add_loop_test(tc, unused_rings_are_kept_and_survive_an_upgrade, 0, 2);
