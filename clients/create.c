@@ -26,25 +26,30 @@ enum {
 	KEY_MODE,
 	KEY_STAMPS,
 	KEY_PERSISTENT,
+	KEY_ISOLATED,
 };
 
 static const struct argp_option options[] = {
 	{ "lane-size", KEY_LANE_SIZE, "SIZE", 0,
 	  "Memory of each producer, a power of two from 64K to 4G; the longest message is half "
-	  "of it (default: 8M)", 1 },
+	  "of it (default: 8M)",
+	  1 },
 	{ "lanes", KEY_LANES, "N", 0,
 	  "How many producers there may be at one time, up to 64; only those that come take "
-	  "memory (default: 8)", 1 },
+	  "memory (default: 8)",
+	  1 },
 	{ "align", KEY_ALIGN, "8|64", 0,
 	  "Bytes between records: 8 packs them, 64 gives each its own lines (default: 8)", 1 },
 	{ "unread", KEY_UNREAD, "overwrite|hold", 0,
 	  "With no consumer: overwrite the oldest messages, or hold them until one has come "
-	  "(default: overwrite)", 2 },
+	  "(default: overwrite)",
+	  2 },
 	{ "slow", KEY_SLOW, "block|evict", 0,
 	  "For a slow consumer: block the producers, or evict it (default: block)", 2 },
 	{ "evict-after", KEY_EVICT_AFTER, "DURATION", 0,
 	  "How long it may hold producers back without reading on; implies --slow evict "
-	  "(default: 1s)", 2 },
+	  "(default: 1s)",
+	  2 },
 	{ "wake", KEY_WAKE, "auto|fence", 0,
 	  "How sleepers make sure that they are seen (default: auto)", 3 },
 	{ "max-sleep", KEY_MAX_SLEEP, "DURATION", 0,
@@ -52,8 +57,11 @@ static const struct argp_option options[] = {
 	{ "mode", KEY_MODE, "OCTAL", 0, "Permission bits of the file (default: 0600)", 3 },
 	{ "stamps", KEY_STAMPS, "auto|clock|tsc", OPTION_ARG_OPTIONAL,
 	  "Each message carries the time of its publication: by CLOCK_MONOTONIC, by the "
-	  "processor's counter, or by the better one (default: none; without a word: auto)", 3 },
+	  "processor's counter, or by the better one (default: none; without a word: auto)",
+	  3 },
 	{ "persistent", KEY_PERSISTENT, NULL, 0, "Of broker:NAME: keep it on disk", 3 },
+	{ "isolated", KEY_ISOLATED, NULL, 0,
+	  "Of broker:NAME: only a lane's producer can get write access to it", 3 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -130,6 +138,9 @@ static error_t parse_shape(struct shmring_config *c, int key, const char *arg,
 		return 0;
 	case KEY_PERSISTENT:
 		c->flags |= SHMRING_PERSISTENT;
+		return 0;
+	case KEY_ISOLATED:
+		c->flags |= SHMRING_ISOLATED;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

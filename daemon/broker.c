@@ -5,6 +5,7 @@
 #include "broker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 
 #include "config.h"
 #include "explain.h"
+#include "isolated.h"
 #include "log.h"
 #include "sigbus.h"
 #include "sys.h"
@@ -27,15 +29,23 @@
 
 /* --- rings --- */
 
+/* What the broker holds for a ring's owner: an isolated one is many files. */
+static uint64_t descriptors_of(const struct geometry *g)
+{
+	return layout_is_apart(g) ? 1 + (uint64_t)g->lanes : 0;
+}
+
 void broker_release(struct broker *b, struct entry *e)
 {
 	uid_t owner = e->owner;
 	uint64_t bytes = e->bytes;
+	uint64_t descriptors = descriptors_of(&e->ring->geometry);
 	struct account *a;
 
 	if (!registry_release(e))
 		return;
 	a = quota_account(&b->quota, owner); /* it has one: that ring is on it */
+	quota_give(a, QUOTA_DESCRIPTORS, descriptors);
 	quota_give(a, QUOTA_RINGS, 1);
 	quota_give(a, QUOTA_BYTES, bytes);
 	quota_settle(&b->quota, a);
@@ -53,7 +63,16 @@ static bool is_retired(const struct entry *e)
 	int fd = shmring_fd(e->ring);
 	struct stat st;
 
+	if (isolated_of(e->ring))
+		return false;
 	return fd < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0;
+}
+
+static void count_ring(struct account *a, const struct geometry *g)
+{
+	quota_count(a, QUOTA_RINGS, 1);
+	quota_count(a, QUOTA_BYTES, layout_bytes(g));
+	quota_count(a, QUOTA_DESCRIPTORS, descriptors_of(g));
 }
 
 static struct entry *adopt(struct broker *b, const char *name, int *ret_error)
@@ -77,8 +96,7 @@ static struct entry *adopt(struct broker *b, const char *name, int *ret_error)
 		*ret_error = explain(-ENOMEM, "out of memory");
 		return NULL;
 	}
-	quota_count(a, QUOTA_RINGS, 1);
-	quota_count(a, QUOTA_BYTES, e->bytes);
+	count_ring(a, &ring->geometry);
 	return e;
 }
 
@@ -93,41 +111,63 @@ struct entry *broker_find(struct broker *b, const char *name, int *ret_error)
 	return e ? e : adopt(b, name, ret_error);
 }
 
-/* Both, or -EDQUOT and nothing. */
-static int take_ring(struct account *a, const struct limits *l, uint64_t bytes)
+static void give_ring(struct account *a, const struct geometry *g)
 {
+	quota_give(a, QUOTA_RINGS, 1);
+	quota_give(a, QUOTA_BYTES, layout_bytes(g));
+	quota_give(a, QUOTA_DESCRIPTORS, descriptors_of(g));
+}
+
+/* All of it, or -EDQUOT and nothing, and what there is not enough of. */
+static int take_ring(struct account *a, const struct limits *l, const struct geometry *g,
+		     enum resource *ret_full)
+{
+	const struct {
+		enum resource what;
+		uint64_t amount;
+	} needs[] = { { QUOTA_RINGS, 1 },
+		      { QUOTA_BYTES, layout_bytes(g) },
+		      { QUOTA_DESCRIPTORS, descriptors_of(g) } };
+
 	if (!l) {
-		quota_count(a, QUOTA_RINGS, 1);
-		quota_count(a, QUOTA_BYTES, bytes);
+		count_ring(a, g);
 		return 0;
 	}
-	if (quota_take(a, l, QUOTA_RINGS, 1) < 0)
+	for (unsigned i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
+		if (quota_take(a, l, needs[i].what, needs[i].amount) == 0)
+			continue;
+		*ret_full = needs[i].what;
+		while (i-- > 0)
+			quota_give(a, needs[i].what, needs[i].amount);
 		return -EDQUOT;
-	if (quota_take(a, l, QUOTA_BYTES, bytes) == 0)
-		return 0;
-	quota_give(a, QUOTA_RINGS, 1);
-	return -EDQUOT;
+	}
+	return 0;
 }
 
 static int create(struct broker *b, const char *name, bool persistent, uid_t owner,
 		  const struct shmring_config *config, struct entry **ret)
 {
+	bool isolated = (config->flags & SHMRING_ISOLATED) != 0;
 	struct shmring *ring;
-	int e = store_create(&b->store, name, persistent, owner, config, &ring);
+	int e = isolated ? isolated_create(&b->keeper, name, owner, config, &ring)
+			 : store_create(&b->store, name, persistent, owner, config, &ring);
 
 	if (e < 0)
 		return e;
 	*ret = registry_add(&b->registry, name, ring, owner, persistent);
 	if (*ret)
 		return 0;
-	store_remove(&b->store, name, ring);
+	if (isolated)
+		isolated_forget(isolated_of(ring));
+	else
+		store_remove(&b->store, name, ring);
 	shmring_close(ring);
 	return explain(-ENOMEM, "out of memory");
 }
 
 int broker_make(struct broker *b, const char *name, bool persistent, uid_t owner,
 		const struct limits *limits, const struct shmring_config *config,
-		struct entry **ret)
+		struct entry **ret, enum resource *ret_full)
 {
 	struct account *a = quota_account(&b->quota, owner);
 	struct geometry g;
@@ -135,26 +175,36 @@ int broker_make(struct broker *b, const char *name, bool persistent, uid_t owner
 
 	if (!a)
 		return explain(-ENOMEM, "out of memory");
+	if (config->flags & SHMRING_ISOLATED)
+		layout_set_apart(&g);
 	if (e == 0)
-		e = take_ring(a, limits, g.file_size);
+		e = take_ring(a, limits, &g, ret_full);
 	if (e == 0) {
 		e = create(b, name, persistent, owner, config, ret);
-		if (e < 0) {
-			quota_give(a, QUOTA_RINGS, 1);
-			quota_give(a, QUOTA_BYTES, g.file_size);
-		}
+		if (e < 0)
+			give_ring(a, &g);
 	}
 	quota_settle(&b->quota, a);
 	if (e == 0)
-		log_say(LOG_INFO, "ring=%s created owner=%u bytes=%" PRIu64 "%s", name,
-			(unsigned)owner, (*ret)->bytes, persistent ? " persistent" : "");
+		log_say(LOG_INFO, "ring=%s created owner=%u bytes=%" PRIu64 "%s%s", name,
+			(unsigned)owner, (*ret)->bytes, persistent ? " persistent" : "",
+			layout_is_apart(&g) ? " isolated" : "");
+	if (e == 0 && layout_is_apart(&g) && !keeper_is_there(&b->keeper))
+		log_say(LOG_NOTICE, "ring=%s lives as long as this broker: it has no keeper", name);
 	return e;
 }
 
 int broker_remove(struct broker *b, const char *name)
 {
 	struct entry *e = registry_find(&b->registry, name);
-	int error = store_remove(&b->store, name, e ? e->ring : NULL);
+	int error;
+
+	if (e && isolated_of(e->ring)) {
+		isolated_forget(isolated_of(e->ring));
+		drop(b, e);
+		return 0;
+	}
+	error = store_remove(&b->store, name, e ? e->ring : NULL);
 
 	if (e && (error == 0 || is_retired(e)))
 		drop(b, e);
@@ -180,10 +230,46 @@ static void take_in(const char *name, void *arg)
 		log_say(LOG_WARNING, "ring=%s left alone: %s", name, shmring_explain());
 }
 
+/* An isolated ring that an earlier broker has left with the keeper. */
+static void take_back(const char *name, uid_t owner, struct shmring *ring, void *arg)
+{
+	struct broker *b = arg;
+	struct account *a =
+		registry_find(&b->registry, name) ? NULL : quota_account(&b->quota, owner);
+	struct entry *e = a ? registry_add(&b->registry, name, ring, owner, false) : NULL;
+
+	if (!e) {
+		log_say(LOG_WARNING, "ring=%s was kept, but there is another one", name);
+		isolated_forget(isolated_of(ring));
+		shmring_close(ring);
+		return;
+	}
+	count_ring(a, &ring->geometry);
+	log_say(LOG_INFO, "ring=%s taken back owner=%u", name, (unsigned)owner);
+}
+
+/* From systemd's store, and from the process. */
+static void take_back_all(struct broker *b)
+{
+	struct broker_options *o = &b->options;
+	size_t count;
+	int *fds;
+
+	keeper_open(&b->keeper, b->store.directory[0], o->keeper);
+	fds = keeper_take(&b->keeper, &count);
+	isolated_take_back(&b->keeper, fds, count, take_back, b);
+	free(fds);
+	isolated_take_back(&b->keeper, o->kept, o->kept_count, take_back, b);
+	free(o->kept);
+	o->kept = NULL;
+	o->kept_count = 0;
+}
+
 static void make_wishes(struct broker *b)
 {
 	for (size_t i = 0; i < b->policy->ring_count; i++) {
 		const struct ring_wish *w = &b->policy->rings[i];
+		enum resource full;
 		struct entry *made;
 		int e;
 
@@ -191,7 +277,7 @@ static void make_wishes(struct broker *b)
 			continue;
 		if (e == -ENOENT)
 			e = broker_make(b, w->name, w->persistent, w->owner, NULL, &w->config,
-					&made);
+					&made, &full);
 		if (e < 0)
 			log_say(LOG_ERR, "ring=%s of %s:%u cannot be made: %s", w->name,
 				b->policy->file, w->line, shmring_explain());
@@ -352,6 +438,61 @@ static int watch_signals(struct broker *b)
 	return e;
 }
 
+/* --- lanes that are passed on --- */
+
+static struct session *session_of(struct broker *b, uint64_t number)
+{
+	struct session *s;
+
+	LIST_FOREACH(s, &b->sessions, all)
+	if (s->number == number)
+		return s;
+	return NULL;
+}
+
+/* Nobody asks any more, or it could not be copied. */
+static void drop_pass(struct pass *pass, void *arg)
+{
+	isolated_cancel_passing(isolated_of(pass->entry->ring), pass->lane, pass->to);
+	broker_release(arg, pass->entry);
+	free(pass);
+}
+
+static void finish_pass(struct broker *b, struct pass *pass)
+{
+	struct isolated *i = isolated_of(pass->entry->ring);
+	struct session *s = session_of(b, pass->session);
+	int e = pass->result;
+
+	if (!s) {
+		drop_pass(pass, b);
+		return;
+	}
+	if (e < 0)
+		isolated_cancel_passing(i, pass->lane, pass->to);
+	else
+		e = isolated_end_passing(i, pass->lane, pass->epoch, pass->uid, pass->to);
+	if (e == 0)
+		log_say(LOG_INFO, "ring=%s lane=%u passed to uid=%u", pass->entry->name, pass->lane,
+			(unsigned)pass->uid);
+	serve_lane_answer(s, pass->serial, pass->entry, pass->lane, e);
+	broker_release(b, pass->entry);
+	free(pass);
+}
+
+static void passing_ready(struct source *source, uint32_t events)
+{
+	struct broker *b = source_owner(source, struct broker, passing_done);
+	struct pass *pass;
+	uint64_t count;
+
+	(void)events;
+	if (read(source->fd, &count, sizeof(count)) != sizeof(count))
+		return;
+	while ((pass = passing_take(&b->passing)))
+		finish_pass(b, pass);
+}
+
 /* --- start, round, stop --- */
 
 static void arrived(struct listener *l, int fd)
@@ -371,6 +512,10 @@ static int start_machinery(struct broker *b)
 		e = metrics_start(&b->metrics, &b->registry);
 	if (e == 0)
 		e = loop_add(&b->loop, &b->metrics_done, b->metrics.done, EPOLLIN, metrics_ready);
+	if (e == 0)
+		e = passing_start(&b->passing);
+	if (e == 0)
+		e = loop_add(&b->loop, &b->passing_done, b->passing.done, EPOLLIN, passing_ready);
 	return e;
 }
 
@@ -385,6 +530,7 @@ static int start(struct broker *b, char *error, size_t size)
 		return e;
 	store_sweep(&b->store);
 	e = store_each(&b->store, take_in, b);
+	take_back_all(b);
 	if (e == 0)
 		e = start_machinery(b);
 	if (e < 0) {
@@ -403,7 +549,8 @@ int broker_start(struct broker *b, const struct broker_options *o, char *error, 
 	memset(b, 0, sizeof(*b));
 	b->options = *o;
 	b->start_ns = shmr_now();
-	b->signals.fd = b->metrics_done.fd = b->listener.source.fd = -1;
+	b->signals.fd = b->metrics_done.fd = b->passing_done.fd = b->keeper.socket =
+		b->listener.source.fd = -1;
 	b->listener.fd = b->listener.lock = b->listener.spare = -1;
 	b->store = (struct store){ .directory = { -1, -1 } };
 	LIST_INIT(&b->sessions);
@@ -494,6 +641,48 @@ int broker_give_socket(struct broker *b)
 	return listener_give(&b->listener);
 }
 
+/* Its files, or how many they are if there is no room. */
+static size_t give_files(struct isolated *i, int *room, int lowest)
+{
+	size_t count = 0;
+
+	for (int lane = -1; lane < LAYOUT_LANES; lane++) {
+		int fd = lane < 0 ? shmring_fd(i->ring) : i->lane[lane].fd;
+
+		if (fd < 0)
+			continue;
+		if (room)
+			room[count] = fcntl(fd, F_DUPFD_CLOEXEC, lowest);
+		count++;
+	}
+	return count;
+}
+
+int *broker_give_rings(struct broker *b, size_t *ret_count)
+{
+	size_t count = 0;
+	int *fds = NULL;
+
+	*ret_count = 0;
+	for (unsigned pass = 0; pass < 2 && b->keeper.socket < 0; pass++) {
+		int lowest = 4 + (int)count;
+		size_t given = 0;
+
+		for (size_t n = 0; n < b->registry.count; n++) {
+			struct isolated *i = isolated_of(b->registry.sorted[n]->ring);
+
+			if (i)
+				given += give_files(i, fds ? fds + given : NULL, lowest);
+		}
+		if (pass == 1)
+			*ret_count = fds ? given : 0;
+		else
+			fds = calloc(given + 1, sizeof(*fds));
+		count = given;
+	}
+	return fds;
+}
+
 void broker_stop(struct broker *b)
 {
 	struct session *s;
@@ -505,10 +694,13 @@ void broker_stop(struct broker *b)
 	reaper_stop(&b->reaper);
 	loop_remove(&b->loop, &b->metrics_done);
 	metrics_stop(&b->metrics);
+	loop_remove(&b->loop, &b->passing_done);
+	passing_stop(&b->passing, drop_pass, b);
 	registry_close(&b->registry);
 	registry_leave_thread();
 	if (b->signals.fd >= 0)
 		close(b->signals.fd);
+	keeper_close(&b->keeper);
 	store_close(&b->store);
 	policy_free(b->policy);
 	quota_close(&b->quota);

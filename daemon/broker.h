@@ -14,9 +14,11 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "keeper.h"
 #include "listener.h"
 #include "loop.h"
 #include "metrics.h"
+#include "passing.h"
 #include "policy.h"
 #include "quota.h"
 #include "reaper.h"
@@ -31,6 +33,9 @@ struct broker_options {
 	const char *directory;	     /* of ordinary rings */
 	const char *state_directory; /* of persistent ones; NULL: there are none */
 	const char *config;	     /* file; NULL: the broker's user may do everything */
+	int keeper;		     /* one that was just forked (keeper.h); 0: none */
+	int *kept;		     /* descriptors from systemd's store, for free() */
+	size_t kept_count;
 };
 
 enum broker_end { BROKER_RUNS, BROKER_STOP, BROKER_UPGRADE };
@@ -46,6 +51,9 @@ struct broker {
 	struct reaper reaper;
 	struct metrics metrics;
 	struct source metrics_done;
+	struct keeper keeper;
+	struct passing passing;
+	struct source passing_done;
 	struct source signals;
 	enum broker_end end;
 	uint8_t id[16];
@@ -75,6 +83,12 @@ void broker_stop(struct broker *b);
 /* The listening socket, to be handed on; after this the path is not removed at the end. */
 int broker_give_socket(struct broker *b);
 
+/*
+ * The files of isolated rings, to be handed on unless there is a keeper: for free(), their
+ * numbers above those of as many from 4 on.
+ */
+int *broker_give_rings(struct broker *b, size_t *ret_count);
+
 /* A new configuration, or everything as before; the log has the reason. */
 int broker_reload(struct broker *b);
 
@@ -85,10 +99,13 @@ int broker_reload(struct broker *b);
  */
 struct entry *broker_find(struct broker *b, const char *name, int *ret_error);
 
-/* Make it for `owner`, within `limits` (NULL: none). */
+/*
+ * Make it for `owner`, within `limits` (NULL: none); isolated if the config says so.
+ * -EDQUOT: *ret_full says of what.
+ */
 int broker_make(struct broker *b, const char *name, bool persistent, uid_t owner,
 		const struct limits *limits, const struct shmring_config *config,
-		struct entry **ret);
+		struct entry **ret, enum resource *ret_full);
 int broker_remove(struct broker *b, const char *name);
 
 /* A hold is given back; from the last one the owner's quota is. */

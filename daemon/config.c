@@ -314,12 +314,14 @@ static bool read_make(struct reader *r, const config_setting_t *group, struct ru
 	if ((rule->rights & PROTO_CREATE) == 0)
 		return wrong(r, s, "'make' needs the right \"create\"");
 	rule->make = true;
+	rule->shape.flags = rule->isolated ? SHMRING_ISOLATED : 0;
 	return are_known(r, s, known) && read_shape(r, s, &rule->shape);
 }
 
 static bool read_rule(struct reader *r, const config_setting_t *group, size_t index)
 {
-	static const char *const known[] = { "who", "rings", "allow", "make", NULL };
+	static const char *const known[] = { "who", "rings", "allow", "make", "isolated", NULL };
+	const config_setting_t *isolated = config_setting_get_member(group, "isolated");
 	struct rule *rule = &r->policy->rules[index];
 	const config_setting_t *who, *rings, *allow;
 	const char *pattern;
@@ -327,7 +329,8 @@ static bool read_rule(struct reader *r, const config_setting_t *group, size_t in
 	if (!are_known(r, group, known) || !(who = need(r, group, "who")) ||
 	    !(rings = need(r, group, "rings")) || !(allow = need(r, group, "allow")) ||
 	    !read_who(r, who, &rule->who) || !read_string(r, rings, &pattern) ||
-	    !read_rights(r, allow, &rule->rights) || !read_make(r, group, rule))
+	    !read_rights(r, allow, &rule->rights) ||
+	    (isolated && !read_bool(r, isolated, &rule->isolated)) || !read_make(r, group, rule))
 		return false;
 	rule->pattern = strdup(pattern);
 	rule->line = config_setting_source_line(group);
@@ -394,12 +397,25 @@ static bool read_owner(struct reader *r, const config_setting_t *group, struct r
 	return true;
 }
 
+static bool read_isolated(struct reader *r, const config_setting_t *group, struct ring_wish *ring)
+{
+	const config_setting_t *s = config_setting_get_member(group, "isolated");
+	bool isolated = false;
+
+	if (s && !read_bool(r, s, &isolated))
+		return false;
+	if (isolated && ring->persistent)
+		return wrong(r, s, "an isolated ring lies in memory, so it cannot be persistent");
+	ring->config.flags = isolated ? SHMRING_ISOLATED : 0;
+	return true;
+}
+
 static bool read_ring(struct reader *r, const config_setting_t *group, size_t index)
 {
 	static const char *const known[] = {
-		"name", "owner",	  "persistent", "lanes",	"lane_size", "alignment",
-		"slow", "evict_after_ms", "unread",	"max_sleep_ms", "wake",	     "stamps",
-		NULL
+		"name",	     "owner",  "persistent",	 "lanes",  "lane_size",
+		"alignment", "slow",   "evict_after_ms", "unread", "max_sleep_ms",
+		"wake",	     "stamps", "isolated",	 NULL
 	};
 	struct ring_wish *ring = &r->policy->rings[index];
 	const config_setting_t *persistent = config_setting_get_member(group, "persistent");
@@ -409,7 +425,7 @@ static bool read_ring(struct reader *r, const config_setting_t *group, size_t in
 	return are_known(r, group, known) && (name = need(r, group, "name")) &&
 	       read_ring_name(r, name, index) && read_owner(r, group, ring) &&
 	       (!persistent || read_bool(r, persistent, &ring->persistent)) &&
-	       read_shape(r, group, &ring->config);
+	       read_shape(r, group, &ring->config) && read_isolated(r, group, ring);
 }
 
 static bool read_metrics(struct reader *r, const config_setting_t *s, size_t index)

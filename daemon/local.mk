@@ -7,6 +7,10 @@ daemon_libbroker_la_SOURCES = \
 	daemon/broker.h \
 	daemon/config.c \
 	daemon/config.h \
+	daemon/isolated.c \
+	daemon/isolated.h \
+	daemon/keeper.c \
+	daemon/keeper.h \
 	daemon/listener.c \
 	daemon/listener.h \
 	daemon/log.c \
@@ -16,6 +20,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/metrics-text.c \
 	daemon/metrics.c \
 	daemon/metrics.h \
+	daemon/passing.c \
+	daemon/passing.h \
 	daemon/policy.c \
 	daemon/policy.h \
 	daemon/quota.c \

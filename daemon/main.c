@@ -21,6 +21,7 @@
 
 #include "broker.h"
 #include "config.h"
+#include "keeper.h"
 #include "log.h"
 #include "proto.h"
 #include "sandbox.h"
@@ -30,13 +31,14 @@
 
 enum { FIRST_INHERITED = SD_LISTEN_FDS_START };
 
-enum key { KEY_CHECK = 256, KEY_FOREGROUND, KEY_DAEMON, KEY_NO_SANDBOX };
+enum key { KEY_CHECK = 256, KEY_FOREGROUND, KEY_DAEMON, KEY_NO_SANDBOX, KEY_KEEPER };
 
 struct arguments {
 	struct broker_options broker;
 	const char *check; /* only read this configuration */
 	bool daemon;
 	bool no_sandbox;
+	bool keeper;
 	int level;
 };
 
@@ -55,6 +57,8 @@ static const struct argp_option options[] = {
 	  "Read the rules there (default for root: "
 	  "/etc/shmring/shmringd.conf, if it exists)",
 	  0 },
+	{ "keeper", KEY_KEEPER, NULL, 0,
+	  "Start a process that keeps isolated rings when this one ends, unless there is one", 0 },
 	{ "check-config", KEY_CHECK, "FILE", 0, "Only check this configuration", 0 },
 	{ "foreground", KEY_FOREGROUND, NULL, 0, "Stay in the foreground (default)", 1 },
 	{ "daemon", KEY_DAEMON, NULL, 0, "Go to the background when clients can come", 1 },
@@ -96,6 +100,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_NO_SANDBOX:
 		a->no_sandbox = true;
+		return 0;
+	case KEY_KEEPER:
+		a->keeper = true;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -148,22 +155,45 @@ static bool choose_paths(struct broker_options *o)
 	return false;
 }
 
-/* The socket that systemd, or our predecessor, listens at for us. */
-static int inherit_socket(struct broker_options *o)
+static bool is_socket(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+/* False: it is a socket, but not one that we can listen at, or there is one already. */
+static bool inherit_one(struct broker_options *o, int fd, const char *name)
+{
+	if (!is_socket(fd)) {
+		o->kept[o->kept_count++] = fd; /* isolated.h looks what it is */
+		return true;
+	}
+	if (o->inherited >= 0 || sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) <= 0)
+		return false;
+	o->inherited = fd;
+	o->inherited_path = name && strcmp(name, UPGRADE_NAME) == 0;
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	return true;
+}
+
+/* The socket, and the rings, that systemd or our predecessor holds for us. */
+static int inherit(struct broker_options *o)
 {
 	char **names = NULL;
 	int n = sd_listen_fds_with_names(1, &names);
+	bool sound = true;
 
 	o->inherited = -1;
-	if (n == 1 && sd_is_socket_unix(FIRST_INHERITED, SOCK_SEQPACKET, 1, NULL, 0) > 0) {
-		o->inherited = FIRST_INHERITED;
-		o->inherited_path = names && strcmp(names[0], UPGRADE_NAME) == 0;
-		fcntl(FIRST_INHERITED, F_SETFL, O_NONBLOCK);
-	}
+	o->kept = calloc(n > 0 ? (size_t)n : 1, sizeof(*o->kept));
+	if (!o->kept)
+		return -ENOMEM;
+	for (int i = 0; i < n; i++)
+		sound = inherit_one(o, FIRST_INHERITED + i, names ? names[i] : NULL) && sound;
 	for (char **name = names; name && *name; name++)
 		free(*name);
 	free(names);
-	if (n <= 0 || o->inherited >= 0)
+	if (sound)
 		return 0;
 	log_say(LOG_ERR, "exactly one socket can be handed over, a listening Unix one with "
 			 "ListenSequentialPacket=");
@@ -256,33 +286,72 @@ static enum broker_end run(struct broker *b)
 	return end;
 }
 
-/* Become the program that now lies where we were started from; only returns after an error. */
-static void upgrade(char **argv, const char *program, int socket, bool ours)
+/* What goes to the program that takes our place: the socket first, then rings. */
+struct legacy {
+	int socket;
+	bool ours; /* the socket's path is to be removed at the end */
+	int *rings;
+	size_t ring_count;
+};
+
+/* As systemd would hand them over; the names are for inherit_one(). */
+static void hand_over(const struct legacy *l)
 {
-	char number[16];
+	const char *name = l->ours ? UPGRADE_NAME : "systemd";
+	size_t room = strlen(name) + 2 * l->ring_count + 1;
+	char *names = malloc(room), number[16];
 
 	snprintf(number, sizeof(number), "%d", (int)getpid());
-	if (socket != FIRST_INHERITED)
-		dup2(socket, FIRST_INHERITED);
-	else
-		fcntl(socket, F_SETFD, 0);
-	setenv("LISTEN_FDS", "1", 1);
 	setenv("LISTEN_PID", number, 1);
-	setenv("LISTEN_FDNAMES", ours ? UPGRADE_NAME : "systemd", 1);
+	snprintf(number, sizeof(number), "%zu", names ? l->ring_count + 1 : 1);
+	setenv("LISTEN_FDS", number, 1);
+	if (l->socket != FIRST_INHERITED)
+		dup2(l->socket, FIRST_INHERITED);
+	else
+		fcntl(l->socket, F_SETFD, 0);
+	if (names)
+		strcpy(names, name);
+	for (size_t i = 0; names && i < l->ring_count; i++) {
+		dup2(l->rings[i], FIRST_INHERITED + 1 + (int)i);
+		strcat(names, ":r");
+	}
+	setenv("LISTEN_FDNAMES", names ? names : name, 1);
+	free(names);
+}
+
+/* Become the program that now lies where we were started from; only returns after an error. */
+static void upgrade(char **argv, const char *program, const struct legacy *l)
+{
+	hand_over(l);
 	execv(program, argv);
 	log_say(LOG_ERR, "%s: cannot start it in place of this one: %s", program, strerror(errno));
 }
 
-static int broker_main(const struct arguments *a, char **argv, const char *program)
+/* Before the sandbox, which knows no fork, and before there are threads. */
+static void start_keeper(struct arguments *a)
+{
+	int socket = 0;
+
+	signal(SIGCHLD, SIG_IGN); /* when it ends, nobody has to wait for it */
+	if (a->keeper && !getenv("FDSTORE") && !keeper_exists(a->broker.directory))
+		socket = keeper_fork(!a->no_sandbox);
+	if (socket < 0)
+		log_say(LOG_WARNING, "isolated rings have no keeper: %s", strerror(-socket));
+	a->broker.keeper = socket > 0 ? socket : 0;
+}
+
+static int broker_main(struct arguments *a, char **argv, const char *program)
 {
 	/* After an upgrade we are there already, in the process that others know. */
 	int pipe = a->daemon && !a->broker.inherited_path ? go_to_background() : -1;
 	struct broker b;
 	char error[512];
 	enum broker_end end;
-	bool ours;
-	int socket = -1;
-	int e = a->no_sandbox ? 0 : sandbox_enter();
+	struct legacy l = { .socket = -1 };
+	int e;
+
+	start_keeper(a);
+	e = a->no_sandbox ? 0 : sandbox_enter();
 
 	if (e < 0)
 		log_say(LOG_WARNING, "goes on without a sandbox: %s", strerror(-e));
@@ -297,13 +366,15 @@ static int broker_main(const struct arguments *a, char **argv, const char *progr
 	tell_parent(pipe);
 	end = run(&b);
 	sd_notify(0, end == BROKER_UPGRADE ? "RELOADING=1" : "STOPPING=1");
-	ours = a->broker.inherited < 0 || a->broker.inherited_path;
-	if (end == BROKER_UPGRADE)
-		socket = broker_give_socket(&b);
+	l.ours = a->broker.inherited < 0 || a->broker.inherited_path;
+	if (end == BROKER_UPGRADE) {
+		l.rings = broker_give_rings(&b, &l.ring_count);
+		l.socket = broker_give_socket(&b);
+	}
 	broker_stop(&b);
 	log_say(LOG_NOTICE, end == BROKER_UPGRADE ? "makes room for its successor" : "ended");
 	if (end == BROKER_UPGRADE)
-		upgrade(argv, program, socket, ours);
+		upgrade(argv, program, &l);
 	return end == BROKER_UPGRADE ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -340,7 +411,7 @@ int main(int argc, char **argv)
 	log_begin(a.level);
 	block_signals();
 	raise_descriptors();
-	if (n < 0 || inherit_socket(&a.broker) < 0 || !choose_paths(&a.broker))
+	if (n < 0 || inherit(&a.broker) < 0 || !choose_paths(&a.broker))
 		return EXIT_FAILURE;
 	return broker_main(&a, argv, program);
 }

@@ -59,9 +59,10 @@ struct verdict policy_judge(const struct policy *p, const struct peer *peer, con
 		const struct rule *r = &p->rules[i];
 
 		if (is_about(&r->who, peer) && fnmatch(r->pattern, name, 0) == 0)
-			return (struct verdict){ r->rights, r->line, r->make ? &r->shape : NULL };
+			return (struct verdict){ r->rights, r->line, r->make ? &r->shape : NULL,
+						 r->isolated };
 	}
-	return (struct verdict){ peer->uid == p->own_uid ? PROTO_RIGHTS : 0, 0, NULL };
+	return (struct verdict){ .rights = peer->uid == p->own_uid ? PROTO_RIGHTS : 0 };
 }
 
 const struct limits *policy_limits(const struct policy *p, const struct peer *peer,

@@ -43,6 +43,7 @@ struct rule {
 	unsigned line;
 	bool make; /* a ring that is opened and not there is made, in this shape */
 	struct shmring_config shape;
+	bool isolated; /* what is created by it is */
 };
 
 struct limit_rule {
@@ -81,6 +82,7 @@ struct verdict {
 	uint32_t rights;
 	unsigned line;			   /* of the rule that decided; 0: one of P2 */
 	const struct shmring_config *make; /* on demand; NULL: not */
+	bool isolated;			   /* what is created is to be */
 };
 
 struct verdict policy_judge(const struct policy *p, const struct peer *peer, const char *name);

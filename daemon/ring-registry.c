@@ -157,7 +157,7 @@ struct entry *registry_add(struct ring_registry *r, const char *name, struct shm
 	e->ring = ring;
 	e->owner = owner;
 	e->persistent = persistent;
-	e->bytes = ring->geometry.file_size;
+	e->bytes = layout_bytes(&ring->geometry);
 	e->holds = 1;
 	memmove(r->sorted + at + 1, r->sorted + at, (r->count - at) * sizeof(struct entry *));
 	r->sorted[at] = e;

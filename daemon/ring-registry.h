@@ -43,7 +43,7 @@ struct entry {
 	char name[PROTO_NAME_SIZE];
 	uid_t owner;
 	bool persistent;
-	uint64_t bytes;	    /* the file's size */
+	uint64_t bytes;	    /* of its files */
 	unsigned holds;	    /* the loop's; one is the table's */
 	shm_u32 clients;    /* connections that have it open */
 	shm_u32 looks;	    /* how often the reaper is still to look at it */

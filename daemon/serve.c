@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,8 @@
 #include <shmring/shmring.h>
 
 #include "broker.h"
+#include "explain.h"
+#include "isolated.h"
 #include "log.h"
 #include "session.h"
 #include "sys.h"
@@ -162,12 +165,6 @@ static void from_wire(struct shmring_config *c, const struct proto_config *p)
 	};
 }
 
-/* The quota that was in the way. */
-static enum resource full_one(const struct account *a, const struct limits *l)
-{
-	return a->used[QUOTA_RINGS] >= l->most[QUOTA_RINGS] ? QUOTA_RINGS : QUOTA_BYTES;
-}
-
 /* For this client; NULL: it was refused. */
 static struct entry *make_ring(struct session *s, const struct proto_message *m,
 			       const struct shmring_config *config)
@@ -176,6 +173,7 @@ static struct entry *make_ring(struct session *s, const struct proto_message *m,
 	struct broker *b = s->broker;
 	unsigned line;
 	const struct limits *l = policy_limits(b->policy, &s->peer, &line);
+	enum resource full = QUOTA_RINGS;
 	struct entry *made;
 	int e;
 
@@ -184,16 +182,16 @@ static struct entry *make_ring(struct session *s, const struct proto_message *m,
 		return NULL;
 	quota_give(s->account, QUOTA_DESCRIPTORS, 1);
 	e = broker_make(b, o->name, (o->flags & PROTO_PERSISTENT) != 0, s->peer.uid, l, config,
-			&made);
+			&made, &full);
 	if (e == -EDQUOT)
-		refuse_amount(s, m->head.serial, full_one(s->account, l));
+		refuse_amount(s, m->head.serial, full);
 	else if (e < 0)
 		refuse_explained(s, m->head.serial, e);
 	return e < 0 ? NULL : made;
 }
 
 /* As OPEN wants it made. */
-static struct entry *make_new(struct session *s, const struct proto_message *m)
+static struct entry *make_new(struct session *s, const struct proto_message *m, bool isolated)
 {
 	const struct proto_open *o = &m->u.open;
 	struct shmring_config config;
@@ -211,6 +209,14 @@ static struct entry *make_new(struct session *s, const struct proto_message *m)
 		return NULL;
 	}
 	from_wire(&config, &o->config);
+	if (isolated && (o->flags & PROTO_PERSISTENT) != 0) {
+		session_refuse(s, m->head.serial, -EINVAL,
+			       "%s: it is to be isolated, so it lies in memory and cannot be "
+			       "persistent",
+			       o->name);
+		return NULL;
+	}
+	config.flags = isolated ? SHMRING_ISOLATED : 0;
 	return make_ring(s, m, &config);
 }
 
@@ -228,7 +234,7 @@ static struct entry *open_target(struct session *s, const struct proto_message *
 		return NULL;
 	}
 	if (make)
-		return make_new(s, m);
+		return make_new(s, m, v.isolated || (o->flags & PROTO_ISOLATED) != 0);
 	e = broker_find(s->broker, o->name, &error);
 	if (!e && error == -ENOENT && v.make)
 		return make_ring(s, m, v.make);
@@ -237,13 +243,19 @@ static struct entry *open_target(struct session *s, const struct proto_message *
 	return e;
 }
 
+static uint32_t flags_of(const struct entry *e)
+{
+	return (e->persistent ? PROTO_IS_PERSISTENT : 0) |
+	       (isolated_of(e->ring) ? PROTO_IS_ISOLATED : 0);
+}
+
 static void answer_open(struct session *s, uint32_t serial, const struct open_ring *ring, int fd)
 {
 	const struct entry *e = ring->entry;
 	struct proto_message m = { .u.ring.ring = ring->number };
 
 	m.u.ring.rights = judge(s, e->name).rights;
-	m.u.ring.flags = e->persistent ? PROTO_IS_PERSISTENT : 0;
+	m.u.ring.flags = flags_of(e);
 	memcpy(m.u.ring.uuid, e->ring->uuid, sizeof(m.u.ring.uuid));
 	session_answer(s, serial, PROTO_RING, &m, fd);
 }
@@ -341,6 +353,94 @@ static void serve_detach(struct session *s, const struct proto_message *m)
 		session_condemn(s, "it detached from what it was not granted");
 }
 
+/* --- LANE --- */
+
+static void give_lane(struct session *s, uint32_t serial, struct entry *e, unsigned lane,
+		      bool writable)
+{
+	struct proto_message m = { 0 };
+	int fd = isolated_describe(isolated_of(e->ring), lane, writable, &m.u.lane_file.file);
+
+	if (fd < 0)
+		refuse_explained(s, serial, fd);
+	else
+		session_answer(s, serial, PROTO_LANE_FILE, &m, fd);
+}
+
+/* It is copied by a thread; until then the client is not read from (T1). */
+static void pass_lane(struct session *s, const struct proto_message *m, struct entry *e)
+{
+	const struct proto_lane *l = &m->u.lane;
+	struct isolated *i = isolated_of(e->ring);
+	struct pass *pass = calloc(1, sizeof(*pass));
+	int to = pass ? isolated_begin_passing(i, l->lane, s->peer.uid)
+		      : explain(-ENOMEM, "out of memory");
+
+	if (to < 0) {
+		free(pass);
+		refuse_explained(s, m->head.serial, to);
+		return;
+	}
+	*pass = (struct pass){ .entry = e,
+			       .session = s->number,
+			       .serial = m->head.serial,
+			       .lane = l->lane,
+			       .epoch = l->epoch,
+			       .uid = s->peer.uid,
+			       .from = i->lane[l->lane].fd,
+			       .to = to };
+	registry_hold(e);
+	s->awaits_lane = true;
+	loop_change(&s->broker->loop, &s->socket, 0);
+	passing_ask(&s->broker->passing, pass);
+}
+
+void serve_lane_answer(struct session *s, uint32_t serial, struct entry *e, unsigned lane,
+		       int error)
+{
+	s->awaits_lane = false;
+	if (error < 0)
+		session_refuse(s, serial, error, "%s: lane %u cannot be passed on: %s", e->name,
+			       lane, strerror(-error));
+	else
+		give_lane(s, serial, e, lane, true);
+}
+
+static void claim_lane(struct session *s, const struct proto_message *m, struct entry *e)
+{
+	const struct proto_lane *l = &m->u.lane;
+	int n = isolated_claim(isolated_of(e->ring), l->lane, l->epoch, s->peer.uid);
+
+	if (n < 0)
+		refuse_explained(s, m->head.serial, n);
+	else if (n > 0)
+		pass_lane(s, m, e);
+	else
+		give_lane(s, m->head.serial, e, l->lane, true);
+}
+
+static void serve_lane(struct session *s, const struct proto_message *m)
+{
+	const struct proto_lane *l = &m->u.lane;
+	const struct open_ring *ring = session_ring(s, l->ring);
+	struct verdict v;
+
+	if (!ring || !isolated_of(ring->entry->ring) ||
+	    l->lane >= ring->entry->ring->geometry.lanes) {
+		session_refuse(s, m->head.serial, -EBADF,
+			       "this connection has no isolated ring of that number open, or it "
+			       "has no such lane");
+		return;
+	}
+	v = judge(s, ring->entry->name);
+	if ((v.rights & l->role) == 0)
+		refuse_right(s, m->head.serial, ring->entry->name, l->role, v);
+	else if (l->role == PROTO_PRODUCE)
+		claim_lane(s, m, ring->entry);
+	else
+		give_lane(s, m->head.serial, ring->entry, l->lane, false);
+}
+
 /* --- NEXT and REMOVE --- */
 
 static void answer_next(struct session *s, uint32_t serial, const struct entry *e, uint32_t rights)
@@ -348,7 +448,7 @@ static void answer_next(struct session *s, uint32_t serial, const struct entry *
 	struct proto_message m = { .u.entry = {
 					   .owner = e->owner,
 					   .rights = rights,
-					   .flags = e->persistent ? PROTO_IS_PERSISTENT : 0,
+					   .flags = flags_of(e),
 					   .created_ns = e->ring->created_ns,
 				   } };
 	struct stat st;
@@ -357,7 +457,9 @@ static void answer_next(struct session *s, uint32_t serial, const struct entry *
 	memcpy(m.u.entry.name, e->name, sizeof(m.u.entry.name));
 	memcpy(m.u.entry.uuid, e->ring->uuid, sizeof(m.u.entry.uuid));
 	m.u.entry.clients = load_acquire32(&e->clients); /* no edge: a count */
-	if (fd >= 0 && fstat(fd, &st) == 0)
+	if (isolated_of(e->ring))
+		m.u.entry.bytes = isolated_allocated(isolated_of(e->ring));
+	else if (fd >= 0 && fstat(fd, &st) == 0)
 		m.u.entry.bytes = (uint64_t)st.st_blocks * 512;
 	session_answer(s, serial, PROTO_ENTRY, &m, -1);
 }
@@ -450,7 +552,7 @@ void serve(struct session *s, const struct proto_message *m)
 		[PROTO_HELLO] = serve_hello,	 [PROTO_OPEN] = serve_open,
 		[PROTO_ATTACH] = serve_attach,	 [PROTO_DETACH] = serve_detach,
 		[PROTO_NEXT] = serve_next,	 [PROTO_REMOVE] = serve_remove,
-		[PROTO_METRICS] = serve_metrics,
+		[PROTO_METRICS] = serve_metrics, [PROTO_LANE] = serve_lane,
 	};
 
 	if ((m->head.type == PROTO_HELLO) == s->greeted) {

@@ -172,7 +172,7 @@ void session_end(struct session *s)
 		quota_give(s->account, QUOTA_CONNECTIONS, 1);
 	quota_settle(&b->quota, s->account);
 	s->account = NULL;
-	s->awaits_metrics = false;
+	s->awaits_metrics = s->awaits_lane = false;
 	LIST_REMOVE(s, all);
 	LIST_INSERT_HEAD(&b->ended, s, all);
 	b->session_count--;
@@ -204,7 +204,7 @@ void session_condemn(struct session *s, const char *why)
 /* What to wait for follows from the queue (T1). */
 static void await(struct session *s)
 {
-	bool silent = s->queued > 0 || s->awaits_metrics || s->closing;
+	bool silent = s->queued > 0 || s->awaits_metrics || s->awaits_lane || s->closing;
 
 	loop_change(&s->broker->loop, &s->socket,
 		    (silent ? 0 : EPOLLIN) | (s->queued > 0 ? EPOLLOUT : 0));

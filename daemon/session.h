@@ -58,7 +58,7 @@ struct session {
 	bool stranger;		 /* beyond the limit of connections: to be told so, no more */
 	bool greeted;		 /* HELLO was answered */
 	bool closing;		 /* to be ended when the queue is empty */
-	bool awaits_metrics;
+	bool awaits_metrics, awaits_lane;
 	uint32_t metrics_serial;
 	int64_t stall_deadline; /* 0: not stalled */
 	uint64_t last_number;
@@ -96,6 +96,9 @@ bool session_drop_grant(struct session *s, uint64_t number);
 
 /* What a client asks for; in serve.c. */
 void serve(struct session *s, const struct proto_message *m);
+/* The lane was passed on, or not: the answer that a session waits for. */
+void serve_lane_answer(struct session *s, uint32_t serial, struct entry *e, unsigned lane,
+		       int error);
 void serve_metrics_answer(struct session *s, int file, uint64_t bytes);
 
 #endif

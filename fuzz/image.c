@@ -58,7 +58,7 @@ static void normalize(uint8_t *file)
 	memset(id->boot_id, 0, sizeof(id->boot_id));
 	id->created_ns = id->device = id->inode = id->birth_ns = 0;
 	layout_seal(id);
-	if (layout_check(&g, id, id->file_size) == 0 && g.stamp_size != 0)
+	if (layout_check(&g, id, id->file_size) == 0 && !layout_is_apart(&g) && g.stamp_size != 0)
 		for (unsigned i = 0; i < g.lanes; i++)
 			normalize_stamps(&g, file + data_offset(&g, i));
 	for (unsigned i = 0; i < LAYOUT_LANES; i++) {

@@ -142,6 +142,7 @@ static void conversation(const int ends[2])
 		{ PROTO_HELLO, PROTO_WELCOME, 0 },	 { PROTO_OPEN, PROTO_RING, 0 },
 		{ PROTO_ATTACH, PROTO_GRANT, PROTO_GO }, { PROTO_NEXT, PROTO_ENTRY, 0 },
 		{ PROTO_METRICS, PROTO_TEXT, 0 },	 { PROTO_REMOVE, PROTO_DONE, 0 },
+		{ PROTO_LANE, PROTO_LANE_FILE, 0 },
 	};
 	struct connection c;
 	struct stat st;
@@ -156,7 +157,8 @@ static void conversation(const int ends[2])
 		struct proto_message m = { 0 };
 		int fd = -1, none = -1, e;
 
-		m.u.attach.role = course[i].question == PROTO_ATTACH ? PROTO_PRODUCE : 0;
+		if (course[i].question == PROTO_ATTACH || course[i].question == PROTO_LANE)
+			m.u.attach.role = PROTO_PRODUCE; /* at the same place in both */
 		if (course[i].question == PROTO_OPEN || course[i].question == PROTO_REMOVE)
 			strcpy(m.u.name.name, "ring");
 		e = connection_ask(&c, &m, course[i].question, course[i].answer, &fd);

@@ -107,11 +107,17 @@ struct shmring_config {
 				    of 64; for tests of the wrap-around */
 	uint32_t stamps;	 /* enum shmring_stamp; takes 8 bytes of each
 				    message, and of the longest */
-	uint32_t flags;		 /* SHMRING_PERSISTENT, or 0 */
+	uint32_t flags;		 /* SHMRING_PERSISTENT or SHMRING_ISOLATED, or 0 */
 };
 
 /* Of a ring of the broker: on disk, in the directory for what it keeps. */
 #define SHMRING_PERSISTENT 1u
+
+/*
+ * Of a ring of the broker: each lane is a memory file of its own, and no other user
+ * than its producer can get a writable view of it.
+ */
+#define SHMRING_ISOLATED 2u
 
 /* How an attachment treats its memory; member of the role's options. */
 enum shmring_lock {
@@ -344,7 +350,7 @@ struct shmring_broker_ring {
 	char name[SHMRING_BROKER_NAME_SIZE]; /* without "broker:" */
 	uint32_t owner;			     /* user id */
 	uint32_t rights;		     /* SHMRING_MAY_*, or-ed */
-	uint32_t flags;			     /* SHMRING_PERSISTENT, or 0 */
+	uint32_t flags;			     /* as in struct shmring_config */
 	uint32_t clients;		     /* that have it open */
 	uint64_t allocated;		     /* bytes of memory or disk in use */
 	uint64_t created_ns;		     /* CLOCK_REALTIME */

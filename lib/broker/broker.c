@@ -89,7 +89,8 @@ int shmring_broker_next(struct shmring_broker *b, const char *after,
 	*ret = (struct shmring_broker_ring){
 		.owner = entry->owner,
 		.rights = entry->rights,
-		.flags = entry->flags & PROTO_IS_PERSISTENT ? SHMRING_PERSISTENT : 0,
+		.flags = (entry->flags & PROTO_IS_PERSISTENT ? SHMRING_PERSISTENT : 0) |
+			 (entry->flags & PROTO_IS_ISOLATED ? SHMRING_ISOLATED : 0),
 		.clients = entry->clients,
 		.allocated = entry->bytes,
 		.created_ns = entry->created_ns,

@@ -101,6 +101,11 @@ static int broken(struct connection *c, int e)
 	}
 }
 
+static int64_t answer_deadline(const struct connection *c)
+{
+	return shmr_now() + (c->hurry > 0 ? c->hurry : ANSWER_TIME);
+}
+
 /* Until the socket is ready for `events`, or closed; interruptions do not count. */
 static int await(const struct connection *c, short events, int64_t deadline)
 {
@@ -154,7 +159,7 @@ static int receive(struct connection *c, struct proto_message *m, enum proto_typ
 int connection_await(struct connection *c, struct proto_message *m, enum proto_type answer,
 		     int *ret_fd)
 {
-	int fd, e = receive(c, m, answer, shmr_now() + ANSWER_TIME, &fd);
+	int fd, e = receive(c, m, answer, answer_deadline(c), &fd);
 
 	if (e < 0)
 		return broken(c, e);
@@ -177,7 +182,7 @@ int connection_ask(struct connection *c, struct proto_message *m, enum proto_typ
 	if (!is_ours(c))
 		return broken(c, -ECONNRESET);
 	m->head.serial = ++c->serial;
-	e = send_all(c, m, question, shmr_now() + ANSWER_TIME);
+	e = send_all(c, m, question, answer_deadline(c));
 	/* Who hangs up may have said why before. */
 	return e < 0 && e != -EPIPE && e != -ECONNRESET ? broken(c, e)
 							: connection_await(c, m, answer, ret_fd);
@@ -247,7 +252,7 @@ static int shake_hands(struct connection *c)
 static int open_once(struct connection *c)
 {
 	const char *path = c->address.sun_path;
-	int s = connect_once(&c->address, shmr_now() + ANSWER_TIME);
+	int s = connect_once(&c->address, answer_deadline(c));
 
 	if (s >= 0)
 		return take_socket(c, s) ? shake_hands(c)
@@ -266,6 +271,15 @@ static int open_once(struct connection *c)
 	default:
 		return explain(s, "cannot reach the broker at %s: %e", path, s);
 	}
+}
+
+int connection_open_now(struct connection *c)
+{
+	int e;
+
+	connection_close(c, false);
+	e = open_once(c);
+	return e == -ENOENT ? -ECONNREFUSED : e; /* it is not the ring that is missing */
 }
 
 int connection_open(struct connection *c, bool awaited)

@@ -19,7 +19,8 @@
 #define BROKER_PREFIX "broker:"
 
 struct connection {
-	int socket; /* -1: none */
+	int socket;    /* -1: none */
+	int64_t hurry; /* 0, or how long to wait for an answer at most, in ns */
 	uint32_t serial;
 	dev_t device; /* of the socket, to know it again */
 	ino_t inode;
@@ -36,10 +37,14 @@ int connection_init(struct connection *c, const char *path);
 /*
  * Connect and agree on a version. Where a broker has been, one that is being
  * started again is waited for, for two seconds: where it left its socket, or if
- * `awaited`; where there is no socket, for a fifth of a second. -ECONNREFUSED (nobody listens), -EACCES, -ETIMEDOUT (no answer),
- * -EPROTONOSUPPORT (no common version), -EPROTO, -ECONNRESET, what the broker says.
+ * `awaited`; where there is no socket, for a fifth of a second. -ECONNREFUSED (nobody listens),
+ * -EACCES, -ETIMEDOUT (no answer), -EPROTONOSUPPORT (no common version), -EPROTO, -ECONNRESET, what
+ * the broker says.
  */
 int connection_open(struct connection *c, bool awaited);
+
+/* The same without waiting for a broker that is being started. */
+int connection_open_now(struct connection *c);
 
 /* Is it there, and has the broker not hung up? */
 bool connection_is_open(const struct connection *c);

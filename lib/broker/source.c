@@ -27,6 +27,13 @@
 #define PATIENCE INT64_C(2000000000) /* with a broker that is being started again */
 #define PAUSE INT64_C(10000000)
 
+/* With the answer of one who is there, when a reader asks; doubled as it does not come. */
+#define HURRY INT64_C(200000000)
+#define LONGEST_HURRY INT64_C(5000000000)
+
+/* A lane may have to be copied for its next owner: at 250 MB/s, or faster. */
+#define NS_PER_BYTE 4
+
 struct broker_source {
 	struct ring_source calls;
 	pthread_mutex_t mutex;
@@ -34,6 +41,8 @@ struct broker_source {
 	uint64_t connections; /* so far */
 	uint64_t ring;	      /* its number in this one */
 	uint32_t rights;
+	int64_t hurry;
+	uint64_t lane_bytes; /* of an isolated ring */
 	uint8_t uuid[16];
 	char name[PROTO_NAME_SIZE];
 };
@@ -58,10 +67,11 @@ static int ask_for_ring(struct broker_source *s, const struct proto_config *conf
 }
 
 /* Go on with another broker, if its ring is ours (B3). */
-static int reconnect(struct broker_source *s)
+static int reconnect(struct broker_source *s, bool patient)
 {
 	uint8_t uuid[16];
-	int fd, e = connection_open(&s->connection, true);
+	int fd, e = patient ? connection_open(&s->connection, true)
+			    : connection_open_now(&s->connection);
 
 	if (e < 0)
 		return e;
@@ -145,7 +155,7 @@ static int broker_open(struct ring_source *source, enum ring_role role, struct r
 
 	pthread_mutex_lock(&s->mutex);
 	do {
-		fd = connection_is_open(&s->connection) ? 0 : reconnect(s);
+		fd = connection_is_open(&s->connection) ? 0 : reconnect(s, true);
 		if (fd == 0)
 			fd = ask_for_description(s, role_word(s, role), &grant.number);
 	} while (try_again(fd, deadline));
@@ -155,6 +165,57 @@ static int broker_open(struct ring_source *source, enum ring_role role, struct r
 	pthread_mutex_unlock(&s->mutex);
 	if (fd >= 0)
 		*ret = grant;
+	return fd;
+}
+
+static int ask_for_lane(struct broker_source *s, const struct lane_wish *wish, uint32_t *ret_file)
+{
+	struct proto_message m = { .u.lane = { s->ring, PROTO_PRODUCE, wish->lane, wish->epoch,
+					       0 } };
+	int fd, e;
+
+	if (!wish->write)
+		m.u.lane.role = s->rights & PROTO_CONSUME ? PROTO_CONSUME : PROTO_OBSERVE;
+	e = connection_ask(&s->connection, &m, PROTO_LANE, PROTO_LANE_FILE, &fd);
+	if (e < 0)
+		return e;
+	*ret_file = m.u.lane_file.file;
+	return fd;
+}
+
+/* One try; who reads has other things to do than to wait for a broker that is stopped. */
+static int try_lane(struct broker_source *s, const struct lane_wish *wish, uint32_t *ret_file)
+{
+	int fd;
+
+	if (wish->write)
+		s->connection.hurry = LONGEST_HURRY + NS_PER_BYTE * (int64_t)s->lane_bytes;
+	else
+		s->connection.hurry = wish->patient ? 0 : s->hurry;
+	fd = connection_is_open(&s->connection) ? 0 : reconnect(s, wish->patient);
+	if (fd == 0)
+		fd = ask_for_lane(s, wish, ret_file);
+	if (fd == -ETIMEDOUT && !wish->write && !wish->patient)
+		s->hurry = 2 * s->hurry < LONGEST_HURRY ? 2 * s->hurry : LONGEST_HURRY;
+	else if (fd >= 0)
+		s->hurry = HURRY;
+	s->connection.hurry = 0;
+	return fd;
+}
+
+static int broker_lane(struct ring_source *source, const struct lane_wish *wish, uint32_t *ret_file)
+{
+	struct broker_source *s = (struct broker_source *)source;
+	int64_t deadline = shmr_now() + PATIENCE;
+	int fd;
+
+	pthread_mutex_lock(&s->mutex);
+	do
+		fd = try_lane(s, wish, ret_file);
+	while (wish->patient && try_again(fd, deadline));
+	if (fd == -EACCES)
+		fd = refused(s);
+	pthread_mutex_unlock(&s->mutex);
 	return fd;
 }
 
@@ -195,7 +256,9 @@ static struct broker_source *source_new(void)
 
 	if (!s)
 		return NULL;
-	s->calls = (struct ring_source){ broker_open, broker_leave, broker_join, broker_free };
+	s->calls = (struct ring_source){ broker_open, broker_leave, broker_join, broker_free,
+					 broker_lane };
+	s->hurry = HURRY;
 	s->connection.socket = -1;
 	pthread_mutex_init(&s->mutex, NULL);
 	return s;
@@ -205,7 +268,7 @@ static struct broker_source *source_new(void)
 static int make_ring(struct shmring **ret, struct broker_source *s, int fd)
 {
 	struct shmring *r;
-	int e = shmr_ring_from_fd(&r, fd);
+	int e = shmr_ring_from_fd(&r, fd, true);
 
 	if (e < 0)
 		return e;
@@ -214,6 +277,7 @@ static int make_ring(struct shmring **ret, struct broker_source *s, int fd)
 		return explain(-EPROTO, "the broker sent another ring than it said");
 	}
 	r->source = &s->calls;
+	s->lane_bytes = r->geometry.lane_file_size;
 	r->writable = (s->rights & (PROTO_PRODUCE | PROTO_CONSUME)) != 0;
 	*ret = r;
 	return 0;
@@ -262,6 +326,7 @@ int source_create_ring(struct shmring **ret, const char *address,
 {
 	struct shmring_config c;
 	struct proto_config words;
+	uint32_t flags = PROTO_MAKE;
 	int e = shmr_ring_config(&c, config);
 
 	if (e < 0)
@@ -279,8 +344,11 @@ int source_create_ring(struct shmring **ret, const char *address,
 		.stamps = c.stamps,
 		.mode = c.mode,
 	};
-	return get(ret, address, &words,
-		   PROTO_MAKE | (c.flags & SHMRING_PERSISTENT ? PROTO_PERSISTENT : 0));
+	if (c.flags & SHMRING_PERSISTENT)
+		flags |= PROTO_PERSISTENT;
+	if (c.flags & SHMRING_ISOLATED)
+		flags |= PROTO_ISOLATED;
+	return get(ret, address, &words, flags);
 }
 
 int source_remove_ring(const char *address)

@@ -182,12 +182,34 @@ static int map_row(struct shmring_consumer *c)
 	return 0;
 }
 
+static void set_lane(struct reader *l, unsigned index, const struct geometry *g)
+{
+	l->lane.mask = g->lane_size - 1;
+	l->hot.index = index;
+	l->hot.data = l->lane.data;
+	l->hot.mask = l->lane.mask;
+	l->hot.wanted = plain_words(&l->lane.control->room_wanted);
+	l->hot.at.position = g->first_position;
+	l->hot.released = l->hot.at;
+}
+
+/* Of an isolated ring: the files are mapped there when there are any. */
+static int reserve_lanes(struct shmring_consumer *c)
+{
+	const struct geometry *g = consumer_geometry(c);
+
+	for (unsigned i = 0; i < g->lanes; i++) {
+		shmr_attach_reserve_lane(&c->attachment, &c->readers[i].lane);
+		set_lane(&c->readers[i], i, g);
+	}
+	return 0;
+}
+
 /* All lanes, also those without memory: that comes later, and we are ready. */
 static int map_lanes(struct shmring_consumer *c)
 {
 	struct attachment *a = &c->attachment;
 	const struct geometry *g = consumer_geometry(c);
-	uint64_t alignment = g->lane_size < LAYOUT_HUGE ? LAYOUT_GRANULE : LAYOUT_HUGE;
 	void *controls, *data;
 	int e = shmr_attach_lay(a, g->controls_offset, g->lanes * LAYOUT_GRANULE, false, 1,
 				LAYOUT_GRANULE, &controls);
@@ -195,18 +217,13 @@ static int map_lanes(struct shmring_consumer *c)
 	for (unsigned i = 0; e == 0 && i < g->lanes; i++) {
 		struct reader *l = &c->readers[i];
 
-		e = shmr_attach_lay(a, data_offset(g, i), g->lane_size, false, 2, alignment, &data);
+		e = shmr_attach_lay(a, data_offset(g, i), g->lane_size, false, 2, lane_alignment(g),
+				    &data);
 		if (e < 0)
 			break;
-		l->hot.index = i;
 		l->lane.data = data;
-		l->lane.mask = g->lane_size - 1;
 		l->lane.control = (void *)((unsigned char *)controls + i * LAYOUT_GRANULE);
-		l->hot.data = l->lane.data;
-		l->hot.mask = l->lane.mask;
-		l->hot.wanted = plain_words(&l->lane.control->room_wanted);
-		l->hot.at.position = g->first_position;
-		l->hot.released = l->hot.at;
+		set_lane(l, i, g);
 	}
 	return e;
 }
@@ -227,8 +244,8 @@ static int set_up(struct shmring_consumer *c, struct shmring *r,
 	const struct geometry *g = &r->geometry;
 	struct attachment *a = &c->attachment;
 	size_t size = g->lanes * (LAYOUT_GRANULE + 2 * g->lane_size) + 2 * LAYOUT_GRANULE;
-	int e = shmr_attach_begin(a, r, size, g->lanes + 2,
-				  c->observer ? RING_OBSERVE : RING_CONSUME);
+	unsigned segments = layout_is_apart(g) ? 2 * g->lanes + 1 : g->lanes + 2;
+	int e = shmr_attach_begin(a, r, size, segments, c->observer ? RING_OBSERVE : RING_CONSUME);
 
 	if (e < 0)
 		return e;
@@ -245,7 +262,7 @@ static int set_up(struct shmring_consumer *c, struct shmring *r,
 		e = make_copy_buffer(c);
 	}
 	if (e == 0)
-		e = map_lanes(c);
+		e = layout_is_apart(g) ? reserve_lanes(c) : map_lanes(c);
 	if (e == 0)
 		e = shmr_attach_finish(a);
 	return e;

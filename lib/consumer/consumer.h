@@ -7,6 +7,7 @@
  *	wait.c		back off, spin, sleep
  *	watermark.c	sleep until there is more than one message
  *	fd.c		the same in an event loop
+ *	files.c		isolated rings: lanes that are files of their own
  *	join.c		find a place among the cursors, keep it, come back to it
  *	attach.c	options, slots and names, mapping, leaving
  *	observer.c	copies instead of pointers, for those who hold nobody back
@@ -29,6 +30,7 @@ struct reader {
 	struct lane_cursor *cursor;	 /* NULL: observer */
 	struct shmring_boundary counted; /* `released`, when counters were brought up to it */
 	unsigned next_mark;
+	uint32_t file; /* isolated rings: which one of its files is mapped */
 };
 
 #define CONSUMER_PATIENCE 8 /* see wait.c */
@@ -44,7 +46,7 @@ struct shmring_consumer {
 	bool evictable;
 	bool observer;
 	bool broken;
-	uint64_t lanes;	    /* lanes known to have memory */
+	uint64_t lanes;	    /* lanes known to have memory, and mapped */
 	uint64_t active;    /* those that had a message when they were last looked at */
 	unsigned next_idle; /* where to go on looking at the others */
 	struct bell bell;
@@ -68,7 +70,10 @@ struct shmring_consumer {
 	int64_t probed_ns;			     /* when arming looked after the dead */
 	const struct shmring_reader_hot *armed_lane; /* where we stood when we last armed */
 	uint64_t armed_position;
-	unsigned char *copy; /* observers: the private copy */
+	uint64_t files; /* isolated rings: the ring's count of them when they were fetched */
+	int64_t files_again_ns; /* when to ask again */
+	unsigned unsettled;	/* how often places were chosen in vain */
+	unsigned char *copy;	/* observers: the private copy */
 	struct attachment attachment;
 	struct shmring_memory memory;
 	struct shmring_counters counters;
@@ -116,6 +121,18 @@ static inline void consumer_break(struct shmring_consumer *c)
 
 /* Notice lanes that have got memory. */
 void consumer_adopt_lanes(struct shmring_consumer *c);
+
+/* Lock and fault in a lane that has just got memory, as wanted. */
+void consumer_apply_memory(struct shmring_consumer *c, struct reader *l);
+
+/* Of an isolated ring: map new lanes, and new files of lanes, if the broker is there. */
+void consumer_follow_files(struct shmring_consumer *c);
+
+/*
+ * The same, once more and thoroughly; of any ring. 0: nothing had changed; more: some
+ * had, so choose all places again; or the error of a broker that stays away.
+ */
+int consumer_settle_files(struct shmring_consumer *c);
 
 /* Is there a message? Chooses the next lane in turn that has one. */
 bool consumer_look(struct shmring_consumer *c);

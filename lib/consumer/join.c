@@ -12,6 +12,9 @@
  * J2 A lane without memory has its first record at the ring's first position;
  *    the cursor is stored there before the lane's bit in lanes_ready is looked
  *    at, and its first owner sets that bit before it reserves anything.
+ *    In an isolated ring a lane without a file that we have mapped passes for one
+ *    without memory, and one with an old file for what that shows; enter()
+ *    finds out afterwards (F3 in files.c), and chooses again.
  * J3 In state JOINING each lane's cursor counts by itself, so a joiner that is
  *    stopped half way holds back no more than what it has chosen.
  */
@@ -53,9 +56,11 @@ static bool hold(const struct reader *l, uint64_t position)
 	return in_reach(l, position);
 }
 
-/* [READY] pairs with furnish_lane() */
+/* [READY] pairs with show_lane() */
 static bool has_memory(const struct shmring_consumer *c, const struct reader *l)
 {
+	if (layout_is_apart(consumer_geometry(c)))
+		return c->lanes >> l->hot.index & 1;
 	return load_acquire(&c->attachment.registry->lanes_ready) >> l->hot.index & 1;
 }
 
@@ -65,7 +70,7 @@ static bool hold_empty(const struct shmring_consumer *c, const struct reader *l,
 	if (has_memory(c, l))
 		return false;
 	store_relaxed(&l->cursor->position, position);
-	fence_full(); /* [JOIN] pairs with furnish_lane() */
+	fence_full(); /* [JOIN] pairs with show_lane() */
 	return !has_memory(c, l) || hold(l, position);
 }
 
@@ -210,7 +215,7 @@ static int learn_status(struct shmring_consumer *c)
 	return 0;
 }
 
-/* Those that found nobody to read for may be waiting. [READY] pairs with furnish_lane(). */
+/* Those that found nobody to read for may be waiting. [READY] pairs with show_lane(). */
 void consumer_tell_producers(struct shmring_consumer *c)
 {
 	shmr_bell_ring_rooms(&c->bell, load_acquire(&c->attachment.registry->lanes_ready),
@@ -223,6 +228,20 @@ enum entrance {
 	RETURN,	 /* it had places, and lost them */
 	RESTART, /* it has places, and wants others */
 };
+
+/* Of an isolated ring, with the files of all lanes as they were behind the last fence. */
+static int choose_places(struct shmring_consumer *c, enum shmring_start start,
+			 enum entrance entrance)
+{
+	int e;
+
+	do {
+		e = entrance == RETURN ? replace_all(c) : place_all(c, start);
+		if (e == 0)
+			e = consumer_settle_files(c);
+	} while (e > 0);
+	return e;
+}
 
 /*
  * By way of JOINING to ACTIVE. Whoever dies on the way has no places: a name is
@@ -251,7 +270,7 @@ static int enter(struct shmring_consumer *c, enum shmring_start start, enum entr
 			e = learn_status(c);
 			continue;
 		}
-		e = entrance == RETURN ? replace_all(c) : place_all(c, start);
+		e = choose_places(c, start, entrance);
 		if (e == 0 && entrance != RETURN && c->named)
 			write_marks(c);
 		status = c->attachment.status;
@@ -357,10 +376,15 @@ static int resume_lane(struct shmring_consumer *c, struct reader *l)
 
 int consumer_resume(struct shmring_consumer *c)
 {
-	int e = 0;
+	int e;
 
-	for (unsigned i = 0; e == 0 && i < consumer_geometry(c)->lanes; i++)
-		e = resume_lane(c, &c->readers[i]);
+	do {
+		e = 0;
+		for (unsigned i = 0; e == 0 && i < consumer_geometry(c)->lanes; i++)
+			e = resume_lane(c, &c->readers[i]);
+		if (e == 0)
+			e = consumer_settle_files(c);
+	} while (e > 0);
 	return e;
 }
 

@@ -6,6 +6,7 @@ lib_consumer_libconsumer_la_SOURCES = \
 	lib/consumer/attach.c \
 	lib/consumer/consumer.h \
 	lib/consumer/fd.c \
+	lib/consumer/files.c \
 	lib/consumer/join.c \
 	lib/consumer/observer.c \
 	lib/consumer/read.c \

@@ -174,9 +174,11 @@ static int begin_lane(const struct shmring_consumer *c, struct reader *l, enum s
 
 int observer_begin(struct shmring_consumer *c, enum shmring_start start)
 {
-	int e = 0;
+	int e;
 
 	consumer_adopt_lanes(c);
+	while ((e = consumer_settle_files(c)) > 0)
+		;
 	for (uint64_t lanes = c->lanes; e == 0 && lanes != 0; lanes &= lanes - 1)
 		e = begin_lane(c, &c->readers[__builtin_ctzll(lanes)], start);
 	return e;

@@ -128,6 +128,28 @@ int shmr_attach_lay(struct attachment *a, uint64_t offset, size_t size, bool wri
 	return e;
 }
 
+void shmr_attach_reserve_lane(struct attachment *a, struct lane *ret)
+{
+	const struct geometry *g = &a->ring->geometry;
+
+	ret->control = mapping_place(&a->mapping, LAYOUT_GRANULE, 1, LAYOUT_GRANULE);
+	ret->data = mapping_place(&a->mapping, g->lane_size, 2, lane_alignment(g));
+	ret->mask = g->lane_size - 1;
+	a->memory.mapped += LAYOUT_GRANULE + g->lane_size;
+}
+
+int shmr_attach_map_lane(struct attachment *a, int fd, bool writable, const struct lane *at)
+{
+	const struct geometry *g = &a->ring->geometry;
+	int e = mapping_lay_at(at->control, fd, g->controls_offset, LAYOUT_GRANULE, writable, 1);
+
+	if (e == 0)
+		e = mapping_lay_at(at->data, fd, g->data_offset, g->lane_size, writable, 2);
+	if (e == 0)
+		e = mapping_keep_from_children(at->control, LAYOUT_GRANULE);
+	return e == 0 ? mapping_keep_from_children(at->data, 2 * g->lane_size) : e;
+}
+
 static int prove_pin(const struct attachment *a)
 {
 	int fd = shmr_ring_fd(a->ring);

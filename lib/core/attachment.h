@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "apart.h"
+#include "lane.h"
 #include "registry.h"
 #include "ring.h"
 #include "segment.h"
@@ -49,6 +51,20 @@ int shmr_attach_begin(struct attachment *a, struct shmring *r, size_t size, unsi
 /* Map a further segment of the role. */
 int shmr_attach_lay(struct attachment *a, uint64_t offset, size_t size, bool writable,
 		    unsigned copies, size_t alignment, void **ret);
+
+/*
+ * A lane of an isolated ring: reserve its addresses, and map its file there (also when
+ * another one is mapped there), now or after shmr_attach_finish(). When that fails,
+ * nothing may be read there any more.
+ */
+void shmr_attach_reserve_lane(struct attachment *a, struct lane *ret);
+int shmr_attach_map_lane(struct attachment *a, int fd, bool writable, const struct lane *at);
+
+/* How lane data are aligned: to huge pages if they fill some. */
+static inline size_t lane_alignment(const struct geometry *g)
+{
+	return g->lane_size < LAYOUT_HUGE ? LAYOUT_GRANULE : LAYOUT_HUGE;
+}
 
 /*
  * Close the description, and prove that the lock stays (-EOPNOTSUPP if the

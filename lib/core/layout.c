@@ -44,7 +44,20 @@ static void place_segments(struct geometry *g)
 	g->controls_offset = g->cursors_offset + LAYOUT_CONSUMERS * LAYOUT_ROW;
 	g->data_offset = round_up(g->controls_offset + g->lanes * LAYOUT_GRANULE,
 				  g->lane_size < LAYOUT_HUGE ? LAYOUT_GRANULE : LAYOUT_HUGE);
+	g->control_stride = LAYOUT_GRANULE;
+	g->data_stride = g->lane_size;
+	g->view_size = g->data_offset;
 	g->file_size = g->data_offset + g->lanes * g->lane_size;
+	g->lane_file_size = 0;
+}
+
+void layout_set_apart(struct geometry *g)
+{
+	g->file_size = g->view_size = g->controls_offset;
+	g->controls_offset = 0;
+	g->data_offset = g->lane_size < LAYOUT_HUGE ? LAYOUT_GRANULE : LAYOUT_HUGE;
+	g->control_stride = g->data_stride = 0;
+	g->lane_file_size = g->data_offset + g->lane_size;
 }
 
 /* The ranges that config and identity have in common. */
@@ -113,7 +126,8 @@ void layout_describe(struct identity *id, const struct geometry *g)
 	id->endian = LAYOUT_ENDIAN;
 	id->identity_size = sizeof(*id);
 	id->file_size = g->file_size;
-	id->incompatible = g->stamps == SHMRING_STAMP_NONE ? 0 : FEATURE_STAMPS;
+	id->incompatible = (g->stamps == SHMRING_STAMP_NONE ? 0 : FEATURE_STAMPS) |
+			   (layout_is_apart(g) ? FEATURE_APART : 0);
 	id->stamp_scale = g->stamp_scale;
 	id->stamp_base = g->stamp_base;
 	id->lane_size = g->lane_size;
@@ -131,7 +145,7 @@ void layout_describe(struct identity *id, const struct geometry *g)
 	id->cursors_offset = g->cursors_offset;
 	id->controls_offset = g->controls_offset;
 	id->data_offset = g->data_offset;
-	id->control_stride = LAYOUT_GRANULE;
+	id->control_stride = g->control_stride;
 	id->row_stride = LAYOUT_ROW;
 	layout_seal(id);
 }
@@ -180,7 +194,7 @@ static int check_prefix(const struct identity *id)
 	if (id->identity_size != sizeof(*id) || id->checksum != identity_checksum(id))
 		return explain(-EBADMSG,
 			       "the ring is damaged: its identity does not match its checksum");
-	if ((id->incompatible & ~FEATURE_STAMPS) != 0 || id->ro_compatible != 0)
+	if ((id->incompatible & ~(FEATURE_STAMPS | FEATURE_APART)) != 0 || id->ro_compatible != 0)
 		return explain(
 			-EPROTONOSUPPORT,
 			"the ring uses features that this library does not know; use a newer "
@@ -194,7 +208,7 @@ static bool offsets_agree(const struct geometry *g, const struct identity *id)
 	       id->doorbell_offset == g->doorbell_offset &&
 	       id->cursors_offset == g->cursors_offset &&
 	       id->controls_offset == g->controls_offset && id->data_offset == g->data_offset &&
-	       id->control_stride == LAYOUT_GRANULE && id->row_stride == LAYOUT_ROW &&
+	       id->control_stride == g->control_stride && id->row_stride == LAYOUT_ROW &&
 	       id->consumers == LAYOUT_CONSUMERS && id->file_size == g->file_size;
 }
 
@@ -220,6 +234,8 @@ int layout_check(struct geometry *ret, const struct identity *id, uint64_t file_
 	if (wrong)
 		return explain(-EBADMSG, "the ring is damaged: %s", wrong);
 	place_segments(&g);
+	if (id->incompatible & FEATURE_APART)
+		layout_set_apart(&g);
 	if (id->incompatible & FEATURE_STAMPS)
 		layout_add_stamps(&g,
 				  id->stamp_scale != 0 ? SHMRING_STAMP_TSC : SHMRING_STAMP_CLOCK);

@@ -12,6 +12,11 @@
  *	448 KiB		controls   a segment of 64 KiB per lane, one writer each
  *	(aligned)	data	   lane_size bytes per lane, same writer
  *
+ * An isolated ring (FEATURE_APART) is several files: its control file ends where the
+ * controls begin above, and each lane is a file of its own, its control at 0 and its
+ * data behind that. Then offsets of controls and data are those within a lane's file,
+ * and the same for all lanes. isolated.h of the broker explains why.
+ *
  * The data begin at a multiple of 2 MiB if lanes are that large, so that huge
  * pages fit. Unused lanes are holes: nobody touches the control or data of a
  * lane whose bit in registry.lanes_ready is not set.
@@ -23,6 +28,7 @@
 #ifndef SHMRING_CORE_LAYOUT_H
 #define SHMRING_CORE_LAYOUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <shmring/shmring.h>
@@ -46,6 +52,9 @@
 
 /* Incompatible features: records carry the time of their publication, see stamp.h. */
 #define FEATURE_STAMPS UINT32_C(1)
+
+/* Each lane is a file of its own, which only the broker gives out. */
+#define FEATURE_APART UINT32_C(4)
 
 /*
  * Segment 0. The first 128 bytes never change their meaning in any format, so
@@ -106,7 +115,9 @@ _Static_assert(sizeof(struct holder) == 64, "holder is a line");
 /* Segment 1: registry.h explains the status words. */
 struct registry {
 	shm_u64 lanes_ready; /* bit i: lane i has memory; bits are only set */
-	shm_u64 reserved[7];
+	shm_u64 files;	     /* isolated rings: moves when a lane gets another file */
+	shm_u64 retired;     /* isolated rings: not 0: the broker has removed it */
+	shm_u64 reserved[5];
 	shm_u64 lane_status[LAYOUT_LANES];
 	shm_u64 consumer_status[LAYOUT_CONSUMERS];
 	struct holder lane_holder[LAYOUT_LANES];
@@ -124,7 +135,9 @@ struct doorbell {
 	shm_u64 reserved[5];
 	struct {
 		shm_u32 bell; /* futex: room in this lane */
-		uint32_t reserved[7];
+		shm_u32 file; /* isolated rings: which of its files the lane is now */
+		shm_u32 user; /* isolated rings: one more than the uid whose file it is */
+		uint32_t reserved[5];
 	} room[LAYOUT_LANES];
 };
 _Static_assert(sizeof(struct doorbell) == 2112, "doorbell fits into a page");
@@ -166,7 +179,9 @@ struct index_entry {
 /* Segment 4 + i. */
 struct lane_control {
 	shm_u64 reserved; /* the owner writes below this position only */
-	shm_u64 pad0[15];
+	shm_u64 tenancy;  /* isolated rings: the last owner, as the broker wrote it here */
+	shm_u64 ready;	  /* isolated rings: its first owner has finished it */
+	shm_u64 pad0[13];
 	shm_u64 room_wanted; /* wake me when cursors reach it; POSITION_NONE */
 	shm_u64 pad1[15];
 	struct index_entry index[LAYOUT_INDEX];
@@ -196,7 +211,11 @@ struct geometry {
 	uint64_t cursors_offset;
 	uint64_t controls_offset;
 	uint64_t data_offset;
+	uint64_t control_stride; /* from lane to lane; 0: each has a file of its own */
+	uint64_t data_stride;
 	uint64_t file_size;
+	uint64_t lane_file_size; /* 0: lanes have no files */
+	uint64_t view_size;	 /* of the file: all but the lanes' data */
 };
 
 /*
@@ -204,6 +223,20 @@ struct geometry {
  * check it. Returns 0, or -EINVAL with an explanation.
  */
 int layout_plan(struct geometry *ret, const struct shmring_config *config);
+
+/* Lay the lanes of a planned ring out in files of their own. */
+void layout_set_apart(struct geometry *g);
+
+static inline bool layout_is_apart(const struct geometry *g)
+{
+	return g->lane_file_size != 0;
+}
+
+/* All its files. */
+static inline uint64_t layout_bytes(const struct geometry *g)
+{
+	return g->file_size + g->lanes * g->lane_file_size;
+}
 
 /* Room for stamps of this kind in the records of a planned ring. */
 void layout_add_stamps(struct geometry *g, uint32_t stamps);
@@ -227,12 +260,12 @@ uint32_t layout_crc32c(const void *data, size_t size);
 
 static inline uint64_t control_offset(const struct geometry *g, unsigned lane)
 {
-	return g->controls_offset + lane * LAYOUT_GRANULE;
+	return g->controls_offset + lane * g->control_stride;
 }
 
 static inline uint64_t data_offset(const struct geometry *g, unsigned lane)
 {
-	return g->data_offset + lane * g->lane_size;
+	return g->data_offset + lane * g->data_stride;
 }
 
 #endif

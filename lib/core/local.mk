@@ -5,6 +5,8 @@ noinst_LTLIBRARIES += lib/core/libcore.la
 lib_core_libcore_la_SOURCES = \
 	lib/core/address.c \
 	lib/core/address.h \
+	lib/core/apart.c \
+	lib/core/apart.h \
 	lib/core/atomic.h \
 	lib/core/attachment.c \
 	lib/core/attachment.h \

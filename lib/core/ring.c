@@ -90,7 +90,7 @@ static int open_anew(const struct shmring *r)
 		return fd;
 	if (fd >= 0)
 		close(fd);
-	shmr_mapping_path(path, r->view, r->geometry.data_offset);
+	shmr_mapping_path(path, r->view, r->geometry.view_size);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return explain(
@@ -196,7 +196,7 @@ static void ring_free(struct shmring *r)
 	if (r->source)
 		r->source->free(r->source, *r->alive != ALIVE);
 	if (r->view)
-		munmap(r->view, r->geometry.data_offset);
+		munmap(r->view, r->geometry.view_size);
 	if (r->alive)
 		shmr_handle_free(r->alive, sizeof(*r->alive));
 	free(r);
@@ -269,7 +269,7 @@ static int check_kind(const struct stat *st)
 
 static int map_view(struct shmring *r)
 {
-	void *view = mmap(NULL, r->geometry.data_offset, PROT_READ, MAP_SHARED, r->fd, 0);
+	void *view = mmap(NULL, r->geometry.view_size, PROT_READ, MAP_SHARED, r->fd, 0);
 
 	if (view == MAP_FAILED)
 		return explain(-errno, "cannot map the ring: %e", -errno);
@@ -301,13 +301,14 @@ static int ring_examine(struct shmring *r)
 	r->writable = (flags & O_ACCMODE) == O_RDWR;
 	r->device = st.st_dev;
 	r->inode = st.st_ino;
+	r->owner = st.st_uid;
 	r->created_ns = id.created_ns;
 	r->named = id.named != 0;
 	memcpy(r->uuid, id.uuid, sizeof(r->uuid));
 	return map_view(r);
 }
 
-int shmr_ring_from_fd(struct shmring **ret, int fd)
+int shmr_ring_from_fd(struct shmring **ret, int fd, bool apart)
 {
 	struct shmring *r = calloc(1, sizeof(*r));
 	int e = -ENOMEM;
@@ -322,6 +323,9 @@ int shmr_ring_from_fd(struct shmring **ret, int fd)
 		explain(e, "cannot get memory that a child finds empty");
 	else
 		e = ring_examine(r);
+	if (e == 0 && layout_is_apart(&r->geometry) && !apart)
+		e = explain(-EOPNOTSUPP, "this is the file of an isolated ring, which only its "
+					 "broker can open; use broker:NAME");
 	if (e < 0) {
 		ring_free(r);
 		return e;
@@ -420,6 +424,18 @@ static int set_size(int fd, uint64_t size)
 		     : 0;
 }
 
+/* A complete ring in a new file, but for the seals. */
+static int fill(int fd, const struct geometry *g, bool named)
+{
+	int e = segment_check_file_system(fd);
+
+	if (e == 0)
+		e = set_size(fd, g->file_size);
+	if (e == 0)
+		e = allocate_controls(fd, g);
+	return e == 0 ? write_identity(fd, g, named) : e;
+}
+
 /*
  * An unnamed, complete ring; the kernel drops it if we die before it is linked.
  * It is open before it is linked, so that nothing can fail afterwards.
@@ -431,20 +447,31 @@ static int build(struct shmring **ret, int dirfd, const struct geometry *g, unsi
 
 	if (fd < 0)
 		return fd;
-	e = segment_check_file_system(fd);
-	if (e == 0)
-		e = set_size(fd, g->file_size);
-	if (e == 0)
-		e = allocate_controls(fd, g);
-	if (e == 0)
-		e = write_identity(fd, g, dirfd >= 0);
+	e = fill(fd, g, dirfd >= 0);
 	if (e == 0 && dirfd < 0)
 		e = segment_seal(fd);
 	if (e < 0) {
 		close(fd);
 		return e;
 	}
-	return shmr_ring_from_fd(ret, fd);
+	return shmr_ring_from_fd(ret, fd, false);
+}
+
+static int build_apart(struct shmring **ret, const char *label, const struct geometry *g)
+{
+	int fd = segment_new_memory(label, 0600);
+	int e;
+
+	if (fd < 0)
+		return fd;
+	e = fill(fd, g, false);
+	if (e == 0)
+		e = segment_seal_for_good(fd);
+	if (e < 0) {
+		close(fd);
+		return e;
+	}
+	return shmr_ring_from_fd(ret, fd, true);
 }
 
 static int give_name(struct shmring *r, const struct address *a)
@@ -493,11 +520,35 @@ int shmr_ring_config(struct shmring_config *ret, const struct shmring_config *gi
 
 	if (e == 0)
 		e = layout_plan(&g, &c);
-	if (e == 0 && (c.flags & ~SHMRING_PERSISTENT) != 0)
+	if (e == 0 && (c.flags & ~(SHMRING_PERSISTENT | SHMRING_ISOLATED)) != 0)
 		e = explain(-EINVAL, "the config has an unknown flag");
+	if (e == 0 && c.flags == (SHMRING_PERSISTENT | SHMRING_ISOLATED))
+		e = explain(-EINVAL, "an isolated ring lies in memory, so it cannot be persistent");
 	if (e == 0)
 		*ret = c;
 	return e;
+}
+
+static int plan(struct geometry *ret, const struct shmring_config *c)
+{
+	int e = layout_plan(ret, c);
+
+	return e == 0 ? shmr_stamp_plan(ret, c->stamps) : e;
+}
+
+int shmr_ring_create_apart(struct shmring **ret, const char *label,
+			   const struct shmring_config *config)
+{
+	struct shmring_config c;
+	struct geometry g;
+	int e = shmr_ring_config(&c, config);
+
+	if (e == 0)
+		e = plan(&g, &c);
+	if (e < 0)
+		return e;
+	layout_set_apart(&g);
+	return build_apart(ret, label, &g);
 }
 
 int shmr_ring_create(struct shmring **ret, const char *address, const struct shmring_config *config)
@@ -509,10 +560,10 @@ int shmr_ring_create(struct shmring **ret, const char *address, const struct shm
 	if (e == 0 && (c.flags & SHMRING_PERSISTENT) != 0)
 		e = explain(-EINVAL, "SHMRING_PERSISTENT is for rings of the broker; a file on "
 				     "disk is persistent by itself");
+	if (e == 0 && (c.flags & SHMRING_ISOLATED) != 0)
+		e = explain(-EINVAL, "SHMRING_ISOLATED is for rings of the broker");
 	if (e == 0)
-		e = layout_plan(&g, &c);
-	if (e == 0)
-		e = shmr_stamp_plan(&g, c.stamps);
+		e = plan(&g, &c);
 	if (e < 0)
 		return e;
 	if (c.mode == 0)
@@ -553,7 +604,7 @@ static int open_file(const char *address, bool read_only)
 int shmr_ring_open(struct shmring **ret, const char *address)
 {
 	int fd = open_file(address, false);
-	int e = fd < 0 ? fd : shmr_ring_from_fd(ret, fd);
+	int e = fd < 0 ? fd : shmr_ring_from_fd(ret, fd, false);
 
 	return e < 0 ? shmr_explain_about(e, address) : e;
 }
@@ -564,7 +615,7 @@ int shmring_open_fd(struct shmring **ret, int fd)
 
 	if (copy < 0)
 		return explain(-errno, "cannot use descriptor: %e", -errno);
-	return shmr_ring_from_fd(ret, copy);
+	return shmr_ring_from_fd(ret, copy, false);
 }
 
 int shmring_join(struct shmring *r)

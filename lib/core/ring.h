@@ -27,6 +27,14 @@ enum ring_role {
 	RING_REPAIR, /* to bury and forget others: whatever lets one write */
 };
 
+/* A lane's file, of an isolated ring. */
+struct lane_wish {
+	unsigned lane;
+	uint32_t epoch; /* to write: of the place that one has in SETUP */
+	bool write;
+	bool patient; /* wait for seconds for a broker that is away */
+};
+
 /* Names a description that a source gave; zero: none. */
 struct ring_grant {
 	uint64_t connection;
@@ -49,6 +57,12 @@ struct ring_source {
 	void (*join)(struct ring_source *s);
 	/* The end; `inherited`: in a child that has not joined. */
 	void (*free)(struct ring_source *s, bool inherited);
+	/*
+	 * Of isolated rings: a description of a lane's file, close-on-exec, and which of
+	 * the lane's files it is. -ENOENT: nobody has had that lane yet; -EBUSY: its owner
+	 * is alive, or it is being passed on. NULL: this source has no such rings.
+	 */
+	int (*lane)(struct ring_source *s, const struct lane_wish *wish, uint32_t *ret_file);
 };
 
 struct shmring {
@@ -62,10 +76,11 @@ struct shmring {
 	bool named; /* has, or had, a name */
 	dev_t device;
 	ino_t inode;
+	uid_t owner; /* of the file */
 	uint64_t created_ns;
 	uint8_t uuid[16];
 	struct geometry geometry;
-	unsigned char *view;	   /* read-only, from 0 to the first lane's data */
+	unsigned char *view;	   /* read-only, all but the lanes' data */
 	struct registry *registry; /* in the view, as are the next three */
 	struct doorbell *doorbell;
 	struct cursor_row *rows;
@@ -100,14 +115,22 @@ int shmr_ring_create(struct shmring **ret, const char *address,
 int shmr_ring_open(struct shmring **ret, const char *address);
 int shmr_ring_remove(const char *address);
 
-/* The ring behind a descriptor, which is taken over, also on failure. */
-int shmr_ring_from_fd(struct shmring **ret, int fd);
+/*
+ * The ring behind a descriptor, which is taken over, also on failure. `apart`: it may
+ * be an isolated one, and the caller gives it a source.
+ */
+int shmr_ring_from_fd(struct shmring **ret, int fd, bool apart);
+
+/* For the broker: an isolated one; the label is what /proc shows. */
+int shmr_ring_create_apart(struct shmring **ret, const char *label,
+			   const struct shmring_config *config);
 
 /* Read and check the shape of a new ring; -EINVAL with an explanation. */
 int shmr_ring_config(struct shmring_config *ret, const struct shmring_config *given);
 
 struct shmring *shmr_ring_ref(struct shmring *r);
 
+/* Not of isolated rings. */
 static inline struct lane_control *ring_control(const struct shmring *r, unsigned lane)
 {
 	return (struct lane_control *)(void *)(r->view + control_offset(&r->geometry, lane));

@@ -36,29 +36,20 @@
 #define GUARD ((size_t)LAYOUT_GRANULE)
 #define SIZE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 
-static int new_memory_file(void)
+static int new_memory_file(const char *label)
 {
 	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-	int fd = memfd_create("shmring", flags | MFD_NOEXEC_SEAL);
+	int fd = memfd_create(label, flags | MFD_NOEXEC_SEAL);
 
 	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
-		fd = memfd_create("shmring", flags);
+		fd = memfd_create(label, flags);
 	return fd < 0 ? explain(-errno, "cannot make a memory file: %e", -errno) : fd;
 }
 
-int segment_new_file(int dirfd, unsigned mode)
+/* The umask has no say in who may use a ring. */
+static int with_mode(int fd, unsigned mode)
 {
-	int fd;
-
-	if (dirfd < 0)
-		fd = new_memory_file();
-	else if ((fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)) < 0)
-		fd = explain(errno == EISDIR ? -EOPNOTSUPP : -errno,
-			     "cannot make a file in the ring's directory: %e", -errno);
-	if (fd < 0)
-		return fd;
-	/* The umask has no say in who may use a ring. */
-	if (fchmod(fd, mode) < 0) {
+	if (fd >= 0 && fchmod(fd, mode) < 0) {
 		int error = -errno;
 
 		close(fd);
@@ -67,11 +58,39 @@ int segment_new_file(int dirfd, unsigned mode)
 	return fd;
 }
 
-int segment_seal(int fd)
+int segment_new_memory(const char *label, unsigned mode)
 {
-	if (fcntl(fd, F_ADD_SEALS, SIZE_SEALS) < 0)
+	return with_mode(new_memory_file(label), mode);
+}
+
+int segment_new_file(int dirfd, unsigned mode)
+{
+	int fd;
+
+	if (dirfd < 0)
+		return segment_new_memory("shmring", mode);
+	fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return explain(errno == EISDIR ? -EOPNOTSUPP : -errno,
+			       "cannot make a file in the ring's directory: %e", -errno);
+	return with_mode(fd, mode);
+}
+
+static int add_seals(int fd, int seals)
+{
+	if (fcntl(fd, F_ADD_SEALS, seals) < 0)
 		return explain(-errno, "cannot seal the memory file: %e", -errno);
 	return 0;
+}
+
+int segment_seal(int fd)
+{
+	return add_seals(fd, SIZE_SEALS);
+}
+
+int segment_seal_for_good(int fd)
+{
+	return add_seals(fd, SIZE_SEALS | F_SEAL_SEAL);
 }
 
 int segment_check_seals(int fd)
@@ -129,8 +148,7 @@ int shmr_allocate(int fd, uint64_t offset, uint64_t size)
 
 	while (done < size) {
 		uint64_t want = size - done < piece ? size - done : piece;
-		int r = FAULT_AROUND(
-			posix_fallocate(fd, (off_t)(offset + done), (off_t)want));
+		int r = FAULT_AROUND(posix_fallocate(fd, (off_t)(offset + done), (off_t)want));
 
 		if (r == 0)
 			done += want;
@@ -163,33 +181,47 @@ int mapping_reserve(struct mapping *m, size_t size, unsigned segments)
 	return 0;
 }
 
-int mapping_lay(struct mapping *m, int fd, uint64_t offset, size_t size, bool writable,
-		unsigned copies, size_t alignment, void **ret)
+void *mapping_place(struct mapping *m, size_t size, unsigned copies, size_t alignment)
 {
 	uintptr_t start =
 		((uintptr_t)m->base + m->used + alignment - 1) & ~(uintptr_t)(alignment - 1);
+
+	m->used = start + copies * size + GUARD - (uintptr_t)m->base;
+	return (void *)start;
+}
+
+int mapping_lay_at(void *where, int fd, uint64_t offset, size_t size, bool writable,
+		   unsigned copies)
+{
 	int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
 
-	for (unsigned i = 0; i < copies; i++) {
-		void *where = (void *)(start + i * size);
-
-		if (mmap(where, size, protection, MAP_SHARED | MAP_FIXED, fd, (off_t)offset) ==
-		    MAP_FAILED)
+	for (unsigned i = 0; i < copies; i++)
+		if (mmap((unsigned char *)where + i * size, size, protection,
+			 MAP_SHARED | MAP_FIXED, fd, (off_t)offset) == MAP_FAILED)
 			return explain(-errno, "cannot map %u bytes of the ring: %e",
 				       (uint64_t)size, -errno);
-	}
-	m->used = start + copies * size + GUARD - (uintptr_t)m->base;
-	*ret = (void *)start;
+	return 0;
+}
+
+int mapping_lay(struct mapping *m, int fd, uint64_t offset, size_t size, bool writable,
+		unsigned copies, size_t alignment, void **ret)
+{
+	*ret = mapping_place(m, size, copies, alignment);
+	return mapping_lay_at(*ret, fd, offset, size, writable, copies);
+}
+
+int mapping_keep_from_children(void *start, size_t size)
+{
+	if (madvise(start, size, MADV_DONTFORK) < 0)
+		return explain(-errno, "cannot keep the ring from children: %e", -errno);
+	/* A dump of a large ring would delay the proof of its owner's death. */
+	madvise(start, size, MADV_DONTDUMP);
 	return 0;
 }
 
 int mapping_keep_private(struct mapping *m)
 {
-	if (madvise(m->base, m->size, MADV_DONTFORK) < 0)
-		return explain(-errno, "cannot keep the ring from children: %e", -errno);
-	/* A dump of a large ring would delay the proof of its owner's death. */
-	madvise(m->base, m->size, MADV_DONTDUMP);
-	return 0;
+	return mapping_keep_from_children(m->base, m->size);
 }
 
 void mapping_drop(struct mapping *m)

@@ -25,9 +25,15 @@
  */
 int segment_new_file(int dirfd, unsigned mode);
 
+/* A memory file; the label is what /proc shows. */
+int segment_new_memory(const char *label, unsigned mode);
+
 /* Seal a memory file against a change of its size; check that one is sealed. */
 int segment_seal(int fd);
 int segment_check_seals(int fd);
+
+/* The same, and against further seals. */
+int segment_seal_for_good(int fd);
 
 /* Give an unnamed file its name. -EEXIST: the name is taken. */
 int segment_link(int fd, int dirfd, const char *name);
@@ -58,7 +64,13 @@ int mapping_reserve(struct mapping *m, size_t size, unsigned segments);
 int mapping_lay(struct mapping *m, int fd, uint64_t offset, size_t size, bool writable,
 		unsigned copies, size_t alignment, void **ret);
 
-/* Keep it from children and core dumps. */
+/* The two halves of that: reserve the addresses, and lay a file there, now or later. */
+void *mapping_place(struct mapping *m, size_t size, unsigned copies, size_t alignment);
+int mapping_lay_at(void *where, int fd, uint64_t offset, size_t size, bool writable,
+		   unsigned copies);
+
+/* Keep it, or a part of it, from children and core dumps. */
+int mapping_keep_from_children(void *start, size_t size);
 int mapping_keep_private(struct mapping *m);
 
 void mapping_drop(struct mapping *m);

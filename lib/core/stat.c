@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "attachment.h"
 #include "doorbell.h"
@@ -59,10 +60,8 @@ static void count_places(const struct shmring *r, int fd, struct shmring_stat *s
 	}
 }
 
-static uint64_t resident_bytes(const struct shmring *r, int fd)
+static uint64_t resident_bytes(int fd, size_t size)
 {
-	const struct geometry *g = &r->geometry;
-	size_t size = g->file_size;
 	void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
 	uint64_t resident;
 
@@ -71,6 +70,31 @@ static uint64_t resident_bytes(const struct shmring *r, int fd)
 	resident = shmr_resident(p, size);
 	munmap(p, size);
 	return resident;
+}
+
+/*
+ * The lanes of an isolated ring, as far as we may look at them.
+ * [READY] pairs with show_lane().
+ */
+static void add_files(const struct shmring *r, struct shmring_stat *st)
+{
+	const struct geometry *g = &r->geometry;
+	uint64_t ready = layout_is_apart(g) ? load_acquire(&r->registry->lanes_ready) : 0;
+
+	for (unsigned i = 0; i < g->lanes; i++) {
+		const struct lane_wish wish = { .lane = i };
+		uint32_t file;
+		struct stat s;
+		int fd = ready >> i & 1 ? shmr_apart_open(r, &wish, &file) : -1;
+
+		if (fd < 0)
+			continue;
+		if (fstat(fd, &s) == 0)
+			st->allocated += (uint64_t)s.st_blocks * 512;
+		if (st->resident != UINT64_MAX)
+			st->resident += resident_bytes(fd, g->lane_file_size);
+		close(fd);
+	}
 }
 
 int shmring_stat(struct shmring *r, struct shmring_stat *ret)
@@ -89,7 +113,7 @@ int shmring_stat(struct shmring *r, struct shmring_stat *ret)
 		.evict_after_ns = g->evict_after_ns,
 		.max_sleep_ns = g->max_sleep_ns,
 		.created_ns = r->created_ns,
-		.file_size = g->file_size,
+		.file_size = layout_bytes(g),
 	};
 	struct stat file;
 	int fd, e = shmr_ring_check(r);
@@ -103,8 +127,12 @@ int shmring_stat(struct shmring *r, struct shmring_stat *ret)
 		return explain(-errno, "cannot examine the ring: %e", -errno);
 	memcpy(st.uuid, r->uuid, sizeof(st.uuid));
 	st.allocated = (uint64_t)file.st_blocks * 512;
-	st.retired = r->named && file.st_nlink == 0;
-	st.resident = resident_bytes(r, fd);
+	if (layout_is_apart(g))
+		st.retired = load_relaxed(&r->registry->retired) != 0;
+	else
+		st.retired = r->named && file.st_nlink == 0;
+	st.resident = resident_bytes(fd, g->file_size);
+	add_files(r, &st);
 	count_places(r, fd, &st);
 	*ret = st;
 	return 0;
@@ -133,24 +161,60 @@ static int survey(const struct lane *lane, const struct geometry *g,
 	return explain(-EAGAIN, "the lane is written too fast to be examined");
 }
 
-static int survey_lane(const struct shmring *r, unsigned index, int fd,
-		       struct shmring_boundary *oldest, struct shmring_boundary *end)
+/* One view of a lane's data is enough: headers do not wrap around. */
+struct view {
+	struct lane lane;
+	void *base;
+	size_t size;
+};
+
+static int view_part_of_ring(struct view *v, const struct shmring *r, unsigned index, int fd)
 {
 	const struct geometry *g = &r->geometry;
-	struct lane lane = { .mask = g->lane_size - 1, .control = ring_control(r, index) };
-	void *data =
-		mmap(NULL, g->lane_size, PROT_READ, MAP_SHARED, fd, (off_t)data_offset(g, index));
-	int e;
 
-	if (data == MAP_FAILED)
+	v->size = g->lane_size;
+	v->base = mmap(NULL, v->size, PROT_READ, MAP_SHARED, fd, (off_t)data_offset(g, index));
+	v->lane.data = v->base;
+	v->lane.control = ring_control(r, index);
+	return v->base == MAP_FAILED ? explain(-errno, "cannot map a lane: %e", -errno) : 0;
+}
+
+static int view_own_file(struct view *v, const struct shmring *r, unsigned index)
+{
+	const struct geometry *g = &r->geometry;
+	const struct lane_wish wish = { .lane = index };
+	uint32_t file;
+	int fd = shmr_apart_open(r, &wish, &file);
+
+	if (fd < 0)
+		return fd;
+	v->size = g->lane_file_size;
+	v->base = mmap(NULL, v->size, PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (v->base == MAP_FAILED)
 		return explain(-errno, "cannot map a lane: %e", -errno);
-	lane.data = data;
-	e = survey(&lane, g, oldest, end);
-	munmap(data, g->lane_size);
+	v->lane.data = (unsigned char *)v->base + g->data_offset;
+	v->lane.control = v->base;
+	return 0;
+}
+
+static int survey_lane(const struct shmring *r, unsigned index, int fd,
+		       struct shmring_boundary *oldest, struct shmring_boundary *end,
+		       uint32_t *ret_waiting)
+{
+	struct view v = { .lane.mask = r->geometry.lane_size - 1 };
+	int e = layout_is_apart(&r->geometry) ? view_own_file(&v, r, index)
+					      : view_part_of_ring(&v, r, index, fd);
+
+	if (e < 0)
+		return e;
+	e = survey(&v.lane, &r->geometry, oldest, end);
+	*ret_waiting = load_relaxed(&v.lane.control->room_wanted) != POSITION_NONE;
+	munmap(v.base, v.size);
 	return e;
 }
 
-/* [PLACE] pairs with shmr_place_take(), [READY] pairs with furnish_lane(). */
+/* [PLACE] pairs with shmr_place_take(), [READY] pairs with show_lane(). */
 int shmring_stat_lane(struct shmring *r, unsigned index, struct shmring_lane_stat *ret)
 {
 	struct shmring_lane_stat st = { 0 };
@@ -172,14 +236,13 @@ int shmring_stat_lane(struct shmring *r, unsigned index, struct shmring_lane_sta
 	st.attached_ns = load_relaxed(&r->registry->lane_holder[index].attached_ns);
 	st.allocated = load_acquire(&r->registry->lanes_ready) >> index & 1;
 	if (st.allocated) {
-		e = survey_lane(r, index, fd, &oldest, &end);
+		e = survey_lane(r, index, fd, &oldest, &end, &st.waiting);
 		if (e < 0)
 			return e;
 		st.messages = end.seq;
 		st.bytes = end.bytes;
 		st.position = end.position;
 		st.readable = end.position - oldest.position;
-		st.waiting = load_relaxed(&ring_control(r, index)->room_wanted) != POSITION_NONE;
 	}
 	*ret = st;
 	return 0;
@@ -187,7 +250,7 @@ int shmring_stat_lane(struct shmring *r, unsigned index, struct shmring_lane_sta
 
 /*
  * How far a gating consumer is behind the ends of all lanes.
- * [READY] pairs with furnish_lane(), [RELEASE] pairs with release_lane().
+ * [READY] pairs with show_lane(), [RELEASE] pairs with release_lane().
  */
 static void add_lag(const struct shmring *r, unsigned index, int fd,
 		    struct shmring_consumer_stat *st)
@@ -198,9 +261,10 @@ static void add_lag(const struct shmring *r, unsigned index, int fd,
 		uint64_t position = load_acquire(&r->rows[index].lane[i].position);
 		struct shmring_boundary oldest, end;
 		uint64_t lag;
+		uint32_t waiting;
 
 		if (!(ready >> i & 1) || position == POSITION_NONE ||
-		    survey_lane(r, i, fd, &oldest, &end) < 0)
+		    survey_lane(r, i, fd, &oldest, &end, &waiting) < 0)
 			continue;
 		lag = end.position - position;
 		if (lag > r->geometry.lane_size)
@@ -250,7 +314,7 @@ static int begin_repair(struct attachment *a, struct shmring *r)
 	return e < 0 ? e : shmr_attach_finish(a);
 }
 
-/* Producers may have been waiting for those who are gone. [READY] pairs with furnish_lane(). */
+/* Producers may have been waiting for those who are gone. [READY] pairs with show_lane(). */
 static void tell_producers(struct attachment *a)
 {
 	struct shmring_counters counters = { 0 };

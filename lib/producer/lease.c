@@ -4,11 +4,14 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "explain.h"
 #include "options.h"
 #include "producer.h"
 #include "sys.h"
+
+enum { RESETS = 3 };
 
 /*
  * Take one of `lanes` whose place is in `state`; -EUSERS: there is none.
@@ -32,7 +35,8 @@ static int take_lane(struct attachment *a, uint64_t lanes, enum place_state stat
 }
 
 /*
- * Lanes that have memory first, and claimed ones only if nothing else is left.
+ * Lanes that have memory first, and claimed ones only if nothing else is left; those of
+ * an isolated ring that would have to be copied after those without memory.
  * [READY] pairs with furnish_lane().
  */
 static int take_any_lane(struct attachment *a, uint64_t avoid)
@@ -40,11 +44,16 @@ static int take_any_lane(struct attachment *a, uint64_t avoid)
 	unsigned count = a->ring->geometry.lanes;
 	uint64_t all = (count == 64 ? UINT64_MAX : (UINT64_C(1) << count) - 1) & ~avoid;
 	uint64_t ready = load_acquire(&a->registry->lanes_ready) & all;
+	uint64_t own = layout_is_apart(&a->ring->geometry)
+			       ? shmr_apart_own_lanes(a->doorbell, ready)
+			       : ready;
 	int e;
 
-	e = take_lane(a, ready, PLACE_FREE);
+	e = take_lane(a, own, PLACE_FREE);
 	if (e == -EUSERS)
 		e = take_lane(a, all & ~ready, PLACE_FREE);
+	if (e == -EUSERS)
+		e = take_lane(a, ready & ~own, PLACE_FREE);
 	if (e == -EUSERS)
 		e = take_lane(a, all, PLACE_CLAIMED);
 	return e;
@@ -69,27 +78,76 @@ static int find_lane(struct attachment *a, uint64_t avoid, struct shmring_counte
 	return e;
 }
 
+/*
+ * Of an isolated ring: the lane's own file, which the broker gives to nobody else as
+ * long as our place is locked. Fork is kept out meanwhile, so this does not wait for a
+ * broker that is away; whoever attaches tries all of it again.
+ */
+static int map_own_file(struct shmring_producer *p)
+{
+	struct attachment *a = &p->attachment;
+	const struct lane_wish wish = { .lane = a->slot,
+					.epoch = status_epoch(a->status),
+					.write = true };
+	uint32_t file;
+
+	p->lane_fd = shmr_apart_open(a->ring, &wish, &file);
+	if (p->lane_fd < 0)
+		return p->lane_fd;
+	shmr_attach_reserve_lane(a, &p->lane);
+	return shmr_attach_map_lane(a, p->lane_fd, true, &p->lane);
+}
+
+static int map_part_of_ring(struct shmring_producer *p)
+{
+	struct attachment *a = &p->attachment;
+	const struct geometry *g = &a->ring->geometry;
+	void *control, *data;
+	int e = shmr_attach_lay(a, control_offset(g, a->slot), LAYOUT_GRANULE, true, 1,
+				LAYOUT_GRANULE, &control);
+
+	if (e == 0)
+		e = shmr_attach_lay(a, data_offset(g, a->slot), g->lane_size, true, 2,
+				    lane_alignment(g), &data);
+	if (e < 0)
+		return e;
+	p->lane = (struct lane){ .data = data, .mask = g->lane_size - 1, .control = control };
+	p->lane_fd = a->fd;
+	return 0;
+}
+
 static int map_lane(struct shmring_producer *p)
 {
 	struct attachment *a = &p->attachment;
 	const struct geometry *g = &a->ring->geometry;
-	void *rows, *control, *data;
-	int e;
+	void *rows;
+	int e = shmr_attach_lay(a, g->cursors_offset, LAYOUT_CONSUMERS * LAYOUT_ROW, false, 1,
+				LAYOUT_GRANULE, &rows);
 
-	e = shmr_attach_lay(a, g->cursors_offset, LAYOUT_CONSUMERS * LAYOUT_ROW, false, 1,
-			    LAYOUT_GRANULE, &rows);
-	if (e == 0)
-		e = shmr_attach_lay(a, control_offset(g, a->slot), LAYOUT_GRANULE, true, 1,
-				    LAYOUT_GRANULE, &control);
-	if (e == 0)
-		e = shmr_attach_lay(a, data_offset(g, a->slot), g->lane_size, true, 2,
-				    g->lane_size < LAYOUT_HUGE ? LAYOUT_GRANULE : LAYOUT_HUGE,
-				    &data);
 	if (e < 0)
 		return e;
 	p->rows = rows;
-	p->lane = (struct lane){ .data = data, .mask = g->lane_size - 1, .control = control };
-	return 0;
+	return layout_is_apart(g) ? map_own_file(p) : map_part_of_ring(p);
+}
+
+/*
+ * Has it memory, all of it? Others may forge the ring's bit, so an isolated lane says
+ * it itself. [READY] pairs with furnish_lane().
+ */
+static bool is_furnished(const struct shmring_producer *p)
+{
+	const struct attachment *a = &p->attachment;
+
+	if (layout_is_apart(&a->ring->geometry))
+		return load_acquire(&p->lane.control->ready) != 0;
+	return load_acquire(&a->registry->lanes_ready) >> a->slot & 1;
+}
+
+static void close_own_file(struct shmring_producer *p)
+{
+	if (p->attachment.ring && layout_is_apart(&p->attachment.ring->geometry) && p->lane_fd >= 0)
+		close(p->lane_fd);
+	p->lane_fd = -1;
 }
 
 /* I10: all memory of the lane before anybody may touch it, or none. */
@@ -100,25 +158,36 @@ static int furnish_lane(struct shmring_producer *p)
 	uint64_t control_size = sizeof(struct lane_control);
 	int e;
 
-	e = shmr_allocate(a->fd, control_offset(g, a->slot), control_size);
+	e = shmr_allocate(p->lane_fd, control_offset(g, a->slot), control_size);
 	if (e == 0)
-		e = shmr_allocate(a->fd, data_offset(g, a->slot), g->lane_size);
+		e = shmr_allocate(p->lane_fd, data_offset(g, a->slot), g->lane_size);
 	if (e == 0)
 		e = shmr_populate(p->lane.control, control_size, true);
 	if (e == 0)
 		e = shmr_populate(p->lane.data, g->lane_size, true);
 	if (e < 0) {
-		shmr_deallocate(a->fd, control_offset(g, a->slot), LAYOUT_GRANULE);
-		shmr_deallocate(a->fd, data_offset(g, a->slot), g->lane_size);
+		shmr_deallocate(p->lane_fd, control_offset(g, a->slot), LAYOUT_GRANULE);
+		shmr_deallocate(p->lane_fd, data_offset(g, a->slot), g->lane_size);
 		return e;
 	}
 	shmr_lane_begin(&p->lane, g);
-	/*
-	 * [READY] pairs with consumer_adopt_lanes(), [JOIN] pairs with
-	 * hold_empty(): we reserve after this, and ask the cursors.
-	 */
-	fetch_or(&a->registry->lanes_ready, UINT64_C(1) << a->slot);
+	if (layout_is_apart(g)) /* [READY] pairs with is_furnished() */
+		store_release(&p->lane.control->ready, 1);
 	return 0;
+}
+
+/*
+ * An owner of an isolated lane may have died between finishing it and saying so. [READY]
+ * pairs with adopt_lanes_of_file(), unmapped_lanes(), [JOIN] pairs with hold_empty(): we
+ * reserve after this, and ask the cursors.
+ */
+static void show_lane(struct shmring_producer *p)
+{
+	struct attachment *a = &p->attachment;
+	uint64_t bit = UINT64_C(1) << a->slot;
+
+	if (!(load_acquire(&a->registry->lanes_ready) & bit))
+		fetch_or(&a->registry->lanes_ready, bit);
 }
 
 /*
@@ -168,10 +237,7 @@ static int apply_memory(struct shmring_producer *p, const struct shmring_memory 
 	return e < 0 ? e : shmr_memory_judge(a, want);
 }
 
-/*
- * Everything between an empty handle and a lane in state SETUP.
- * [READY] pairs with furnish_lane().
- */
+/* Everything between an empty handle and a lane in state SETUP. */
 static int set_up(struct shmring_producer *p, struct shmring *r,
 		  const struct shmring_producer_options *o)
 {
@@ -179,15 +245,18 @@ static int set_up(struct shmring_producer *p, struct shmring *r,
 	struct attachment *a = &p->attachment;
 	int e;
 
-	e = shmr_attach_begin(
-		a, r, LAYOUT_CONSUMERS * LAYOUT_ROW + LAYOUT_GRANULE + 2 * g->lane_size, 3,
-		RING_PRODUCE);
+	e = shmr_attach_begin(a, r,
+			      LAYOUT_CONSUMERS * LAYOUT_ROW + LAYOUT_GRANULE + 2 * g->lane_size, 3,
+			      RING_PRODUCE);
 	if (e == 0)
 		e = find_lane(a, p->avoid, &p->counters);
 	if (e == 0)
 		e = map_lane(p);
-	if (e == 0 && !(load_acquire(&a->registry->lanes_ready) >> a->slot & 1))
+	if (e == 0 && !is_furnished(p))
 		e = furnish_lane(p);
+	if (e == 0)
+		show_lane(p);
+	close_own_file(p);
 	if (e == 0)
 		e = find_end(p);
 	if (e == 0)
@@ -232,7 +301,19 @@ static void leave(struct shmring_producer *p)
 	shmr_handle_free(p, sizeof(*p));
 }
 
-/* One try; a lane that turns out to be damaged is added to *avoid. */
+/*
+ * Is it for this lane that we failed? Damaged; or, in an isolated ring, somebody said
+ * that it is free and the broker knows better.
+ */
+static bool is_lanes_fault(const struct shmring_producer *p, int e)
+{
+	const struct attachment *a = &p->attachment;
+
+	return a->status != 0 &&
+	       (e == -EBADMSG || (e == -EBUSY && layout_is_apart(&a->ring->geometry)));
+}
+
+/* One try; a lane at fault is added to *avoid. */
 static int try_attach(struct shmring_producer **ret, struct shmring *r,
 		      const struct shmring_producer_options *o, uint64_t *avoid)
 {
@@ -242,13 +323,14 @@ static int try_attach(struct shmring_producer **ret, struct shmring *r,
 	if (!p)
 		return explain(-ENOMEM, "cannot get memory for the producer");
 	p->avoid = *avoid;
+	p->lane_fd = -1;
 	e = set_up(p, r, o);
 	if (e == 0) {
 		go_active(p, o);
 		*ret = p;
 		return 0;
 	}
-	if (e == -EBADMSG && p->attachment.status != 0)
+	if (is_lanes_fault(p, e))
 		*avoid |= UINT64_C(1) << p->attachment.slot;
 	leave(p);
 	return e;
@@ -259,6 +341,7 @@ int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
 {
 	struct shmring_producer_options o;
 	uint64_t avoid = 0, avoided;
+	unsigned resets = 0;
 	int e = shmr_options_read(&o, sizeof(o), options);
 
 	if (e == 0)
@@ -268,7 +351,8 @@ int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
 	do {
 		avoided = avoid;
 		e = try_attach(ret, r, &o, &avoid);
-	} while (e == -EBADMSG && avoid != avoided);
+		/* The broker of an isolated ring may go in the midst of it; another one comes. */
+	} while (avoid != avoided || (e == -ECONNRESET && ++resets < RESETS));
 	return e;
 }
 

@@ -31,6 +31,7 @@ struct shmring_producer {
 
 	/* Touched when room runs out. */
 	struct lane lane;
+	int lane_fd;			   /* its file, only while attaching */
 	struct shmring_boundary published; /* the published end, while something is staged */
 	uint64_t reserved;		   /* what the control block says */
 	uint64_t granted;		   /* how far the cursors let us write */

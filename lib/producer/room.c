@@ -230,7 +230,7 @@ static bool evict(struct shmring_producer *p, const struct gate *gate, int64_t n
 							    : PLACE_EVICTED));
 }
 
-/* The others may be waiting for the same consumer. [READY] pairs with furnish_lane(). */
+/* The others may be waiting for the same consumer. [READY] pairs with show_lane(). */
 static void tell_other_producers(struct shmring_producer *p)
 {
 	uint64_t ready = load_acquire(&p->attachment.registry->lanes_ready);

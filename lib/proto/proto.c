@@ -33,6 +33,8 @@ static const struct kind {
 	[PROTO_DONE] = { sizeof(struct proto_head), false, false },
 	[PROTO_METRICS] = { sizeof(struct proto_head), true, false },
 	[PROTO_TEXT] = { SIZE_OF(text), false, true },
+	[PROTO_LANE] = { SIZE_OF(lane), true, false },
+	[PROTO_LANE_FILE] = { SIZE_OF(lane_file), false, true },
 };
 
 bool proto_is_name(const char *name)
@@ -81,7 +83,7 @@ static bool is_open(const struct proto_open *o)
 		if (o->config.reserved[i] != 0)
 			return false;
 	return is_name_field(o->name, false) && o->reserved == 0 &&
-	       (o->flags & ~(PROTO_MAKE | PROTO_PERSISTENT)) == 0 &&
+	       (o->flags & ~(PROTO_MAKE | PROTO_PERSISTENT | PROTO_ISOLATED)) == 0 &&
 	       ((o->flags & PROTO_MAKE) != 0 ||
 		(o->flags == 0 && memcmp(&o->config, &none, sizeof(none)) == 0));
 }
@@ -101,9 +103,14 @@ static bool is_sound(const struct proto_message *m)
 		return is_open(&m->u.open);
 	case PROTO_RING:
 		return (m->u.ring.rights & ~PROTO_RIGHTS) == 0 &&
-		       (m->u.ring.flags & ~PROTO_IS_PERSISTENT) == 0;
+		       (m->u.ring.flags & ~(PROTO_IS_PERSISTENT | PROTO_IS_ISOLATED)) == 0;
 	case PROTO_ATTACH:
 		return is_role(m->u.attach.role) && m->u.attach.reserved == 0;
+	case PROTO_LANE:
+		return is_role(m->u.lane.role) && m->u.lane.reserved == 0 &&
+		       (m->u.lane.role == PROTO_PRODUCE || m->u.lane.epoch == 0);
+	case PROTO_LANE_FILE:
+		return m->u.lane_file.reserved == 0;
 	case PROTO_NEXT:
 		return is_name_field(m->u.name.name, true);
 	case PROTO_REMOVE:
@@ -111,7 +118,7 @@ static bool is_sound(const struct proto_message *m)
 	case PROTO_ENTRY:
 		return is_name_field(m->u.entry.name, false) &&
 		       (m->u.entry.rights & ~PROTO_RIGHTS) == 0 &&
-		       (m->u.entry.flags & ~PROTO_IS_PERSISTENT) == 0;
+		       (m->u.entry.flags & ~(PROTO_IS_PERSISTENT | PROTO_IS_ISOLATED)) == 0;
 	default: /* any number will do */
 		return true;
 	}
@@ -192,8 +199,8 @@ static int check(const struct proto_message *m, size_t size, bool from_client, i
 		return -EBADMSG;
 	kind = kind_of(m);
 	if (!kind || kind->size != size || kind->from_client != from_client ||
-	    m->head.version != version_of(m->head.type) ||
-	    (fds == 1) != kind->with_fd || fds > 1 || !is_sound(m))
+	    m->head.version != version_of(m->head.type) || (fds == 1) != kind->with_fd || fds > 1 ||
+	    !is_sound(m))
 		return -EBADMSG;
 	return 0;
 }

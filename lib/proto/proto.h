@@ -16,6 +16,7 @@
  *	NEXT				ENTRY, or ERROR -ENOENT after the last
  *	REMOVE				DONE
  *	METRICS				TEXT and a descriptor
+ *	LANE				LANE_FILE and a descriptor
  *
  * M1 A packet is taken only if its size is that of its type, its words are in
  *    range, its strings end and are printable, what is reserved is zero, and it
@@ -63,6 +64,8 @@ enum proto_type {
 	PROTO_DONE,
 	PROTO_METRICS,
 	PROTO_TEXT,
+	PROTO_LANE,
+	PROTO_LANE_FILE,
 	PROTO_TYPES
 };
 
@@ -77,9 +80,11 @@ enum proto_type {
 /* Flags of OPEN. */
 #define PROTO_MAKE 1u	    /* make it; -EEXIST if there is one */
 #define PROTO_PERSISTENT 2u /* in the state directory, on disk */
+#define PROTO_ISOLATED 4u   /* in memory files of the broker's, one for each lane */
 
 /* Flags of RING and ENTRY. */
 #define PROTO_IS_PERSISTENT 1u
+#define PROTO_IS_ISOLATED 2u
 
 struct proto_head {
 	uint32_t magic;
@@ -150,6 +155,24 @@ struct proto_grant {
 	uint64_t grant; /* its number in this connection, for DETACH */
 };
 
+/*
+ * Of an isolated ring: the file of a lane. PROTO_PRODUCE: to write, for the owner of
+ * that epoch, whose place is locked; the other roles: to read, and `epoch` is zero.
+ */
+struct proto_lane {
+	uint64_t ring;
+	uint32_t role;
+	uint32_t lane;
+	uint32_t epoch;
+	uint32_t reserved;
+};
+
+/* The descriptor with it carries no lock, so nothing follows. */
+struct proto_lane_file {
+	uint32_t file; /* which of the lane's files this is */
+	uint32_t reserved;
+};
+
 struct proto_name {
 	char name[PROTO_NAME_SIZE];
 };
@@ -183,6 +206,8 @@ struct proto_message {
 		struct proto_name name;	  /* NEXT (the one before, "" for the first), REMOVE */
 		struct proto_entry entry;
 		struct proto_text text;
+		struct proto_lane lane;
+		struct proto_lane_file lane_file;
 	} u;
 };
 

@@ -12,6 +12,7 @@ BROKER_TESTS_CPPFLAGS = $(TESTS_CPPFLAGS) -I$(top_srcdir)/lib/proto
 BROKER_TESTS_LIBS = tests/broker/libserver.la lib/proto/libproto.la \
 	tests/support/libsupport.la $(SHMRING_LIBS) $(CHECK_LIBS)
 BROKER_TESTS = \
+	tests/broker/isolated \
 	tests/broker/life \
 	tests/broker/metrics \
 	tests/broker/protocol \
@@ -44,3 +45,7 @@ bench-broker: daemon/shmringd$(EXEEXT) tests/broker/measure$(EXEEXT) tests/unit/
 	dir=`mktemp -d /dev/shm/shmring-bench-XXXXXX` && \
 		tests/broker/measure$(EXEEXT) $$dir daemon/shmringd$(EXEEXT); \
 		status=$$?; rm -rf "$$dir"; exit $$status
+
+tests_broker_isolated_SOURCES = tests/broker/isolated.c
+tests_broker_isolated_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
+tests_broker_isolated_LDADD = $(BROKER_TESTS_LIBS)

@@ -67,6 +67,22 @@ jq length out >objects
 same "has as many" samples objects
 check "has the ring" sh -c 'jq -e "any(.[]; .labels.ring == \"two\" and .value >= 0)" out'
 
+# one whose lanes are files of their own
+expect 1 "--isolated is for the broker" "$SHMRING" create --isolated plain
+says "it says so" "of the broker"
+expect 1 "--isolated on disk" "$SHMRING" create --isolated --persistent broker:apart
+says "it says so" "cannot be persistent"
+expect 0 "an isolated ring" "$SHMRING" create --isolated --lane-size 64K --unread hold broker:apart
+expect 0 "pub" "$SHMRING" pub broker:apart some
+expect 0 "stat" "$SHMRING" stat broker:apart
+check "sees its messages" grep -q ' 100 ' out
+expect 0 "sub" "$SHMRING" sub --no-follow broker:apart
+same "it is what was published" some out
+start "$SHMRING" sub --from now broker:apart >out.apart &
+sub=$!
+until_true has_consumers broker:apart 1
+expect 0 "rm" "$SHMRING" rm broker:apart
+ended "$sub" 0 "the subscriber ends, for its ring has gone"
 
 # a subscriber does not notice that the broker is killed; a publisher that comes later finds the ring
 start "$SHMRING" sub --from now broker:one >out.sub &

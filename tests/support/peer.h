@@ -30,7 +30,7 @@ enum peer_op {
 	PEER_PEEK,     /* up to count, not released */
 	PEER_RELEASE,
 	PEER_DETACH,	/* producer and consumer */
-	PEER_NOBODY,	/* become another user, without privileges */
+	PEER_NOBODY,	/* become another user (count; 0: nobody), without privileges */
 	PEER_CLOSEFROM, /* close every descriptor but the socket */
 	PEER_REPLACE,	/* exec the program anew, without an answer */
 	PEER_HAMMER,	/* publish max bytes for ever, never waiting for room */
@@ -54,11 +54,11 @@ struct peer_command {
 };
 
 struct peer_answer {
-	int64_t result;		     /* count, or negative errno */
-	char explain[256];	     /* why it failed */
-	uint64_t published;	     /* messages published by this producer */
-	uint64_t published_bytes;    /* payload of those */
-	struct shmring_message last; /* the last message seen; data is no pointer here */
+	int64_t result;			  /* count, or negative errno */
+	char explain[256];		  /* why it failed */
+	uint64_t published;		  /* messages published by this producer */
+	uint64_t published_bytes;	  /* payload of those */
+	struct shmring_message last;	  /* the last message seen; data is no pointer here */
 	struct shmring_counters counters; /* of the consumer, else of the producer */
 	struct audit audit;
 };

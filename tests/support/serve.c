@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -307,9 +308,11 @@ static int64_t serve_detach(struct server *s, const struct peer_command *c)
 
 static int64_t serve_nobody(struct server *s, const struct peer_command *c)
 {
+	const uid_t user = c->count ? c->count : 65534;
+
 	(void)s;
-	(void)c;
-	if (geteuid() == 0 && (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534)))
+	if (geteuid() == 0 &&
+	    (setgroups(0, NULL) || setresgid(user, user, user) || setresuid(user, user, user)))
 		return -errno;
 	return prctl(PR_SET_PDEATHSIG, SIGKILL) ? -errno : 0;
 }

@@ -173,7 +173,7 @@ START_TEST(shape_of_a_new_ring_is_told)
 	config.lanes = 65;
 	must_fail(EINVAL, shmring_create(&r, "broker:ring", &config));
 	config.lanes = 1;
-	config.flags = 2;
+	config.flags = 4;
 	must_fail(EINVAL, shmring_create(&r, "broker:ring", &config));
 	config.flags = SHMRING_PERSISTENT; /* is for the broker only */
 	must_fail(EINVAL, shmring_create(&r, room_path("file"), &config));

@@ -29,14 +29,15 @@ static const struct {
 	bool from_client;
 	bool with_fd;
 } wire[] = {
-	{ PROTO_HELLO, 32, true, false },   { PROTO_WELCOME, 48, false, false },
-	{ PROTO_ERROR, 420, false, false }, { PROTO_OPEN, 168, true, false },
-	{ PROTO_RING, 48, false, true },    { PROTO_ATTACH, 32, true, false },
-	{ PROTO_GRANT, 24, false, true },   { PROTO_GO, 24, false, false },
-	{ PROTO_DETACH, 24, true, false },  { PROTO_NEXT, 80, true, false },
-	{ PROTO_ENTRY, 128, false, false }, { PROTO_REMOVE, 80, true, false },
-	{ PROTO_DONE, 16, false, false },   { PROTO_METRICS, 16, true, false },
-	{ PROTO_TEXT, 24, false, true },
+	{ PROTO_HELLO, 32, true, false },     { PROTO_WELCOME, 48, false, false },
+	{ PROTO_ERROR, 420, false, false },   { PROTO_OPEN, 168, true, false },
+	{ PROTO_RING, 48, false, true },      { PROTO_ATTACH, 32, true, false },
+	{ PROTO_GRANT, 24, false, true },     { PROTO_GO, 24, false, false },
+	{ PROTO_DETACH, 24, true, false },    { PROTO_NEXT, 80, true, false },
+	{ PROTO_ENTRY, 128, false, false },   { PROTO_REMOVE, 80, true, false },
+	{ PROTO_DONE, 16, false, false },     { PROTO_METRICS, 16, true, false },
+	{ PROTO_TEXT, 24, false, true },      { PROTO_LANE, 40, true, false },
+	{ PROTO_LANE_FILE, 24, false, true },
 };
 enum { TYPES = sizeof(wire) / sizeof(wire[0]) };
 
@@ -102,6 +103,12 @@ static struct proto_message sound(unsigned index)
 	case PROTO_GO:
 	case PROTO_DETACH:
 		m.u.grant.grant = UINT64_MAX;
+		break;
+	case PROTO_LANE:
+		m.u.lane = (struct proto_lane){ ANY, PROTO_PRODUCE, 63, UINT32_MAX, 0 };
+		break;
+	case PROTO_LANE_FILE:
+		m.u.lane_file.file = UINT32_MAX;
 		break;
 	case PROTO_TEXT:
 		m.u.text.bytes = 12345;
@@ -329,15 +336,15 @@ static const struct spoiling {
 	{ PROTO_OPEN, AT(open.name) + 1, 1, "\xc3" },
 	{ PROTO_OPEN, AT(open.name) + 5, 1, "x" }, /* behind the end */
 	{ PROTO_OPEN, AT(open.name) + 63, 1, "x" },
-	{ PROTO_OPEN, AT(open.flags), 4, "\x04\0\0\0" },
-	{ PROTO_OPEN, AT(open.flags), 4, "\x05\0\0\0" },
+	{ PROTO_OPEN, AT(open.flags), 4, "\x08\0\0\0" },
+	{ PROTO_OPEN, AT(open.flags), 4, "\x09\0\0\0" },
 	{ PROTO_OPEN, AT(open.flags), 4, "\x02\0\0\0" }, /* persistent, not made */
 	{ PROTO_OPEN, AT(open.flags), 4, ZERO },	 /* a config, not made */
 	{ PROTO_OPEN, AT(open.reserved), 4, "\x01\0\0\0" },
 	{ PROTO_OPEN, AT(open.config.reserved), 1, "\x01" },
 	{ PROTO_OPEN, AT(open.config.reserved) + 19, 1, "\x01" },
 	{ PROTO_RING, AT(ring.rights), 4, "\x20\0\0\0" },
-	{ PROTO_RING, AT(ring.flags), 4, "\x02\0\0\0" },
+	{ PROTO_RING, AT(ring.flags), 4, "\x04\0\0\0" },
 	{ PROTO_ATTACH, AT(attach.role), 4, ZERO },
 	{ PROTO_ATTACH, AT(attach.role), 4, "\x03\0\0\0" }, /* two of them */
 	{ PROTO_ATTACH, AT(attach.role), 4, "\x08\0\0\0" },
@@ -349,6 +356,10 @@ static const struct spoiling {
 	{ PROTO_ENTRY, AT(entry.name), 1, "" },
 	{ PROTO_ENTRY, AT(entry.rights), 4, WORD },
 	{ PROTO_ENTRY, AT(entry.flags), 4, WORD },
+	{ PROTO_LANE, AT(lane.role), 4, ZERO },
+	{ PROTO_LANE, AT(lane.role), 4, "\x04\0\0\0" }, /* an epoch, to read */
+	{ PROTO_LANE, AT(lane.reserved), 4, "\x01\0\0\0" },
+	{ PROTO_LANE_FILE, AT(lane_file.reserved), 4, WORD },
 };
 
 START_TEST(words_must_be_right)

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * isolated: see isolated.h.
+ */
+#include "isolated.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "apart.h"
+#include "explain.h"
+#include "lane.h"
+#include "log.h"
+#include "registry.h"
+#include "sys.h"
+
+enum { LABEL_SIZE = 160, PIECE = 1 << 20 };
+
+/* --- labels (N1) --- */
+
+struct label {
+	bool of_lane;
+	char name[PROTO_NAME_SIZE]; /* of the ring */
+	uid_t uid;		    /* of the ring's owner, or of the lane's */
+	char uuid[33];		    /* of the lane's ring */
+	unsigned lane;
+	uint32_t number;
+};
+
+static void write_uuid(const uint8_t uuid[16], char ret[33])
+{
+	for (unsigned i = 0; i < 16; i++)
+		snprintf(ret + 2 * i, 3, "%02x", uuid[i]);
+}
+
+static void label_lane(const struct isolated *i, unsigned lane, uid_t uid, uint32_t number,
+		       char ret[LABEL_SIZE])
+{
+	char uuid[33];
+
+	write_uuid(i->ring->uuid, uuid);
+	snprintf(ret, LABEL_SIZE, "lane+%s+%u+%u+%" PRIu32, uuid, lane, (unsigned)uid, number);
+}
+
+static bool read_label(int fd, char ret[LABEL_SIZE])
+{
+	static const char before[] = "/memfd:", after[] = " (deleted)";
+	char path[32], target[LABEL_SIZE + 32];
+	size_t length, most = sizeof(target) - 1;
+	ssize_t n;
+
+	shmr_fd_path(path, fd);
+	n = readlink(path, target, most);
+	if (n < 0 || (size_t)n == most)
+		return false;
+	target[n] = '\0';
+	length = strlen(target);
+	if (length < sizeof(before) + sizeof(after) - 2 ||
+	    strncmp(target, before, sizeof(before) - 1) != 0 ||
+	    strcmp(target + length - (sizeof(after) - 1), after) != 0)
+		return false;
+	length -= sizeof(before) + sizeof(after) - 2;
+	if (length >= LABEL_SIZE)
+		return false;
+	memcpy(ret, target + sizeof(before) - 1, length);
+	ret[length] = '\0';
+	return true;
+}
+
+static bool parse_label(const char *text, struct label *ret)
+{
+	unsigned uid;
+	int end = 0;
+
+	*ret = (struct label){ 0 };
+	if (sscanf(text, "ring+%u+%63[A-Za-z0-9._-]%n", &uid, ret->name, &end) == 2 &&
+	    text[end] == '\0') {
+		ret->uid = uid;
+		return proto_is_name(ret->name);
+	}
+	end = 0;
+	ret->of_lane = true;
+	if (sscanf(text, "lane+%32[0-9a-f]+%u+%u+%" SCNu32 "%n", ret->uuid, &ret->lane, &uid,
+		   &ret->number, &end) != 4)
+		return false;
+	ret->uid = uid;
+	return text[end] == '\0' && ret->lane < LAYOUT_LANES;
+}
+
+/* --- as a source, for this process --- */
+
+static int open_anew(int fd, bool writable)
+{
+	char path[32];
+	int anew;
+
+	shmr_fd_path(path, fd);
+	anew = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
+	return anew < 0 ? explain(-errno, "the broker cannot open it again: %e", -errno) : anew;
+}
+
+static int source_open(struct ring_source *s, enum ring_role role, struct ring_grant *ret)
+{
+	const struct isolated *i = (struct isolated *)s;
+	int fd = shmring_fd(i->ring);
+
+	*ret = (struct ring_grant){ 0 };
+	return fd < 0 ? fd : open_anew(fd, role != RING_OBSERVE);
+}
+
+static void source_leave(struct ring_source *s, const struct ring_grant *grant)
+{
+	(void)s;
+	(void)grant;
+}
+
+static void source_join(struct ring_source *s)
+{
+	(void)s;
+}
+
+static void source_free(struct ring_source *s, bool inherited)
+{
+	struct isolated *i = (struct isolated *)s;
+
+	(void)inherited;
+	for (unsigned lane = 0; lane < LAYOUT_LANES; lane++)
+		if (i->lane[lane].fd >= 0)
+			close(i->lane[lane].fd);
+	pthread_mutex_destroy(&i->mutex);
+	free(i);
+}
+
+static int source_lane(struct ring_source *s, const struct lane_wish *wish, uint32_t *ret_file)
+{
+	return isolated_describe((struct isolated *)s, wish->lane, wish->write, ret_file);
+}
+
+struct isolated *isolated_of(const struct shmring *ring)
+{
+	return (struct isolated *)ring->source; /* no other ring of the broker has one */
+}
+
+/* --- making rings --- */
+
+/* Takes the ring over. */
+static int adopt_ring(struct keeper *keeper, struct shmring *ring)
+{
+	struct isolated *i = calloc(1, sizeof(*i));
+
+	if (!i) {
+		shmring_close(ring);
+		return explain(-ENOMEM, "out of memory");
+	}
+	i->calls = (struct ring_source){ source_open, source_leave, source_join, source_free,
+					 source_lane };
+	pthread_mutex_init(&i->mutex, NULL);
+	for (unsigned lane = 0; lane < LAYOUT_LANES; lane++)
+		i->lane[lane].fd = -1;
+	i->keeper = keeper;
+	i->ring = ring;
+	ring->source = &i->calls;
+	return 0;
+}
+
+int isolated_create(struct keeper *keeper, const char *name, uid_t owner,
+		    const struct shmring_config *config, struct shmring **ret)
+{
+	char label[LABEL_SIZE];
+	int e;
+
+	snprintf(label, sizeof(label), "ring+%u+%s", (unsigned)owner, name);
+	e = shmr_ring_create_apart(ret, label, config);
+	if (e < 0)
+		return e;
+	e = adopt_ring(keeper, *ret);
+	if (e == 0)
+		keeper_put(keeper, shmring_fd(*ret), label);
+	return e;
+}
+
+static void remember(const struct isolated *i, int fd, const char *label)
+{
+	if (i->keeper)
+		keeper_put(i->keeper, fd, label);
+}
+
+static void forget(const struct isolated *i, int fd)
+{
+	char label[LABEL_SIZE];
+
+	if (i->keeper && fd >= 0 && read_label(fd, label))
+		keeper_drop(i->keeper, fd, label);
+}
+
+void isolated_forget(struct isolated *i)
+{
+	for (unsigned lane = 0; lane < LAYOUT_LANES; lane++)
+		forget(i, i->lane[lane].fd);
+	forget(i, shmring_fd(i->ring));
+	i->keeper = NULL;
+	shmr_apart_retire(i->ring);
+}
+
+uint64_t isolated_allocated(struct isolated *i)
+{
+	uint64_t blocks = 0;
+	struct stat st;
+
+	if (fstat(shmring_fd(i->ring), &st) == 0)
+		blocks = (uint64_t)st.st_blocks;
+	for (unsigned lane = 0; lane < LAYOUT_LANES; lane++)
+		if (i->lane[lane].fd >= 0 && fstat(i->lane[lane].fd, &st) == 0)
+			blocks += (uint64_t)st.st_blocks;
+	return blocks * 512;
+}
+
+/* --- giving lanes --- */
+
+int isolated_describe(struct isolated *i, unsigned lane, bool writable, uint32_t *ret_number)
+{
+	const struct lane_file *l = &i->lane[lane];
+	int fd;
+
+	pthread_mutex_lock(&i->mutex);
+	*ret_number = l->number;
+	fd = l->fd < 0 ? explain(-ENOENT, "nobody has had that lane yet")
+		       : open_anew(l->fd, writable);
+	pthread_mutex_unlock(&i->mutex);
+	return fd;
+}
+
+/* Whom the file was given to last; 0: nobody. No edge: it is the broker's own word. */
+static int read_tenancy(int fd, uint64_t *ret)
+{
+	return pread(fd, ret, sizeof(*ret), offsetof(struct lane_control, tenancy)) == sizeof(*ret)
+		       ? 0
+		       : explain(-EIO, "a lane's file cannot be read");
+}
+
+static int write_tenancy(int fd, uint64_t epoch)
+{
+	int e = shmr_write_at(fd, &epoch, sizeof(epoch), offsetof(struct lane_control, tenancy));
+
+	return e < 0 ? explain(e, "a lane's file cannot be written: %e", e) : 0;
+}
+
+/* An error of any kind means "alive" (R5). */
+static bool is_locked(const struct isolated *i, unsigned lane, uint32_t epoch)
+{
+	return shmr_probe_byte(shmring_fd(i->ring), shmr_place_byte(PLACE_LANE, lane, epoch)) != 0;
+}
+
+static int make_first_file(struct isolated *i, unsigned lane, uint32_t epoch, uid_t uid)
+{
+	char label[LABEL_SIZE];
+	int fd, e;
+
+	label_lane(i, lane, uid, 0, label);
+	fd = shmr_apart_new_lane(&i->ring->geometry, label);
+	e = fd < 0 ? fd : write_tenancy(fd, epoch);
+	if (e == 0)
+		e = shmr_apart_raise(i->ring, lane, 0, uid);
+	if (e < 0) {
+		if (fd >= 0)
+			close(fd);
+		return e;
+	}
+	remember(i, fd, label);
+	pthread_mutex_lock(&i->mutex);
+	i->lane[lane] = (struct lane_file){ .fd = fd, .uid = uid };
+	pthread_mutex_unlock(&i->mutex);
+	return 0;
+}
+
+int isolated_claim(struct isolated *i, unsigned lane, uint32_t epoch, uid_t uid)
+{
+	struct lane_file *l = &i->lane[lane];
+	uint64_t tenancy;
+	int e;
+
+	if (!is_locked(i, lane, epoch)) /* N3 */
+		return explain(-ESTALE, "the place of that lane is not locked by its owner");
+	if (l->fd < 0)
+		return make_first_file(i, lane, epoch, uid);
+	if (l->passing)
+		return explain(-EBUSY, "that lane is just being passed on; try again");
+	e = read_tenancy(l->fd, &tenancy);
+	if (e < 0)
+		return e;
+	if (tenancy != 0 && is_locked(i, lane, (uint32_t)tenancy)) /* N2 */
+		return explain(-EBUSY, "that lane has a living owner");
+	return l->uid == uid ? write_tenancy(l->fd, epoch) : 1;
+}
+
+/* --- passing lanes on (N4) --- */
+
+int isolated_begin_passing(struct isolated *i, unsigned lane, uid_t uid)
+{
+	char label[LABEL_SIZE];
+	int fd;
+
+	label_lane(i, lane, uid, i->lane[lane].number + 1, label);
+	fd = shmr_apart_new_lane(&i->ring->geometry, label);
+	i->lane[lane].passing = fd >= 0;
+	return fd;
+}
+
+static int copy_piece(unsigned char *piece, int from, int to, off_t at, off_t end)
+{
+	while (at < end) {
+		size_t want = end - at < PIECE ? (size_t)(end - at) : PIECE;
+		ssize_t n = shmr_read_at(from, piece, want, at);
+		int e = n <= 0 ? -EIO : shmr_write_at(to, piece, (size_t)n, at);
+
+		if (e < 0)
+			return e;
+		at += n;
+	}
+	return 0;
+}
+
+/* Holes stay holes. */
+int isolated_copy(int from, int to)
+{
+	unsigned char *piece = malloc(PIECE);
+	off_t at = 0, end = 0;
+	int e = piece ? 0 : -ENOMEM;
+
+	while (e == 0 && (at = lseek(from, end, SEEK_DATA)) >= 0) {
+		end = lseek(from, at, SEEK_HOLE);
+		e = end < 0 ? -errno : copy_piece(piece, from, to, at, end);
+	}
+	if (e == 0 && errno != ENXIO) /* the way it says that there are no more */
+		e = -errno;
+	free(piece);
+	return e;
+}
+
+void isolated_cancel_passing(struct isolated *i, unsigned lane, int copy)
+{
+	i->lane[lane].passing = false;
+	close(copy);
+}
+
+int isolated_end_passing(struct isolated *i, unsigned lane, uint32_t epoch, uid_t uid, int copy)
+{
+	struct lane_file *l = &i->lane[lane];
+	uint32_t number = l->number + 1;
+	char label[LABEL_SIZE];
+	int e = write_tenancy(copy, epoch);
+	int old = l->fd;
+
+	label_lane(i, lane, uid, number, label);
+	if (e == 0) {
+		remember(i, copy, label);
+		e = shmr_apart_raise(i->ring, lane, number, uid);
+		if (e < 0)
+			forget(i, copy);
+	}
+	if (e < 0) {
+		isolated_cancel_passing(i, lane, copy);
+		return e;
+	}
+	pthread_mutex_lock(&i->mutex);
+	*l = (struct lane_file){ .fd = copy, .uid = uid, .number = number };
+	pthread_mutex_unlock(&i->mutex);
+	forget(i, old);
+	close(old);
+	return 0;
+}
+
+/* --- taking back what was kept --- */
+
+struct kept {
+	int fd; /* -1: it has found its place */
+	char text[LABEL_SIZE];
+	struct label label;
+};
+
+/* Ours alone, whoever kept it. */
+static bool is_ours(int fd)
+{
+	const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat st;
+
+	return seals >= 0 && (seals & needed) == needed && fstat(fd, &st) == 0 &&
+	       S_ISREG(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 0177) == 0;
+}
+
+static bool read_kept(struct kept *k, int fd)
+{
+	k->fd = fd;
+	k->text[0] = '\0';
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return is_ours(fd) && read_label(fd, k->text) && parse_label(k->text, &k->label);
+}
+
+static void drop_kept(struct keeper *keeper, struct kept *k)
+{
+	if (k->fd < 0)
+		return;
+	log_say(LOG_NOTICE, "kept file '%s' belongs to no ring and is dropped", k->text);
+	keeper_drop(keeper, k->fd, k->text);
+	close(k->fd);
+	k->fd = -1;
+}
+
+/* The file of the highest number counts (N4). */
+static void take_lane(struct isolated *i, struct kept *k)
+{
+	struct lane_file *l = &i->lane[k->label.lane];
+	int old = l->fd;
+
+	if (k->label.lane >= i->ring->geometry.lanes ||
+	    shmr_apart_check(&i->ring->geometry, k->fd, geteuid()) < 0 ||
+	    (old >= 0 && k->label.number <= l->number))
+		return;
+	*l = (struct lane_file){ .fd = k->fd, .uid = k->label.uid, .number = k->label.number };
+	k->fd = -1;
+	if (old >= 0) {
+		forget(i, old);
+		close(old);
+	}
+}
+
+static void take_lanes(struct isolated *i, struct kept *kept, size_t count)
+{
+	char uuid[33];
+
+	write_uuid(i->ring->uuid, uuid);
+	for (size_t n = 0; n < count; n++)
+		if (kept[n].fd >= 0 && kept[n].label.of_lane &&
+		    strcmp(kept[n].label.uuid, uuid) == 0)
+			take_lane(i, &kept[n]);
+}
+
+/*
+ * Who was killed may have raised a number without having the file kept, or the other
+ * way. No edge: whoever finds another number asks us.
+ */
+static void set_numbers(const struct isolated *i)
+{
+	for (unsigned lane = 0; lane < i->ring->geometry.lanes; lane++)
+		if (load_acquire32(&i->ring->doorbell->room[lane].file) != i->lane[lane].number)
+			shmr_apart_raise(i->ring, lane, i->lane[lane].number, i->lane[lane].uid);
+}
+
+static struct shmring *take_ring(struct keeper *keeper, struct kept *kept, size_t count,
+				 struct kept *k)
+{
+	struct shmring *ring;
+	int e = shmr_ring_from_fd(&ring, k->fd, true);
+
+	k->fd = -1;
+	if (e < 0 || !layout_is_apart(&ring->geometry)) {
+		log_say(LOG_WARNING, "ring=%s was kept, but is damaged: %s", k->label.name,
+			e < 0 ? shmring_explain() : "it is not isolated");
+		if (e == 0)
+			shmring_close(ring);
+		return NULL;
+	}
+	if (adopt_ring(keeper, ring) < 0)
+		return NULL;
+	take_lanes(isolated_of(ring), kept, count);
+	set_numbers(isolated_of(ring));
+	return ring;
+}
+
+void isolated_take_back(struct keeper *keeper, const int *fds, size_t count,
+			void (*found)(const char *name, uid_t owner, struct shmring *ring,
+				      void *arg),
+			void *arg)
+{
+	struct kept *kept = calloc(count + 1, sizeof(*kept));
+
+	for (size_t n = 0; n < count; n++)
+		if (!kept || !read_kept(&kept[n], fds[n])) {
+			close(fds[n]);
+			if (kept)
+				kept[n].fd = -1;
+		}
+	for (size_t n = 0; kept && n < count; n++) {
+		struct shmring *ring;
+
+		if (kept[n].fd < 0 || kept[n].label.of_lane)
+			continue;
+		ring = take_ring(keeper, kept, count, &kept[n]);
+		if (ring)
+			found(kept[n].label.name, kept[n].label.uid, ring, arg);
+	}
+	for (size_t n = 0; kept && n < count; n++)
+		drop_kept(keeper, &kept[n]);
+	free(kept);
+}

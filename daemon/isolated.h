@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * isolated: rings whose lanes are memory files of their own (lib/core/apart.h); the
+ * broker makes these files, gives them out, and keeps them.
+ *
+ * Members write the ring's own file, so nothing in it is proof of anything but the
+ * locks on it, which nobody can take from another one. What the broker goes by stands
+ * where members cannot write:
+ *
+ *  N1 A file's label, given when it was made, says what it is: of which ring, whose,
+ *     which lane, for which user, which of the lane's files. /proc shows it; nobody can
+ *     change it; so whoever keeps descriptors need not know anything about them.
+ *  N2 A lane's file is given for writing only to the user of its label, and only when
+ *     the owner that was given it last is gone: his epoch stands in the file itself,
+ *     written by the broker, where nobody but he could change it, and the lock on the
+ *     byte of his place and epoch is free, which is for good (R2 in registry.h).
+ *  N3 Who gets it has to hold a lock of the lane's place himself: he names the epoch.
+ *  N4 Another user gets another file with the same bytes, and a number one higher. It
+ *     is kept before it takes the old one's place; the number is raised before its
+ *     writer gets it (A2). If the broker is killed in between there are two, with the
+ *     same bytes, since neither has a writer; the higher number counts.
+ *
+ * The loop's thread makes all changes. Other threads look at lanes by the ring's source,
+ * so the descriptors are changed under a mutex.
+ */
+#ifndef DAEMON_ISOLATED_H
+#define DAEMON_ISOLATED_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <shmring/shmring.h>
+
+#include "keeper.h"
+#include "proto.h"
+#include "ring.h"
+
+struct lane_file {
+	int fd; /* -1: nobody has had the lane */
+	uid_t uid;
+	uint32_t number;
+	bool passing; /* it is just being copied for somebody else */
+};
+
+struct isolated {
+	struct ring_source calls; /* of the ring: for who looks at it in this process */
+	pthread_mutex_t mutex;
+	struct shmring *ring;
+	struct keeper *keeper; /* NULL: it is removed, and nothing of it is kept any more */
+	struct lane_file lane[LAYOUT_LANES];
+};
+
+/* Of this ring; NULL: it is not isolated. */
+struct isolated *isolated_of(const struct shmring *ring);
+
+/*
+ * These return 0 (or a descriptor), or a negative errno that shmring_explain() explains.
+ *
+ * create: a new ring, kept.
+ */
+int isolated_create(struct keeper *keeper, const char *name, uid_t owner,
+		    const struct shmring_config *config, struct shmring **ret);
+
+/* It is removed: nobody keeps it any more. */
+void isolated_forget(struct isolated *i);
+
+/* A new description of the lane's file. -ENOENT. */
+int isolated_describe(struct isolated *i, unsigned lane, bool writable, uint32_t *ret_number);
+
+/*
+ * The owner of that epoch wants to write (N2, N3). 0: the lane's file is his; 1: it has
+ * to be passed on to him; -EBUSY, -ESTALE (he does not hold the place), or another error.
+ */
+int isolated_claim(struct isolated *i, unsigned lane, uint32_t epoch, uid_t uid);
+
+/* The two ends of passing it on: an empty file, and the copy in the old one's place (N4). */
+int isolated_begin_passing(struct isolated *i, unsigned lane, uid_t uid);
+int isolated_end_passing(struct isolated *i, unsigned lane, uint32_t epoch, uid_t uid, int copy);
+void isolated_cancel_passing(struct isolated *i, unsigned lane, int copy);
+
+/* The bytes in between; any thread, with the lane marked as passing. 0 or a negative errno. */
+int isolated_copy(int from, int to);
+
+/* Memory in use, of all its files. */
+uint64_t isolated_allocated(struct isolated *i);
+
+/*
+ * Make rings of what was kept: `fds` are taken over; found() gets each ring with its
+ * name and owner, and takes it over. What belongs to none is dropped.
+ */
+void isolated_take_back(struct keeper *keeper, const int *fds, size_t count,
+			void (*found)(const char *name, uid_t owner, struct shmring *ring,
+				      void *arg),
+			void *arg);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * apart: the lanes of isolated rings, which are files of their own.
+ *
+ * The ring's own file holds what all members write: places, bells, cursors. A lane's
+ * file holds what its producer alone writes. All are memory files of mode 0600 that
+ * belong to the broker's user, sealed for good before anybody gets them: their size is
+ * what it is, and no seal can be added. Whoever has a description for reading can
+ * neither write through it, nor open the file anew for writing, unless he is that
+ * user.
+ *
+ *  A1 A lane is at each time one file; doorbell.room[i].file numbers them. It gets
+ *     another one only while its place is without a living owner, and that one has
+ *     the same bytes. So a reader may go over to it at any time: nothing under its
+ *     cursor changes, and what it is reading stays where it is.
+ *  A2 The number is raised before the new file is given to anybody who may write:
+ *     first the lane's, then the ring's count of them [FILE]. A reader that places a
+ *     cursor looks at that count behind the fence of [JOIN]: if it has not moved, the
+ *     next owner will see the cursor, whatever file he has.
+ *  A3 All words that readers go by here may be forged by members of the ring. They
+ *     tell when to ask the broker, and no more; what it says is believed.
+ */
+#ifndef SHMRING_CORE_APART_H
+#define SHMRING_CORE_APART_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "layout.h"
+
+struct shmring;
+struct lane_wish;
+
+#pragma GCC visibility push(default)
+
+/*
+ * A descriptor of that lane's file, close-on-exec, which is what it should be. As
+ * lane() of struct ring_source.
+ */
+int shmr_apart_open(const struct shmring *r, const struct lane_wish *wish, uint32_t *ret_file);
+
+/* Is this a lane's file, of that owner? 0, or a negative errno with an explanation. */
+int shmr_apart_check(const struct geometry *g, int fd, uid_t owner);
+
+/* For the broker: an empty one. The label is what /proc shows. */
+int shmr_apart_new_lane(const struct geometry *g, const char *label);
+
+/*
+ * For the broker: the lane is that file now (A2), and whose. Maps the ring for a moment.
+ */
+int shmr_apart_raise(const struct shmring *r, unsigned lane, uint32_t number, uid_t user);
+
+/* For the broker: the ring is removed; whoever looks at it is told. */
+int shmr_apart_retire(const struct shmring *r);
+
+/*
+ * Those of `lanes` that this process's user would get without a copy. Only a hint: no edge.
+ */
+uint64_t shmr_apart_own_lanes(const struct doorbell *d, uint64_t lanes);
+
+#pragma GCC visibility pop
+
+#endif
