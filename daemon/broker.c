@@ -134,7 +134,7 @@ static int take_ring(struct account *a, const struct limits *l, const struct geo
 		return 0;
 	}
 	for (unsigned i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
-		if (quota_take(a, l, needs[i].what, needs[i].amount) == 0)
+		if (needs[i].amount == 0 || quota_take(a, l, needs[i].what, needs[i].amount) == 0)
 			continue;
 		*ret_full = needs[i].what;
 		while (i-- > 0)
