@@ -177,12 +177,12 @@ static struct entry *make_ring(struct session *s, const struct proto_message *m,
 	struct entry *made;
 	int e;
 
-	/* It is to be open then; who may not have that would leave it behind. */
+	/* It is to be open then, beside its own; who may not have that would leave it behind. */
 	if (!take_one(s, m->head.serial, QUOTA_DESCRIPTORS))
 		return NULL;
-	quota_give(s->account, QUOTA_DESCRIPTORS, 1);
 	e = broker_make(b, o->name, (o->flags & PROTO_PERSISTENT) != 0, s->peer.uid, l, config,
 			&made, &full);
+	quota_give(s->account, QUOTA_DESCRIPTORS, 1);
 	if (e == -EDQUOT)
 		refuse_amount(s, m->head.serial, full);
 	else if (e < 0)

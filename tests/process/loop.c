@@ -572,14 +572,11 @@ START_TEST(one_call_waits_for_messages_and_for_room)
 	struct shmring_consumer *c = consumer_attach(quiet, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_wait waits[2];
-	struct shmring_counters counters;
 	uint64_t number = 0, waited = 0;
 	struct peer reader;
 
 	ring_start(&reader);
 	ck_assert_int_eq(peer_consumer(&reader, NULL, 0, 0), 0);
-	shmring_consumer_spin(c, SHMRING_SPIN_NEVER);
-	shmring_producer_spin(p, SHMRING_SPIN_NEVER);
 	waits[0].what = shmring_consumer_waitable(c);
 	waits[1].what = shmring_producer_waitable(p, 1000);
 	while (waited < 20) {
@@ -592,15 +589,36 @@ START_TEST(one_call_waits_for_messages_and_for_room)
 		ck_assert_int_eq(peer_answer(&reader), 40);
 		waited++;
 	}
-	must(shmring_consumer_counters(c, &counters));
-	ck_assert_uint_gt(counters.sleeps, 0);
-	must(shmring_producer_counters(p, &counters));
-	ck_assert_uint_gt(counters.sleeps, 0);
 	peer_quit(&reader);
 	shmring_producer_detach(p);
 	shmring_consumer_detach(c);
 	shmring_close(r);
 	shmring_close(quiet);
+}
+END_TEST
+
+/* A sleep is one of each that is waited for. */
+START_TEST(sleeps_on_several_are_counted)
+{
+	struct shmring *r = create(10000), *full = way_create(WAY_ANONYMOUS_FORK, NULL);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	struct shmring_consumer *reader = consumer_attach(full, NULL, 0, 0);
+	struct shmring_producer *p = producer_attach(full);
+	struct shmring_wait waits[2] = { { .what = shmring_consumer_waitable(c) } };
+	struct shmring_counters of_consumer, of_producer;
+
+	publish_until_full(p, SOURCE, 0, 1000);
+	waits[1].what = shmring_producer_waitable(p, 1000);
+	must_fail(ETIMEDOUT, shmring_wait(waits, 2, shmring_deadline(30 * MS)));
+	must(shmring_consumer_counters(c, &of_consumer));
+	must(shmring_producer_counters(p, &of_producer));
+	ck_assert_uint_gt(of_consumer.sleeps, 0);
+	ck_assert_uint_eq(of_producer.sleeps, of_consumer.sleeps);
+	shmring_producer_detach(p);
+	shmring_consumer_detach(reader);
+	shmring_consumer_detach(c);
+	shmring_close(full);
+	shmring_close(r);
 }
 END_TEST
 
@@ -657,6 +675,7 @@ int main(void)
 	tcase_add_test(tc, who_is_ready_is_told);
 	tcase_add_loop_test(tc, one_call_waits_for_many_rings, 0, 2);
 	tcase_add_test(tc, one_call_waits_for_messages_and_for_room);
+	tcase_add_test(tc, sleeps_on_several_are_counted);
 	tcase_add_test(tc, misuse_of_waiting_is_refused);
 	return run_suite(s);
 }
