@@ -39,8 +39,7 @@ struct reader {
 struct shmring_consumer {
 	struct shmring_consumer_hot hot; /* observers: limit is always 0 */
 	uint64_t max_message;
-	uint32_t stamp_size; /* not 0: the ring has stamps, and every message takes the slow halves
-			      */
+	uint32_t stamp_size; /* not 0: the ring has stamps, and all goes by the slow halves */
 
 	bool named;
 	bool evictable;
@@ -63,7 +62,7 @@ struct shmring_consumer {
 	uint64_t wake_messages; /* the watermark: messages, or bytes; 0: none */
 	uint64_t wake_bytes;
 	int64_t within_ns;
-	bool quiet;  /* it does not announce itself */
+	bool quiet;   /* it does not announce itself */
 	bool patient; /* so it says in the ring */
 	struct shmring_waitable waitable;
 	struct kick *kick;			     /* NULL: nobody asked for a descriptor */

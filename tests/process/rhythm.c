@@ -255,37 +255,36 @@ START_TEST(quiet_producer_does_not_starve_itself)
 }
 END_TEST
 
-START_TEST(watermark_counts_messages)
+/* The reader is rung for when `count` are there, and not before. */
+static void rings_at(struct board *b, enum waiting waiting, uint64_t count)
 {
-	struct board *b = board_new(1);
 	struct shmring_producer *p = producer_attach(b->ring);
 	struct child reader;
 
-	b->waiting = (enum waiting)_i;
-	b->messages = 50;
-	start_reader(&reader, b, 50);
-	only_the_last_rings(p, b, 0, 50);
+	b->waiting = waiting;
+	start_reader(&reader, b, count);
+	only_the_last_rings(p, b, 0, count);
 	end_reader(&reader, b);
-	ck_assert_uint_eq(b->first, 50);
+	ck_assert_uint_eq(b->first, count);
 	shmring_producer_detach(p);
 	board_drop(b);
+}
+
+START_TEST(watermark_counts_messages)
+{
+	struct board *b = board_new(1);
+
+	b->messages = 50;
+	rings_at(b, (enum waiting)_i, 50);
 }
 END_TEST
 
 START_TEST(watermark_counts_bytes)
 {
 	struct board *b = board_new(1);
-	struct shmring_producer *p = producer_attach(b->ring);
-	struct child reader;
 
-	b->waiting = (enum waiting)_i;
 	b->bytes = 30 * RECORD - 7;
-	start_reader(&reader, b, 30);
-	only_the_last_rings(p, b, 0, 30);
-	end_reader(&reader, b);
-	ck_assert_uint_eq(b->first, 30);
-	shmring_producer_detach(p);
-	board_drop(b);
+	rings_at(b, (enum waiting)_i, 30);
 }
 END_TEST
 
