@@ -11,6 +11,7 @@ include tests/broker/local.mk
 endif
 include fuzz/local.mk
 include tests/cli/local.mk
+include tests/cases/local.mk
 include tests/meta/local.mk
 
 # The test programs once more, built for another processor and emulated: about ten minutes.

@@ -9,7 +9,7 @@ set -u
 . "$abs_srcdir/tests/meta/tap.sh"
 
 rooms="include/shmring lib/core lib/proto lib/broker lib/producer lib/consumer daemon
-clients examples bench tests/support tests/unit tests/process tests/crash tests/broker tests/cli tests/meta fuzz"
+clients examples bench tests/support tests/unit tests/process tests/crash tests/broker tests/cases tests/cli tests/meta fuzz"
 
 # private ROOM: the rooms whose headers it may include between quotes.
 private() {
@@ -22,7 +22,7 @@ private() {
 	lib/producer) echo lib/producer lib/core ;;
 	lib/consumer) echo lib/consumer lib/core ;;
 	clients | examples | bench | tests/support) echo "$1" ;;
-	tests/process | tests/cli | tests/meta) echo "$1" tests/support ;;
+	tests/process | tests/cases | tests/cli | tests/meta) echo "$1" tests/support ;;
 	tests/crash) echo tests/crash tests/support lib/core ;;
 	tests/broker) echo tests/broker tests/support lib/proto ;;
 	fuzz) echo fuzz lib/core lib/proto lib/broker lib/consumer ;;
@@ -169,7 +169,7 @@ caught() {
 	rm -rf "$tree"
 }
 
-tap_plan 36
+tap_plan 37
 
 for room in $rooms; do
 	tap_ok "$room includes what it may" "$(violations "$abs_srcdir" "$room")"
