@@ -20,6 +20,29 @@ PHONY_TARGETS += check-aarch64
 check-aarch64:
 	abs_srcdir='$(abs_top_srcdir)' $(SHELL) $(srcdir)/tests/aarch64.sh
 
+# Below a minute on two cores: what a change is tried with before the whole. The programs left out
+# count in thousands, or wait; the rooms that kill processes are in `make check` alone.
+SLOW_TESTS = tests/process/crowd tests/process/handoffs tests/process/rhythm \
+	tests/process/rhythm-stamped tests/process/sleepers tests/unit/broker
+PHONY_TARGETS += check-quick
+check-quick: all
+	@quick=`for test in $(UNIT_TESTS) $(BROKER_UNIT_TESTS) $(PROCESS_TESTS); do \
+		case ' $(SLOW_TESTS) ' in *" $$test "*) ;; *) echo $$test ;; esac; done`; \
+	quick=`echo $$quick`; \
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS="$$quick $(CLI_TESTS)" \
+		check_PROGRAMS="$$quick tests/process/peer" check_LTLIBRARIES=
+
+# The same tests again and again, until one fails: make check-loop TESTS=tests/process/wake [N=100]
+N = 100
+PHONY_TARGETS += check-loop
+check-loop: $(check_PROGRAMS)
+	@for round in `seq $(N)`; do \
+		$(MAKE) $(AM_MAKEFLAGS) -s check-TESTS >check-loop.log 2>&1 || { \
+			cat check-loop.log; echo "check-loop: round $$round of $(N) failed" >&2; \
+			exit 1; }; \
+	done; echo "check-loop: $(N) rounds passed"
+CLEANFILES += check-loop.log
+
 TAP_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 LOG_DRIVER = $(TAP_DRIVER)
 SH_LOG_DRIVER = $(TAP_DRIVER)

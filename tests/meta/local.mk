@@ -7,6 +7,7 @@ META_TESTS = \
 	tests/meta/check-faults.sh \
 	tests/meta/check-headers.sh \
 	tests/meta/check-includes.sh \
+	tests/meta/check-runner.sh \
 	tests/meta/check-symbols.sh
 TESTS += $(META_TESTS)
 EXTRA_DIST += $(META_TESTS) tests/meta/tap.sh
@@ -19,3 +20,4 @@ tests_meta_auditor_LDADD = tests/support/libsupport.la $(SHMRING_LIBS) $(CHECK_L
 tests_meta_fixture_SOURCES = tests/meta/fixture.c
 tests_meta_fixture_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_meta_fixture_LDADD = tests/support/libsupport.la $(SHMRING_LIBS) $(CHECK_LIBS)
+tests/meta/check-runner.log: tests/unit/layout$(EXEEXT)

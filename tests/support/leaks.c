@@ -48,6 +48,12 @@ __attribute__((format(printf, 2, 3))) static void holdings_add(struct holdings *
 	va_end(args);
 }
 
+/* Without fork, the library for tests keeps its messages in this process. */
+static bool is_of_check(const char *target)
+{
+	return strncmp(target, "/tmp/check_", strlen("/tmp/check_")) == 0;
+}
+
 static void take_descriptors(struct holdings *h)
 {
 	DIR *dir = opendir("/proc/self/fd");
@@ -61,6 +67,8 @@ static void take_descriptors(struct holdings *h)
 			continue;
 		len = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
 		target[len > 0 ? len : 0] = '\0';
+		if (is_of_check(target))
+			continue;
 		holdings_add(h, "descriptor %s: %s", entry->d_name, target);
 	}
 	closedir(dir);

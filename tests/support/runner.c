@@ -8,12 +8,72 @@
  */
 #include "runner.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "room.h"
+
+enum { MAX_NAMES = 64 };
+
+static struct {
+	char **names; /* the tests to run; none: all */
+	int count;
+	uint64_t found; /* bit i: a test has the i-th name */
+	bool list;
+	bool no_fork;
+} selection;
+
+/*
+ * The arguments, before main() adds the tests. A program that takes options of
+ * its own (the sweep, the fault product) does not use the runner with names.
+ */
+static void __attribute__((constructor)) read_arguments(int argc, char **argv)
+{
+	int i = 1;
+
+	for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
+		if (strcmp(argv[i], "--list") == 0)
+			selection.list = true;
+		else if (strcmp(argv[i], "--no-fork") == 0)
+			selection.no_fork = true;
+	}
+	selection.names = argv + i;
+	selection.count = argc - i < MAX_NAMES ? argc - i : MAX_NAMES;
+}
+
+bool runner_selects(const char *name)
+{
+	if (selection.list)
+		puts(name);
+	if (selection.count == 0)
+		return true;
+	for (int i = 0; i < selection.count; i++) {
+		if (strcmp(selection.names[i], name) == 0) {
+			selection.found |= UINT64_C(1) << i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A misspelt name runs nothing, which must not look like success. */
+static bool selection_is_sound(void)
+{
+	bool sound = true;
+
+	for (int i = 0; i < selection.count; i++) {
+		if ((selection.found >> i & 1) != 0)
+			continue;
+		fprintf(stderr, "no test has the name '%s'; --list shows the names\n",
+			selection.names[i]);
+		sound = false;
+	}
+	return sound;
+}
 
 static void print_result(const char *line, unsigned index)
 {
@@ -43,9 +103,8 @@ static void print_results(FILE *tap)
 	free(line);
 }
 
-int run_suite(Suite *s)
+static int run(SRunner *runner)
 {
-	SRunner *runner = srunner_create(s);
 	char path[] = "/tmp/shmring-tap-XXXXXX";
 	int fd = mkstemp(path);
 	FILE *tap = fd >= 0 ? fdopen(fd, "r") : NULL;
@@ -56,14 +115,24 @@ int run_suite(Suite *s)
 		return 1;
 	}
 	rooms_open();
-	srunner_set_fork_status(runner, CK_FORK);
+	srunner_set_fork_status(runner, selection.no_fork ? CK_NOFORK : CK_FORK);
 	srunner_set_tap(runner, path);
 	srunner_run_all(runner, CK_SILENT);
 	print_results(tap);
 	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
 	rooms_close();
 	fclose(tap);
 	unlink(path);
 	return failed ? 1 : 0;
+}
+
+int run_suite(Suite *s)
+{
+	SRunner *runner = srunner_create(s);
+	int status = 0;
+
+	if (!selection.list)
+		status = selection_is_sound() ? run(runner) : 2;
+	srunner_free(runner);
+	return status;
 }
