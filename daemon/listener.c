@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "socket-path.h"
 #include "sys.h"
 
 enum { BACKLOG = 128, ACCEPTS = 16 /* in one round */ };
@@ -45,26 +46,14 @@ static int lock_path(const char *path, char *error, size_t size)
 	return -EADDRINUSE;
 }
 
-/* A socket that is still there is that of a dead one: we have the lock. */
-static int remove_stale(const char *path)
-{
-	struct stat st;
-
-	if (lstat(path, &st) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode))
-		return -EEXIST;
-	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
-}
-
 /* Who may do what is for the rules to say, so everybody may connect. */
 static int listen_at(struct listener *l, const char *path, char *error, size_t size)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int e = remove_stale(path);
+	int e = socket_path_clear(path, error, size);
 
 	if (e < 0)
-		return fail(e, error, size, path, "there is something that is no socket");
+		return e;
 	l->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (l->fd < 0)
 		return fail(-errno, error, size, path, "cannot make a socket");
@@ -207,18 +196,10 @@ int listener_give(struct listener *l)
 	return fd;
 }
 
-/* N2 */
-static void remove_path(const struct listener *l)
-{
-	struct stat st;
-
-	if (l->path && lstat(l->path, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode)
-		unlink(l->path);
-}
-
 void listener_close(struct listener *l)
 {
-	remove_path(l);
+	if (l->path)
+		socket_path_remove(l->path, l->device, l->inode); /* N2 */
 	if (l->source.fd >= 0)
 		loop_remove(l->loop, &l->source);
 	if (l->fd >= 0)

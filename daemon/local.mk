@@ -37,6 +37,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/session.h \
 	daemon/sigbus.c \
 	daemon/sigbus.h \
+	daemon/socket-path.c \
+	daemon/socket-path.h \
 	daemon/store.c \
 	daemon/store.h
 daemon_libbroker_la_CPPFLAGS = $(BROKER_CPPFLAGS)

@@ -191,6 +191,70 @@ START_TEST(a_path_that_is_not_its_own_is_left_alone)
 }
 END_TEST
 
+/* A socket of another program, of a type and with or without listen(). */
+static int bind_foreign(const char *path, int type, bool listens)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int s = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_ge(s, 0);
+	strcpy(address.sun_path, path);
+	ck_assert_int_eq(bind(s, (struct sockaddr *)&address, sizeof(address)), 0);
+	if (listens)
+		ck_assert_int_eq(listen(s, 1), 0);
+	return s;
+}
+
+/* The socket of another program stays, whatever its type; the one of a dead program goes. */
+START_TEST(sockets_of_living_programs_are_left_alone)
+{
+	static const struct {
+		int type;
+		bool listens;
+	} kinds[] = { { SOCK_SEQPACKET, true },
+		      { SOCK_STREAM, true },
+		      { SOCK_STREAM, false },
+		      { SOCK_SEQPACKET, false },
+		      { SOCK_DGRAM, false } };
+	const char *path = room_path("broker");
+	struct pollfd none = { .events = POLLIN };
+	struct stat before, after;
+	struct server b;
+
+	none.fd = bind_foreign(path, kinds[_i].type, kinds[_i].listens);
+	ck_assert_int_eq(lstat(path, &before), 0);
+	server_begin(&b, NULL, -1);
+	server_await_words(&b, "another program uses that socket");
+	server_must_fail(&b, 1);
+	ck_assert_int_eq(lstat(path, &after), 0);
+	ck_assert_uint_eq(before.st_ino, after.st_ino);
+	/* It is not disturbed either: nobody has connected. */
+	if (kinds[_i].listens)
+		ck_assert_int_eq(poll(&none, 1, 0), 0);
+	close(none.fd);
+	server_start(&b, NULL);
+	close(raw_hello(b.socket));
+	server_stop(&b);
+	ck_assert(!exists(path));
+}
+END_TEST
+
+START_TEST(socket_of_another_user_is_left_alone)
+{
+	const char *path = room_path("broker");
+	struct server b;
+
+	if (geteuid() != 0)
+		room_skip("needs root, to give a file away");
+	close(bind_foreign(path, SOCK_STREAM, true));
+	ck_assert_int_eq(lchown(path, 12345, 12345), 0);
+	server_begin(&b, NULL, -1);
+	server_await_words(&b, "there is a socket of user 12345");
+	server_must_fail(&b, 1);
+	ck_assert(exists(path));
+}
+END_TEST
+
 static void put_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -668,6 +732,8 @@ int main(void)
 	tcase_add_test(tc, owners_outlive_the_broker);
 	tcase_add_test(tc, a_second_one_is_refused);
 	tcase_add_test(tc, a_path_that_is_not_its_own_is_left_alone);
+	tcase_add_loop_test(tc, sockets_of_living_programs_are_left_alone, 0, 5);
+	tcase_add_test(tc, socket_of_another_user_is_left_alone);
 	tcase_add_test(tc, what_is_unsound_is_left_alone_and_said);
 	tcase_add_test(tc, a_directory_that_others_may_use_is_refused);
 	tcase_add_test(tc, upgrade_in_place_keeps_process_and_socket);
