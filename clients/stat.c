@@ -84,10 +84,11 @@ static void print_lanes(const struct ring_view *v)
 			unused++;
 			continue;
 		}
-		printf("%4u  %-8s %8d  %6u  %8s  %10s  %10s  %s%s\n", i, state_word(l->state),
+		printf("%4u  %-8s %8d  %6u  %8s  %10s  %10s  %s%s%s\n", i, state_word(l->state),
 		       l->pid, l->tenancy, format_count(count, l->messages),
 		       format_size(bytes, l->bytes), format_size(readable, l->readable),
-		       format_time(since, l->attached_ns), l->waiting ? "  waits for room" : "");
+		       format_time(since, l->attached_ns), l->waiting ? "  waits for room" : "",
+		       l->partial ? "  has more than could be counted" : "");
 	}
 	if (unused)
 		printf("%u lanes have never been used\n", unused);
@@ -109,9 +110,10 @@ static void print_consumers(const struct ring_view *v)
 			       "MOST LAG  SINCE\n");
 		any = true;
 		print_foreign(stdout, *c->name ? c->name : "-", SHMRING_NAME_SIZE);
-		printf("  %-8s %8d  %10s  %11s  %s%s\n", state_word(c->state), c->pid,
+		printf("  %-8s %8d  %10s  %11s  %s%s%s\n", state_word(c->state), c->pid,
 		       format_size(lag, c->lag), format_size(worst, c->max_lag),
-		       format_time(since, c->attached_ns), pinned ? "  pinned" : "");
+		       format_time(since, c->attached_ns), pinned ? "  pinned" : "",
+		       c->partial ? "  may be further behind" : "");
 	}
 	if (!any)
 		printf("\nno consumers\n");
@@ -123,10 +125,10 @@ static json_t *json_lanes(const struct ring_view *v)
 
 	for (unsigned i = 0; i < v->ring.lanes; i++) {
 		const struct shmring_lane_stat *l = &v->lanes[i];
-		json_t *lane = json_pack("{si, ss, si, sb, si, so, so, so, so, so, sb}",
+		json_t *lane = json_pack("{si, ss, so, sb, si, so, so, so, so, so, sb, sb}",
 			"lane", (int)i,
 			"state", state_word(l->state),
-			"tenancy", (int)l->tenancy,
+			"tenancy", json_unsigned(l->tenancy),
 			"allocated", (int)l->allocated,
 			"pid", (int)l->pid,
 			"attached_ns", json_unsigned(l->attached_ns),
@@ -134,7 +136,8 @@ static json_t *json_lanes(const struct ring_view *v)
 			"bytes", json_unsigned(l->bytes),
 			"position", json_unsigned(l->position),
 			"readable", json_unsigned(l->readable),
-			"waiting", (int)l->waiting);
+			"waiting", (int)l->waiting,
+			"partial", (int)l->partial);
 
 		if (json_array_append_new(array, lane) == 0)
 			continue;
@@ -157,7 +160,7 @@ static json_t *json_consumers(const struct ring_view *v)
 			json_decref(name);
 			continue;
 		}
-		consumer = json_pack("{si, so?, ss, si, so, so, so, sb}",
+		consumer = json_pack("{si, so?, ss, si, so, so, so, sb, sb}",
 			"index", (int)i,
 			"name", name,
 			"state", state_word(c->state),
@@ -165,7 +168,8 @@ static json_t *json_consumers(const struct ring_view *v)
 			"attached_ns", json_unsigned(c->attached_ns),
 			"lag", json_unsigned(c->lag),
 			"max_lag", json_unsigned(c->max_lag),
-			"evictable", (int)c->evictable);
+			"evictable", (int)c->evictable,
+			"partial", (int)c->partial);
 		if (json_array_append_new(array, consumer) == 0)
 			continue;
 		json_decref(array);

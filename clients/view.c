@@ -97,13 +97,13 @@ json_t *view_json_ring(const char *address, const struct shmring_stat *stat)
 	char uuid[UUID_TEXT];
 	int err = json_set_bytes(object, "ring", address, strlen(address));
 	json_t *rest = json_pack(
-		"{so, si, si, so, so, si, ss, so, ss, ss, so, ss, so, so, so, so, si, si, si, sb}",
+		"{so, so, so, so, so, so, ss, so, ss, ss, so, ss, so, so, so, so, so, so, so, sb}",
 		"uuid", json_string(format_uuid(uuid, stat->uuid)),
-		"format", (int)stat->format,
-		"lanes", (int)stat->lanes,
+		"format", json_unsigned(stat->format),
+		"lanes", json_unsigned(stat->lanes),
 		"lane_size", json_unsigned(stat->lane_size),
 		"max_message", json_unsigned(stat->max_message),
-		"alignment", (int)stat->alignment,
+		"alignment", json_unsigned(stat->alignment),
 		"slow", slow_word(stat->slow_policy),
 		"evict_after_ns", json_unsigned(stat->evict_after_ns),
 		"unread", unread_word(stat->unread_policy),
@@ -114,9 +114,9 @@ json_t *view_json_ring(const char *address, const struct shmring_stat *stat)
 		"file_size", json_unsigned(stat->file_size),
 		"allocated", json_unsigned(stat->allocated),
 		"resident", json_known(stat->resident),
-		"producers", (int)stat->producers,
-		"consumers", (int)stat->consumers,
-		"detached", (int)stat->detached,
+		"producers", json_unsigned(stat->producers),
+		"consumers", json_unsigned(stat->consumers),
+		"detached", json_unsigned(stat->detached),
 		"retired", (int)stat->retired);
 
 	if (err == 0 && rest && json_object_update(object, rest) == 0) {

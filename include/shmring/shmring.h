@@ -264,6 +264,8 @@ struct shmring_lane_stat {
 	uint64_t position;     /* end of the newest record, in lane bytes */
 	uint64_t readable;     /* lane bytes from the oldest record to there */
 	uint32_t waiting;      /* 1: its producer waits for room */
+	uint32_t partial;      /* 1: it has more than could be counted in 20 ms: `messages`, */
+			       /* `bytes`, `position` and `readable` are lower bounds */
 };
 
 /* State of one lossless consumer. */
@@ -275,6 +277,7 @@ struct shmring_consumer_stat {
 	uint64_t max_lag;	/* the same for the lane it is furthest behind */
 	uint32_t evictable;	/* 1: the ring's policy may evict it */
 	char name[SHMRING_NAME_SIZE]; /* "": unnamed */
+	uint32_t partial; /* 1: `lag` and `max_lag` are lower bounds, for the same reason */
 };
 
 /*
@@ -282,6 +285,9 @@ struct shmring_consumer_stat {
  * SHMRING_MAX_LANES or SHMRING_MAX_CONSUMERS, exclusive. Errors: -ERANGE (no
  * such lane), -EAGAIN (the lane is written too fast to be examined), -EBADMSG
  * (it is damaged), -EBADF (the program closed the ring's descriptor), -ECHILD.
+ * A member of a ring can write so much that counting takes minutes. So these calls give
+ * up after some 20 ms (shmring_stat: 50 ms, and `resident` is unknown then), and say so
+ * in `partial`.
  * Concurrency: with everything; a snapshot, not an atom.
  */
 int shmring_stat(struct shmring *r, struct shmring_stat *ret);

@@ -7,6 +7,9 @@
 #include <errno.h>
 
 #include "explain.h"
+#include "sys.h"
+
+enum { PACE_STEPS = 512, PACE_BYTES = 1 << 18 };
 
 void shmr_lane_begin(struct lane *lane, const struct geometry *g)
 {
@@ -84,10 +87,28 @@ bool shmr_lane_entry_at(const struct lane *lane, uint64_t position, struct shmri
 	return false;
 }
 
-int shmr_lane_walk(const struct lane *lane, const struct geometry *g, struct shmring_boundary *at,
-		   uint64_t stop)
+/* When a walk looks at the clock: reading it costs as much as some records. */
+struct pace {
+	int64_t deadline;
+	uint64_t steps, position; /* since the last look, and where that was */
+};
+
+static bool is_late(struct pace *p, uint64_t position)
+{
+	if (p->deadline == INT64_MAX)
+		return false;
+	if (++p->steps < PACE_STEPS && position - p->position < PACE_BYTES)
+		return false;
+	p->steps = 0;
+	p->position = position;
+	return shmr_now() >= p->deadline;
+}
+
+int shmr_lane_walk_until(const struct lane *lane, const struct geometry *g,
+			 struct shmring_boundary *at, uint64_t stop, int64_t deadline)
 {
 	uint64_t start = at->position;
+	struct pace pace = { deadline, 0, start };
 
 	while (at->position != stop) {
 		uint64_t header = lane_header(lane, at->position);
@@ -103,6 +124,14 @@ int shmr_lane_walk(const struct lane *lane, const struct geometry *g, struct shm
 		at->bytes += length;
 		if (at->position - start > g->lane_size)
 			return explain(-EBADMSG, "the lane is damaged: it has no end");
+		if (is_late(&pace, at->position))
+			return explain(-EAGAIN, "the lane has too many records to count them now");
 	}
 	return 0;
+}
+
+int shmr_lane_walk(const struct lane *lane, const struct geometry *g, struct shmring_boundary *at,
+		   uint64_t stop)
+{
+	return shmr_lane_walk_until(lane, g, at, stop, INT64_MAX);
 }

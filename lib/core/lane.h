@@ -135,9 +135,16 @@ bool shmr_lane_entry_at(const struct lane *lane, uint64_t position, struct shmri
  * Move a boundary on to `stop`, or to the end of the lane if that comes first
  * (`stop` POSITION_NONE: to the end). The caller makes sure that the records in
  * between stay, or checks with lane_holds() afterwards. -EBADMSG: damaged.
+ *
+ * A producer may fill its lane with empty records that no index entry is near to, so
+ * a walk can take minutes. A caller that only looks gives a deadline of CLOCK_MONOTONIC.
+ * -EAGAIN: the deadline passed; `at` is as far as the walk got, and another call goes on
+ * from there. Each call gets on by some records, however short its time is.
  */
 int shmr_lane_walk(const struct lane *lane, const struct geometry *g, struct shmring_boundary *at,
 		   uint64_t stop);
+int shmr_lane_walk_until(const struct lane *lane, const struct geometry *g,
+			 struct shmring_boundary *at, uint64_t stop, int64_t deadline);
 
 #pragma GCC visibility pop
 

@@ -22,6 +22,8 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/lane.h \
 	lib/core/layout.c \
 	lib/core/layout.h \
+	lib/core/look.c \
+	lib/core/look.h \
 	lib/core/options.c \
 	lib/core/options.h \
 	lib/core/registry.c \

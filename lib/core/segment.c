@@ -268,6 +268,11 @@ void segment_huge(void *start, size_t size, struct shmring_memory_report *report
 
 uint64_t shmr_resident(void *start, size_t size)
 {
+	return shmr_resident_until(start, size, INT64_MAX);
+}
+
+uint64_t shmr_resident_until(void *start, size_t size, int64_t deadline)
+{
 	unsigned char in_core[1024];
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	uint64_t resident = 0;
@@ -276,6 +281,8 @@ uint64_t shmr_resident(void *start, size_t size)
 		size_t rest =
 			size - at < sizeof(in_core) * page ? size - at : sizeof(in_core) * page;
 
+		if (at > 0 && deadline != INT64_MAX && shmr_now() >= deadline)
+			return UINT64_MAX;
 		if (mincore((char *)start + at, rest, in_core) < 0)
 			return UINT64_MAX;
 		for (size_t i = 0; i < (rest + page - 1) / page; i++)

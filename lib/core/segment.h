@@ -84,8 +84,12 @@ void segment_lock(void *start, size_t size, struct shmring_memory_report *report
 /* Ask for huge pages; what was granted is added to the report. */
 void segment_huge(void *start, size_t size, struct shmring_memory_report *report);
 
-/* Bytes of [start, start + size) that are in memory; UINT64_MAX: unknown. */
+/*
+ * Bytes of [start, start + size) that are in memory; UINT64_MAX: unknown, also because the
+ * deadline (CLOCK_MONOTONIC) passed.
+ */
 uint64_t shmr_resident(void *start, size_t size);
+uint64_t shmr_resident_until(void *start, size_t size, int64_t deadline);
 
 #pragma GCC visibility pop
 

@@ -103,6 +103,13 @@ expect 0 "a name for a terminal" "$SHMRING" create "$(printf 'a\033[31mb')"
 expect 0 "is listed, too" "$SHMRING" ls
 check "without its escape" grep -q '^a?\[31mb ' out
 
+# A member of the ring may write any number there: it is shown as what it is.
+# The status word of lane 7 lies at 65536 + 64 + 7 * 8; its upper half counts the owners.
+printf '\377\377\377\377' | dd of=shmring/plain bs=1 seek=65660 conv=notrunc 2>/dev/null
+expect 0 "stat of a lane with 2^32 - 1 owners" "$SHMRING" stat --json plain
+json "no number is negative" '.lane[7].tenancy == 4294967295 and
+	([.. | numbers | select(. < 0)] | length) == 0'
+
 expect 1 "rm of several, one missing" "$SHMRING" rm full none plain "$(printf 'a\377b')" \
 	"$(printf 'a\033[31mb')"
 says "names the one" "none"

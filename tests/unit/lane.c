@@ -273,6 +273,37 @@ START_TEST(noise_is_survived)
 }
 END_TEST
 
+/* A deadline that has passed: each call gets on by some records, and all of them arrive. */
+START_TEST(walk_goes_on_where_its_time_was_up)
+{
+	struct shmring_boundary whole, end, at, before;
+	unsigned calls = 0;
+	int e;
+
+	begin(begins[_i]);
+	whole = (struct shmring_boundary){ .position = geometry.first_position };
+	at = whole;
+	store_relaxed(&control.reserved, geometry.first_position + SIZE);
+	end = whole;
+	while (end.position - whole.position < SIZE - 64)
+		write_record(&end, 0);
+	must(shmr_lane_walk(&lane, &geometry, &whole, POSITION_NONE));
+	ck_assert_uint_eq(whole.position, end.position);
+	do {
+		before = at;
+		e = shmr_lane_walk_until(&lane, &geometry, &at, POSITION_NONE, 0);
+		ck_assert(e == 0 || e == -EAGAIN);
+		ck_assert(e == 0 || at.seq > before.seq);
+		calls++;
+	} while (e == -EAGAIN);
+	ck_assert_uint_gt(calls, 4);
+	ck_assert_mem_eq(&at, &end, sizeof(at));
+	at = (struct shmring_boundary){ .position = geometry.first_position };
+	must(shmr_lane_walk_until(&lane, &geometry, &at, POSITION_NONE, INT64_MAX - 1));
+	ck_assert_mem_eq(&at, &end, sizeof(at));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("lane");
@@ -291,5 +322,7 @@ int main(void)
 	tcase_add_loop_test(tc, damaged_header_ends_the_walk, 0, 3);
 	tcase_add_loop_test(tc, lane_without_an_end_ends_the_walk, 0, 3);
 	tcase_add_loop_test(tc, noise_is_survived, 0, 4);
+	tcase_add_loop_test(tc, walk_goes_on_where_its_time_was_up, 0,
+			    sizeof(begins) / sizeof(begins[0]));
 	return run_suite(s);
 }
