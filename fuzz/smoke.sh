@@ -48,6 +48,6 @@ for target in attach proto reader; do
 		grep -h -E '^stat::number_of_executed|cov:' "$scratch/log" | tail -n 2 | sed 's/^/# /'
 		tap_ok "$target: fuzzed for $seconds s" "$found"
 	else
-		tap_ok "$target: fuzzed # SKIP there is no clang with libFuzzer" ""
+		tap_ok "$target: fuzzed # SKIP no fuzzer was built: there is no clang with libFuzzer, or the build is sanitized" ""
 	fi
 done

@@ -9,7 +9,10 @@ META_TESTS = \
 	tests/meta/check-includes.sh \
 	tests/meta/check-runner.sh \
 	tests/meta/check-symbols.sh
+# They look at sources and symbols, which a sanitizer does not change.
+if !SANITIZED
 TESTS += $(META_TESTS)
+endif
 EXTRA_DIST += $(META_TESTS) tests/meta/tap.sh
 
 check_PROGRAMS += tests/meta/auditor tests/meta/fixture
