@@ -46,12 +46,13 @@ enum shmring_start {
 /* Flags. */
 #define SHMRING_OBSERVE 1u /* read-only observer; takes no name */
 #define SHMRING_PINNED 2u  /* never evict me, whatever the ring's policy */
+#define SHMRING_UNTIL_NOW 4u /* hand out what was published before attach, then -ENODATA */
 
 struct shmring_consumer_options {
 	size_t size;	  /* sizeof(struct shmring_consumer_options) */
 	const char *name; /* NULL: unnamed; else 1 to 31 of A-Z a-z 0-9 . _ - */
 	uint32_t start;	  /* enum shmring_start */
-	uint32_t flags;	  /* SHMRING_OBSERVE, SHMRING_PINNED */
+	uint32_t flags;	  /* SHMRING_OBSERVE, SHMRING_PINNED, SHMRING_UNTIL_NOW */
 	int64_t spin_ns;  /* how long a wait spins before it sleeps, in
 			     nanoseconds, or SHMRING_SPIN_ADAPTIVE (0, the default),
 			     SHMRING_SPIN_NEVER, SHMRING_SPIN_ALWAYS */
@@ -102,7 +103,8 @@ void shmring_consumer_detach(struct shmring_consumer *c);
  * An observer gets a pointer to a private copy, valid until the next peek.
  *
  * Waits until `deadline`. Errors: -EAGAIN (no message and SHMRING_NOWAIT),
- * -ETIMEDOUT, -EINTR (a signal handler ran while it slept), -ESTALE (evicted
+ * -ETIMEDOUT, -EINTR (a signal handler ran while it slept), -ENODATA
+ * (SHMRING_UNTIL_NOW: everything has been handed out; it never waits), -ESTALE (evicted
  * with unreleased messages: discard them, as with shmring_release()), -EBADMSG
  * (a producer damaged its lane; the handle stays unusable), -ECHILD.
  */

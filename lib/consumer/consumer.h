@@ -4,6 +4,7 @@
  *
  *	read.c		peek and release: the path of every message
  *	turn.c		which lane is next
+ *	until.c		to read no further than the end at the attach
  *	wait.c		back off, spin, sleep
  *	watermark.c	sleep until there is more than one message
  *	fd.c		the same in an event loop
@@ -29,6 +30,7 @@ struct reader {
 	struct lane lane;
 	struct lane_cursor *cursor;	 /* NULL: observer */
 	struct shmring_boundary counted; /* `released`, when counters were brought up to it */
+	uint64_t until; /* SHMRING_UNTIL_NOW: the end of the lane at the attach */
 	unsigned next_mark;
 	uint32_t file; /* isolated rings: which one of its files is mapped */
 };
@@ -45,6 +47,7 @@ struct shmring_consumer {
 	bool evictable;
 	bool observer;
 	bool broken;
+	bool bounded;	    /* SHMRING_UNTIL_NOW */
 	uint64_t lanes;	    /* lanes known to have memory, and mapped */
 	uint64_t active;    /* those that had a message when they were last looked at */
 	unsigned next_idle; /* where to go on looking at the others */
@@ -85,9 +88,22 @@ static inline struct reader *current_reader(const struct shmring_consumer *c)
 	return (struct reader *)c->hot.lane;
 }
 
-static inline bool reader_has_message(const struct reader *l)
+/*
+ * Has a bounded consumer come to the end of what it wants from this lane? If it has
+ * lost messages just before it, the next one is still wanted: it tells of the loss.
+ */
+static inline bool reader_is_done(const struct shmring_consumer *c, const struct reader *l)
 {
-	return load_relaxed(lane_word(l->lane.data, l->lane.mask, l->hot.at.position)) != 0;
+	bool loss_is_told = l->hot.lost == 0 ||
+			    (!c->observer && l->hot.at.position != l->hot.released.position);
+
+	return c->bounded && loss_is_told && (int64_t)(l->until - l->hot.at.position) <= 0;
+}
+
+static inline bool reader_has_message(const struct shmring_consumer *c, const struct reader *l)
+{
+	return load_relaxed(lane_word(l->lane.data, l->lane.mask, l->hot.at.position)) != 0 &&
+	       !reader_is_done(c, l);
 }
 
 static inline const struct geometry *consumer_geometry(const struct shmring_consumer *c)
@@ -138,6 +154,16 @@ bool consumer_look(struct shmring_consumer *c);
 
 /* The same, without looking at all of the lanes that have been idle. */
 bool consumer_look_around(struct shmring_consumer *c);
+
+/* From now on, hand out no more than what has been published by now. 0 or -EBADMSG. */
+int consumer_set_bounds(struct shmring_consumer *c);
+
+/* Where a turn that begins now ends for a bounded consumer, at most at `end`. */
+uint64_t consumer_bounded_turn(const struct shmring_consumer *c, const struct reader *l,
+			       uint64_t end);
+
+/* All that a bounded consumer wanted has been handed out: -ENODATA. */
+int consumer_is_at_end(void);
 
 /* How many messages this turn has brought since the last wait. */
 uint64_t consumer_handed_out(const struct shmring_consumer *c);

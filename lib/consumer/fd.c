@@ -70,7 +70,7 @@ static int arm(struct shmring_consumer *c, uint32_t *ret_seen)
 	int e;
 
 	*ret_seen = load_acquire32(&c->bell.shared->data_bell);
-	if (c->broken)
+	if (c->broken || c->bounded)
 		return 1; /* which peek will tell */
 	e = c->observer ? 0 : consumer_keep_place(c, false);
 	if (e == 0 && !announced_too_late(c))
@@ -128,7 +128,9 @@ static struct shmring_consumer *consumer_of(struct shmring_waitable *w)
 
 static bool waitable_look(struct shmring_waitable *w)
 {
-	return consumer_of(w)->broken || consumer_look(consumer_of(w));
+	const struct shmring_consumer *c = consumer_of(w);
+
+	return c->broken || c->bounded || consumer_look(consumer_of(w));
 }
 
 static int waitable_arm(struct shmring_waitable *w, uint32_t *ret_seen)

@@ -11,6 +11,7 @@ lib_consumer_libconsumer_la_SOURCES = \
 	lib/consumer/observer.c \
 	lib/consumer/read.c \
 	lib/consumer/turn.c \
+	lib/consumer/until.c \
 	lib/consumer/wait.c \
 	lib/consumer/watermark.c
 lib_consumer_libconsumer_la_CPPFLAGS = $(CORE_CPPFLAGS)

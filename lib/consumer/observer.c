@@ -139,7 +139,7 @@ static int try_all(struct shmring_consumer *c, struct shmring_message *ret)
 		struct reader *l = &c->readers[(first + i) % lanes];
 		int n;
 
-		if (!(c->lanes >> l->hot.index & 1))
+		if (!(c->lanes >> l->hot.index & 1) || reader_is_done(c, l))
 			continue;
 		n = try_lane(c, l, ret);
 		if (n == 0)
@@ -199,6 +199,8 @@ int observer_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_m
 
 	if (n != 0)
 		return n < 0 ? n : 0;
+	if (c->bounded)
+		return consumer_is_at_end();
 	if (deadline <= SHMRING_NOWAIT)
 		return explain(-EAGAIN, "there is no message");
 	c->counters.waits++;

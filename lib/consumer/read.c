@@ -68,7 +68,7 @@ static bool turn_goes_on(const struct shmring_consumer *c)
 {
 	return c->stamp_size != 0 && c->hot.lane &&
 	       (int64_t)(c->hot.turn - c->hot.lane->at.position) > 0 &&
-	       reader_has_message(current_reader(c));
+	       reader_has_message(c, current_reader(c));
 }
 
 int shmring_peek_slowly(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)
@@ -103,7 +103,7 @@ int shmring_peek_slowly(struct shmring_consumer *c, int64_t deadline, struct shm
 /* Another one for a batch, whose lane keeps its turn. */
 static bool more_in_lane(struct shmring_consumer *c)
 {
-	if (c->observer || c->broken || !reader_has_message(current_reader(c)))
+	if (c->observer || c->broken || !reader_has_message(c, current_reader(c)))
 		return false;
 	if ((int64_t)(c->hot.turn - c->hot.lane->at.position) <= 0)
 		c->hot.turn = c->hot.lane->at.position + 1;

@@ -49,7 +49,7 @@ static struct reader *first_with_message(struct shmring_consumer *c, uint64_t la
 	for (; lanes != 0; lanes &= lanes - 1) {
 		struct reader *l = &c->readers[__builtin_ctzll(lanes)];
 
-		if (reader_has_message(l))
+		if (reader_has_message(c, l))
 			return l;
 		c->active &= ~(lanes & -lanes);
 	}
@@ -67,7 +67,7 @@ static void begin_turn(struct shmring_consumer *c, struct reader *l)
 	c->handed_out += consumer_handed_out(c);
 	c->hot.others = consumer_in_hand(c) & ~(UINT64_C(1) << l->hot.index);
 	c->hot.lane = &l->hot;
-	c->hot.turn = l->hot.at.position + TURN;
+	c->hot.turn = consumer_bounded_turn(c, l, l->hot.at.position + TURN);
 	c->hot.limit = c->observer || c->stamp_size ? 0 : c->max_message + 1;
 	c->active |= UINT64_C(1) << l->hot.index;
 	c->turn_seq = l->hot.at.seq;

@@ -80,7 +80,7 @@ static void grow_backoff(struct shmring_consumer *c, unsigned looks)
 
 static bool current_has_message(const struct shmring_consumer *c)
 {
-	return c->hot.lane && reader_has_message(current_reader(c));
+	return c->hot.lane && reader_has_message(c, current_reader(c));
 }
 
 /*
@@ -270,6 +270,8 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 
 	if (e < 0)
 		return e;
+	if (c->bounded)
+		return consumer_look(c) ? 0 : consumer_is_at_end();
 	/* We have not looked everywhere, and coming back may have brought messages. */
 	if ((deadline <= SHMRING_NOWAIT || c->evictable) && consumer_look(c))
 		return 0;

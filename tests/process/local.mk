@@ -39,6 +39,7 @@ PROCESS_TESTS = \
 	tests/process/space \
 	tests/process/stamps \
 	tests/process/stream \
+	tests/process/until \
 	tests/process/wake
 check_PROGRAMS += $(PROCESS_TESTS)
 TESTS += $(PROCESS_TESTS)
@@ -112,6 +113,9 @@ tests_process_stamps_LDADD = $(PROCESS_LIBS)
 tests_process_stream_SOURCES = tests/process/stream.c
 tests_process_stream_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_stream_LDADD = $(PROCESS_LIBS)
+tests_process_until_SOURCES = tests/process/until.c
+tests_process_until_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_until_LDADD = $(PROCESS_LIBS)
 tests_process_wake_SOURCES = tests/process/wake.c
 tests_process_wake_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_wake_LDADD = $(PROCESS_LIBS)

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * until: a consumer that reads no further than the end at its attach
+ * (SHMRING_UNTIL_NOW).
+ *
+ * The end is a position in each lane. A lane whose end has been reached counts as
+ * empty, however much its producer goes on to publish, and a lane that gets its
+ * first owner later is empty from the beginning. The inline path of a message
+ * knows nothing of it: a turn ends there at the latest.
+ */
+#include <errno.h>
+
+#include "consumer.h"
+#include "explain.h"
+
+#define TRIES 1000 /* its producer may be overwriting what an observer walks through */
+
+int consumer_is_at_end(void)
+{
+	return explain(-ENODATA, "everything that had been published when this consumer attached "
+				 "has been handed out");
+}
+
+/* At least one message, if the lane is not done: that which tells of a loss. */
+uint64_t consumer_bounded_turn(const struct shmring_consumer *c, const struct reader *l,
+			       uint64_t end)
+{
+	uint64_t until = l->until;
+
+	if (!c->bounded)
+		return end;
+	if ((int64_t)(until - l->hot.at.position) <= 0)
+		until = l->hot.at.position + 1;
+	return (int64_t)(end - until) < 0 ? end : until;
+}
+
+static int find_end(const struct shmring_consumer *c, struct reader *l)
+{
+	for (int tries = 0; tries < TRIES; tries++) {
+		struct shmring_boundary from, end;
+		int e;
+
+		if (!shmr_lane_newest(&l->lane, &from))
+			continue;
+		end = from;
+		e = shmr_lane_walk(&l->lane, consumer_geometry(c), &end, POSITION_NONE);
+		fence_acquire(); /* [OVERRUN] pairs with announce() */
+		if (!lane_holds(l->lane.mask, load_relaxed(&l->lane.control->reserved),
+				from.position))
+			continue; /* the walk went through newer payload */
+		l->until = end.position;
+		return e;
+	}
+	return explain(-EBADMSG, "lane %u is damaged: its index is empty", (uint64_t)l->hot.index);
+}
+
+int consumer_set_bounds(struct shmring_consumer *c)
+{
+	int e = 0;
+
+	consumer_adopt_lanes(c);
+	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++)
+		c->readers[i].until = consumer_geometry(c)->first_position;
+	for (uint64_t lanes = c->lanes; e == 0 && lanes != 0; lanes &= lanes - 1)
+		e = find_end(c, &c->readers[__builtin_ctzll(lanes)]);
+	c->bounded = true;
+	return e;
+}
