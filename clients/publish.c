@@ -64,7 +64,7 @@ int publisher_claim(struct publisher *p, size_t len, void **ret_data)
 		return err;
 	deadline = deadline_of(p);
 	for (;;) {
-		if (stop_requested())
+		if (stop_look())
 			return -EINTR;
 		err = shmring_claim(p->producer, len, stop_slice(deadline, STOP_SLICE_NS), ret_data);
 		if (err == -ETIMEDOUT || err == -EAGAIN) {
@@ -117,7 +117,7 @@ int publisher_wait_consumers(struct publisher *p, uint32_t count)
 			return err;
 		if (stat.consumers >= count)
 			return 0;
-		if (stop_requested())
+		if (stop_look())
 			return -EINTR;
 		if (stat.retired)
 			return -ENOLINK;

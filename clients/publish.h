@@ -21,7 +21,7 @@ struct publisher {
 /*
  * Room for `len` bytes. Returns 0 or
  * -EAGAIN, -ETIMEDOUT	no room, not at all or within the timeout
- * -EINTR		stop_requested()
+ * -EINTR		stop_look()
  * -ENOLINK		no room, the ring is removed and has no consumer
  * and those of shmring_claim(). Whatever was staged is published before a wait.
  */

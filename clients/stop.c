@@ -7,9 +7,11 @@
  * the blocked call is interrupted a second later, at the worst.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <shmring/shmring.h>
@@ -21,6 +23,7 @@
 static atomic_int stop_signal;
 static atomic_bool stop_again;
 static bool sigpipe_ignored;
+static bool unread;
 
 static void on_signal(int number)
 {
@@ -60,7 +63,29 @@ void stop_install(void)
 
 bool stop_requested(void)
 {
-	return atomic_load(&stop_signal) != 0;
+	return atomic_load(&stop_signal) != 0 || unread;
+}
+
+bool stop_unread(void)
+{
+	return unread;
+}
+
+/* A terminal that hangs up sends SIGHUP, and a file has no reader. */
+static bool stdout_has_reader(void)
+{
+	struct stat st;
+
+	return fstat(STDOUT_FILENO, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
+bool stop_look(void)
+{
+	struct pollfd p = { .fd = STDOUT_FILENO };
+
+	if (!unread && stdout_has_reader() && poll(&p, 1, 0) == 1)
+		unread = (p.revents & (POLLERR | POLLHUP)) != 0;
+	return stop_requested();
 }
 
 bool stop_forced(void)
@@ -83,7 +108,8 @@ int stop_finish(int status, bool broken_pipe)
 {
 	progress_hide();
 	alarm(0);
-	if (stop_requested())
+	broken_pipe |= unread;
+	if (atomic_load(&stop_signal))
 		die_of(atomic_load(&stop_signal));
 	if (broken_pipe && !sigpipe_ignored)
 		die_of(SIGPIPE);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ending on a signal without leaving anything half done: SIGINT, SIGTERM and
- * SIGHUP set a flag, which the loops look at between records.
+ * Ending without leaving anything half done: on SIGINT, SIGTERM and SIGHUP,
+ * which set a flag that the loops look at between records; and when the reader
+ * of standard output has gone, which only those who wait have to look for.
  */
 #ifndef SHMRING_STOP_H
 #define SHMRING_STOP_H
@@ -15,15 +16,25 @@
 /* Catch the signals (those that are not ignored), and SIGPIPE. Exits if that fails. */
 void stop_install(void);
 
-/* A signal asks to end at the next record. */
+/* End at the next record: a signal came, or stop_look() found that nobody reads. */
 bool stop_requested(void);
+
+/*
+ * The same for loops that wait, once in a slice: look also whether standard
+ * output is a pipe or socket whose other end has been closed. One who writes is
+ * told that by write(2), but one who waits would never hear of it.
+ */
+bool stop_look(void);
+
+/* stop_look() has found that nobody reads standard output any more. */
+bool stop_unread(void);
 
 /* It has asked again, or a second ago: end now. */
 bool stop_forced(void);
 
 /*
  * End as the signal would have ended the process, if there was one; `status`
- * if not. `broken_pipe`: nobody reads stdout any more.
+ * if not. `broken_pipe`, or stop_unread(): as SIGPIPE would have.
  */
 int stop_finish(int status, bool broken_pipe);
 

@@ -97,6 +97,29 @@ sub=$!
 head -n 3 <pipe >out.1
 ended "$sub" 1 "where SIGPIPE is ignored, sub fails"
 says "and says why" "nobody reads"
+# and while there is nothing to write
+for form in "" --json --latency --observe "--name waiting" --drain; do
+	expect 0 "a ring that is idle" "$SHMRING" create --stamps --unread hold idle
+	expect 0 "has messages" sh -c 'seq 1 5 | "$0" pub idle' "$SHMRING"
+	start "$SHMRING" pub idle <pipe &
+	pub=$!
+	exec 3>pipe
+	until_true has_producers idle 1
+	mkfifo quiet
+	start "$SHMRING" sub $form idle >quiet &
+	sub=$!
+	exec 4<quiet
+	case $form in
+	--latency) until_true has_consumers idle 1 ;;
+	*) head -n 2 <&4 >out.1 ;; # which reads all that there is
+	esac
+	exec 4<&-
+	ended "$sub" 141 "an idle sub${form:+ $form} dies of SIGPIPE when its reader has gone"
+	exec 3>&-
+	ended "$pub" 0 "its pub does not mind"
+	rm quiet
+	expect 0 "remove it" "$SHMRING" rm idle
+done
 if [ -w /dev/full ]; then
 	status=0
 	"$SHMRING" sub --no-follow ring >/dev/full 2>err || status=$?
