@@ -38,7 +38,8 @@ static const struct argp_option options[] = {
 	  "stamp_ns", 1 },
 	{ "latency", KEY_LATENCY, NULL, 0,
 	  "No messages, but in the end how long they were under way: percentiles (with --json as "
-	  "an object). For rings with stamps; begins with what is published from now on", 1 },
+	  "an object). For rings with stamps. Without --no-follow and --drain it begins with what "
+	  "is published from now on", 1 },
 	{ NULL, 0, NULL, 0, "Which messages:", 2 },
 	{ "from", KEY_FROM, "WHERE", 0,
 	  "Begin with the oldest message there is, with what is published from now on, or resume "
@@ -51,9 +52,11 @@ static const struct argp_option options[] = {
 	{ NULL, 0, NULL, 0, "When to end:", 3 },
 	{ "count", 'n', "N", 0, "After N messages", 3 },
 	{ "follow", 'f', NULL, 0, "Not before a signal comes (default)", 3 },
-	{ "no-follow", KEY_NO_FOLLOW, NULL, 0, "When no message is left", 3 },
+	{ "no-follow", KEY_NO_FOLLOW, NULL, 0,
+	  "After the messages that are there at the start, even if more are published meanwhile", 3 },
 	{ "drain", KEY_DRAIN, NULL, 0,
-	  "When no message is left, and the last of its producers is gone; first wait for one", 3 },
+	  "When all producers have left and the ring is empty. If there has been no producer yet "
+	  "(with --from now: if none is there), wait for one first", 3 },
 	{ "timeout", KEY_TIMEOUT, "DURATION", 0,
 	  "With status 3, when no message came for so long", 3 },
 	{ NULL, 0, NULL, 0, "General:", -1 },
@@ -135,8 +138,11 @@ static void check_options(struct subscribe_options *o, struct argp_state *state)
 
 	if (o->latency && o->form != EMIT_LINES && o->form != EMIT_JSON)
 		argp_error(state, "--latency writes no messages: no form but --json goes with it");
-	if (o->latency && o->attach.start == SHMRING_START_DEFAULT && !o->attach.name)
+	if (o->latency && o->attach.start == SHMRING_START_DEFAULT && !o->attach.name &&
+	    o->end == END_NEVER)
 		o->attach.start = SHMRING_START_NOW;
+	if (o->end == END_EMPTY)
+		o->attach.flags |= SHMRING_UNTIL_NOW;
 	if (observe && o->attach.name)
 		argp_error(state, "an observer (--observe) takes no --name");
 	if (observe && o->attach.flags & SHMRING_PINNED)

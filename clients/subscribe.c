@@ -33,6 +33,7 @@ struct subscription {
 	struct out out;
 	unsigned lanes;
 	bool last_look; /* nobody can publish any more: what is there is all */
+	uint64_t tenancies; /* how many producers had been there before those that count */
 	int batch;	/* how many messages to ask for */
 	uint64_t records;
 	uint64_t bytes;
@@ -86,6 +87,8 @@ static void count_batch(struct subscription *s, int n)
 	if (s->batch > BATCH_MAX)
 		s->batch = BATCH_MAX;
 	progress_update(s->records, s->bytes, NULL);
+	if (s->options->latency)
+		stop_look(); /* no write will tell */
 }
 
 static int write_failed(int err, const struct subscription *s)
@@ -133,33 +136,50 @@ static int deliver(struct subscription *s, int n, int *ret_status)
 	return err;
 }
 
-/* Does no live process own a lane? `ever`: and has one owned one before? */
-static bool producers_gone(struct subscription *s, bool ever)
+/* Does no live process own a lane? And how many have ever owned one? */
+static bool producers_gone(struct subscription *s, uint64_t *ret_tenancies)
 {
 	struct shmring_lane_stat lane;
-	bool seen = false;
 
+	*ret_tenancies = 0;
 	for (unsigned i = 0; i < s->lanes; i++) {
 		if (shmring_stat_lane(s->ring, i, &lane) < 0)
 			return false;
 		if (lane.state == SHMRING_ACTIVE || lane.state == SHMRING_JOINING)
 			return false;
-		seen |= lane.tenancy > 0;
+		*ret_tenancies += lane.tenancy;
 	}
-	return seen || !ever;
+	return true;
+}
+
+/* Those who read from now on do not care for producers that left before. */
+static void begin_drain(struct subscription *s)
+{
+	s->tenancies = 0;
+	if (s->options->attach.start == SHMRING_START_NOW &&
+	    !producers_gone(s, &s->tenancies))
+		s->tenancies = 0; /* one is there: that is the one */
+}
+
+static bool is_drained(struct subscription *s)
+{
+	uint64_t tenancies;
+
+	return producers_gone(s, &tenancies) && tenancies > s->tenancies;
 }
 
 /* Nobody can publish any more, or --drain says that enough have. */
 static bool ends_when_empty(struct subscription *s)
 {
 	int64_t now = now_ns();
+	uint64_t tenancies;
 
-	if (s->options->end == END_DRAIN && producers_gone(s, true))
+	if (s->options->end == END_DRAIN && is_drained(s))
 		return true;
 	if (now < s->next_removed_look_ns)
 		return false;
 	s->next_removed_look_ns = now + REMOVED_LOOK_NS;
-	return ring_is_removed(s->ring) && producers_gone(s, false);
+	return ring_is_removed(s->ring) && producers_gone(s, &tenancies);
 }
 
 /* The next messages; 0 if there were none up to the next look at everything else. */
@@ -172,21 +192,23 @@ static int next_batch(struct subscription *s)
 
 	if (o->count - s->records < (uint64_t)want)
 		want = (int)(o->count - s->records);
-	if (o->end != END_EMPTY && !s->last_look && s->out.waiting == 0)
+	if (!s->last_look && s->out.waiting == 0)
 		deadline = stop_slice(s->idle_deadline, slice);
 	n = shmring_peek_batch(s->consumer, deadline, s->messages, want);
+	if (n == -ENODATA)
+		s->last_look = true;
 	if (n > 0 && o->latency)
 		s->received_ns = shmring_stamp_now(s->ring);
-	return n == -EAGAIN || n == -ETIMEDOUT || n == -EINTR ? 0 : n;
+	return n == -EAGAIN || n == -ETIMEDOUT || n == -EINTR || n == -ENODATA ? 0 : n;
 }
 
 /* No message at present: true if it is time to end. */
 static bool idle(struct subscription *s, int *ret_status)
 {
-	if (s->last_look && s->options->end != END_DRAIN)
+	if (s->last_look && s->options->end == END_NEVER)
 		say("%s: the ring has been removed, and its producers are gone",
 		    s->options->address);
-	if (s->last_look || s->options->end == END_EMPTY)
+	if (s->last_look)
 		return true;
 	if (now_ns() >= s->idle_deadline) {
 		say("%s: no message has come in time", s->options->address);
@@ -194,6 +216,7 @@ static bool idle(struct subscription *s, int *ret_status)
 		return true;
 	}
 	s->last_look = ends_when_empty(s);
+	stop_look();
 	progress_update(s->records, s->bytes, "waiting for messages");
 	return false;
 }
@@ -225,6 +248,34 @@ static int read_ring(struct subscription *s, int *ret_status)
 	return err ? err : out_flush(&s->out);
 }
 
+static const char *why_no_messages(const struct subscribe_options *o)
+{
+	if (o->attach.start == SHMRING_START_NOW && o->end == END_EMPTY)
+		return "--no-follow ends with what is there at the start, and --from now begins "
+		       "behind it; use --from oldest";
+	if (o->attach.start == SHMRING_START_NOW)
+		return "nothing was published meanwhile; --from oldest also measures what is there "
+		       "already";
+	if (o->attach.name)
+		return "nothing has been published since this name was read last; --from oldest "
+		       "measures again what is there";
+	return "the ring is empty";
+}
+
+/* Percentiles, unless there is nobody to read them. */
+static int print_latency(const struct subscription *s, int status)
+{
+	const struct subscribe_options *o = s->options;
+
+	if (!o->latency || stop_unread())
+		return status;
+	if (latency_print(&s->latency, o->form == EMIT_JSON) != STATUS_OK)
+		status = STATUS_FAILED;
+	if (s->latency.count == 0)
+		say("%s: no message was measured: %s", o->address, why_no_messages(o));
+	return status;
+}
+
 static int run(struct subscription *s)
 {
 	const struct subscribe_options *o = s->options;
@@ -235,13 +286,13 @@ static int run(struct subscription *s)
 		return ring_failed("%s", o->address);
 	if (!isatty(STDOUT_FILENO) || o->latency)
 		progress_start(0);
+	begin_drain(s);
 	err = read_ring(s, &status);
 	if (err < 0 && err != -EPIPE)
 		status = write_failed(err, s);
 	shmring_consumer_detach(s->consumer);
 	progress_hide();
-	if (o->latency && latency_print(&s->latency, o->form == EMIT_JSON) != STATUS_OK)
-		status = STATUS_FAILED;
+	status = print_latency(s, status);
 	if (s->lost)
 		report_lost(s, "");
 	if (status == STATUS_OK && s->lost)

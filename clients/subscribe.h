@@ -13,8 +13,8 @@
 
 enum subscribe_end {
 	END_NEVER, /* when a signal comes */
-	END_EMPTY, /* when no message is left */
-	END_DRAIN, /* when moreover a producer has been there and all are gone */
+	END_EMPTY, /* after what is there at the start: attach with SHMRING_UNTIL_NOW */
+	END_DRAIN, /* when a producer has been there, all are gone, and no message is left */
 };
 
 struct subscribe_options {

@@ -46,18 +46,24 @@ json "there are none" 'length == 3 and ([.[] | has("stamp_ns")] | any | not)'
 # What was published a while ago was under way for so long.
 expect 0 "a hundred messages" sh -c 'seq 1 100 | "$0" pub ring' "$SHMRING"
 sleep 0.2
-for kind in "" --observe "--name reader"; do
+for kind in "" --observe "--name reader --from oldest"; do
 	expect 0 "how long they took${kind:+, $kind}" "$SHMRING" sub --latency --json \
-		--from oldest --no-follow $kind ring
+		--no-follow $kind ring
 	json "all of them, for longer than that" '.[0] | .messages == 100 and
 		.p50_ns >= 200000000 and .p50_ns <= .p90_ns and .p90_ns <= .p99_ns and
 		.p99_ns <= .p999_ns and .p999_ns <= .max_ns and .max_ns < 60000000000'
 done
-expect 0 "the same for people" "$SHMRING" sub --latency --from oldest --no-follow ring
+expect 0 "until its producer has left" "$SHMRING" sub --latency --json --drain ring
+json "the same" '.[0].messages == 100 and .[0].p50_ns >= 200000000'
+expect 0 "the same for people" "$SHMRING" sub --latency --no-follow ring
 check "a line for each" test "$(wc -l <out)" = 6
 check "and no messages" test -z "$(grep -E '^[0-9]+$' out)"
-expect 0 "what was published before does not count" "$SHMRING" sub --latency --json --no-follow ring
+expect 0 "from now" "$SHMRING" sub --latency --json --no-follow --from now ring
 json "there is nothing" '.[0].messages == 0 and .[0].p50_ns == null'
+says "and it says why" "use --from oldest"
+expect 0 "the name has read on" "$SHMRING" sub --latency --json --no-follow --name reader ring
+json "so there is nothing for it" '.[0].messages == 0'
+says "which it says" "since this name was read last"
 
 # While others publish; a signal ends it.
 start "$SHMRING" sub --latency --json ring >out &
@@ -73,6 +79,7 @@ ended "$sub" 130 "a signal ends it"
 json "and its figures are there" '.[0].messages == 5000 and .[0].max_ns < 60000000000'
 expect 3 "in time, or not" "$SHMRING" sub --latency --timeout 50ms ring
 check "nothing came" grep -q '^0 messages$' out
+says "which is said, and why" "nothing was published meanwhile"
 
 expect 1 "a ring without stamps" "$SHMRING" sub --latency plain
 says "how to make one" "shmring create --stamps"
