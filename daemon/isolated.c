@@ -21,7 +21,7 @@
 #include "registry.h"
 #include "sys.h"
 
-enum { LABEL_SIZE = 160, PIECE = 1 << 20 };
+enum { LABEL_SIZE = 160 };
 
 /* --- labels (N1) --- */
 
@@ -311,37 +311,6 @@ int isolated_begin_passing(struct isolated *i, unsigned lane, uid_t uid)
 	fd = shmr_apart_new_lane(&i->ring->geometry, label);
 	i->lane[lane].passing = fd >= 0;
 	return fd;
-}
-
-static int copy_piece(unsigned char *piece, int from, int to, off_t at, off_t end)
-{
-	while (at < end) {
-		size_t want = end - at < PIECE ? (size_t)(end - at) : PIECE;
-		ssize_t n = shmr_read_at(from, piece, want, at);
-		int e = n <= 0 ? -EIO : shmr_write_at(to, piece, (size_t)n, at);
-
-		if (e < 0)
-			return e;
-		at += n;
-	}
-	return 0;
-}
-
-/* Holes stay holes. */
-int isolated_copy(int from, int to)
-{
-	unsigned char *piece = malloc(PIECE);
-	off_t at = 0, end = 0;
-	int e = piece ? 0 : -ENOMEM;
-
-	while (e == 0 && (at = lseek(from, end, SEEK_DATA)) >= 0) {
-		end = lseek(from, at, SEEK_HOLE);
-		e = end < 0 ? -errno : copy_piece(piece, from, to, at, end);
-	}
-	if (e == 0 && errno != ENXIO) /* the way it says that there are no more */
-		e = -errno;
-	free(piece);
-	return e;
 }
 
 void isolated_cancel_passing(struct isolated *i, unsigned lane, int copy)

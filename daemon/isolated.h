@@ -81,9 +81,6 @@ int isolated_begin_passing(struct isolated *i, unsigned lane, uid_t uid);
 int isolated_end_passing(struct isolated *i, unsigned lane, uint32_t epoch, uid_t uid, int copy);
 void isolated_cancel_passing(struct isolated *i, unsigned lane, int copy);
 
-/* The bytes in between; any thread, with the lane marked as passing. 0 or a negative errno. */
-int isolated_copy(int from, int to);
-
 /* Memory in use, of all its files. */
 uint64_t isolated_allocated(struct isolated *i);
 

@@ -7,6 +7,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/broker.h \
 	daemon/config.c \
 	daemon/config.h \
+	daemon/copy.c \
+	daemon/copy.h \
 	daemon/isolated.c \
 	daemon/isolated.h \
 	daemon/keeper.c \
@@ -15,6 +17,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/listener.h \
 	daemon/log.c \
 	daemon/log.h \
+	daemon/looks.c \
+	daemon/looks.h \
 	daemon/loop.c \
 	daemon/loop.h \
 	daemon/metrics-text.c \

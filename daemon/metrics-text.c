@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The text of the metrics. All samples of one metric stand together behind its type,
- * so the numbers of all rings are read first. What others wrote into a ring is only
+ * so the numbers of all rings are read first (looks.h). What others wrote into a ring is only
  * printed, and escaped.
  */
 #include "metrics.h"
@@ -14,73 +14,15 @@
 
 #include <shmring/shmring.h>
 
-struct consumer_numbers {
-	unsigned slot;
-	uint64_t lag;
-	char name[SHMRING_NAME_SIZE];
-};
-
-struct ring_numbers {
-	struct shmring_stat stat;
-	uint64_t messages, bytes, evicted;
-	bool damaged;
-	struct consumer_numbers *consumers;
-	size_t consumer_count;
-};
+#include "sys.h"
 
 struct report {
 	FILE *out;
 	const struct seen *seen;
-	struct ring_numbers *rings;
+	const struct ring_numbers **rings;
 	size_t ring_count;
+	int64_t begun_ns;
 };
-
-/* --- reading --- */
-
-static void read_lanes(struct shmring *r, struct ring_numbers *n)
-{
-	for (unsigned i = 0; i < n->stat.lanes; i++) {
-		struct shmring_lane_stat lane;
-		int e = shmring_stat_lane(r, i, &lane);
-
-		if (e == -EBADMSG)
-			n->damaged = true;
-		if (e < 0)
-			continue;
-		n->messages += lane.messages;
-		n->bytes += lane.bytes;
-	}
-}
-
-static void read_consumers(struct shmring *r, struct ring_numbers *n)
-{
-	struct consumer_numbers *list = calloc(SHMRING_MAX_CONSUMERS, sizeof(*list));
-
-	for (unsigned i = 0; list && i < SHMRING_MAX_CONSUMERS; i++) {
-		struct shmring_consumer_stat c;
-
-		if (shmring_stat_consumer(r, i, &c) < 0 || c.state == SHMRING_FREE)
-			continue;
-		n->evicted += c.state == SHMRING_EVICTED;
-		list[n->consumer_count].slot = i;
-		list[n->consumer_count].lag = c.lag;
-		memcpy(list[n->consumer_count++].name, c.name, sizeof(c.name));
-	}
-	n->consumers = list;
-}
-
-static void read_ring(struct shmring *r, struct ring_numbers *n)
-{
-	if (shmring_stat(r, &n->stat) < 0) {
-		n->damaged = true;
-		return;
-	}
-	read_lanes(r, n);
-	if (n->stat.consumers + n->stat.detached > 0)
-		read_consumers(r, n);
-}
-
-/* --- writing --- */
 
 static void head(struct report *r, const char *name, const char *type, const char *help)
 {
@@ -171,15 +113,30 @@ static uint64_t cell(const struct seen *s, const struct ring_numbers *n, enum co
 	}
 }
 
+/* Else the sample is left out. */
+static bool is_known(const struct ring_numbers *n, enum column which)
+{
+	switch (which) {
+	case COLUMN_RESIDENT:
+		return n->stat.resident != UINT64_MAX;
+	case COLUMN_MESSAGES:
+	case COLUMN_BYTES:
+	case COLUMN_EVICTED:
+		return n->known;
+	default:
+		return true;
+	}
+}
+
 static void put_column(struct report *r, enum column which)
 {
 	head(r, columns[which].name, columns[which].type, columns[which].help);
 	for (size_t i = 0; i < r->ring_count; i++) {
 		const struct seen *s = &r->seen[i];
-		uint64_t value = cell(s, &r->rings[i], which);
+		uint64_t value = cell(s, r->rings[i], which);
 
-		if (which == COLUMN_RESIDENT && value == UINT64_MAX)
-			continue; /* unknown */
+		if (!is_known(r->rings[i], which))
+			continue;
 		fprintf(r->out, "shmringd_%s{ring=\"%s\",owner=\"%u\"} %" PRIu64 "\n",
 			columns[which].name, s->name, (unsigned)s->owner, value);
 	}
@@ -189,8 +146,8 @@ static void put_lags(struct report *r)
 {
 	head(r, "consumer_lag_bytes", "gauge", "Lane bytes behind the producers.");
 	for (size_t i = 0; i < r->ring_count; i++)
-		for (size_t c = 0; c < r->rings[i].consumer_count; c++) {
-			const struct consumer_numbers *n = &r->rings[i].consumers[c];
+		for (size_t c = 0; c < r->rings[i]->consumer_count; c++) {
+			const struct consumer_numbers *n = &r->rings[i]->consumers[c];
 
 			fprintf(r->out,
 				"shmringd_consumer_lag_bytes{ring=\"%s\",slot=\"%u\","
@@ -199,6 +156,19 @@ static void put_lags(struct report *r)
 			put_label(r->out, n->name, sizeof(n->name));
 			fprintf(r->out, "\"} %" PRIu64 "\n", n->lag);
 		}
+}
+
+static void put_ages(struct report *r)
+{
+	head(r, "ring_count_age_seconds", "gauge",
+	     "Age of messages, payload, lags: 0 unless they take long to count.");
+	for (size_t i = 0; i < r->ring_count; i++) {
+		int64_t age = r->begun_ns - r->rings[i]->counted_ns;
+
+		fprintf(r->out, "shmringd_ring_count_age_seconds{ring=\"%s\",owner=\"%u\"} %.3f\n",
+			r->seen[i].name, (unsigned)r->seen[i].owner,
+			age > 0 ? (double)age / 1e9 : 0.0);
+	}
 }
 
 static void put_client(struct report *r, const char *name, const struct client_numbers *c,
@@ -256,14 +226,31 @@ static void write_all(struct report *r, const struct snapshot *s)
 	put_broker(r, s);
 	for (unsigned i = 0; i < COLUMNS; i++)
 		put_column(r, (enum column)i);
+	put_ages(r);
 	put_lags(r);
 	put_clients(r, s);
 	put_quotas(r, s);
 }
 
-char *metrics_write(struct ring_registry *registry, const struct snapshot *s, size_t *ret_bytes)
+static char *write_text(struct report *r, const struct snapshot *s, size_t *ret_bytes)
 {
-	struct report r = { 0 };
+	char *text = NULL;
+
+	r->out = open_memstream(&text, ret_bytes);
+	if (!r->out)
+		return NULL;
+	write_all(r, s);
+	if (fclose(r->out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+char *metrics_write(struct ring_registry *registry, struct looks *looks,
+		    const struct looks_end *end, const struct snapshot *s, size_t *ret_bytes)
+{
+	struct report r = { .begun_ns = shmr_now() };
+	struct shmring **rings;
 	struct seen *seen;
 	char *text = NULL;
 
@@ -271,21 +258,14 @@ char *metrics_write(struct ring_registry *registry, const struct snapshot *s, si
 		return NULL;
 	r.seen = seen;
 	r.rings = calloc(r.ring_count + 1, sizeof(*r.rings));
-	for (size_t i = 0; r.rings && i < r.ring_count; i++)
-		read_ring(seen[i].ring, &r.rings[i]);
-	r.out = r.rings ? open_memstream(&text, ret_bytes) : NULL;
-	if (r.out) {
-		write_all(&r, s);
-		if (fclose(r.out) != 0) {
-			free(text);
-			text = NULL;
-		}
-	}
-	for (size_t i = 0; i < r.ring_count; i++) {
-		if (r.rings)
-			free(r.rings[i].consumers);
+	rings = calloc(r.ring_count + 1, sizeof(struct shmring *));
+	for (size_t i = 0; rings && i < r.ring_count; i++)
+		rings[i] = seen[i].ring;
+	if (r.rings && rings && looks_round(looks, rings, r.ring_count, end, r.rings) == 0)
+		text = write_text(&r, s, ret_bytes);
+	for (size_t i = 0; i < r.ring_count; i++)
 		shmring_close(seen[i].ring);
-	}
+	free(rings);
 	free(r.rings);
 	free(seen);
 	return text;

@@ -42,10 +42,22 @@ static int to_file(const char *text, size_t bytes)
 	return e < 0 ? e : fd;
 }
 
-static int answer(struct ring_registry *registry, const struct snapshot *s, uint64_t *ret_bytes)
+static bool is_stopped(void *arg)
 {
+	struct metrics *m = arg;
+	bool stop;
+
+	pthread_mutex_lock(&m->mutex);
+	stop = m->stop;
+	pthread_mutex_unlock(&m->mutex);
+	return stop;
+}
+
+static int answer(struct metrics *m, const struct snapshot *s, uint64_t *ret_bytes)
+{
+	const struct looks_end end = { is_stopped, m };
 	size_t bytes = 0;
-	char *text = metrics_write(registry, s, &bytes);
+	char *text = metrics_write(m->registry, &m->looks, &end, s, &bytes);
 	int fd = text ? to_file(text, bytes) : -ENOMEM;
 
 	free(text);
@@ -76,7 +88,7 @@ static void *run(void *arg)
 	registry_enter_thread();
 	while ((s = await_question(m))) {
 		uint64_t bytes = 0;
-		int fd = answer(m->registry, s, &bytes);
+		int fd = answer(m, s, &bytes);
 
 		snapshot_free(s);
 		pthread_mutex_lock(&m->mutex);
@@ -86,6 +98,7 @@ static void *run(void *arg)
 		pthread_mutex_unlock(&m->mutex);
 		eventfd_write(m->done, 1);
 	}
+	looks_close(&m->looks);
 	registry_leave_thread();
 	return NULL;
 }

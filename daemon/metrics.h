@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "looks.h"
 #include "quota.h"
 #include "ring-registry.h"
 
@@ -34,6 +35,7 @@ struct snapshot {
 
 struct metrics {
 	struct ring_registry *registry;
+	struct looks looks; /* the thread's */
 	pthread_t thread;
 	pthread_mutex_t mutex; /* of what follows, but for `done` */
 	pthread_cond_t asked;
@@ -55,7 +57,11 @@ void snapshot_free(struct snapshot *s);
 /* After `done` was readable: the file, to be closed, or a negative errno; -EAGAIN: not yet. */
 int metrics_take(struct metrics *m, uint64_t *ret_bytes);
 
-/* The text of the format; for the thread, and for tests. For free(); NULL: out of memory. */
-char *metrics_write(struct ring_registry *registry, const struct snapshot *s, size_t *ret_bytes);
+/*
+ * The text of the format; for the thread, and for tests. For free(). NULL: out of memory, or
+ * it was broken off (`end` may be NULL).
+ */
+char *metrics_write(struct ring_registry *registry, struct looks *looks,
+		    const struct looks_end *end, const struct snapshot *s, size_t *ret_bytes);
 
 #endif

@@ -8,7 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "isolated.h"
+#include "copy.h"
 
 static struct pass *first_of(struct passes *list)
 {
@@ -19,14 +19,23 @@ static struct pass *first_of(struct passes *list)
 	return first;
 }
 
+static struct pass *next_turn(struct passing *p)
+{
+	bool fresh = p->new_ones_turn;
+	struct pass *pass = first_of(fresh ? &p->wanted : &p->begun);
+
+	p->new_ones_turn = !fresh;
+	return pass ? pass : first_of(fresh ? &p->begun : &p->wanted);
+}
+
 static struct pass *await_one(struct passing *p)
 {
 	struct pass *pass;
 
 	pthread_mutex_lock(&p->mutex);
-	while (STAILQ_EMPTY(&p->wanted) && !p->stop)
+	while (STAILQ_EMPTY(&p->wanted) && STAILQ_EMPTY(&p->begun) && !p->stop)
 		pthread_cond_wait(&p->asked, &p->mutex);
-	pass = p->stop ? NULL : first_of(&p->wanted);
+	pass = p->stop ? NULL : next_turn(p);
 	pthread_mutex_unlock(&p->mutex);
 	return pass;
 }
@@ -37,11 +46,15 @@ static void *run(void *arg)
 	struct pass *pass;
 
 	while ((pass = await_one(p))) {
-		pass->result = isolated_copy(pass->from, pass->to);
+		pass->result = copy_some(pass->from, pass->to, &pass->at);
 		pthread_mutex_lock(&p->mutex);
-		STAILQ_INSERT_TAIL(&p->finished, pass, next);
+		if (pass->result > 0)
+			STAILQ_INSERT_TAIL(&p->begun, pass, next);
+		else
+			STAILQ_INSERT_TAIL(&p->finished, pass, next);
 		pthread_mutex_unlock(&p->mutex);
-		eventfd_write(p->done, 1);
+		if (pass->result <= 0)
+			eventfd_write(p->done, 1);
 	}
 	return NULL;
 }
@@ -54,6 +67,7 @@ int passing_start(struct passing *p)
 	if (p->done < 0)
 		return -errno;
 	STAILQ_INIT(&p->wanted);
+	STAILQ_INIT(&p->begun);
 	STAILQ_INIT(&p->finished);
 	pthread_mutex_init(&p->mutex, NULL);
 	pthread_cond_init(&p->asked, NULL);
@@ -93,7 +107,8 @@ void passing_stop(struct passing *p, void (*drop)(struct pass *pass, void *arg),
 	pthread_cond_signal(&p->asked);
 	pthread_mutex_unlock(&p->mutex);
 	pthread_join(p->thread, NULL);
-	while ((pass = first_of(&p->wanted)) || (pass = first_of(&p->finished)))
+	while ((pass = first_of(&p->wanted)) || (pass = first_of(&p->begun)) ||
+	       (pass = first_of(&p->finished)))
 		drop(pass, arg);
 	close(p->done);
 	pthread_cond_destroy(&p->asked);

@@ -3,6 +3,9 @@
  * passing: a thread that copies lanes for their next owners (N4 in isolated.h), because a
  * large one takes longer than the loop may. It knows nothing but the two files; the loop
  * asks, and does with the answer what is to be done.
+ *
+ * Lanes are copied by turns of some MiB. Every other turn belongs to a lane that is new, so
+ * a small one waits for one turn of a large one, not for the whole of it.
  */
 #ifndef DAEMON_PASSING_H
 #define DAEMON_PASSING_H
@@ -24,7 +27,8 @@ struct pass {
 	uint32_t epoch;
 	uid_t uid;
 	int from, to;
-	int result; /* of the copy */
+	off_t at;   /* copied up to here */
+	int result; /* of the copy: 1 while there is more */
 };
 
 STAILQ_HEAD(passes, pass);
@@ -34,7 +38,8 @@ struct passing {
 	pthread_t thread;
 	pthread_mutex_t mutex; /* of what follows, but for `done` */
 	pthread_cond_t asked;
-	struct passes wanted, finished;
+	struct passes wanted, begun, finished;
+	bool new_ones_turn;
 	bool stop;
 	int done; /* eventfd: readable when something is finished */
 };

@@ -51,6 +51,17 @@ static void look(struct reaper *r, const struct seen *s)
 	log_say(LOG_INFO, "ring=%s recovered=%d", s->name, n);
 }
 
+static bool is_stopped(struct reaper *r)
+{
+	bool stop;
+
+	pthread_mutex_lock(&r->mutex);
+	stop = r->stop;
+	pthread_mutex_unlock(&r->mutex);
+	return stop;
+}
+
+/* The end does not wait for more than one look. */
 static void look_at_those(struct reaper *r, bool (*wanted)(struct entry *e))
 {
 	struct seen *list;
@@ -59,7 +70,8 @@ static void look_at_those(struct reaper *r, bool (*wanted)(struct entry *e))
 	if (registry_collect(r->registry, wanted, &list, &count) < 0)
 		return;
 	for (size_t i = 0; i < count; i++) {
-		look(r, &list[i]);
+		if (!is_stopped(r))
+			look(r, &list[i]);
 		shmring_close(list[i].ring);
 	}
 	free(list);

@@ -354,4 +354,3 @@ int shmr_look_at_consumer(struct shmring *r, unsigned index, const struct lane_e
 	*ret = st;
 	return 0;
 }
-

@@ -56,7 +56,8 @@ int shmring_stat_consumer(struct shmring *r, unsigned index, struct shmring_cons
 
 	if (e < 0)
 		return e;
-	if (index < LAYOUT_CONSUMERS && status_gates(load_relaxed(&r->registry->consumer_status[index])))
+	if (index < LAYOUT_CONSUMERS &&
+	    status_gates(load_relaxed(&r->registry->consumer_status[index])))
 		find_ends(r, index, &ends);
 	return shmr_look_at_consumer(r, index, &ends, ret);
 }

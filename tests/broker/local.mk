@@ -12,6 +12,7 @@ BROKER_TESTS_CPPFLAGS = $(TESTS_CPPFLAGS) -I$(top_srcdir)/lib/proto
 BROKER_TESTS_LIBS = tests/broker/libserver.la lib/proto/libproto.la \
 	tests/support/libsupport.la $(SHMRING_LIBS) $(CHECK_LIBS)
 BROKER_TESTS = \
+	tests/broker/hostile-ring \
 	tests/broker/isolated \
 	tests/broker/life \
 	tests/broker/metrics \
@@ -20,6 +21,9 @@ BROKER_TESTS = \
 check_PROGRAMS += $(BROKER_TESTS)
 TESTS += $(BROKER_TESTS)
 
+tests_broker_hostile_ring_SOURCES = tests/broker/hostile-ring.c
+tests_broker_hostile_ring_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
+tests_broker_hostile_ring_LDADD = $(BROKER_TESTS_LIBS)
 tests_broker_protocol_SOURCES = tests/broker/protocol.c
 tests_broker_protocol_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
 tests_broker_protocol_LDADD = $(BROKER_TESTS_LIBS)

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * looks: what the metrics know of each ring, found out by turns.
+ *
+ * A client can make a ring that takes minutes to count. So each ring gets a short turn
+ * in each round, whatever the others are like; what time the round has left goes to those
+ * that are not done. A ring that is not done keeps the numbers it had, with their age, and
+ * the next round goes on where this one stopped.
+ */
+#ifndef DAEMON_LOOKS_H
+#define DAEMON_LOOKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <shmring/shmring.h>
+
+#include "ring.h"
+
+/* A turn, and what a round takes unless there are more rings than it has turns. */
+#define LOOKS_TURN_NS INT64_C(1000000)
+#define LOOKS_ROUND_NS INT64_C(250000000)
+
+struct consumer_numbers {
+	unsigned slot;
+	uint64_t lag;
+	char name[SHMRING_NAME_SIZE];
+};
+
+struct ring_numbers {
+	struct shmring_stat stat; /* of this round */
+	bool damaged;
+	/* What follows was counted. */
+	bool known;	    /* ever */
+	int64_t counted_ns; /* when the count of these numbers began; not known: of the first */
+	uint64_t messages, bytes, evicted;
+	struct consumer_numbers *consumers;
+	size_t consumer_count;
+};
+
+struct looks {
+	void *rings; /* a tree of search.h, by their uuid */
+	uint64_t round;
+	size_t first; /* which ring gets the first turn */
+};
+
+/* Is the round to be broken off? */
+struct looks_end {
+	bool (*wanted)(void *arg);
+	void *arg;
+};
+
+/*
+ * One round over these rings; `ret` has room for as many. The pointers hold until the
+ * next round. Rings that are not there any more are forgotten. -ENOMEM, or -ECANCELED:
+ * it was broken off.
+ */
+int looks_round(struct looks *l, struct shmring *const *rings, size_t count,
+		const struct looks_end *end, const struct ring_numbers **ret);
+void looks_close(struct looks *l);
+
+#endif
