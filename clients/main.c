@@ -2,9 +2,12 @@
 /*
  * shmring(1): finds the subcommand and hands over to it.
  */
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -74,12 +77,28 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp argp = { NULL, parse, "COMMAND [ARGUMENT...]", doc, NULL, NULL, NULL };
 
+/*
+ * A program that was started with closed standard descriptors would get their numbers
+ * for files of its own, and then print into them. "/" opened as a mere path takes their
+ * places: to read or to write it fails with EBADF, just as if they were still closed, so
+ * output that goes nowhere is reported and not taken for success.
+ */
+static bool fill_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/", O_PATH | O_DIRECTORY) != fd)
+			return false;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	char name[32];
 	int first = 0;
 	error_t err;
 
+	if (!fill_standard_descriptors())
+		return EXIT_FAILURE;
 	argp_program_version_hook = print_version;
 	argp_err_exit_status = STATUS_USAGE;
 	err = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &first);

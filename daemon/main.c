@@ -393,6 +393,20 @@ static int check_config(const char *file)
 	return EXIT_SUCCESS;
 }
 
+/*
+ * A program that was started with closed standard descriptors would get their numbers
+ * for files of its own, and then print into them. "/" opened as a mere path takes their
+ * places: to read or to write it fails with EBADF, just as if they were still closed, so
+ * output that goes nowhere is reported and not taken for success.
+ */
+static bool fill_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/", O_PATH | O_DIRECTORY) != fd)
+			return false;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments a = { .level = LOG_INFO };
@@ -400,6 +414,8 @@ int main(int argc, char **argv)
 	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
 	error_t err;
 
+	if (!fill_standard_descriptors())
+		return EXIT_FAILURE;
 	argp_program_version_hook = print_version;
 	err = argp_parse(&argp, argc, argv, 0, NULL, &a);
 	if (err != 0) {

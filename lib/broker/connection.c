@@ -147,6 +147,8 @@ static int receive(struct connection *c, struct proto_message *m, enum proto_typ
 			return e;
 	if (e < 0)
 		return e;
+	if (*ret_fd >= 0 && (*ret_fd = shmr_fd_above_standard(*ret_fd)) < 0)
+		return -errno;
 	if ((m->head.serial == c->serial && m->head.type == answer) ||
 	    (m->head.type == PROTO_ERROR && (m->head.serial == c->serial || !m->head.serial)))
 		return 0;
@@ -198,7 +200,7 @@ void connection_say(struct connection *c, struct proto_message *m, enum proto_ty
 /* A socket that is connected, or a negative errno. */
 static int connect_once(const struct sockaddr_un *address, int64_t deadline)
 {
-	int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int s = shmr_fd_above_standard(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
 	int r, e;
 
 	if (s < 0)

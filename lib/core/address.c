@@ -15,6 +15,7 @@
 #include <shmring/shmring.h>
 
 #include "explain.h"
+#include "sys.h"
 
 static void append_number(char *text, unsigned long number)
 {
@@ -50,7 +51,7 @@ int shmring_directory(char *ret, size_t size)
 
 static int open_directory(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = shmr_fd_above_standard(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 
 	return fd < 0 ? explain(-errno, "cannot open the directory %s: %e", path, -errno) : fd;
 }
@@ -73,7 +74,7 @@ static int open_private_directory(bool create)
 		return r;
 	if (create && make_directory(path) < 0)
 		return explain(-errno, "cannot make the directory %s: %e", path, -errno);
-	r = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	r = shmr_fd_above_standard(open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 	if (r < 0)
 		return explain(-errno, "cannot open the directory %s: %e", path, -errno);
 	if (fstat(r, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 022) != 0) {

@@ -141,7 +141,7 @@ static int open_kick(struct kick *k, bool may_thread)
 {
 	int e;
 
-	k->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	k->fd = shmr_fd_above_standard(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
 	if (k->fd < 0)
 		return explain(-errno, "cannot get a descriptor to wait with: %e", -errno);
 	e = shmr_uring_open(&k->uring, k->fd, k->period_ns);

@@ -84,14 +84,14 @@ static int open_anew(const struct shmring *r)
 {
 	const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 	char path[64];
-	int fd = r->path ? open(r->path, flags) : -1;
+	int fd = r->path ? shmr_fd_above_standard(open(r->path, flags)) : -1;
 
 	if (fd >= 0 && is_ring(r, fd))
 		return fd;
 	if (fd >= 0)
 		close(fd);
 	shmr_mapping_path(path, r->view, r->geometry.view_size);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = shmr_fd_above_standard(open(path, O_RDONLY | O_CLOEXEC));
 	if (fd < 0)
 		return explain(
 			-EBADF,
@@ -135,7 +135,7 @@ static int reopen_through_proc(const struct shmring *r)
 	if (fd < 0)
 		return fd;
 	shmr_fd_path(path, fd);
-	fd = open(path, (r->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	fd = shmr_fd_above_standard(open(path, (r->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
 	if (fd < 0)
 		return explain(-errno, "cannot open the ring again through /proc: %e", -errno);
 	return fd;
@@ -591,9 +591,11 @@ static int open_file(const char *address, bool read_only)
 	if (e == 0) {
 		int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 
-		fd = read_only ? -1 : openat(a.dirfd, a.name, O_RDWR | flags);
+		fd = read_only ? -1
+			       : shmr_fd_above_standard(
+					 openat(a.dirfd, a.name, O_RDWR | flags));
 		if (fd < 0 && (read_only || errno == EACCES || errno == EROFS))
-			fd = openat(a.dirfd, a.name, O_RDONLY | flags);
+			fd = shmr_fd_above_standard(openat(a.dirfd, a.name, O_RDONLY | flags));
 		if (fd < 0)
 			e = explain(-errno, "cannot open it: %e", -errno);
 	}
@@ -611,7 +613,7 @@ int shmr_ring_open(struct shmring **ret, const char *address)
 
 int shmring_open_fd(struct shmring **ret, int fd)
 {
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 
 	if (copy < 0)
 		return explain(-errno, "cannot use descriptor: %e", -errno);

@@ -39,10 +39,10 @@
 static int new_memory_file(const char *label)
 {
 	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-	int fd = memfd_create(label, flags | MFD_NOEXEC_SEAL);
+	int fd = shmr_fd_above_standard(memfd_create(label, flags | MFD_NOEXEC_SEAL));
 
 	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
-		fd = memfd_create(label, flags);
+		fd = shmr_fd_above_standard(memfd_create(label, flags));
 	return fd < 0 ? explain(-errno, "cannot make a memory file: %e", -errno) : fd;
 }
 
@@ -69,7 +69,8 @@ int segment_new_file(int dirfd, unsigned mode)
 
 	if (dirfd < 0)
 		return segment_new_memory("shmring", mode);
-	fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	fd = shmr_fd_above_standard(
+		openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
 	if (fd < 0)
 		return explain(errno == EISDIR ? -EOPNOTSUPP : -errno,
 			       "cannot make a file in the ring's directory: %e", -errno);

@@ -45,8 +45,9 @@ static bool counter_is_invariant(void)
 static bool kernel_trusts_counter(void)
 {
 	char name[32] = "";
-	int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource",
-		      O_RDONLY | O_CLOEXEC);
+	int fd = shmr_fd_above_standard(
+		open("/sys/devices/system/clocksource/clocksource0/current_clocksource",
+		     O_RDONLY | O_CLOEXEC));
 	ssize_t n;
 
 	if (fd < 0)

@@ -145,7 +145,8 @@ static int hex_digit(char c)
 int shmr_boot_id(uint8_t ret[16])
 {
 	char text[64] = "";
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	int fd = shmr_fd_above_standard(
+		open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
 	unsigned nibbles = 0;
 	ssize_t n;
 
@@ -165,6 +166,19 @@ int shmr_boot_id(uint8_t ret[16])
 		nibbles++;
 	}
 	return 0;
+}
+
+int shmr_fd_above_standard(int fd)
+{
+	int moved, error;
+
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	error = errno;
+	close(fd);
+	errno = error;
+	return moved;
 }
 
 /* Up to 256 bytes come whole. */

@@ -68,6 +68,15 @@ int shmr_boot_id(uint8_t ret[16]);
 
 int shmr_random(void *ret, size_t size);
 
+/*
+ * Every new descriptor of the library passes through here. A program that was started
+ * with closed standard descriptors gets 0, 1 or 2 from the kernel, and what it prints
+ * would go into the ring. Such a descriptor is moved to 3 or above; a negative one comes
+ * back as it is, with errno untouched. -1 and errno: there is no other number, and the
+ * descriptor is closed. tests/meta/check-descriptors.sh finds calls that do without.
+ */
+int shmr_fd_above_standard(int fd);
+
 /* "/proc/self/fd/N", through which a description can be opened anew or linked. */
 void shmr_fd_path(char ret[32], int fd);
 

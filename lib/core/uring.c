@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sys.h"
+
 #define OP_FUTEX_WAIT 51	     /* IORING_OP_FUTEX_WAIT */
 #define SIZE_U32 2		     /* FUTEX2_SIZE_U32; not FUTEX2_PRIVATE: shared */
 #define MATCH_ANY UINT32_MAX	     /* FUTEX_BITSET_MATCH_ANY */
@@ -84,7 +86,7 @@ int shmr_uring_open(struct uring *u, int event_fd, int64_t period_ns)
 	int e;
 
 	*u = (struct uring){ .event_fd = event_fd, .period_ns = period_ns };
-	u->fd = (int)syscall(SYS_io_uring_setup, ENTRIES, &p);
+	u->fd = shmr_fd_above_standard((int)syscall(SYS_io_uring_setup, ENTRIES, &p));
 	if (u->fd < 0)
 		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : -EOPNOTSUPP;
 	e = can_wait(u->fd) && (p.features & IORING_FEAT_SINGLE_MMAP) ? map_rings(u, &p)

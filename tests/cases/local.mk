@@ -2,8 +2,14 @@
 # How others use it: programs that are started in odd ways, twice in a row, with either side first,
 # or beside a neighbour that does something wrong. One file is one story.
 SHELL_CASES = \
+	tests/cases/closed-standard.sh \
 	tests/cases/no-follow.sh
-C_CASES =
+C_CASES = \
+	tests/cases/closed-descriptors
 check_PROGRAMS += $(C_CASES)
 TESTS += $(C_CASES) $(SHELL_CASES)
 EXTRA_DIST += $(SHELL_CASES)
+
+tests_cases_closed_descriptors_SOURCES = tests/cases/closed-descriptors.c
+tests_cases_closed_descriptors_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_cases_closed_descriptors_LDADD = $(PROCESS_LIBS)
