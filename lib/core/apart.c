@@ -60,7 +60,7 @@ int shmr_apart_new_lane(const struct geometry *g, const char *label)
 	e = ftruncate(fd, (off_t)g->lane_file_size) < 0
 		    ? explain(-errno, "cannot size a lane's file to %u bytes: %e",
 			      g->lane_file_size, -errno)
-		    : segment_seal_for_good(fd);
+		    : segment_seal(fd);
 	if (e == 0)
 		return fd;
 	close(fd);

@@ -466,7 +466,7 @@ static int build_apart(struct shmring **ret, const char *label, const struct geo
 		return fd;
 	e = fill(fd, g, false);
 	if (e == 0)
-		e = segment_seal_for_good(fd);
+		e = segment_seal(fd);
 	if (e < 0) {
 		close(fd);
 		return e;

@@ -77,21 +77,11 @@ int segment_new_file(int dirfd, unsigned mode)
 	return with_mode(fd, mode);
 }
 
-static int add_seals(int fd, int seals)
-{
-	if (fcntl(fd, F_ADD_SEALS, seals) < 0)
-		return explain(-errno, "cannot seal the memory file: %e", -errno);
-	return 0;
-}
-
 int segment_seal(int fd)
 {
-	return add_seals(fd, SIZE_SEALS);
-}
-
-int segment_seal_for_good(int fd)
-{
-	return add_seals(fd, SIZE_SEALS | F_SEAL_SEAL);
+	if (fcntl(fd, F_ADD_SEALS, SIZE_SEALS | F_SEAL_SEAL) < 0)
+		return explain(-errno, "cannot seal the memory file: %e", -errno);
+	return 0;
 }
 
 int segment_check_seals(int fd)

@@ -28,12 +28,13 @@ int segment_new_file(int dirfd, unsigned mode);
 /* A memory file; the label is what /proc shows. */
 int segment_new_memory(const char *label, unsigned mode);
 
-/* Seal a memory file against a change of its size; check that one is sealed. */
+/*
+ * Seal a memory file against a change of its size and against further seals: a peer that
+ * was given it could otherwise forbid everybody to map it for writing. Check that one is
+ * sealed against a change of its size.
+ */
 int segment_seal(int fd);
 int segment_check_seals(int fd);
-
-/* The same, and against further seals. */
-int segment_seal_for_good(int fd);
 
 /* Give an unnamed file its name. -EEXIST: the name is taken. */
 int segment_link(int fd, int dirfd, const char *name);

@@ -5,7 +5,8 @@ SHELL_CASES = \
 	tests/cases/closed-standard.sh \
 	tests/cases/no-follow.sh
 C_CASES = \
-	tests/cases/closed-descriptors
+	tests/cases/closed-descriptors \
+	tests/cases/seals
 check_PROGRAMS += $(C_CASES)
 TESTS += $(C_CASES) $(SHELL_CASES)
 EXTRA_DIST += $(SHELL_CASES)
@@ -13,3 +14,6 @@ EXTRA_DIST += $(SHELL_CASES)
 tests_cases_closed_descriptors_SOURCES = tests/cases/closed-descriptors.c
 tests_cases_closed_descriptors_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_closed_descriptors_LDADD = $(PROCESS_LIBS)
+tests_cases_seals_SOURCES = tests/cases/seals.c
+tests_cases_seals_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_cases_seals_LDADD = $(PROCESS_LIBS)

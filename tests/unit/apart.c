@@ -321,7 +321,7 @@ static int of_other_size(struct trick *t, int fd)
 	close(fd);
 	fd = segment_new_memory("lane", 0600);
 	ck_assert_int_eq(ftruncate(fd, SIZE), 0);
-	must(segment_seal_for_good(fd));
+	must(segment_seal(fd));
 	shmr_fd_path(path, fd);
 	other = open(path, O_RDONLY | O_CLOEXEC);
 	close(fd);
@@ -347,7 +347,7 @@ static int for_everybody(struct trick *t, int fd)
 	close(fd);
 	other = segment_new_memory("lane", 0644);
 	ck_assert_int_eq(ftruncate(other, (off_t)t->ring->geometry.lane_file_size), 0);
-	must(segment_seal_for_good(other));
+	must(segment_seal(other));
 	given = open_again(other, false);
 	close(other);
 	return given;
