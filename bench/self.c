@@ -65,6 +65,7 @@ static int self_open(struct channel *ch)
 		.lane_size = ch->capacity,
 		.lanes = ch->subject->idle > 1 ? SHMRING_MAX_LANES : 0,
 		.alignment = ch->subject->alignment,
+		.unread_policy = SHMRING_UNREAD_OVERWRITE,
 	};
 	struct self *self = calloc(1, sizeof(*self));
 	int i, ret;
@@ -291,7 +292,8 @@ static void run_repeatedly(struct side *side, double (*once)(struct side *side))
 
 static struct shmring *new_ring(struct side *side)
 {
-	struct shmring_config config = { .size = sizeof(config), .lane_size = side->capacity };
+	struct shmring_config config = { .size = sizeof(config), .lane_size = side->capacity,
+					 .unread_policy = SHMRING_UNREAD_OVERWRITE };
 	struct shmring *ring;
 
 	check(side, shmring_create(&ring, NULL, &config));

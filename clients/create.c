@@ -40,9 +40,9 @@ static const struct argp_option options[] = {
 	  1 },
 	{ "align", KEY_ALIGN, "8|64", 0,
 	  "Bytes between records: 8 packs them, 64 gives each its own lines (default: 8)", 1 },
-	{ "unread", KEY_UNREAD, "overwrite|hold", 0,
-	  "With no consumer: overwrite the oldest messages, or hold them until one has come "
-	  "(default: overwrite)",
+	{ "unread", KEY_UNREAD, "hold|overwrite", 0,
+	  "What a full ring does while it has no consumer: producers wait for one, or overwrite "
+	  "the oldest messages (default: hold)",
 	  2 },
 	{ "slow", KEY_SLOW, "block|evict", 0,
 	  "For a slow consumer: block the producers, or evict it (default: block)", 2 },
@@ -154,7 +154,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case KEY_UNREAD:
-		c->unread_policy = parse_choice("--unread", arg, "overwrite", "hold", state);
+		c->unread_policy = parse_choice("--unread", arg, "hold", "overwrite", state);
 		return 0;
 	case KEY_SLOW:
 		c->slow_policy = parse_choice("--slow", arg, "block", "evict", state);

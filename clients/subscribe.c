@@ -39,6 +39,9 @@ struct subscription {
 	uint64_t bytes;
 	uint64_t lost;
 	uint64_t lost_bytes;
+	/* Of each lane, until its first message tells it too: gone before we came. */
+	uint64_t missed[SHMRING_MAX_LANES];
+	uint64_t missed_bytes[SHMRING_MAX_LANES];
 	int64_t next_report_ns;
 	int64_t next_removed_look_ns;
 	int64_t idle_deadline;
@@ -57,6 +60,32 @@ static void report_lost(struct subscription *s, const char *when)
 	s->next_report_ns = now_ns() + LOST_REPORT_NS;
 }
 
+/* What was gone before we came is no loss of ours, but whoever reads the output must know. */
+static void report_missed(struct subscription *s)
+{
+	uint64_t messages = 0, bytes = 0;
+	char size[UNITS_TEXT];
+
+	for (unsigned i = 0; i < s->lanes; i++) {
+		if (shmring_consumer_missed(s->consumer, i, &s->missed[i], &s->missed_bytes[i]) < 0)
+			continue;
+		messages += s->missed[i];
+		bytes += s->missed_bytes[i];
+	}
+	if (messages)
+		say("%s: %llu messages (%s) are gone: they were overwritten before this subscriber "
+		    "came",
+		    s->options->address, (unsigned long long)messages, format_size(size, bytes));
+}
+
+/* What a message tells of lost ones, without those that report_missed() has told. */
+static void count_lost(struct subscription *s, const struct shmring_message *m)
+{
+	s->lost += m->lost - s->missed[m->producer];
+	s->lost_bytes += m->lost_bytes - s->missed_bytes[m->producer];
+	s->missed[m->producer] = s->missed_bytes[m->producer] = 0;
+}
+
 static void count_latencies(struct subscription *s, int n)
 {
 	for (int i = 0; i < n; i++) {
@@ -68,19 +97,17 @@ static void count_latencies(struct subscription *s, int n)
 
 static void count_batch(struct subscription *s, int n)
 {
-	uint64_t bytes = 0, lost = 0, average;
+	uint64_t bytes = 0, before = s->lost, average;
 
 	for (int i = 0; i < n; i++) {
 		bytes += s->messages[i].len;
-		lost += s->messages[i].lost;
-		s->lost_bytes += s->messages[i].lost_bytes;
+		count_lost(s, &s->messages[i]);
 	}
 	if (s->options->latency)
 		count_latencies(s, n);
 	s->records += (uint64_t)n;
 	s->bytes += bytes;
-	s->lost += lost;
-	if (lost && now_ns() >= s->next_report_ns)
+	if (s->lost != before && now_ns() >= s->next_report_ns)
 		report_lost(s, " so far");
 	average = bytes / (uint64_t)n + 1;
 	s->batch = average >= BATCH_BYTES ? 1 : (int)(BATCH_BYTES / average);
@@ -284,6 +311,7 @@ static int run(struct subscription *s)
 	err = shmring_consumer_attach(&s->consumer, s->ring, &o->attach);
 	if (err < 0)
 		return ring_failed("%s", o->address);
+	report_missed(s);
 	if (!isatty(STDOUT_FILENO) || o->latency)
 		progress_start(0);
 	begin_drain(s);

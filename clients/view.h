@@ -21,7 +21,7 @@ struct ring_view {
 /* Look at a ring, its lanes and its consumers. Returns 0 or a negative errno. */
 int view_collect(struct ring_view *ret, struct shmring *r, const char *address);
 
-/* "active", "dead"; "block", "evict"; "overwrite", "hold"; "auto", "fence"; "none", "tsc". */
+/* "active", "dead"; "block", "evict"; "hold", "overwrite"; "auto", "fence"; "none", "tsc". */
 const char *state_word(uint32_t state);
 const char *slow_word(uint32_t policy);
 const char *unread_word(uint32_t policy);

@@ -213,7 +213,7 @@ static bool read_shape_word(struct reader *r, const config_setting_t *s, struct 
 	if (strcmp(name, "slow") == 0)
 		return read_choice(r, s, "block", "evict", &c->slow_policy);
 	if (strcmp(name, "unread") == 0)
-		return read_choice(r, s, "overwrite", "hold", &c->unread_policy);
+		return read_choice(r, s, "hold", "overwrite", &c->unread_policy);
 	if (strcmp(name, "wake") == 0)
 		return read_choice(r, s, "auto", "fence", &c->wake);
 	if (strcmp(name, "stamps") == 0) {

@@ -18,6 +18,7 @@
 #include "broker.h"
 #include "explain.h"
 #include "isolated.h"
+#include "layout.h"
 #include "log.h"
 #include "session.h"
 #include "sys.h"
@@ -156,7 +157,7 @@ static void from_wire(struct shmring_config *c, const struct proto_config *p)
 		.lanes = p->lanes,
 		.alignment = p->alignment,
 		.slow_policy = p->slow_policy,
-		.unread_policy = p->unread_policy,
+		.unread_policy = layout_swap_unread(p->unread_policy),
 		.evict_after_ns = p->evict_after_ns,
 		.max_sleep_ns = p->max_sleep_ns,
 		.wake = p->wake,

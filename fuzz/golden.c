@@ -170,6 +170,8 @@ static void lapsed(struct context *x)
 		shmring_publish(x->p, zeros, sizeof(zeros), SHMRING_FOREVER);
 }
 
+enum { RUNS_FREE = SHMRING_UNREAD_OVERWRITE };
+
 static const struct golden {
 	const char *name;
 	void (*make)(struct context *x);
@@ -180,21 +182,21 @@ static const struct golden {
 	uint32_t messages; /* that a new consumer gets */
 	uint32_t stamps;
 } goldens[] = {
-	{ "empty", empty, 0, 8, 0, 0, 0, 0 },
-	{ "few", few, 0, 8, 0, 0, 5, 0 },
-	{ "few-aligned", few, 0, 64, 0, 0, 5, 0 },
-	{ "few-wrapped", few, -(uint64_t)64, 8, 0, 0, 5, 0 },
-	{ "few-stamped", few, 0, 8, 0, 0, 5, SHMRING_STAMP_CLOCK },
-	{ "batch", batch, 0, 8, 0, 0, 5, 0 },
-	{ "unfinished", unfinished, 0, 8, 0, 0, 2, 0 },
-	{ "longest", longest, 0, 8, 0, 0, 1, 0 },
-	{ "overwritten", overwritten, 0, 8, 0, 0, 0, 0 },
-	{ "successors", successors, 0, 8, 0, 0, 6, 0 },
-	{ "two-lanes", two_lanes, 0, 8, 0, 0, 7, 0 },
-	{ "named", named, 0, 8, 0, 0, 6, 0 },
-	{ "named-evict", named, 0, 8, SHMRING_SLOW_EVICT, 0, 6, 0 },
+	{ "empty", empty, 0, 8, 0, RUNS_FREE, 0, 0 },
+	{ "few", few, 0, 8, 0, RUNS_FREE, 5, 0 },
+	{ "few-aligned", few, 0, 64, 0, RUNS_FREE, 5, 0 },
+	{ "few-wrapped", few, -(uint64_t)64, 8, 0, RUNS_FREE, 5, 0 },
+	{ "few-stamped", few, 0, 8, 0, RUNS_FREE, 5, SHMRING_STAMP_CLOCK },
+	{ "batch", batch, 0, 8, 0, RUNS_FREE, 5, 0 },
+	{ "unfinished", unfinished, 0, 8, 0, RUNS_FREE, 2, 0 },
+	{ "longest", longest, 0, 8, 0, RUNS_FREE, 1, 0 },
+	{ "overwritten", overwritten, 0, 8, 0, RUNS_FREE, 0, 0 },
+	{ "successors", successors, 0, 8, 0, RUNS_FREE, 6, 0 },
+	{ "two-lanes", two_lanes, 0, 8, 0, RUNS_FREE, 7, 0 },
+	{ "named", named, 0, 8, 0, RUNS_FREE, 6, 0 },
+	{ "named-evict", named, 0, 8, SHMRING_SLOW_EVICT, RUNS_FREE, 6, 0 },
 	{ "full", full, 0, 8, 0, SHMRING_UNREAD_HOLD, 0, 0 },
-	{ "lapsed", lapsed, 0, 8, SHMRING_SLOW_EVICT, 0, 0, 0 },
+	{ "lapsed", lapsed, 0, 8, SHMRING_SLOW_EVICT, RUNS_FREE, 0, 0 },
 };
 
 enum { GOLDENS = sizeof(goldens) / sizeof(goldens[0]) };

@@ -68,6 +68,7 @@ static struct target *target_for(uint8_t flags)
 		.lane_size = SHMRING_MIN_LANE_SIZE,
 		.lanes = 2,
 		.slow_policy = variant & 1 ? SHMRING_SLOW_EVICT : SHMRING_SLOW_BLOCK,
+		.unread_policy = SHMRING_UNREAD_OVERWRITE,
 		.alignment = variant & 2 ? 64 : 8,
 		.evict_after_ns = 1000,
 		.stamps = variant & 4 ? SHMRING_STAMP_AUTO : SHMRING_STAMP_NONE,

@@ -28,6 +28,7 @@ dist_man_MANS += \
 	man/shmring_consumer_detach.3 \
 	man/shmring_consumer_fd.3 \
 	man/shmring_consumer_memory.3 \
+	man/shmring_consumer_missed.3 \
 	man/shmring_consumer_quiet.3 \
 	man/shmring_consumer_spin.3 \
 	man/shmring_consumer_waitable.3 \

@@ -65,8 +65,9 @@ struct shmring_message {
 	uint64_t seq;	     /* number in its lane: 0, 1, 2, ... */
 	uint32_t producer;   /* its lane */
 	uint32_t tenancy;    /* which owner of the lane wrote it: 1, 2, ... */
-	uint64_t lost;	     /* messages of this lane missed just before it;
-				0 for what was gone before we attached */
+	uint64_t lost;	     /* messages of this lane missed just before it; of
+				the first one also what was gone already when the
+				consumer began at the oldest message */
 	uint64_t lost_bytes; /* payload of those, in bytes */
 	uint64_t stamp_ns;   /* when its producer had finished it, in nanoseconds
 				of CLOCK_MONOTONIC (see shmring_stamp_now());
@@ -188,6 +189,16 @@ int shmring_consumer_quiet(struct shmring_consumer *c, int quiet);
 
 /* From the next wait on: as `spin_ns` of the options. Error: -ECHILD. */
 int shmring_consumer_spin(struct shmring_consumer *c, int64_t spin_ns);
+
+/*
+ * What was gone in `lane` (0 to lanes - 1) when this consumer began there at the oldest
+ * message, because it had been overwritten: messages, and bytes of their payload. 0 if it
+ * began where its name had stopped, or with the next message to come
+ * (SHMRING_START_NOW). Known when attach returns; the first message of the lane tells it
+ * in `lost`, too. Errors: -EINVAL (no such lane), -ECHILD.
+ */
+int shmring_consumer_missed(const struct shmring_consumer *c, uint32_t lane, uint64_t *ret_messages,
+			    uint64_t *ret_bytes);
 
 /* Counters and memory of this handle. Error: -ECHILD. */
 int shmring_consumer_counters(const struct shmring_consumer *c, struct shmring_counters *ret);

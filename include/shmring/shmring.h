@@ -63,8 +63,8 @@ enum shmring_slow_policy {
 
 /* What a full ring does while no consumer holds it back. */
 enum shmring_unread_policy {
-	SHMRING_UNREAD_OVERWRITE = 0,	/* run free: the oldest is overwritten */
-	SHMRING_UNREAD_HOLD = 1,	/* wait until a consumer has come */
+	SHMRING_UNREAD_HOLD = 0,	/* producers wait until a consumer has come */
+	SHMRING_UNREAD_OVERWRITE = 1,	/* producers go on: the oldest is overwritten */
 };
 
 /* How sleepers make sure that a producer sees them. */

@@ -21,6 +21,7 @@
 
 #include "connection.h"
 #include "explain.h"
+#include "layout.h"
 #include "ring.h"
 #include "sys.h"
 
@@ -339,7 +340,7 @@ int source_create_ring(struct shmring **ret, const char *address,
 		.lanes = c.lanes,
 		.alignment = c.alignment,
 		.slow_policy = c.slow_policy,
-		.unread_policy = c.unread_policy,
+		.unread_policy = layout_swap_unread(c.unread_policy),
 		.wake = c.wake,
 		.stamps = c.stamps,
 		.mode = c.mode,

@@ -31,6 +31,8 @@ struct reader {
 	struct lane_cursor *cursor;	 /* NULL: observer */
 	struct shmring_boundary counted; /* `released`, when counters were brought up to it */
 	uint64_t until; /* SHMRING_UNTIL_NOW: the end of the lane at the attach */
+	uint64_t missed;		 /* gone already when it began at the oldest message */
+	uint64_t missed_bytes;
 	unsigned next_mark;
 	uint32_t file; /* isolated rings: which one of its files is mapped */
 };
@@ -225,6 +227,21 @@ int consumer_revive(struct shmring_consumer *c);
 
 /* Move the cursor of a resumed name elsewhere. */
 int consumer_restart(struct shmring_consumer *c, enum shmring_start start);
+
+/*
+ * It begins at `hot.at`. At the oldest message, whatever the lane counts before that is
+ * gone, and is told as lost; at the next message to come, nobody asked for it.
+ */
+static inline void reader_begin(struct reader *l, enum shmring_start start)
+{
+	bool oldest = start != SHMRING_START_NOW;
+
+	l->missed = oldest ? l->hot.at.seq : 0;
+	l->missed_bytes = oldest ? l->hot.at.bytes : 0;
+	l->hot.released = l->hot.at;
+	l->hot.lost = l->missed;
+	l->hot.lost_bytes = l->missed_bytes;
+}
 
 /* Record what is released up to `at`, before the cursor is moved there. */
 void consumer_write_mark(struct reader *l);

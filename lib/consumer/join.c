@@ -127,8 +127,7 @@ static int place_all(struct shmring_consumer *c, enum shmring_start start)
 
 		if (e < 0)
 			return e;
-		l->hot.released = l->hot.at;
-		l->hot.lost = l->hot.lost_bytes = 0;
+		reader_begin(l, start);
 	}
 	return 0;
 }

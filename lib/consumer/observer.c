@@ -150,7 +150,6 @@ static int try_all(struct shmring_consumer *c, struct shmring_message *ret)
 	return 0;
 }
 
-/* What stands in a lane was published before we came: none of it is lost. */
 static int begin_lane(const struct shmring_consumer *c, struct reader *l, enum shmring_start start)
 {
 	for (int tries = 0; tries < RELOCATIONS; tries++) {
@@ -158,9 +157,10 @@ static int begin_lane(const struct shmring_consumer *c, struct reader *l, enum s
 		int e = 0;
 
 		if (start != SHMRING_START_NOW) {
-			if (shmr_lane_oldest(&l->lane, l->lane.mask + 1, &l->hot.at))
-				return 0;
-			continue;
+			if (!shmr_lane_oldest(&l->lane, l->lane.mask + 1, &l->hot.at))
+				continue;
+			reader_begin(l, start);
+			return 0;
 		}
 		if (!shmr_lane_newest(&l->lane, &from))
 			continue;

@@ -280,6 +280,20 @@ int shmring_consumer_counters(const struct shmring_consumer *c, struct shmring_c
 	return 0;
 }
 
+int shmring_consumer_missed(const struct shmring_consumer *c, uint32_t lane, uint64_t *ret_messages,
+			    uint64_t *ret_bytes)
+{
+	int e = consumer_wiped(c);
+
+	if (e < 0)
+		return e;
+	if (lane >= consumer_geometry(c)->lanes)
+		return explain(-EINVAL, "the ring has no lane %u", (uint64_t)lane);
+	*ret_messages = c->readers[lane].missed;
+	*ret_bytes = c->readers[lane].missed_bytes;
+	return 0;
+}
+
 int shmring_consumer_memory(const struct shmring_consumer *c, struct shmring_memory_report *ret)
 {
 	if (consumer_wiped(c) < 0)

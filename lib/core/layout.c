@@ -72,8 +72,8 @@ static const char *check_ranges(const struct geometry *g)
 		return "alignment must be 8 or 64";
 	if (g->slow_policy > SHMRING_SLOW_EVICT)
 		return "slow_policy must be SHMRING_SLOW_BLOCK or SHMRING_SLOW_EVICT";
-	if (g->unread_policy > SHMRING_UNREAD_HOLD)
-		return "unread_policy must be SHMRING_UNREAD_OVERWRITE or SHMRING_UNREAD_HOLD";
+	if (g->unread_policy > SHMRING_UNREAD_OVERWRITE)
+		return "unread_policy must be SHMRING_UNREAD_HOLD or SHMRING_UNREAD_OVERWRITE";
 	if (g->wake > SHMRING_WAKE_FENCE)
 		return "wake must be SHMRING_WAKE_AUTO or SHMRING_WAKE_FENCE";
 	if (g->evict_after_ns < 1 || g->evict_after_ns > MAX_EVICT_NS)
@@ -137,7 +137,7 @@ void layout_describe(struct identity *id, const struct geometry *g)
 	id->lanes = g->lanes;
 	id->alignment = g->alignment;
 	id->slow_policy = g->slow_policy;
-	id->unread_policy = g->unread_policy;
+	id->unread_policy = layout_swap_unread(g->unread_policy);
 	id->wake = g->wake;
 	id->consumers = LAYOUT_CONSUMERS;
 	id->registry_offset = g->registry_offset;
@@ -225,7 +225,7 @@ int layout_check(struct geometry *ret, const struct identity *id, uint64_t file_
 	g.lanes = id->lanes;
 	g.alignment = id->alignment;
 	g.slow_policy = id->slow_policy;
-	g.unread_policy = id->unread_policy;
+	g.unread_policy = layout_swap_unread(id->unread_policy);
 	g.wake = id->wake;
 	g.evict_after_ns = id->evict_after_ns;
 	g.max_sleep_ns = id->max_sleep_ns;

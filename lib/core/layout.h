@@ -88,7 +88,7 @@ struct identity {
 	uint32_t lanes;
 	uint32_t alignment;
 	uint32_t slow_policy;
-	uint32_t unread_policy;
+	uint32_t unread_policy; /* see layout_swap_unread() */
 	uint32_t wake;
 	uint32_t consumers;
 	uint64_t registry_offset;
@@ -188,6 +188,16 @@ struct lane_control {
 };
 _Static_assert(offsetof(struct lane_control, room_wanted) == 128, "own pair of lines");
 _Static_assert(sizeof(struct lane_control) == 1280, "control fits into a page");
+
+/*
+ * Format 1 and the protocol of the broker number unread policies the other way round than
+ * enum shmring_unread_policy: 0 overwrite, 1 hold. From one to the other; what is neither
+ * stays wrong.
+ */
+static inline uint32_t layout_swap_unread(uint32_t policy)
+{
+	return policy ^ 1;
+}
 
 /* The checked, private copy of an identity: what all code goes by. */
 struct geometry {

@@ -121,7 +121,7 @@ struct proto_config {
 	uint32_t lanes;
 	uint32_t alignment;
 	uint32_t slow_policy;
-	uint32_t unread_policy;
+	uint32_t unread_policy; /* 0 overwrite, 1 hold, as in the identity of a ring */
 	uint32_t wake;
 	uint32_t mode;
 	uint32_t stamps;

@@ -210,7 +210,7 @@ START_TEST(configurations_are_checked_and_kept)
 							.lanes = 3,
 							.alignment = 64,
 							.slow_policy = SHMRING_SLOW_EVICT,
-							.unread_policy = SHMRING_UNREAD_HOLD,
+							.unread_policy = 1, /* hold */
 							.wake = SHMRING_WAKE_FENCE,
 						} } };
 	ck_assert_int_eq(raw_call(s, &m, PROTO_OPEN, PROTO_RING, NULL), 0);

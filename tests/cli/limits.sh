@@ -51,9 +51,9 @@ says "it is named by its name" "missing: No such file"
 expect 1 "an input that is a directory" "$SHMRING" pub ring .
 expect 0 "remove it" "$SHMRING" rm ring
 
-# With no consumer the oldest are overwritten; who comes then begins with the oldest there is.
+# A ring that overwrites: with no consumer the oldest are overwritten; who comes then begins with the oldest there is.
 seq 1 100000 >many
-expect 0 "a small ring" "$SHMRING" create --lane-size 64K ring
+expect 0 "a small ring" "$SHMRING" create --lane-size 64K --unread overwrite ring
 expect 0 "publish more than it takes" "$SHMRING" pub ring many
 expect 0 "read what is left" "$SHMRING" sub --no-follow ring
 tail -n "$(wc -l <out)" many >want
@@ -84,7 +84,8 @@ check "its gaps and its messages add up" awk '
 expect 0 "remove the small ring" "$SHMRING" rm ring
 
 # A lossless one that is too slow for a ring that evicts.
-expect 0 "a ring that evicts" "$SHMRING" create --lane-size 64K --evict-after 50ms ring
+expect 0 "a ring that evicts" "$SHMRING" create --lane-size 64K --unread overwrite \
+	--evict-after 50ms ring
 start "$SHMRING" sub --drain ring >out.1 2>err.1 &
 sub=$!
 until_true has_consumers ring 1

@@ -110,7 +110,7 @@ same "in order" some out.1
 expect 0 "remove that ring" "$SHMRING" rm ring
 
 # A dead one without a name holds nobody.
-expect 0 "a third ring" "$SHMRING" create --lane-size 64K ring
+expect 0 "a third ring" "$SHMRING" create --lane-size 64K --unread overwrite ring
 start "$SHMRING" sub ring >out.1 &
 sub=$!
 until_true has_consumers ring 1

@@ -39,7 +39,7 @@ expect 1 "create again" "$SHMRING" create full
 expect 0 "create with defaults" "$SHMRING" create plain
 expect 0 "its stat" "$SHMRING" stat --json plain
 json "the defaults" '.lanes == 8 and .lane_size == 8388608 and .alignment == 8 and
-	.slow == "block" and .unread == "overwrite" and .wake == "auto" and
+	.slow == "block" and .unread == "hold" and .wake == "auto" and
 	.max_sleep_ns == 100000000'
 check "only its owner may use it" test "$(stat -c %a shmring/plain)" = 600
 

@@ -365,6 +365,7 @@ static struct shmring *make_ring(uint64_t variant)
 		.lanes = LANES,
 		.alignment = variant & 1 ? 64 : 8,
 		.slow_policy = variant & 2 ? SHMRING_SLOW_EVICT : SHMRING_SLOW_BLOCK,
+		.unread_policy = SHMRING_UNREAD_OVERWRITE,
 		.evict_after_ns = 3000000,
 		.wake = variant & 4 ? SHMRING_WAKE_FENCE : SHMRING_WAKE_AUTO,
 		.first_position = variant & 8 ? -(uint64_t)LANE_SIZE : 0,

@@ -180,9 +180,12 @@ static void follow_message(struct stream *s, const struct entry *e, struct ledge
 	if (e->number >= ledger_get(&l->sources[e->source].intent))
 		fault(s, e, "not published");
 	if (!lane->known) {
-		if (lane->joined && e->seq - e->lost > lane->limit)
+		if (lane->joined && e->seq - (e->lost - lane->missed) > lane->limit)
 			fault(s, e, "the first one, although only %" PRIu64 " had been published",
 			      lane->limit);
+		if (e->lost < lane->missed)
+			fault(s, e, "the first one, although %" PRIu64 " were gone",
+			      lane->missed);
 		lane->known = true;
 		lane->released = (struct place){ .seq = e->seq - e->lost };
 		lane->seen = lane->released;
@@ -243,6 +246,7 @@ static void follow(struct stream *s, const struct entry *e, struct ledger *l)
 	case ENTRY_JOINED:
 		lane->joined = true;
 		lane->limit = e->seq;
+		lane->missed = e->lost;
 		break;
 	case ENTRY_MESSAGE:
 		follow_message(s, e, l);

@@ -154,6 +154,7 @@ struct stream_lane {
 	bool either;	/* begins at `released`, or at `pending` */
 	bool joined;	/* `limit` counts */
 	uint64_t limit; /* the first message is not behind this one */
+	uint64_t missed; /* what was gone then, which its first message tells as lost */
 	struct place released;
 	struct place pending; /* what a release in progress gives back */
 	struct place seen;

@@ -364,6 +364,7 @@ static void open_ring(struct scene *s, bool stamps)
 		.size = sizeof(config),
 		.lane_size = SHMRING_MIN_LANE_SIZE,
 		.lanes = LANES,
+		.unread_policy = SHMRING_UNREAD_OVERWRITE,
 		.slow_policy = SHMRING_SLOW_EVICT,
 		.evict_after_ns = 3 * MS,
 		.max_sleep_ns = 10 * MS,

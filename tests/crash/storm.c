@@ -259,7 +259,8 @@ static void make_rings(struct storm *s)
 {
 	struct shmring_config config = { .size = sizeof(config),
 					 .lane_size = SHMRING_MIN_LANE_SIZE,
-					 .lanes = LANES };
+					 .lanes = LANES,
+					 .unread_policy = SHMRING_UNREAD_OVERWRITE };
 
 	must(shmring_create(&s->rings[0], room_path("ring"), &config));
 	config.slow_policy = SHMRING_SLOW_EVICT;

@@ -72,6 +72,7 @@ static struct shmring *make(uint32_t slow_policy)
 		.lane_size = LANE_SIZE,
 		.lanes = LANES,
 		.slow_policy = slow_policy,
+		.unread_policy = SHMRING_UNREAD_OVERWRITE,
 		.evict_after_ns = 1000 * (uint64_t)MS,
 	};
 	struct shmring *r = NULL;

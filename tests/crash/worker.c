@@ -278,6 +278,7 @@ static void note_lanes(const struct consumption *x, struct shmring *r)
 {
 	struct entry e = { .kind = ENTRY_JOINED };
 	struct shmring_lane_stat st;
+	uint64_t bytes;
 	int result;
 
 	for (uint8_t lane = 0; lane < LANES; lane++) {
@@ -287,6 +288,7 @@ static void note_lanes(const struct consumption *x, struct shmring *r)
 		must(result);
 		e.lane = lane;
 		e.seq = st.messages;
+		must(shmring_consumer_missed(x->c, lane, &e.lost, &bytes));
 		journal_add(&page(x->w)->journal, &e);
 	}
 }
@@ -530,7 +532,8 @@ static void make(struct worker *w, const char *path)
 {
 	struct shmring_config config = { .size = sizeof(config),
 					 .lane_size = SHMRING_MIN_LANE_SIZE,
-					 .lanes = 2 };
+					 .lanes = 2,
+					 .unread_policy = SHMRING_UNREAD_OVERWRITE };
 	unsigned char buffer[200];
 	struct shmring_producer *p;
 	struct shmring *r;

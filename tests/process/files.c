@@ -359,7 +359,7 @@ START_TEST(default_ring_has_eight_lanes_of_eight_mebibytes)
 	ck_assert_uint_eq(st.lane_size, 8 << 20);
 	ck_assert_uint_eq(st.alignment, 8);
 	ck_assert_uint_eq(st.slow_policy, SHMRING_SLOW_BLOCK);
-	ck_assert_uint_eq(st.unread_policy, SHMRING_UNREAD_OVERWRITE);
+	ck_assert_uint_eq(st.unread_policy, SHMRING_UNREAD_HOLD);
 	ck_assert_uint_eq(st.max_sleep_ns, 100000000);
 	ck_assert_uint_lt(st.allocated, 1 << 20);
 	shmring_close(r);

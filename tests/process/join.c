@@ -63,7 +63,8 @@ START_TEST(first_consumer_of_an_overwritten_ring_begins_at_the_oldest)
 {
 	struct shmring *r = create(SHMRING_UNREAD_OVERWRITE);
 	struct shmring_producer *p = producer_attach(r);
-	uint64_t published = 1000 + (uint64_t)_i * 13, count;
+	uint64_t published = 1000 + (uint64_t)_i * 13, count, missed, missed_bytes;
+	struct shmring_counters n;
 	struct shmring_consumer *c;
 	struct shmring_message m;
 	struct audit audit;
@@ -74,9 +75,16 @@ START_TEST(first_consumer_of_an_overwritten_ring_begins_at_the_oldest)
 	shmring_rewind(c);
 	audit_begin(&audit, false);
 	count = consume_all(c, &audit);
-	/* What was gone before it came is not its loss; `seq` tells how much. */
-	audit_must_be(&audit, count, 0);
-	ck_assert_uint_eq(m.seq + count, published);
+	/* What was gone before it came is told at once, and with the first message. */
+	audit_must_be(&audit, count, published - count);
+	ck_assert_uint_eq(m.seq, m.lost);
+	must(shmring_consumer_missed(c, 0, &missed, &missed_bytes));
+	ck_assert_uint_eq(missed, published - count);
+	ck_assert_uint_eq(missed_bytes, missed * 504);
+	ck_assert_uint_eq(m.lost_bytes, missed_bytes);
+	must(shmring_consumer_counters(c, &n));
+	ck_assert_uint_eq(n.lost, missed);
+	must_fail(EINVAL, shmring_consumer_missed(c, 1, &missed, &missed_bytes));
 	/* Begins at a boundary of a sixteenth of the lane, and one is in work. */
 	ck_assert_uint_ge(count, 128 - 2 * 8 - 1);
 	shmring_consumer_detach(c);

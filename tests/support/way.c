@@ -17,6 +17,7 @@ struct shmring_config small_config(void)
 		.size = sizeof(struct shmring_config),
 		.lane_size = SHMRING_MIN_LANE_SIZE,
 		.lanes = 4,
+		.unread_policy = SHMRING_UNREAD_OVERWRITE,
 	};
 }
 

@@ -19,7 +19,10 @@ enum way {
 	WAYS
 };
 
-/* A ring with small lanes, for tests that want to see it full soon. */
+/*
+ * A ring with small lanes, for tests that want to see it full soon. It overwrites what
+ * nobody holds; a test that wants it held says so.
+ */
 struct shmring_config small_config(void);
 
 /* The same with time stamps; a test built with TEST_STAMPS has those everywhere. */

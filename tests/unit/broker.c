@@ -140,7 +140,7 @@ START_TEST(shape_of_a_new_ring_is_told)
 		.lanes = 3,
 		.alignment = 64,
 		.slow_policy = 1,
-		.unread_policy = 1,
+		.unread_policy = SHMRING_UNREAD_HOLD,
 		.evict_after_ns = 2 * SECOND,
 		.max_sleep_ns = 5000000,
 		.wake = 1,

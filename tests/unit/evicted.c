@@ -45,6 +45,7 @@ static struct shmring *make_ring(void)
 		.lane_size = SHMRING_MIN_LANE_SIZE,
 		.lanes = 1,
 		.slow_policy = SHMRING_SLOW_EVICT,
+		.unread_policy = SHMRING_UNREAD_OVERWRITE,
 	};
 	struct shmring *r = NULL;
 

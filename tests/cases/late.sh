@@ -1,0 +1,63 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# late: a reader that comes late gets every message, or is told how many are gone.
+
+. "${abs_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/cli/lib.sh"
+time_limit 60
+enter
+
+count=1000000
+
+# The number of messages that standard error says are gone; 0 if it says nothing.
+gone() {
+	sed -n 's/^.*: late: \([0-9]*\) messages (.*) are gone:.*/\1/p' "$1" | grep . || echo 0
+}
+
+# complete NAME: what came and what is gone is all that was published, the last of it came.
+complete() {
+	came=$(wc -l <out)
+	if [ $((came + $(gone err))) = $count ] && [ "$(tail -n 1 out)" = $count ]; then
+		ok "$1"
+	else
+		not_ok "$1" "$came came, $(gone err) are gone of $count; the last one is $(tail -n 1 out)
+$(head -c 500 err)"
+	fi
+}
+
+seq 1 $count >numbers
+
+# a ring that overwrites: the reader comes when the writer has gone
+for how in "" --observe "--from oldest" "--name reader"; do
+	expect 0 "make a ring that overwrites" "$SHMRING" create --unread overwrite late
+	expect 0 "publish more than it holds" "$SHMRING" pub late numbers
+	# shellcheck disable=SC2086 # words
+	expect 0 "read what is left${how:+, $how}" "$SHMRING" sub --no-follow $how late
+	complete "what came and what is gone make the whole${how:+, $how}"
+	case $(gone err) in
+	0) not_ok "something is gone${how:+, $how}" ;;
+	*) ok "something is gone${how:+, $how}" ;;
+	esac
+	[ "$how" = "--name reader" ] || expect 0 "remove it" "$SHMRING" rm late
+done
+
+# a name that goes on where it stopped has missed nothing meanwhile
+expect 0 "come again under the name" "$SHMRING" sub --no-follow --name reader late
+check "nothing is told again" test ! -s err
+expect 0 "remove the ring" "$SHMRING" rm late
+
+# by default the writer waits for the reader
+expect 0 "make a ring" "$SHMRING" create late
+start "$SHMRING" pub late numbers &
+pub=$!
+is_full() {
+	"$SHMRING" stat late | grep -q 'waits for room'
+}
+check "the writer waits for a reader" until_true is_full
+expect 0 "read it" "$SHMRING" sub --drain late
+ended "$pub" 0 "the writer has published all"
+same "every message came" numbers out
+check "no word of a loss" test ! -s err
+expect 0 "remove the ring that held" "$SHMRING" rm late
+
+finish
