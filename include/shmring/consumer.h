@@ -47,12 +47,13 @@ enum shmring_start {
 #define SHMRING_OBSERVE 1u /* read-only observer; takes no name */
 #define SHMRING_PINNED 2u  /* never evict me, whatever the ring's policy */
 #define SHMRING_UNTIL_NOW 4u /* hand out what was published before attach, then -ENODATA */
+#define SHMRING_UNTIL_END 8u /* tell me when no producer is left: -EPIPE */
 
 struct shmring_consumer_options {
 	size_t size;	  /* sizeof(struct shmring_consumer_options) */
 	const char *name; /* NULL: unnamed; else 1 to 31 of A-Z a-z 0-9 . _ - */
 	uint32_t start;	  /* enum shmring_start */
-	uint32_t flags;	  /* SHMRING_OBSERVE, SHMRING_PINNED, SHMRING_UNTIL_NOW */
+	uint32_t flags;	  /* SHMRING_OBSERVE, SHMRING_PINNED, SHMRING_UNTIL_* */
 	int64_t spin_ns;  /* how long a wait spins before it sleeps, in
 			     nanoseconds, or SHMRING_SPIN_ADAPTIVE (0, the default),
 			     SHMRING_SPIN_NEVER, SHMRING_SPIN_ALWAYS */
@@ -108,6 +109,15 @@ void shmring_consumer_detach(struct shmring_consumer *c);
  * (SHMRING_UNTIL_NOW: everything has been handed out; it never waits), -ESTALE (evicted
  * with unreleased messages: discard them, as with shmring_release()), -EBADMSG
  * (a producer damaged its lane; the handle stays unusable), -ECHILD.
+ *
+ * -EPIPE (SHMRING_UNTIL_END only): every message was handed out, no producer is
+ * attached any more (each has left, or is proved dead), and the ring has had one; with
+ * SHMRING_START_NOW, has had one since this consumer attached. So a consumer that is
+ * started first waits for the first producer. -EIDRM: the call would have waited, but
+ * the ring was removed (or made anew under its name) and no producer is alive in it.
+ * Both are states of the ring, not of the handle: when a producer attaches after all,
+ * the next peek finds its messages. Who is killed is found out within two of the
+ * ring's longest sleeps, who leaves at once.
  */
 int shmring_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret);
 
@@ -157,8 +167,8 @@ ssize_t shmring_receive(struct shmring_consumer *c, void *buf, size_t size, int6
  * blocks all signals and lives as long as the handle.
  * Further errors: -EINVAL (unknown flags; arm: no descriptor), -EMFILE, -ENFILE,
  * -ENOMEM, -EAGAIN (no thread to be had), -EBUSY (arm: from another thread than
- * the one that asked for the descriptor), -ESTALE and -EBADMSG (arm, as
- * shmring_peek()), -ECHILD.
+ * the one that asked for the descriptor), -ESTALE, -EBADMSG, -EPIPE and -EIDRM (arm,
+ * as shmring_peek()), -ECHILD.
  */
 int shmring_consumer_fd(struct shmring_consumer *c, uint32_t flags);
 int shmring_consumer_arm(struct shmring_consumer *c);

@@ -29,12 +29,17 @@ extern "C" {
 
 struct shmring_producer;
 
+/* Flags. */
+#define SHMRING_WHILE_READ 1u /* tell me when no consumer is left: -EPIPE */
+
 struct shmring_producer_options {
 	size_t size;	 /* sizeof(struct shmring_producer_options) */
 	int64_t spin_ns; /* how long a wait for room spins before it sleeps, in
 			    nanoseconds, or SHMRING_SPIN_NEVER, SHMRING_SPIN_ALWAYS;
 			    0: 50 us */
 	struct shmring_memory memory;
+	uint32_t flags;	   /* SHMRING_WHILE_READ */
+	uint32_t reserved; /* 0 */
 };
 
 /*
@@ -65,6 +70,14 @@ void shmring_producer_detach(struct shmring_producer *p);
  * SHMRING_NOWAIT), -ETIMEDOUT, -EINTR (a signal handler ran while it slept),
  * -EMSGSIZE (message, or batch with it, too long), -EBUSY (a claim is open),
  * -ECHILD.
+ *
+ * -EPIPE (SHMRING_WHILE_READ only): there is no room, no lossless consumer is left that
+ * could make some, and there has been one since this producer attached (or was there
+ * then). So a producer that is started first waits for the first consumer. The kept
+ * place of a named consumer counts as one that may come back. -EIDRM: the call would
+ * have waited, but the ring was removed (or made anew under its name) and no lossless
+ * consumer is alive in it. Both are states of the ring: when a consumer attaches after
+ * all, the next claim waits for it.
  */
 int shmring_claim(struct shmring_producer *p, size_t len, int64_t deadline, void **ret_data);
 

@@ -18,7 +18,8 @@
 static int check_options(const struct shmring_consumer_options *o)
 {
 	if (o->start > SHMRING_START_RESUME ||
-	    (o->flags & ~(SHMRING_OBSERVE | SHMRING_PINNED | SHMRING_UNTIL_NOW)) != 0)
+	    (o->flags &
+	     ~(SHMRING_OBSERVE | SHMRING_PINNED | SHMRING_UNTIL_NOW | SHMRING_UNTIL_END)) != 0)
 		return explain(-EINVAL, "consumer options: unknown start or flag");
 	if (o->name && (o->flags & SHMRING_OBSERVE))
 		return explain(-EINVAL, "an observer has no cursor and so takes no name");
@@ -299,6 +300,9 @@ static int begin(struct shmring_consumer *c, const struct shmring_consumer_optio
 	c->hot.plain = !c->named && !c->evictable;
 	c->pauses = 1;
 	c->patience = CONSUMER_PATIENCE;
+	/* Before the cursors stand: whoever comes in between counts. */
+	shmr_peers_begin(&c->producers, &c->attachment, PLACE_LANE,
+			 (o->flags & SHMRING_UNTIL_END) != 0, o->start == SHMRING_START_NOW);
 	e = c->observer ? observer_begin(c, o->start) : take_places(c, o);
 	if (e == 0 && (o->flags & SHMRING_UNTIL_NOW) != 0)
 		e = consumer_set_bounds(c);

@@ -22,6 +22,7 @@
 #include "doorbell.h"
 #include "kick.h"
 #include "lane.h"
+#include "peers.h"
 #include "waitable.h"
 
 /* What a consumer knows of one lane. */
@@ -79,6 +80,7 @@ struct shmring_consumer {
 	unsigned unsettled;	/* how often places were chosen in vain */
 	unsigned char *copy;	/* observers: the private copy */
 	struct attachment attachment;
+	struct peers producers; /* who is left of them */
 	struct shmring_memory memory;
 	struct shmring_counters counters;
 	struct reader readers[LAYOUT_LANES];
@@ -166,6 +168,15 @@ uint64_t consumer_bounded_turn(const struct shmring_consumer *c, const struct re
 
 /* All that a bounded consumer wanted has been handed out: -ENODATA. */
 int consumer_is_at_end(void);
+
+/*
+ * There was no message: may one come? 1: one has come meanwhile; 0: yes; -EPIPE or
+ * -EIDRM: no (peers.h). `waits`: the caller is about to sleep.
+ */
+int consumer_check_end(struct shmring_consumer *c, bool waits);
+
+/* Is every lane mapped, in its present file? Asks the broker of an isolated ring if not. */
+bool consumer_has_all_files(struct shmring_consumer *c);
 
 /* How many messages this turn has brought since the last wait. */
 uint64_t consumer_handed_out(const struct shmring_consumer *c);

@@ -64,7 +64,10 @@ static bool announced_too_late(struct shmring_consumer *c)
 	return consumer_is_due(c);
 }
 
-/* 1: there is something; 0: whatever comes moves the bell. [SLEEP] pairs with bell_order(). */
+/*
+ * 1: there is something; 0: whatever comes moves the bell, and whoever leaves.
+ * [SLEEP] pairs with bell_order(), shmr_bell_ring_leaving().
+ */
 static int arm(struct shmring_consumer *c, uint32_t *ret_seen)
 {
 	int e;
@@ -73,10 +76,15 @@ static int arm(struct shmring_consumer *c, uint32_t *ret_seen)
 	if (c->broken || c->bounded)
 		return 1; /* which peek will tell */
 	e = c->observer ? 0 : consumer_keep_place(c, false);
-	if (e == 0 && !announced_too_late(c))
-		return 0;
+	if (e == 0 && !announced_too_late(c)) {
+		e = consumer_check_end(c, true);
+		if (e == 0)
+			return 0;
+	} else if (e == 0) {
+		e = 1;
+	}
 	disarm(c);
-	return e < 0 ? e : 1;
+	return e;
 }
 
 /* Has it read on since it last armed? */
@@ -128,16 +136,19 @@ static struct shmring_consumer *consumer_of(struct shmring_waitable *w)
 
 static bool waitable_look(struct shmring_waitable *w)
 {
-	const struct shmring_consumer *c = consumer_of(w);
+	struct shmring_consumer *c = consumer_of(w);
 
-	return c->broken || c->bounded || consumer_look(consumer_of(w));
+	return c->broken || c->bounded || consumer_look(c) || consumer_check_end(c, false) != 0;
 }
 
 static int waitable_arm(struct shmring_waitable *w, uint32_t *ret_seen)
 {
+	int e;
+
 	look_after_the_dead(consumer_of(w));
 	w->longest_ns = period(consumer_of(w)); /* it may have become quiet, or patient */
-	return arm(consumer_of(w), ret_seen);
+	e = arm(consumer_of(w), ret_seen);
+	return e == -EPIPE || e == -EIDRM ? 1 : e; /* which peek will tell */
 }
 
 static void waitable_disarm(struct shmring_waitable *w)

@@ -129,6 +129,24 @@ void consumer_follow_files(struct shmring_consumer *c)
 	c->files_again_ns = shmr_now() + LEAST_PAUSE + PAUSE_FACTOR * (shmr_now() - start);
 }
 
+/* [FILE] pairs with shmr_apart_raise() */
+bool consumer_has_all_files(struct shmring_consumer *c)
+{
+	uint64_t files, wanted;
+	int n;
+
+	if (!layout_is_apart(consumer_geometry(c)))
+		return true;
+	files = load_acquire(&c->attachment.registry->files);
+	wanted = unmapped_lanes(c);
+	if (files != c->files)
+		wanted |= outdated_lanes(c);
+	n = fetch_files(c, wanted, false);
+	if (n >= 0)
+		c->files = files;
+	return n == 0; /* what the broker does not know was forged (A3) */
+}
+
 /* [FILE] pairs with shmr_apart_raise(), [JOIN] pairs with show_lane() */
 int consumer_settle_files(struct shmring_consumer *c)
 {

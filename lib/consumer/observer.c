@@ -192,24 +192,40 @@ static int sleep_a_slice(struct shmring_consumer *c, int64_t deadline)
 	return shmr_bell_sleep(&c->bell, bell, load_acquire32(bell), deadline, &c->counters);
 }
 
+/* As consumer_check_end(); 1: a message was handed out. */
+static int check_end(struct shmring_consumer *c, bool waits, struct shmring_message *ret)
+{
+	int e = shmr_peers_check(&c->producers, &c->attachment, waits, &c->counters);
+	int n;
+
+	if (e == 0 || !consumer_has_all_files(c))
+		return 0;
+	n = try_all(c, ret); /* E3 in peers.h */
+	return n != 0 ? n : shmr_peers_explain(&c->producers, &c->attachment, e);
+}
+
 int observer_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)
 {
 	struct spin spin = { 0 };
 	int n = try_all(c, ret);
 
+	if (n == 0 && c->bounded)
+		return consumer_is_at_end();
+	if (n == 0)
+		n = check_end(c, false, ret);
 	if (n != 0)
 		return n < 0 ? n : 0;
-	if (c->bounded)
-		return consumer_is_at_end();
 	if (deadline <= SHMRING_NOWAIT)
 		return explain(-EAGAIN, "there is no message");
 	c->counters.waits++;
 	shmr_bell_begin_wait(&c->bell);
 	for (;;) {
+		bool goes_on = shmr_spin(&spin, &c->bell, deadline);
 		int e = 0;
 
-		shmr_spin(&spin, &c->bell, deadline);
 		n = try_all(c, ret);
+		if (n == 0 && !goes_on)
+			n = check_end(c, true, ret);
 		if (n != 0)
 			return n < 0 ? n : 0;
 		if (spin.over && shmr_now() >= deadline)

@@ -169,20 +169,37 @@ void consumer_announce(struct shmring_consumer *c)
 	}
 }
 
+int consumer_check_end(struct shmring_consumer *c, bool waits)
+{
+	int e = shmr_peers_check(&c->producers, &c->attachment, waits, &c->counters);
+
+	if (e == 0)
+		return 0;
+	if (!consumer_has_all_files(c))
+		return 0;
+	if (consumer_look(c)) /* E3 */
+		return 1;
+	return shmr_peers_explain(&c->producers, &c->attachment, e);
+}
+
 /*
  * The bell is read before the bit is looked at: if a producer takes the bit from
- * now on, the bell moves and the sleep ends at once. [SLEEP] pairs with
- * shmr_bell_ring_data().
+ * now on, or leaves, the bell moves and the sleep ends at once. [SLEEP] pairs with
+ * shmr_bell_ring_data(), shmr_bell_ring_leaving().
  */
 static int sleep_for_message(struct shmring_consumer *c, int64_t deadline)
 {
 	const struct doorbell *shared = c->bell.shared;
 	uint32_t seen = load_acquire32(&shared->data_bell);
 	int64_t now = shmr_now();
+	int e;
 
 	consumer_announce(c);
 	if (consumer_look(c))
 		return 0;
+	e = consumer_check_end(c, true);
+	if (e != 0)
+		return e > 0 ? 0 : e;
 	if (c->quiet && deadline - now > consumer_longest_sleep(c))
 		deadline = now + consumer_longest_sleep(c);
 	return shmr_bell_sleep(&c->bell, &shared->data_bell, seen, deadline, &c->counters);
@@ -260,7 +277,11 @@ static int spin_until_message(struct shmring_consumer *c, int64_t deadline)
 		if (spin_for_message(c, &spin, deadline))
 			return 0;
 		e = consumer_keep_place(c, false);
+		if (e == 0 && !spin.over)
+			e = consumer_check_end(c, true);
 	} while (e == 0 && !spin.over);
+	if (e > 0)
+		return 0;
 	return e < 0 ? e : -EAGAIN;
 }
 
@@ -275,6 +296,9 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 	/* We have not looked everywhere, and coming back may have brought messages. */
 	if ((deadline <= SHMRING_NOWAIT || c->evictable) && consumer_look(c))
 		return 0;
+	e = consumer_check_end(c, false);
+	if (e != 0)
+		return e > 0 ? 0 : e;
 	if (deadline <= SHMRING_NOWAIT)
 		return explain(-EAGAIN, "there is no message");
 	c->counters.waits++;

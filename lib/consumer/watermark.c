@@ -92,7 +92,7 @@ bool consumer_is_due(struct shmring_consumer *c)
 	return false;
 }
 
-/* [SLEEP] pairs with shmr_bell_ring_data(). */
+/* [SLEEP] pairs with shmr_bell_ring_data(), shmr_bell_ring_leaving(). */
 static int sleep_until_due(struct shmring_consumer *c, int64_t until)
 {
 	const struct doorbell *shared = c->bell.shared;
@@ -109,6 +109,9 @@ static int sleep_until_due(struct shmring_consumer *c, int64_t until)
 		consumer_announce(c);
 		if (consumer_is_due(c))
 			break;
+		e = consumer_check_end(c, true);
+		if (e != 0)
+			break; /* there will not be more than there is */
 		e = shmr_bell_sleep(&c->bell, &shared->data_bell, seen, until, &c->counters);
 	}
 	consumer_drop_watermarks(c);
@@ -124,7 +127,7 @@ int consumer_wait_for_watermark(struct shmring_consumer *c, int64_t deadline)
 							     : deadline;
 	shmr_bell_begin_wait(&c->bell);
 	e = sleep_until_due(c, until);
-	return consumer_look(c) ? 0 : e; /* a message is worth more than a signal */
+	return e > 0 || consumer_look(c) ? 0 : e; /* a message is worth more than a signal */
 }
 
 static int check(const struct shmring_consumer *c, uint64_t messages, uint64_t bytes,

@@ -70,6 +70,15 @@ void shmr_bell_ring_data(struct bell *bell, uint64_t consumers, struct shmring_c
 	counters->system_calls++;
 }
 
+/* [WAKE] pairs with sleep_for_message() */
+void shmr_bell_ring_leaving(struct bell *bell, struct shmring_counters *counters)
+{
+	fetch_add32(&bell->shared->data_bell, 1);
+	shmr_futex_wake(&bell->shared->data_bell);
+	counters->wakes++;
+	counters->system_calls++;
+}
+
 /* [WAKE] pairs with sleep_for_room() */
 void shmr_bell_ring_room(struct bell *bell, unsigned lane, struct shmring_counters *counters)
 {

@@ -124,6 +124,12 @@ void shmr_bell_ring_data(struct bell *bell, uint64_t consumers, struct shmring_c
 void shmr_bell_ring_room(struct bell *bell, unsigned lane, struct shmring_counters *counters);
 void shmr_bell_ring_rooms(struct bell *bell, uint64_t lanes, struct shmring_counters *counters);
 
+/*
+ * A place has become free: move the bell, and wake everybody who sleeps on it, announced
+ * or not: consumers who wait for the end, and processes that wait for a place.
+ */
+void shmr_bell_ring_leaving(struct bell *bell, struct shmring_counters *counters);
+
 /* Whatever rang before belongs to another wait. */
 void shmr_bell_begin_wait(struct bell *bell);
 

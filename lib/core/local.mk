@@ -26,6 +26,8 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/look.h \
 	lib/core/options.c \
 	lib/core/options.h \
+	lib/core/peers.c \
+	lib/core/peers.h \
 	lib/core/registry.c \
 	lib/core/registry.h \
 	lib/core/ring.c \

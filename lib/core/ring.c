@@ -118,6 +118,20 @@ int shmr_ring_probe_fd(struct shmring *r)
 	return fd;
 }
 
+bool shmr_ring_is_removed(struct shmring *r)
+{
+	struct stat st;
+	int fd;
+
+	if (layout_is_apart(&r->geometry))
+		return load_relaxed(&r->registry->retired) != 0;
+	if (!r->named)
+		return false;
+	fd = shmr_ring_probe_fd(r);
+	return fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == r->device && st.st_ino == r->inode &&
+	       st.st_nlink == 0;
+}
+
 int shmr_ring_fd(const struct shmring *r)
 {
 	if (!is_ring(r, r->fd))

@@ -100,6 +100,13 @@ int shmr_ring_fd(const struct shmring *r);
 int shmr_ring_probe_fd(struct shmring *r);
 
 /*
+ * Has the ring lost its name, so that nobody can open it any more? False for a ring
+ * that never had one, and while that cannot be found out. Two system calls at most,
+ * if the program has not closed the descriptor.
+ */
+bool shmr_ring_is_removed(struct shmring *r);
+
+/*
  * An open file description of one's own for that role; the caller closes it. May
  * wait if the ring has a source; then *ret_grant is for shmr_ring_leave().
  */

@@ -54,8 +54,9 @@ int shmring_producer_arm(struct shmring_producer *p, size_t len)
 	for (int tries = 0; tries < TRIES; tries++) {
 		uint32_t seen;
 
-		if (producer_arm(p, producer_size_of(p, len), &seen) == 1)
-			return 1;
+		e = producer_arm(p, producer_size_of(p, len), &seen);
+		if (e != 0)
+			return e;
 		p->counters.system_calls += 2;
 		e = shmr_kick_arm(p->kick, bell(p), seen, deaf);
 		if (e != 1)
@@ -80,7 +81,8 @@ static bool waitable_look(struct shmring_waitable *w)
 	struct gate gate;
 
 	return producer_check_claim(p, p->waitable_len) == 0 &&
-	       producer_reserve(p, waited_size(p), &gate) == 0;
+	       (producer_reserve(p, waited_size(p), &gate) == 0 ||
+		producer_check_end(p, false) < 0);
 }
 
 static int waitable_arm(struct shmring_waitable *w, uint32_t *ret_seen)
@@ -88,7 +90,9 @@ static int waitable_arm(struct shmring_waitable *w, uint32_t *ret_seen)
 	struct shmring_producer *p = producer_of(w);
 	int e = producer_check_claim(p, p->waitable_len);
 
-	return e < 0 ? e : producer_arm(p, waited_size(p), ret_seen);
+	if (e == 0)
+		e = producer_arm(p, waited_size(p), ret_seen);
+	return e == -EPIPE || e == -EIDRM ? 1 : e; /* which the claim will tell */
 }
 
 static void waitable_disarm(struct shmring_waitable *w)

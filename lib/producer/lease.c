@@ -279,6 +279,8 @@ static void go_active(struct shmring_producer *p, const struct shmring_producer_
 	p->hot.mask = p->lane.mask;
 	p->hot.align_mask = g->alignment - 1;
 	p->hot.header_bits = header_make(0, status_epoch(a->status));
+	shmr_peers_begin(&p->consumers, a, PLACE_CONSUMER, (o->flags & SHMRING_WHILE_READ) != 0,
+			 true);
 	shmr_holder_write(&a->registry->lane_holder[a->slot], NULL);
 	/*
 	 * Nobody else changes the word of a living owner: its lock is held.
@@ -294,8 +296,12 @@ static void leave(struct shmring_producer *p)
 
 	if (p->hot.data && producer_is_quiet(p))
 		shmring_wake(p);
-	if (a->status != 0)
+	if (a->status != 0) {
+		struct bell bell = { .shared = a->doorbell };
+
 		shmr_place_leave(a->registry, PLACE_LANE, a->slot, a->status);
+		shmr_bell_ring_leaving(&bell, &p->counters);
+	}
 	shmr_kick_close(p->kick);
 	shmr_detach(a);
 	shmr_handle_free(p, sizeof(*p));
@@ -344,6 +350,8 @@ int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
 	unsigned resets = 0;
 	int e = shmr_options_read(&o, sizeof(o), options);
 
+	if (e == 0 && (o.flags & ~SHMRING_WHILE_READ) != 0)
+		e = explain(-EINVAL, "producer options: unknown flag");
 	if (e == 0)
 		e = shmr_memory_check(&o.memory);
 	if (e < 0)

@@ -16,6 +16,7 @@
 #include "doorbell.h"
 #include "kick.h"
 #include "lane.h"
+#include "peers.h"
 #include "waitable.h"
 
 /*
@@ -58,6 +59,7 @@ struct shmring_producer {
 		unsigned probed; /* which slot that was */
 	} pressed;
 	struct attachment attachment;
+	struct peers consumers;	       /* who is left of them */
 	struct shmring_boundary begin; /* where this tenancy began */
 	struct shmring_counters counters;
 };
@@ -155,12 +157,22 @@ int producer_claim_room(struct shmring_producer *p, size_t len, int64_t deadline
 /*
  * The first half of a sleep for room, for who sleeps elsewhere: 1: there is room;
  * 0: what is wanted is announced, and whoever passes it moves the bell on from
- * `seen`. Deals with those who hold us back, as waiting does.
+ * `seen`; -EPIPE or -EIDRM: nobody will make room. Deals with those who hold us back,
+ * as waiting does.
  */
 int producer_arm(struct shmring_producer *p, uint64_t size, uint32_t *ret_seen);
 void producer_disarm(struct shmring_producer *p);
 
-/* Make room as above, waiting until `deadline`: 0, -EAGAIN, -ETIMEDOUT, -EINTR. */
+/*
+ * There was no room: may somebody make some? 0: yes; -EPIPE or -EIDRM: no (peers.h).
+ * `waits`: the caller is about to sleep.
+ */
+int producer_check_end(struct shmring_producer *p, bool waits);
+
+/*
+ * Make room as above, waiting until `deadline`: 0, -EAGAIN, -ETIMEDOUT, -EINTR, and
+ * those of producer_check_end().
+ */
 int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline);
 
 #endif

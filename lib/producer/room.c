@@ -307,6 +307,13 @@ static int64_t sleep_deadline(const struct shmring_producer *p, const struct gat
 	return deadline;
 }
 
+int producer_check_end(struct shmring_producer *p, bool waits)
+{
+	int e = shmr_peers_check(&p->consumers, &p->attachment, waits, &p->counters);
+
+	return e == 0 ? 0 : shmr_peers_explain(&p->consumers, &p->attachment, e);
+}
+
 /* [SLEEP] pairs with [WAKE] in lib/consumer, where cursors are released. */
 static int sleep_for_room(struct shmring_producer *p, uint64_t size, const struct gate *gate,
 			  int64_t deadline)
@@ -319,9 +326,12 @@ static int sleep_for_room(struct shmring_producer *p, uint64_t size, const struc
 	store_relaxed(&p->lane.control->room_wanted, wanted_floor(p, size, gate));
 	shmr_bell_barrier(&p->bell, &p->counters);
 	e = producer_reserve(p, size, &again);
-	if (e == -EAGAIN)
-		e = shmr_bell_sleep(&p->bell, bell, seen, sleep_deadline(p, &again, deadline),
-				    &p->counters);
+	if (e == -EAGAIN) {
+		e = producer_check_end(p, true);
+		if (e == 0)
+			e = shmr_bell_sleep(&p->bell, bell, seen,
+					    sleep_deadline(p, &again, deadline), &p->counters);
+	}
 	store_relaxed(&p->lane.control->room_wanted, POSITION_NONE);
 	return e;
 }
@@ -348,11 +358,15 @@ static int wait_once(struct shmring_producer *p, uint64_t size, int64_t deadline
 		return 0;
 	if (shmr_now() >= deadline)
 		return explain(-ETIMEDOUT, "the ring stayed full until the deadline");
-	if (!spin->over)
-		return -EAGAIN;
+	if (!spin->over) {
+		e = producer_check_end(p, true);
+		return e < 0 ? e : -EAGAIN;
+	}
 	e = sleep_for_room(p, size, gate, deadline);
-	if (e < 0)
+	if (e == -EINTR)
 		return explain(e, "a signal interrupted the wait for room");
+	if (e < 0)
+		return e;
 	if (producer_reserve(p, size, gate) == 0 || press_all(p, size, gate))
 		return 0;
 	return -EAGAIN;
@@ -377,6 +391,9 @@ int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
 	wake_whom_we_need(p);
 	if (press_all(p, size, &gate))
 		return 0;
+	e = producer_check_end(p, false);
+	if (e < 0)
+		return e;
 	if (deadline <= SHMRING_NOWAIT)
 		return explain(-EAGAIN, "the ring is full");
 	shmr_bell_begin_wait(&p->bell);
@@ -390,6 +407,7 @@ int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
 int producer_arm(struct shmring_producer *p, uint64_t size, uint32_t *ret_seen)
 {
 	struct gate gate;
+	int e = 1;
 
 	*ret_seen = load_acquire32(&p->bell.shared->room[p->attachment.slot].bell);
 	wake_whom_we_need(p);
@@ -398,9 +416,10 @@ int producer_arm(struct shmring_producer *p, uint64_t size, uint32_t *ret_seen)
 	store_relaxed(&p->lane.control->room_wanted, wanted_floor(p, size, &gate));
 	shmr_bell_barrier(&p->bell, &p->counters);
 	if (producer_reserve(p, size, &gate) != 0)
-		return 0;
-	producer_disarm(p);
-	return 1;
+		e = producer_check_end(p, true);
+	if (e != 0)
+		producer_disarm(p);
+	return e;
 }
 
 void producer_disarm(struct shmring_producer *p)

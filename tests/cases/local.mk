@@ -7,7 +7,8 @@ SHELL_CASES = \
 	tests/cases/no-follow.sh
 C_CASES = \
 	tests/cases/closed-descriptors \
-	tests/cases/seals
+	tests/cases/seals \
+	tests/cases/waits-for-nobody
 check_PROGRAMS += $(C_CASES)
 TESTS += $(C_CASES) $(SHELL_CASES)
 EXTRA_DIST += $(SHELL_CASES)
@@ -18,3 +19,6 @@ tests_cases_closed_descriptors_LDADD = $(PROCESS_LIBS)
 tests_cases_seals_SOURCES = tests/cases/seals.c
 tests_cases_seals_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_seals_LDADD = $(PROCESS_LIBS)
+tests_cases_waits_for_nobody_SOURCES = tests/cases/waits-for-nobody.c
+tests_cases_waits_for_nobody_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_cases_waits_for_nobody_LDADD = $(PROCESS_LIBS)

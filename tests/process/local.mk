@@ -15,6 +15,7 @@ PROCESS_TESTS = \
 	tests/process/clocks \
 	tests/process/crowd \
 	tests/process/death \
+	tests/process/ends \
 	tests/process/environ \
 	tests/process/files \
 	tests/process/forked \
@@ -62,6 +63,9 @@ tests_process_crowd_LDADD = $(PROCESS_LIBS)
 tests_process_death_SOURCES = tests/process/death.c
 tests_process_death_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_death_LDADD = $(PROCESS_LIBS)
+tests_process_ends_SOURCES = tests/process/ends.c
+tests_process_ends_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_ends_LDADD = $(PROCESS_LIBS)
 tests_process_environ_SOURCES = tests/process/environ.c
 tests_process_environ_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_environ_LDADD = $(PROCESS_LIBS)

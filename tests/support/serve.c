@@ -62,7 +62,8 @@ static int64_t serve_join(struct server *s, const struct peer_command *c)
 static int64_t serve_producer(struct server *s, const struct peer_command *c)
 {
 	struct shmring_producer_options options = { .size = sizeof(options),
-						    .spin_ns = c->spin_ns };
+						    .spin_ns = c->spin_ns,
+						    .flags = c->flags };
 
 	s->source = c->source;
 	s->number = s->bytes = 0;
