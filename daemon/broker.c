@@ -35,11 +35,18 @@ static uint64_t descriptors_of(const struct geometry *g)
 	return layout_is_apart(g) ? 1 + (uint64_t)g->lanes : 0;
 }
 
+/* What it has open itself: a ring's file, and those of its lanes. */
+static uint64_t held_of(const struct geometry *g)
+{
+	return 1 + (layout_is_apart(g) ? g->lanes : 0);
+}
+
 void broker_release(struct broker *b, struct entry *e)
 {
 	uid_t owner = e->owner;
 	uint64_t bytes = e->bytes;
 	uint64_t descriptors = descriptors_of(&e->ring->geometry);
+	uint64_t held = held_of(&e->ring->geometry);
 	struct account *a;
 
 	if (!registry_release(e))
@@ -48,6 +55,7 @@ void broker_release(struct broker *b, struct entry *e)
 	quota_give(a, QUOTA_DESCRIPTORS, descriptors);
 	quota_give(a, QUOTA_RINGS, 1);
 	quota_give(a, QUOTA_BYTES, bytes);
+	share_give(&b->share, a, held);
 	quota_settle(&b->quota, a);
 }
 
@@ -68,8 +76,9 @@ static bool is_retired(const struct entry *e)
 	return fd < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0;
 }
 
-static void count_ring(struct account *a, const struct geometry *g)
+static void count_ring(struct broker *b, struct account *a, const struct geometry *g)
 {
+	share_count(&b->share, a, held_of(g));
 	quota_count(a, QUOTA_RINGS, 1);
 	quota_count(a, QUOTA_BYTES, layout_bytes(g));
 	quota_count(a, QUOTA_DESCRIPTORS, descriptors_of(g));
@@ -96,7 +105,7 @@ static struct entry *adopt(struct broker *b, const char *name, int *ret_error)
 		*ret_error = explain(-ENOMEM, "out of memory");
 		return NULL;
 	}
-	count_ring(a, &ring->geometry);
+	count_ring(b, a, &ring->geometry);
 	return e;
 }
 
@@ -111,16 +120,17 @@ struct entry *broker_find(struct broker *b, const char *name, int *ret_error)
 	return e ? e : adopt(b, name, ret_error);
 }
 
-static void give_ring(struct account *a, const struct geometry *g)
+static void give_ring(struct broker *b, struct account *a, const struct geometry *g)
 {
+	share_give(&b->share, a, held_of(g));
 	quota_give(a, QUOTA_RINGS, 1);
 	quota_give(a, QUOTA_BYTES, layout_bytes(g));
 	quota_give(a, QUOTA_DESCRIPTORS, descriptors_of(g));
 }
 
 /* All of it, or -EDQUOT and nothing, and what there is not enough of. */
-static int take_ring(struct account *a, const struct limits *l, const struct geometry *g,
-		     enum resource *ret_full)
+static int take_ring(struct broker *b, struct account *a, const struct limits *l,
+		     const struct geometry *g, enum resource *ret_full)
 {
 	const struct {
 		enum resource what;
@@ -130,15 +140,19 @@ static int take_ring(struct account *a, const struct limits *l, const struct geo
 		      { QUOTA_DESCRIPTORS, descriptors_of(g) } };
 
 	if (!l) {
-		count_ring(a, g);
+		count_ring(b, a, g);
 		return 0;
 	}
+	*ret_full = QUOTA_SHARE;
+	if (!share_take(&b->share, a, b->policy->descriptor_share, held_of(g)))
+		return -EDQUOT;
 	for (unsigned i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
 		if (needs[i].amount == 0 || quota_take(a, l, needs[i].what, needs[i].amount) == 0)
 			continue;
 		*ret_full = needs[i].what;
 		while (i-- > 0)
 			quota_give(a, needs[i].what, needs[i].amount);
+		share_give(&b->share, a, held_of(g));
 		return -EDQUOT;
 	}
 	return 0;
@@ -178,19 +192,19 @@ int broker_make(struct broker *b, const char *name, bool persistent, uid_t owner
 	if (config->flags & SHMRING_ISOLATED)
 		layout_set_apart(&g);
 	if (e == 0)
-		e = take_ring(a, limits, &g, ret_full);
+		e = take_ring(b, a, limits, &g, ret_full);
 	if (e == 0) {
 		e = create(b, name, persistent, owner, config, ret);
 		if (e < 0)
-			give_ring(a, &g);
+			give_ring(b, a, &g);
 	}
-	quota_settle(&b->quota, a);
-	if (e == 0)
+	if (e == 0 && broker_may_say(b, a))
 		log_say(LOG_INFO, "ring=%s created owner=%u bytes=%" PRIu64 "%s%s", name,
 			(unsigned)owner, (*ret)->bytes, persistent ? " persistent" : "",
 			layout_is_apart(&g) ? " isolated" : "");
-	if (e == 0 && layout_is_apart(&g) && !keeper_is_there(&b->keeper))
+	if (e == 0 && layout_is_apart(&g) && !keeper_is_there(&b->keeper) && broker_may_say(b, a))
 		log_say(LOG_NOTICE, "ring=%s lives as long as this broker: it has no keeper", name);
+	quota_settle(&b->quota, a);
 	return e;
 }
 
@@ -244,7 +258,7 @@ static void take_back(const char *name, uid_t owner, struct shmring *ring, void 
 		shmring_close(ring);
 		return;
 	}
-	count_ring(a, &ring->geometry);
+	count_ring(b, a, &ring->geometry);
 	log_say(LOG_INFO, "ring=%s taken back owner=%u", name, (unsigned)owner);
 }
 
@@ -472,7 +486,7 @@ static void finish_pass(struct broker *b, struct pass *pass)
 		isolated_cancel_passing(i, pass->lane, pass->to);
 	else
 		e = isolated_end_passing(i, pass->lane, pass->epoch, pass->uid, pass->to);
-	if (e == 0)
+	if (e == 0 && broker_may_say(b, s->account))
 		log_say(LOG_INFO, "ring=%s lane=%u passed to uid=%u", pass->entry->name, pass->lane,
 			(unsigned)pass->uid);
 	serve_lane_answer(s, pass->serial, pass->entry, pass->lane, e);
@@ -549,6 +563,7 @@ int broker_start(struct broker *b, const struct broker_options *o, char *error, 
 	memset(b, 0, sizeof(*b));
 	b->options = *o;
 	b->start_ns = shmr_now();
+	share_open(&b->share);
 	b->signals.fd = b->metrics_done.fd = b->passing_done.fd = b->keeper.socket =
 		b->listener.source.fd = -1;
 	b->listener.fd = b->listener.lock = b->listener.spare = -1;
@@ -587,9 +602,10 @@ static void drop_stalled(struct broker *b)
 	struct session *s;
 
 	while ((s = TAILQ_FIRST(&b->stalled)) && s->stall_deadline <= shmr_now()) {
-		log_say(LOG_WARNING,
-			"client=%" PRIu64 " pid=%d uid=%u dropped: it takes no answers", s->number,
-			(int)s->peer.pid, (unsigned)s->peer.uid);
+		if (broker_may_say(b, s->account))
+			log_say(LOG_WARNING,
+				"client=%" PRIu64 " pid=%d uid=%u dropped: it takes no answers",
+				s->number, (int)s->peer.pid, (unsigned)s->peer.uid);
 		session_end(s);
 	}
 }
@@ -604,6 +620,23 @@ static void free_ended(struct broker *b)
 	}
 }
 
+static void say_left_out(const struct account *a, unsigned left_out)
+{
+	log_say(LOG_NOTICE, "uid=%u %u further lines about this user were left out",
+		(unsigned)a->uid, left_out);
+}
+
+/* Once in a second, while there is something to do. */
+static void sweep(struct broker *b)
+{
+	int64_t now = shmr_now();
+
+	if (!b->to_sweep || now - b->swept_ns < SECOND)
+		return;
+	b->swept_ns = now;
+	b->to_sweep = quota_sweep(&b->quota, now, say_left_out);
+}
+
 enum broker_end broker_round(struct broker *b, int timeout)
 {
 	const struct session *stalled = TAILQ_FIRST(&b->stalled);
@@ -611,29 +644,22 @@ enum broker_end broker_round(struct broker *b, int timeout)
 
 	if (stalled)
 		timeout = ms_until(stalled->stall_deadline, timeout);
-	if (!armed)
+	if (!armed || b->to_sweep)
 		timeout = ms_until(shmr_now() + SECOND, timeout);
 	if (loop_run(&b->loop, timeout) < 0)
 		return BROKER_STOP;
 	drop_stalled(b);
 	free_ended(b);
+	sweep(b);
 	if (!armed)
 		listener_rearm(&b->listener); /* others may have closed theirs */
 	return b->end;
 }
 
-bool broker_may_say(struct account *a, unsigned *ret_unsaid)
+bool broker_may_say(struct broker *b, struct account *a)
 {
-	int64_t now = shmr_now();
-
-	if (a->said_ns != 0 && now - a->said_ns < SECOND) {
-		a->unsaid++;
-		return false;
-	}
-	*ret_unsaid = a->unsaid;
-	a->unsaid = 0;
-	a->said_ns = now;
-	return true;
+	b->to_sweep = true;
+	return saying_has_turn(&a->saying, shmr_now());
 }
 
 int broker_give_socket(struct broker *b)

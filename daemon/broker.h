@@ -24,6 +24,7 @@
 #include "reaper.h"
 #include "ring-registry.h"
 #include "session.h"
+#include "share.h"
 #include "store.h"
 
 struct broker_options {
@@ -45,6 +46,9 @@ struct broker {
 	struct loop loop;
 	struct policy *policy;
 	struct quota quota;
+	struct share share;
+	int64_t swept_ns; /* when old accounts were last looked for */
+	bool to_sweep;
 	struct ring_registry registry;
 	struct store store;
 	struct listener listener;
@@ -111,8 +115,8 @@ int broker_remove(struct broker *b, const char *name);
 /* A hold is given back; from the last one the owner's quota is. */
 void broker_release(struct broker *b, struct entry *e);
 
-/* Of the lines in the log about one user's faults: has this one its turn? */
-bool broker_may_say(struct account *a, unsigned *ret_unsaid);
+/* Of the lines in the log about one user: has this one its turn (saying.h)? */
+bool broker_may_say(struct broker *b, struct account *a);
 
 /* Ask for the metrics unless somebody has; all who wait get them. */
 int broker_ask_metrics(struct broker *b);

@@ -479,9 +479,25 @@ static bool read_section(struct reader *r, const config_setting_t *root, const s
 			offsetof(struct policy, array), offsetof(struct policy, count), read \
 	}
 
+static bool read_share(struct reader *r, const config_setting_t *root)
+{
+	const config_setting_t *s = config_setting_get_member(root, "descriptor_share");
+	uint32_t percent = 0;
+
+	if (!s)
+		return true;
+	if (!read_number32(r, s, &percent))
+		return false;
+	if (percent < 1 || percent > 10000)
+		return wrong(r, s, "'descriptor_share' takes a percentage from 1 to 10000");
+	r->policy->descriptor_share = percent;
+	return true;
+}
+
 static bool read_all(struct reader *r, const config_setting_t *root)
 {
-	static const char *const known[] = { "rules", "limits", "rings", "metrics", NULL };
+	static const char *const known[] = { "rules",	"limits",	    "rings",
+					     "metrics", "descriptor_share", NULL };
 	static const struct section sections[] = {
 		SECTION("rules", true, rules, rule_count, read_rule),
 		SECTION("limits", true, limits, limit_count, read_limits),
@@ -494,7 +510,7 @@ static bool read_all(struct reader *r, const config_setting_t *root)
 	for (unsigned i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
 		if (!read_section(r, root, &sections[i]))
 			return false;
-	return true;
+	return read_share(r, root);
 }
 
 static int read_file(config_t *c, const char *file, char *error, size_t size)

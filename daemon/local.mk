@@ -37,8 +37,12 @@ daemon_libbroker_la_SOURCES = \
 	daemon/sandbox.c \
 	daemon/sandbox.h \
 	daemon/serve.c \
+	daemon/saying.c \
+	daemon/saying.h \
 	daemon/session.c \
 	daemon/session.h \
+	daemon/share.c \
+	daemon/share.h \
 	daemon/sigbus.c \
 	daemon/sigbus.h \
 	daemon/socket-path.c \

@@ -8,12 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "share.h"
+
 struct policy *policy_new(uid_t own_uid)
 {
 	struct policy *p = calloc(1, sizeof(*p));
 
-	if (p)
+	if (p) {
 		p->own_uid = own_uid;
+		p->descriptor_share = SHARE_PERCENT;
+	}
 	return p;
 }
 

@@ -72,6 +72,7 @@ struct policy {
 	size_t ring_count;
 	struct who *metrics; /* who may read them, besides the broker's own user */
 	size_t metrics_count;
+	unsigned descriptor_share; /* percent, share.h */
 };
 
 /* The one without a configuration (P2); NULL: out of memory. */

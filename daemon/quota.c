@@ -71,16 +71,72 @@ void quota_give(struct account *a, enum resource what, uint64_t amount)
 	a->used[what] -= amount;
 }
 
-void quota_settle(struct quota *q, struct account *a)
+static bool has_something(const struct account *a)
 {
 	for (unsigned i = 0; i < QUOTA_RESOURCES; i++)
 		if (a->used[i] > 0)
-			return;
-	if (a->strangers > 0)
-		return;
+			return true;
+	return a->strangers > 0 || a->held > 0;
+}
+
+static void forget(struct quota *q, struct account *a)
+{
 	tdelete(a, &q->accounts, by_uid);
 	q->count--;
 	free(a);
+}
+
+void quota_settle(struct quota *q, struct account *a)
+{
+	if (!has_something(a) && a->saying.begun_ns == 0)
+		forget(q, a);
+}
+
+struct sweep {
+	int64_t now;
+	void (*said)(const struct account *a, unsigned left_out);
+	struct account *idle; /* one of them */
+	bool again;
+};
+
+static void sweep_one(const void *node, VISIT which, void *arg)
+{
+	struct account *a = *(struct account *const *)node;
+	struct sweep *s = arg;
+	unsigned left_out;
+
+	if ((which != postorder && which != leaf) || a->saying.begun_ns == 0)
+		return;
+	if (!saying_is_over(&a->saying, s->now, &left_out)) {
+		s->again = true;
+		return;
+	}
+	if (left_out > 0)
+		s->said(a, left_out);
+}
+
+static void find_idle(const void *node, VISIT which, void *arg)
+{
+	struct account *a = *(struct account *const *)node;
+	struct sweep *s = arg;
+
+	if ((which == postorder || which == leaf) && a->saying.begun_ns == 0 && !has_something(a))
+		s->idle = a;
+}
+
+bool quota_sweep(struct quota *q, int64_t now,
+		 void (*said)(const struct account *a, unsigned left_out))
+{
+	struct sweep s = { .now = now, .said = said };
+
+	twalk_r(q->accounts, sweep_one, &s);
+	do {
+		s.idle = NULL;
+		twalk_r(q->accounts, find_idle, &s);
+		if (s.idle)
+			forget(q, s.idle);
+	} while (s.idle);
+	return s.again;
 }
 
 struct visit {

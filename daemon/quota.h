@@ -13,13 +13,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "saying.h"
+
 enum resource {
 	QUOTA_CONNECTIONS, /* to the broker's socket */
 	QUOTA_RINGS,	   /* owned */
 	QUOTA_BYTES,	   /* of those, as large as they can become */
 	QUOTA_ATTACHMENTS, /* granted and not given back */
 	QUOTA_DESCRIPTORS, /* the same, and one for each ring that is open */
-	QUOTA_RESOURCES
+	QUOTA_RESOURCES,
+	QUOTA_SHARE = QUOTA_RESOURCES /* no limit of its own: share.h */
 };
 
 extern const char *const quota_names[QUOTA_RESOURCES];
@@ -35,8 +38,8 @@ struct account {
 	uid_t uid;
 	uint64_t used[QUOTA_RESOURCES];
 	unsigned strangers; /* connections beyond the limit, which only wait to be told so */
-	int64_t said_ns;    /* when the log last had a line about this user's faults */
-	unsigned unsaid;    /* those without one since */
+	uint64_t held;	    /* descriptors of the broker, share.h */
+	struct saying saying;
 };
 
 struct quota {
@@ -54,8 +57,18 @@ int quota_take(struct account *a, const struct limits *l, enum resource what, ui
 void quota_count(struct account *a, enum resource what, uint64_t amount);
 void quota_give(struct account *a, enum resource what, uint64_t amount);
 
-/* Forget it if nothing is left; the pointer is then invalid. */
+/*
+ * Forget it if nothing is left; the pointer is then invalid. One about which the log had a
+ * line lately stays for quota_sweep(), so that it cannot begin anew by coming again.
+ */
 void quota_settle(struct quota *q, struct account *a);
+
+/*
+ * From time to time: forget accounts without anything. said() is called with each account
+ * about which lines were left out of the log. True: it is to be called again.
+ */
+bool quota_sweep(struct quota *q, int64_t now,
+		 void (*said)(const struct account *a, unsigned left_out));
 
 /* All accounts, by uid. */
 void quota_each(const struct quota *q, void (*see)(const struct account *a, void *arg), void *arg);

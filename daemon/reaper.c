@@ -38,17 +38,29 @@ static bool is_any(struct entry *e)
 	return true;
 }
 
+/* A client may die as often as it likes. */
+static bool may_say(struct reaper *r)
+{
+	int64_t now = shmr_now();
+	unsigned left_out;
+
+	if (saying_is_over(&r->saying, now, &left_out) && left_out > 0)
+		log_say(LOG_NOTICE, "%u further lines about the dead were left out", left_out);
+	return saying_has_turn(&r->saying, now);
+}
+
 static void look(struct reaper *r, const struct seen *s)
 {
 	int n = shmring_reap(s->ring);
 
-	if (n < 0)
+	if (n < 0 && may_say(r))
 		log_say(LOG_WARNING, "ring=%s cannot look for the dead: %s", s->name,
 			shmring_explain());
 	if (n <= 0)
 		return;
 	registry_note_recoveries(r->registry, s->name, (uint32_t)n);
-	log_say(LOG_INFO, "ring=%s recovered=%d", s->name, n);
+	if (may_say(r))
+		log_say(LOG_INFO, "ring=%s recovered=%d", s->name, n);
 }
 
 static bool is_stopped(struct reaper *r)

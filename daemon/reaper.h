@@ -13,9 +13,11 @@
 #include <stdbool.h>
 
 #include "ring-registry.h"
+#include "saying.h"
 
 struct reaper {
 	struct ring_registry *registry;
+	struct saying saying; /* the thread's */
 	pthread_t thread;
 	pthread_mutex_t mutex; /* of the next two */
 	pthread_cond_t changed;

@@ -60,12 +60,29 @@ static void refuse_right(struct session *s, uint32_t serial, const char *name, u
 		       (unsigned)s->peer.uid, word_of(right), rule);
 }
 
+static void refuse_share(struct session *s, uint32_t serial)
+{
+	const struct broker *b = s->broker;
+	unsigned percent = b->policy->descriptor_share;
+
+	session_refuse(s, serial, -EDQUOT,
+		       "user %u holds %llu of the broker's descriptors and may hold %llu now, %u%% "
+		       "of those that are free: close connections, remove rings, or raise "
+		       "LimitNOFILE or descriptor_share of the broker",
+		       (unsigned)s->peer.uid, (unsigned long long)s->account->held,
+		       (unsigned long long)share_most(&b->share, percent), percent);
+}
+
 static void refuse_amount(struct session *s, uint32_t serial, enum resource what)
 {
 	char limit[RULE_SIZE];
 	unsigned line;
 	const struct limits *l = policy_limits(s->broker->policy, &s->peer, &line);
 
+	if (what == QUOTA_SHARE) {
+		refuse_share(s, serial);
+		return;
+	}
 	policy_name_limit(s->broker->policy, line, limit, sizeof(limit));
 	session_refuse(s, serial, -EDQUOT, "user %u has %llu of %llu %s: %s", (unsigned)s->peer.uid,
 		       (unsigned long long)s->account->used[what],
@@ -131,7 +148,7 @@ static void serve_hello(struct session *s, const struct proto_message *m)
 
 	if (s->stranger) {
 		s->closing = true;
-		refuse_amount(s, m->head.serial, QUOTA_CONNECTIONS);
+		refuse_amount(s, m->head.serial, s->lacks);
 		return;
 	}
 	if (h->version_min > PROTO_VERSION || h->version_max < PROTO_VERSION) {
@@ -495,8 +512,9 @@ static void serve_remove(struct session *s, const struct proto_message *m)
 		refuse_explained(s, m->head.serial, e);
 		return;
 	}
-	log_say(LOG_INFO, "ring=%s removed pid=%d uid=%u", m->u.name.name, (int)s->peer.pid,
-		(unsigned)s->peer.uid);
+	if (broker_may_say(s->broker, s->account))
+		log_say(LOG_INFO, "ring=%s removed pid=%d uid=%u", m->u.name.name, (int)s->peer.pid,
+			(unsigned)s->peer.uid);
 	session_answer(s, m->head.serial, PROTO_DONE, &done, -1);
 }
 

@@ -166,6 +166,7 @@ void session_end(struct session *s)
 		if (s->queue[--s->queued].fd >= 0)
 			close(s->queue[s->queued].fd);
 	give_everything_back(s);
+	share_give(&b->share, s->account, SHARE_CONNECTION);
 	if (s->stranger)
 		s->account->strangers--;
 	else
@@ -189,13 +190,11 @@ void session_free(struct session *s)
 
 void session_condemn(struct session *s, const char *why)
 {
-	unsigned unsaid;
-
 	s->broker->violations++;
-	if (broker_may_say(s->account, &unsaid))
-		log_say(LOG_WARNING, "client=%llu pid=%d uid=%u disconnected: %s%s",
-			(unsigned long long)s->number, (int)s->peer.pid, (unsigned)s->peer.uid, why,
-			unsaid > 0 ? " (and others of this user)" : "");
+	if (broker_may_say(s->broker, s->account))
+		log_say(LOG_WARNING, "client=%llu pid=%d uid=%u disconnected: %s",
+			(unsigned long long)s->number, (int)s->peer.pid, (unsigned)s->peer.uid,
+			why);
 	session_end(s);
 }
 
@@ -234,7 +233,8 @@ static void flush(struct session *s)
 		if (e == -EAGAIN)
 			break;
 		if (e < 0) {
-			if (e != -EPIPE && e != -ECONNRESET)
+			if (e != -EPIPE && e != -ECONNRESET &&
+			    broker_may_say(s->broker, s->account))
 				log_say(LOG_WARNING, "client=%llu cannot be answered: %s",
 					(unsigned long long)s->number, strerror(-e));
 			session_end(s);
@@ -341,21 +341,29 @@ static void watch_process(struct session *s)
 static bool enter_account(struct session *s)
 {
 	struct broker *b = s->broker;
+	struct account *a = quota_account(&b->quota, s->peer.uid);
 	unsigned line;
 
-	s->account = quota_account(&b->quota, s->peer.uid);
-	if (!s->account)
+	if (!a)
 		return false;
-	if (quota_take(s->account, policy_limits(b->policy, &s->peer, &line), QUOTA_CONNECTIONS,
-		       1) == 0)
-		return true;
-	s->stranger = s->account->strangers < STRANGERS;
-	s->account->strangers += s->stranger;
-	if (!s->stranger) {
-		quota_settle(&b->quota, s->account);
-		s->account = NULL;
+	s->account = a;
+	s->lacks = QUOTA_SHARE;
+	if (share_take(&b->share, a, b->policy->descriptor_share, SHARE_CONNECTION)) {
+		s->lacks = QUOTA_CONNECTIONS;
+		if (quota_take(a, policy_limits(b->policy, &s->peer, &line), QUOTA_CONNECTIONS,
+			       1) == 0)
+			return true;
+		share_give(&b->share, a, SHARE_CONNECTION);
 	}
-	return s->stranger;
+	s->stranger = a->strangers < STRANGERS;
+	a->strangers += s->stranger;
+	if (s->stranger) {
+		share_count(&b->share, a, SHARE_CONNECTION);
+		return true;
+	}
+	quota_settle(&b->quota, a);
+	s->account = NULL;
+	return false;
 }
 
 void session_begin(struct broker *b, int fd)

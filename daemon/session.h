@@ -56,6 +56,7 @@ struct session {
 	struct peer peer;
 	struct account *account; /* NULL: the session has ended */
 	bool stranger;		 /* beyond the limit of connections: to be told so, no more */
+	enum resource lacks;	 /* then of what */
 	bool greeted;		 /* HELLO was answered */
 	bool closing;		 /* to be ended when the queue is empty */
 	bool awaits_metrics, awaits_lane;

@@ -17,13 +17,17 @@ BROKER_TESTS = \
 	tests/broker/life \
 	tests/broker/metrics \
 	tests/broker/protocol \
-	tests/broker/rights
+	tests/broker/rights \
+	tests/broker/shares
 check_PROGRAMS += $(BROKER_TESTS)
 TESTS += $(BROKER_TESTS)
 
 tests_broker_hostile_ring_SOURCES = tests/broker/hostile-ring.c
 tests_broker_hostile_ring_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
 tests_broker_hostile_ring_LDADD = $(BROKER_TESTS_LIBS)
+tests_broker_shares_SOURCES = tests/broker/shares.c
+tests_broker_shares_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
+tests_broker_shares_LDADD = $(BROKER_TESTS_LIBS)
 tests_broker_protocol_SOURCES = tests/broker/protocol.c
 tests_broker_protocol_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
 tests_broker_protocol_LDADD = $(BROKER_TESTS_LIBS)
