@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "atomic.h"
+#include "harmless.h"
 
 enum { LINE_SIZE = 1024 };
 
@@ -43,9 +44,8 @@ static void put_line(char *line, int length)
 {
 	if (length >= LINE_SIZE)
 		length = LINE_SIZE - 1;
-	for (int i = 0; i < length; i++)
-		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-			line[i] = '?';
+	line[length] = '\0';
+	length = (int)shmr_harmless(line, LINE_SIZE, line);
 	line[length] = '\n';
 	/* Without a reader there is nobody to tell. */
 	if (write(STDERR_FILENO, line, (size_t)length + 1) < 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * log: one line per event, to the standard error stream; with the journal's
- * priorities where that is what reads it. Never blocks: a line for which there is no
+ * priorities where that is what reads it. Names, paths and sentences of others are made
+ * harmless (harmless.h). Never blocks: a line for which there is no
  * room is counted, and the count is told with the next one that goes out.
  */
 #ifndef DAEMON_LOG_H

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sysexits.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 
 #include "broker.h"
 #include "config.h"
+#include "harmless.h"
 #include "keeper.h"
 #include "log.h"
 #include "proto.h"
@@ -384,10 +386,12 @@ static int check_config(const char *file)
 	char error[512];
 
 	if (config_load(&p, file, geteuid(), error, sizeof(error)) < 0) {
+		shmr_harmless(error, sizeof(error), error);
 		fprintf(stderr, "%s\n", error);
 		return EXIT_FAILURE;
 	}
-	printf("%s: rules=%zu limits=%zu rings=%zu\n", file, p->rule_count, p->limit_count,
+	shmr_harmless(error, sizeof(error), file);
+	printf("%s: rules=%zu limits=%zu rings=%zu\n", error, p->rule_count, p->limit_count,
 	       p->ring_count);
 	policy_free(p);
 	return EXIT_SUCCESS;
@@ -407,6 +411,29 @@ static bool fill_standard_descriptors(void)
 	return true;
 }
 
+static bool is_harmless(const char *text, char *ret, size_t size)
+{
+	shmr_harmless(ret, size, text);
+	return strcmp(ret, text) == 0;
+}
+
+/* argp prints a wrong option, and the name of the program, as they are. */
+static void check_arguments(int argc, char **argv)
+{
+	static char self[] = "shmringd";
+	char shown[PATH_MAX];
+
+	if (argc > 0 && !is_harmless(argv[0], shown, sizeof(shown)))
+		argv[0] = self;
+	for (int i = 1; i < argc; i++) {
+		if (argv[i][0] != '-' || is_harmless(argv[i], shown, sizeof(shown)))
+			continue;
+		fprintf(stderr, "shmringd: '%s': an option cannot hold control characters\n",
+			shown);
+		exit(EX_USAGE);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments a = { .level = LOG_INFO };
@@ -417,6 +444,7 @@ int main(int argc, char **argv)
 	if (!fill_standard_descriptors())
 		return EXIT_FAILURE;
 	argp_program_version_hook = print_version;
+	check_arguments(argc, argv);
 	err = argp_parse(&argp, argc, argv, 0, NULL, &a);
 	if (err != 0) {
 		fprintf(stderr, "shmringd: %s\n", strerror(err));

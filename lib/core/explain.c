@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explain: formats into a thread-local line. stdio is kept out of the core, so
- * the three conversions it needs are spelled out here.
+ * the three conversions it needs are spelled out here. Programs print the line to
+ * terminals and logs, so all text that is put in is made harmless first.
  */
 #include "explain.h"
 
@@ -10,16 +11,16 @@
 #include <string.h>
 #include <shmring/shmring.h>
 
-#define LINE_SIZE 512
+#include "harmless.h"
+
+#define LINE_SIZE 1024
 
 static _Thread_local char line[LINE_SIZE] = "no call has failed";
 static _Thread_local size_t used;
 
 static void put(const char *text)
 {
-	while (*text != '\0' && used < LINE_SIZE - 1)
-		line[used++] = *text++;
-	line[used] = '\0';
+	used += shmr_harmless(line + used, LINE_SIZE - used, text);
 }
 
 static void put_number(uint64_t number)
@@ -48,7 +49,7 @@ int shmr_explain(int error, const char *format, ...)
 	used = 0;
 	va_start(args, format);
 	for (const char *p = format; *p != '\0'; p++) {
-		char one[2] = { *p, '\0' };
+		const char one[2] = { *p, '\0' };
 
 		if (*p != '%')
 			put(one);

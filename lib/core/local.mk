@@ -16,6 +16,8 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/explain.h \
 	lib/core/fault.c \
 	lib/core/fault.h \
+	lib/core/harmless.c \
+	lib/core/harmless.h \
 	lib/core/kick.c \
 	lib/core/kick.h \
 	lib/core/lane.c \

@@ -78,6 +78,15 @@ START_TEST(sentence_has_words_and_numbers)
 }
 END_TEST
 
+START_TEST(names_in_a_sentence_are_harmless)
+{
+	shmr_explain(-EINVAL, "'%s'", "a\033[2J\nb\xc2\x9b\xe2\x80\xae\xff\xc3\xbc-\xe2");
+	ck_assert_str_eq(shmring_explain(), "'a?[2J?b?" "?" "?\xc3\xbc-?'");
+	shmr_explain_about(-EINVAL, "\x7f");
+	ck_assert_str_eq(shmring_explain(), "?: 'a?[2J?b?" "?" "?\xc3\xbc-?'");
+}
+END_TEST
+
 START_TEST(endless_sentence_is_cut)
 {
 	static char endless[100000];
@@ -127,6 +136,7 @@ int main(void)
 	tcase_add_test(tc, options_of_a_newer_program_work_unless_it_needs_the_news);
 	tcase_add_test(tc, forgotten_size_is_noticed);
 	tcase_add_test(tc, sentence_has_words_and_numbers);
+	tcase_add_test(tc, names_in_a_sentence_are_harmless);
 	tcase_add_test(tc, endless_sentence_is_cut);
 	tcase_add_test(tc, sentence_belongs_to_its_thread);
 	tcase_add_test(tc, nothing_failed_is_explained_too);
