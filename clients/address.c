@@ -22,7 +22,7 @@ int open_ring(struct shmring **ret, const char *address, bool create)
 			break;
 		err = shmring_create(ret, address, &config);
 	} while (err == -EEXIST);
-	return err < 0 ? ring_failed("%s", address) : 0;
+	return err < 0 ? address_failed(err, address) : 0;
 }
 
 bool ring_is_removed(struct shmring *r)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "options.h"
 #include "units.h"
 
 struct create_options {
@@ -76,16 +77,16 @@ static uint32_t parse_choice(const char *option, const char *arg, const char *fi
 	if (strcmp(arg, first) == 0)
 		return 0;
 	if (strcmp(arg, second) != 0)
-		argp_error(state, "%s %s: neither %s nor %s", option, arg, first, second);
+		usage_failed(state, "%s %s: must be %s or %s", option, arg, first, second);
 	return 1;
 }
 
 static uint64_t parse_ns(const char *option, const char *arg, struct argp_state *state)
 {
-	int64_t ns = 0;
+	int64_t ns = duration_argument(option, arg, state);
 
-	if (parse_duration(arg, &ns) != 0 || ns == 0)
-		argp_error(state, "%s %s: no duration such as 500ms or 2s", option, arg);
+	if (ns == 0)
+		usage_failed(state, "%s %s: must be longer than 0", option, arg);
 	return (uint64_t)ns;
 }
 
@@ -96,7 +97,7 @@ static uint32_t parse_stamps(const char *arg, struct argp_state *state)
 	if (strcmp(arg, "clock") == 0)
 		return SHMRING_STAMP_CLOCK;
 	if (strcmp(arg, "tsc") != 0)
-		argp_error(state, "--stamps=%s: neither auto, clock nor tsc", arg);
+		usage_failed(state, "--stamps=%s: must be auto, clock or tsc", arg);
 	return SHMRING_STAMP_TSC;
 }
 
@@ -106,26 +107,23 @@ static uint32_t parse_mode(const char *arg, struct argp_state *state)
 	unsigned long mode = strtoul(arg, &end, 8);
 
 	if (*arg < '0' || *arg > '7' || *end || mode == 0 || mode > 0777)
-		argp_error(state, "--mode %s: no permission bits such as 0640", arg);
+		usage_failed(state, "--mode %s: must be permission bits such as 0640", arg);
 	return (uint32_t)mode;
 }
 
 static error_t parse_shape(struct shmring_config *c, int key, const char *arg,
 			   struct argp_state *state)
 {
-	uint64_t number = 0;
-
 	switch (key) {
 	case KEY_LANE_SIZE:
 		if (parse_size(arg, &c->lane_size) != 0 || c->lane_size < SHMRING_MIN_LANE_SIZE ||
 		    c->lane_size > SHMRING_MAX_LANE_SIZE || c->lane_size & (c->lane_size - 1))
-			argp_error(state, "--lane-size %s: no power of two from 64K to 4G", arg);
+			usage_failed(state,
+				     "--lane-size %s: must be a power of two between 64K and 4G",
+				     arg);
 		return 0;
 	case KEY_LANES:
-		if (parse_number(arg, 1, SHMRING_MAX_LANES, &number) != 0)
-			argp_error(state, "--lanes %s: no number from 1 to %d", arg,
-				   SHMRING_MAX_LANES);
-		c->lanes = (uint32_t)number;
+		c->lanes = (uint32_t)number_argument("--lanes", arg, 1, SHMRING_MAX_LANES, state);
 		return 0;
 	case KEY_ALIGN:
 		c->alignment = parse_choice("--align", arg, "8", "64", state) ? 64 : 8;
@@ -171,11 +169,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 0)
-			argp_error(state, "one ring only: `%s' is too much", arg);
+			usage_failed(state, "unexpected argument '%s'", arg);
 		o->address = arg;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "the ring is missing");
+		usage_failed(state, "missing argument RING");
 		return 0;
 	default:
 		return parse_shape(c, key, arg, state);
@@ -192,7 +190,7 @@ int cmd_create(int argc, char **argv)
 	parse_arguments(&argp, argc, argv, &o);
 	err = shmring_create(&ring, o.address, &o.config);
 	if (err < 0)
-		return ring_failed("%s", o.address);
+		return address_failed(err, o.address);
 	shmring_close(ring);
 	return STATUS_OK;
 }

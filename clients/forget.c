@@ -20,12 +20,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 1)
-			argp_error(state, "one name only: `%s' is too much", arg);
+			usage_failed(state, "unexpected argument '%s'", arg);
 		*(state->arg_num == 0 ? &o->address : &o->name) = arg;
 		return 0;
 	case ARGP_KEY_END:
 		if (!o->name)
-			argp_error(state, "the ring and the name are needed");
+			usage_failed(state, "missing argument %s", o->address ? "NAME" : "RING");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -68,9 +68,13 @@ int json_set_bytes(json_t *object, const char *key, const void *data, size_t len
 	return json_object_set_new(object, longer, value);
 }
 
-int json_print(json_t *document)
+/* What is not ASCII is written as \uXXXX: names that others chose may reach a terminal. */
+static int print_with(json_t *document, size_t digits)
 {
-	int err = document ? json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : -1;
+	int err = document ? json_dumpf(document, stdout,
+					JSON_INDENT(2) | JSON_ENSURE_ASCII |
+						JSON_REAL_PRECISION(digits))
+			   : -1;
 
 	json_decref(document);
 	if (err)
@@ -78,4 +82,14 @@ int json_print(json_t *document)
 	else
 		putchar('\n');
 	return finish_stdout(err ? STATUS_FAILED : STATUS_OK);
+}
+
+int json_print(json_t *document)
+{
+	return print_with(document, 17);
+}
+
+int json_print_rounded(json_t *document)
+{
+	return print_with(document, 15);
 }

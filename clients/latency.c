@@ -84,7 +84,7 @@ int latency_print(const struct latency *l, bool json)
 
 	if (json)
 		return print_json(l);
-	printf("%llu messages\n", (unsigned long long)l->count);
+	printf("%llu message%s\n", (unsigned long long)l->count, l->count == 1 ? "" : "s");
 	for (unsigned i = 0; i < SHOWN && l->count > 0; i++)
 		printf("%-6s %s\n", shown[i].name,
 		       format_duration(text, latency_at(l, shown[i].per_mille)));

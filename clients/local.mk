@@ -14,12 +14,16 @@ clients_shmring_SOURCES = \
 	clients/forget.c \
 	clients/frame.c \
 	clients/frame.h \
+	clients/harmless.c \
+	clients/harmless.h \
 	clients/json.c \
 	clients/json.h \
 	clients/latency.c \
 	clients/latency.h \
 	clients/ls.c \
 	clients/main.c \
+	clients/options.c \
+	clients/options.h \
 	clients/out.c \
 	clients/out.h \
 	clients/progress.c \

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "cli.h"
+#include "harmless.h"
 #include "json.h"
 #include "view.h"
 
@@ -39,6 +40,9 @@ enum {
 	KEY_JSON = 0x100,
 	KEY_ALL,
 };
+
+/* Of the terminal's 80; the rest of a ring's line takes the others. */
+enum { NAME_COLUMNS = 20 };
 
 static const struct argp_option options[] = {
 	{ "json", KEY_JSON, NULL, 0, "Write JSON", 0 },
@@ -187,17 +191,40 @@ static int collect(struct listing *l, const struct ls_options *o)
 			return ring_failed("the runtime directory");
 		err = list_directory(l, runtime, "");
 		/* it comes with the first ring */
-		return err && err != -ENOENT ? system_failed(err, "%s", runtime) : STATUS_OK;
+		if (err && err != -ENOENT)
+			return system_failed(err, "%s", runtime);
+		if (l->count == 0 && !o->json)
+			say("no rings in %s", runtime);
+		return STATUS_OK;
 	}
 	for (char **directory = o->directories; *directory; directory++) {
+		size_t before = l->count;
+
 		err = is_broker(*directory) ? list_broker(l)
 					    : list_directory(l, *directory, *directory);
 		if (err < 0)
 			err = system_failed(err, "%s", *directory);
 		if (err)
 			status = err;
+		else if (l->count == before && !o->json)
+			say("no rings in %s", *directory);
 	}
 	return status;
+}
+
+/* The library's sentence without the address that it begins with: that has a column. */
+static const char *bare_reason(const struct entry *e)
+{
+	const char *reason = e->reason, *behind;
+	char shown[FOREIGN_TEXT];
+	size_t length = harmless(shown, sizeof(shown), e->address);
+
+	if (strncmp(reason, shown, length) != 0)
+		return reason;
+	behind = strncmp(reason + length, " (", 2) == 0 ? strstr(reason + length, "): ") : NULL;
+	if (behind)
+		return behind + 3;
+	return strncmp(reason + length, ": ", 2) == 0 ? reason + length + 2 : reason;
 }
 
 static void print_entry(const struct entry *e, int width)
@@ -205,26 +232,29 @@ static void print_entry(const struct entry *e, int width)
 	char size[UNITS_TEXT], memory[UNITS_TEXT], made[UNITS_TEXT];
 	const struct shmring_stat *s = &e->stat;
 
-	print_foreign(stdout, e->address, width);
+	print_column(e->address, width);
 	if (e->reason) {
-		printf("  %s\n", e->reason);
+		fputs("  ", stdout);
+		print_foreign(stdout, bare_reason(e), 0);
+		putchar('\n');
 		return;
 	}
-	printf("  %9u  %9u  %8u  %5u  %9s  %8s  %s\n", s->producers, s->consumers, s->detached,
+	printf("  %4u  %4u  %4u  %5u  %9s  %8s  %s\n", s->producers, s->consumers, s->detached,
 	       s->lanes, format_size(size, s->lane_size), format_size(memory, s->allocated),
-	       format_time(made, s->created_ns));
+	       format_minute(made, s->created_ns));
 }
 
 static int render_table(const struct listing *l, bool all)
 {
-	int width = (int)strlen("RING");
+	int width = (int)strlen("RING"), needed;
 
-	for (size_t i = 0; i < l->count; i++)
-		if ((all || !l->entries[i].reason) && (int)strlen(l->entries[i].address) > width)
-			width = (int)strlen(l->entries[i].address);
+	for (size_t i = 0; i < l->count; i++) {
+		needed = (int)foreign_width(l->entries[i].address);
+		if ((all || !l->entries[i].reason) && needed > width)
+			width = needed < NAME_COLUMNS ? needed : NAME_COLUMNS;
+	}
 	if (l->count > l->refused || (all && l->count))
-		printf("%-*s  PRODUCERS  CONSUMERS  DETACHED  LANES  LANE SIZE    MEMORY  MADE\n",
-		       width, "RING");
+		printf("%-*s  PROD  CONS  KEPT  LANES  LANE SIZE    MEMORY  MADE\n", width, "RING");
 	for (size_t i = 0; i < l->count; i++)
 		if (all || !l->entries[i].reason)
 			print_entry(&l->entries[i], width);
@@ -279,7 +309,8 @@ int cmd_ls(int argc, char **argv)
 	status = collect(&l, &o);
 	rendered = o.json ? render_json(&l, o.all) : render_table(&l, o.all);
 	if (l.refused && !o.all)
-		say("%zu other files; --all shows why they are no usable rings", l.refused);
+		say("%zu other file%s; --all shows why %s", l.refused, l.refused == 1 ? "" : "s",
+		    l.refused == 1 ? "it is no usable ring" : "they are no usable rings");
 	free_listing(&l);
 	return status == STATUS_OK ? rendered : status;
 }

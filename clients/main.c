@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "options.h"
 
 struct command {
 	const char *name;
@@ -33,6 +34,7 @@ static const char doc[] = "Pass messages between processes through memory that t
 			  "  forget   drop the kept place of a named consumer\n"
 			  "  rm       remove rings\n"
 			  "  broker   show how the broker is doing\n"
+			  "  help     show this, or the help of a command\n"
 			  "\n"
 			  "In one terminal:            shmring sub events\n"
 			  "in another:        ls -l | shmring pub events\n"
@@ -40,6 +42,8 @@ static const char doc[] = "Pass messages between processes through memory that t
 			  "`shmring COMMAND --help' and shmring-COMMAND(1) say more. A ring is a path, or "
 			  "a name without `/', which lives in $XDG_RUNTIME_DIR/shmring, or "
 			  "broker:NAME, which the broker keeps.";
+
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
 static void print_version(FILE *stream, struct argp_state *state)
 {
@@ -49,10 +53,22 @@ static void print_version(FILE *stream, struct argp_state *state)
 
 static const struct command *find_command(const char *name)
 {
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+	for (size_t i = 0; i < COMMANDS; i++)
 		if (strcmp(commands[i].name, name) == 0)
 			return &commands[i];
 	return NULL;
+}
+
+static void no_such_command(const char *name, struct argp_state *state)
+{
+	const char *names[COMMANDS + 2] = { "help" }, *close;
+
+	for (size_t i = 0; i < COMMANDS; i++)
+		names[i + 1] = commands[i].name;
+	close = closest_name(name, names);
+	if (close)
+		usage_failed(state, "no command '%s'; did you mean '%s'?", name, close);
+	usage_failed(state, "no command '%s'", name);
 }
 
 /* The first word that is no option ends the parsing: the rest is the command's. */
@@ -63,12 +79,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_ARG:
 		if (!find_command(arg))
-			argp_error(state, "there is no command `%s'", arg);
+			no_such_command(arg, state);
 		*first = state->next - 1;
 		state->next = state->argc;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "a command is missing");
+		usage_failed(state, "missing argument COMMAND");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -91,8 +107,21 @@ static bool fill_standard_descriptors(void)
 	return true;
 }
 
+/* `shmring help COMMAND' is `shmring COMMAND --help'; the name alone is `shmring --help'. */
+static void turn_help_round(int argc, char **argv)
+{
+	static char option[] = "--help", dash[] = "--";
+
+	if (argc < 2 || strcmp(argv[1], "help") != 0)
+		return;
+	argv[1] = argc > 2 ? argv[2] : option;
+	if (argc > 2)
+		argv[2] = find_command(argv[1]) ? option : dash;
+}
+
 int main(int argc, char **argv)
 {
+	static char self[] = "shmring", *nothing[] = { self, NULL };
 	char name[32];
 	int first = 0;
 	error_t err;
@@ -101,6 +130,13 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	argp_program_version_hook = print_version;
 	argp_err_exit_status = STATUS_USAGE;
+	if (argc < 1) {
+		argc = 1;
+		argv = nothing;
+	}
+	argv[0] = self; /* argp prints it, and whoever starts us may choose it */
+	turn_help_round(argc, argv);
+	check_command_line(&argp, argc, argv, ARGP_IN_ORDER);
 	err = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &first);
 	if (err) {
 		system_failed(err, "reading the command line");

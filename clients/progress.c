@@ -5,6 +5,7 @@
  */
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,8 +14,10 @@
 
 #define PROGRESS_AFTER_NS 1000000000
 #define PROGRESS_EVERY_NS 250000000
+#define PROGRESS_WIDTH 79 /* of a terminal that does not say */
 
 static struct {
+	bool typed; /* the input: the line would be written into it */
 	bool enabled;
 	bool visible;
 	int64_t shown_ns; /* when the line was written last, or the work began */
@@ -31,26 +34,43 @@ int64_t now_ns(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
+void progress_reads_stdin(void)
+{
+	progress.typed = isatty(STDIN_FILENO) == 1;
+}
+
 void progress_start(uint64_t total)
 {
-	progress.enabled = isatty(STDERR_FILENO) == 1;
+	progress.enabled = !progress.typed && isatty(STDERR_FILENO) == 1;
 	progress.total = total;
 	progress.shown_ns = now_ns();
 	progress.next_ns = progress.shown_ns + PROGRESS_AFTER_NS;
 }
 
+/* How many characters fit on one line of the terminal. */
+static int terminal_width(void)
+{
+	struct winsize size;
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+		return PROGRESS_WIDTH;
+	return size.ws_col - 1;
+}
+
 static void progress_show(uint64_t records, uint64_t bytes, int64_t now, const char *note)
 {
-	char count[UNITS_TEXT], size[UNITS_TEXT], rate[UNITS_TEXT];
+	char count[UNITS_TEXT], size[UNITS_TEXT], rate[UNITS_TEXT], share[UNITS_TEXT] = "";
+	char line[512];
 	double seconds = (double)(now - progress.shown_ns) / 1e9;
 
-	fprintf(stderr, "\r\033[K%s records  %s  %s/s", format_count(count, records),
-		format_size(size, bytes),
-		format_size(rate, (uint64_t)((double)(bytes - progress.bytes) / seconds)));
 	if (progress.total)
-		fprintf(stderr, "  %.0f %%", 100.0 * (double)bytes / (double)progress.total);
-	if (note)
-		fprintf(stderr, "  %s", note);
+		snprintf(share, sizeof(share), "  %.0f %%",
+			 100.0 * (double)bytes / (double)progress.total);
+	snprintf(line, sizeof(line), "%s record%s  %s  %s/s%s%s%s", format_count(count, records),
+		 records == 1 ? "" : "s", format_size(size, bytes),
+		 format_size(rate, (uint64_t)((double)(bytes - progress.bytes) / seconds)), share,
+		 note ? "  " : "", note ? note : "");
+	fprintf(stderr, "\r\033[K%.*s", terminal_width(), line);
 	fflush(stderr);
 	progress.visible = true;
 	progress.bytes = bytes;

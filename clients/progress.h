@@ -8,6 +8,9 @@
 
 #include <stdint.h>
 
+/* Before the work: standard input is read. If it is typed in, there is no progress line. */
+void progress_reads_stdin(void);
+
 /* Begin. `total` bytes are expected; 0: unknown. */
 void progress_start(uint64_t total);
 

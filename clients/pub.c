@@ -12,6 +12,7 @@
 #include "address.h"
 #include "cli.h"
 #include "frame.h"
+#include "options.h"
 #include "progress.h"
 #include "publish.h"
 #include "stop.h"
@@ -64,7 +65,7 @@ static void parse_block(struct pub_options *o, const char *arg, struct argp_stat
 {
 	o->form = FRAME_BLOCKS;
 	if (parse_size(arg, &o->block) != 0 || o->block == 0)
-		argp_error(state, "--blocks %s: no size from 1 byte up", arg);
+		usage_failed(state, "--blocks %s: must be a size of 1 byte or more", arg);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -85,13 +86,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		parse_block(o, arg, state);
 		return 0;
 	case KEY_WAIT_CONSUMERS:
-		if (parse_number(arg, 1, SHMRING_MAX_CONSUMERS, &o->wait_consumers) != 0)
-			argp_error(state, "--wait-consumers %s: no number from 1 to %d", arg,
-				   SHMRING_MAX_CONSUMERS);
+		o->wait_consumers = number_argument("--wait-consumers", arg, 1,
+						    SHMRING_MAX_CONSUMERS, state);
 		return 0;
 	case KEY_TIMEOUT:
-		if (parse_duration(arg, &o->timeout_ns) != 0)
-			argp_error(state, "--timeout %s: no duration such as 500ms or 2s", arg);
+		o->timeout_ns = duration_argument("--timeout", arg, state);
 		return 0;
 	case KEY_NOWAIT:
 		o->timeout_ns = 0;
@@ -105,7 +104,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		state->next = state->argc;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "the ring is missing");
+		usage_failed(state, "missing argument RING");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -155,7 +154,8 @@ static int input_failed(int err, const struct frame_reader *r, const char *input
 	if (err == -EINTR)
 		return STATUS_OK; /* stop_finish() knows the signal */
 	if (err == -EMSGSIZE)
-		say("%s: %s %llu is longer than this ring takes: %zu bytes", input, noun,
+		say("%s: %s %llu is longer than this ring takes: %zu bytes; make the ring with a "
+		    "larger --lane-size", input, noun,
 		    (unsigned long long)r->record, r->limit);
 	else if (err == -EBADMSG)
 		say("%s: the input ends inside %s %llu", input, noun,
@@ -287,7 +287,8 @@ static int publish_files(struct publisher *p, const struct pub_options *o)
 	int status = STATUS_OK;
 
 	if (o->block > limit) {
-		say("--blocks: a message of %s takes at most %zu bytes", o->address, limit);
+		say("--blocks: a message of %s takes at most %zu bytes; make the ring with a larger "
+		    "--lane-size", o->address, limit);
 		return STATUS_FAILED;
 	}
 	if (frame_reader_init(&reader, o->form, o->block, limit) != 0)
@@ -298,7 +299,8 @@ static int publish_files(struct publisher *p, const struct pub_options *o)
 	frame_reader_fini(&reader);
 	progress_hide();
 	if (status != STATUS_OK)
-		say("%llu records have been published", (unsigned long long)p->records);
+		say("%llu %s been published", (unsigned long long)p->records,
+		    p->records == 1 ? "record has" : "records have");
 	return status;
 }
 
@@ -307,8 +309,8 @@ static int wait_for_consumers(struct publisher *p, const struct pub_options *o)
 	int err = publisher_wait_consumers(p, (uint32_t)o->wait_consumers);
 
 	if (err == -ETIMEDOUT) {
-		say("%s: %u consumers have not come in time", o->address,
-		    (unsigned)o->wait_consumers);
+		say("%s: fewer than %u consumer%s came in time", o->address,
+		    (unsigned)o->wait_consumers, o->wait_consumers == 1 ? "" : "s");
 		return STATUS_TIMEOUT;
 	}
 	if (err == -ENOLINK)
@@ -347,6 +349,9 @@ int cmd_pub(int argc, char **argv)
 	parse_arguments(&argp, argc, argv, &o);
 	if (!*o.files)
 		o.files = standard_input;
+	for (char **file = o.files; *file; file++)
+		if (strcmp(*file, "-") == 0)
+			progress_reads_stdin();
 	stop_install();
 	status = open_ring(&ring, o.address, o.create);
 	if (status != STATUS_OK)

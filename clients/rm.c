@@ -22,7 +22,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		state->next = state->argc;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "the ring is missing");
+		usage_failed(state, "missing argument RING");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -40,7 +40,7 @@ int cmd_rm(int argc, char **argv)
 		int err = shmring_remove(*address);
 
 		if (err < 0)
-			status = ring_failed("%s", *address);
+			status = address_failed(err, *address);
 	}
 	return status;
 }

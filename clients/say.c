@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How failures are told: one line on stderr, which names the command, the
- * thing, and the reason in the library's own words.
+ * thing, and the reason in the library's own words; made harmless as a whole.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -10,24 +10,64 @@
 #include <string.h>
 
 #include "cli.h"
+#include "harmless.h"
+#include "options.h"
 #include "progress.h"
 
 static const char *command = "shmring";
+
+/* What the library's sentences call by its own names: the command's. */
+static const struct {
+	const char *library;
+	const char *command;
+} terms[] = {
+	{ "SHMRING_OBSERVE", "--observe" },
+	{ "SHMRING_PERSISTENT", "--persistent" },
+	{ "SHMRING_ISOLATED", "--isolated" },
+	{ "SHMRING_STAMP_AUTO", "--stamps=auto" },
+	{ "SHMRING_STAMP_CLOCK", "--stamps=clock" },
+	{ "a larger lane size", "a larger --lane-size" },
+	{ "a smaller lane size", "a smaller --lane-size" },
+	{ "more lanes", "more --lanes" },
+};
 
 void say_as(const char *name)
 {
 	command = name;
 }
 
+/* What is formatted may hold names that others chose, so the line goes out as a whole. */
 __attribute__((format(printf, 2, 0))) static void say_line(const char *reason, const char *format,
 							    va_list args)
 {
+	char *about = NULL, *line = NULL;
+
 	progress_hide();
-	fprintf(stderr, "%s: ", command);
-	vfprintf(stderr, format, args);
-	if (reason)
-		fprintf(stderr, ": %s", reason);
-	fputc('\n', stderr);
+	if (vasprintf(&about, format, args) < 0)
+		about = NULL;
+	if (asprintf(&line, "%s: %s%s%s", command, about ? about : "", reason ? ": " : "",
+		     reason ? reason : "") >= 0) {
+		harmless(line, strlen(line) + 1, line);
+		fprintf(stderr, "%s\n", line);
+		free(line);
+	}
+	free(about);
+}
+
+/* The library's last sentence, to be freed; NULL without memory. */
+static char *reason_in_own_terms(void)
+{
+	char *reason = strdup(shmring_explain()), *found, *longer;
+
+	for (size_t i = 0; reason && i < sizeof(terms) / sizeof(terms[0]); i++) {
+		found = strstr(reason, terms[i].library);
+		if (!found || asprintf(&longer, "%.*s%s%s", (int)(found - reason), reason,
+				       terms[i].command, found + strlen(terms[i].library)) < 0)
+			continue;
+		free(reason);
+		reason = longer;
+	}
+	return reason;
 }
 
 void say(const char *format, ...)
@@ -39,13 +79,33 @@ void say(const char *format, ...)
 	va_end(args);
 }
 
+/* Where to look for the ring that is not there. */
+static const char *advice(int err, const char *address)
+{
+	if (err != -ENOENT || strchr(address, '/'))
+		return "";
+	return strncmp(address, "broker:", 7) == 0 ? "; 'shmring ls broker:' lists the rings"
+						   : "; 'shmring ls' lists the rings";
+}
+
 int ring_failed(const char *format, ...)
 {
+	char *reason = reason_in_own_terms();
 	va_list args;
 
 	va_start(args, format);
-	say_line(shmring_explain(), format, args);
+	say_line(reason ? reason : shmring_explain(), format, args);
 	va_end(args);
+	free(reason);
+	return STATUS_FAILED;
+}
+
+int address_failed(int err, const char *address)
+{
+	char *reason = reason_in_own_terms();
+
+	say("%s%s", reason ? reason : shmring_explain(), advice(err, address));
+	free(reason);
 	return STATUS_FAILED;
 }
 
@@ -66,9 +126,23 @@ int finish_stdout(int status)
 	return system_failed(errno, "writing to standard output");
 }
 
+void usage_failed(const struct argp_state *state, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say_line(NULL, format, args);
+	va_end(args);
+	fprintf(stderr, "Try `%s --help' for more information.\n", state->name);
+	exit(STATUS_USAGE);
+}
+
 void parse_arguments(const struct argp *argp, int argc, char **argv, void *input)
 {
-	error_t err = argp_parse(argp, argc, argv, 0, NULL, input);
+	error_t err;
+
+	check_command_line(argp, argc, argv, 0);
+	err = argp_parse(argp, argc, argv, 0, NULL, input);
 
 	if (err == 0)
 		return;

@@ -5,9 +5,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "address.h"
 #include "cli.h"
+#include "harmless.h"
 #include "json.h"
 #include "view.h"
 
@@ -19,6 +21,9 @@ struct stat_options {
 enum {
 	KEY_JSON = 0x100,
 };
+
+/* Of the terminal's 80; the rest of a consumer's line takes the others. */
+enum { NAME_COLUMNS = 20 };
 
 static const struct argp_option options[] = {
 	{ "json", KEY_JSON, NULL, 0, "Write JSON", 0 },
@@ -37,11 +42,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 0)
-			argp_error(state, "one ring only: `%s' is too much", arg);
+			usage_failed(state, "unexpected argument '%s'", arg);
 		o->address = arg;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "the ring is missing");
+		usage_failed(state, "missing argument RING");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -57,7 +62,7 @@ static void print_ring(const struct ring_view *v)
 	printf("%s\n", s->retired ? "  (removed)" : "");
 	printf("  made      %s, format %u, %s\n", format_time(a, s->created_ns), s->format,
 	       format_uuid(uuid, s->uuid));
-	printf("  shape     %u lanes of %s, messages up to %s, records aligned to %u bytes\n",
+	printf("  shape     %u lanes of %s, messages up to %s, aligned to %u bytes\n",
 	       s->lanes, format_size(a, s->lane_size), format_size(b, s->max_message),
 	       s->alignment);
 	printf("  memory    %s in use, %s resident, file of %s\n", format_size(a, s->allocated),
@@ -84,36 +89,64 @@ static void print_lanes(const struct ring_view *v)
 			unused++;
 			continue;
 		}
-		printf("%4u  %-8s %8d  %6u  %8s  %10s  %10s  %s%s%s\n", i, state_word(l->state),
-		       l->pid, l->tenancy, format_count(count, l->messages),
-		       format_size(bytes, l->bytes), format_size(readable, l->readable),
-		       format_time(since, l->attached_ns), l->waiting ? "  waits for room" : "",
-		       l->partial ? "  has more than could be counted" : "");
+		printf("%4u  %-8s %8d  %6u  %8s  %10s  %10s  %s%s\n", i,
+		       l->waiting ? "waiting" : state_word(l->state), l->pid, l->tenancy,
+		       format_count(count, l->messages), format_size(bytes, l->bytes),
+		       format_size(readable, l->readable), format_minute(since, l->attached_ns),
+		       l->partial ? "\n      has more than could be counted" : "");
 	}
 	if (unused)
-		printf("%u lanes have never been used\n", unused);
+		printf("%u %s never been used\n", unused, unused == 1 ? "lane has" : "lanes have");
+}
+
+static const char *name_of(const struct shmring_consumer_stat *c)
+{
+	return *c->name ? c->name : "-";
+}
+
+static bool is_pinned(const struct ring_view *v, const struct shmring_consumer_stat *c)
+{
+	return v->ring.slow_policy == SHMRING_SLOW_EVICT && !c->evictable;
+}
+
+/* The width of the names; a longer one gets a line of its own. */
+static int names_width(const struct ring_view *v)
+{
+	int longest = (int)strlen("CONSUMER"), most = NAME_COLUMNS;
+
+	for (unsigned i = 0; i < SHMRING_MAX_CONSUMERS; i++) {
+		const struct shmring_consumer_stat *c = &v->consumers[i];
+
+		if (c->state == SHMRING_FREE)
+			continue;
+		if ((int)foreign_width(name_of(c)) > longest)
+			longest = (int)foreign_width(name_of(c));
+		if (is_pinned(v, c))
+			most = NAME_COLUMNS - (int)strlen("  pinned");
+	}
+	return longest < most ? longest : most;
 }
 
 static void print_consumers(const struct ring_view *v)
 {
 	char lag[UNITS_TEXT], worst[UNITS_TEXT], since[UNITS_TEXT];
+	int width = names_width(v);
 	bool any = false;
 
 	for (unsigned i = 0; i < SHMRING_MAX_CONSUMERS; i++) {
 		const struct shmring_consumer_stat *c = &v->consumers[i];
-		bool pinned = v->ring.slow_policy == SHMRING_SLOW_EVICT && !c->evictable;
 
 		if (c->state == SHMRING_FREE)
 			continue;
 		if (!any)
-			printf("\nCONSUMER                          STATE         PID         LAG     "
-			       "MOST LAG  SINCE\n");
+			printf("\n%-*s  STATE         PID         LAG    MOST LAG  SINCE\n", width,
+			       "CONSUMER");
 		any = true;
-		print_foreign(stdout, *c->name ? c->name : "-", SHMRING_NAME_SIZE);
-		printf("  %-8s %8d  %10s  %11s  %s%s%s\n", state_word(c->state), c->pid,
+		print_column(name_of(c), width);
+		printf("  %-8s %8d  %10s  %10s  %s%s%s\n", state_word(c->state), c->pid,
 		       format_size(lag, c->lag), format_size(worst, c->max_lag),
-		       format_time(since, c->attached_ns), pinned ? "  pinned" : "",
-		       c->partial ? "  may be further behind" : "");
+		       format_minute(since, c->attached_ns), is_pinned(v, c) ? "  pinned" : "",
+		       c->partial ? "\n  may be further behind" : "");
 	}
 	if (!any)
 		printf("\nno consumers\n");

@@ -7,6 +7,7 @@
 
 #include "address.h"
 #include "cli.h"
+#include "options.h"
 #include "stop.h"
 #include "subscribe.h"
 #include "units.h"
@@ -83,7 +84,7 @@ static void parse_from(struct subscribe_options *o, const char *arg, struct argp
 			o->attach.start = i;
 			return;
 		}
-	argp_error(state, "--from %s: neither oldest, now nor resume", arg);
+	usage_failed(state, "--from %s: must be oldest, now or resume", arg);
 }
 
 /* Options without an argument. */
@@ -137,18 +138,18 @@ static void check_options(struct subscribe_options *o, struct argp_state *state)
 	bool observe = o->attach.flags & SHMRING_OBSERVE;
 
 	if (o->latency && o->form != EMIT_LINES && o->form != EMIT_JSON)
-		argp_error(state, "--latency writes no messages: no form but --json goes with it");
+		usage_failed(state, "--latency writes no messages; of the forms, only --json goes with it");
 	if (o->latency && o->attach.start == SHMRING_START_DEFAULT && !o->attach.name &&
 	    o->end == END_NEVER)
 		o->attach.start = SHMRING_START_NOW;
 	if (o->end == END_EMPTY)
 		o->attach.flags |= SHMRING_UNTIL_NOW;
 	if (observe && o->attach.name)
-		argp_error(state, "an observer (--observe) takes no --name");
+		usage_failed(state, "an observer (--observe) takes no --name");
 	if (observe && o->attach.flags & SHMRING_PINNED)
-		argp_error(state, "an observer (--observe) cannot be --pinned");
+		usage_failed(state, "an observer (--observe) cannot be --pinned");
 	if (o->attach.start == SHMRING_START_RESUME && !o->attach.name)
-		argp_error(state, "--from resume needs a --name");
+		usage_failed(state, "--from resume needs a --name");
 	if (observe || o->latency || o->attach.start == SHMRING_START_RESUME || o->end == END_EMPTY)
 		o->create = false;
 }
@@ -165,20 +166,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->attach.name = arg;
 		return 0;
 	case 'n':
-		if (parse_number(arg, 1, UINT64_MAX - 1, &o->count) != 0)
-			argp_error(state, "--count %s: no number from 1 up", arg);
+		o->count = number_argument("--count", arg, 1, UINT64_MAX - 1, state);
 		return 0;
 	case KEY_TIMEOUT:
-		if (parse_duration(arg, &o->timeout_ns) != 0)
-			argp_error(state, "--timeout %s: no duration such as 500ms or 2s", arg);
+		o->timeout_ns = duration_argument("--timeout", arg, state);
 		return 0;
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 0)
-			argp_error(state, "one ring only: `%s' is too much", arg);
+			usage_failed(state, "unexpected argument '%s'", arg);
 		o->address = arg;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "the ring is missing");
+		usage_failed(state, "missing argument RING");
 		return 0;
 	case ARGP_KEY_SUCCESS:
 		check_options(o, state);

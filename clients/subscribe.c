@@ -55,8 +55,9 @@ static void report_lost(struct subscription *s, const char *when)
 {
 	char size[UNITS_TEXT];
 
-	say("%llu messages (%s) have been lost%s", (unsigned long long)s->lost,
-	    format_size(size, s->lost_bytes), when);
+	say("%llu %s (%s) %s been lost%s", (unsigned long long)s->lost,
+	    s->lost == 1 ? "message" : "messages", format_size(size, s->lost_bytes),
+	    s->lost == 1 ? "has" : "have", when);
 	s->next_report_ns = now_ns() + LOST_REPORT_NS;
 }
 

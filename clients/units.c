@@ -173,10 +173,13 @@ const char *format_time(char ret[UNITS_TEXT], uint64_t realtime_ns)
 	return ret;
 }
 
-void print_foreign(FILE *stream, const char *text, int width)
+const char *format_minute(char ret[UNITS_TEXT], uint64_t realtime_ns)
 {
-	for (; *text; text++, width--)
-		fputc(iscntrl((unsigned char)*text) ? '?' : *text, stream);
-	for (; width > 0; width--)
-		fputc(' ', stream);
+	char *seconds;
+
+	format_time(ret, realtime_ns);
+	seconds = strrchr(ret, ':');
+	if (seconds)
+		*seconds = '\0';
+	return ret;
 }

@@ -33,7 +33,7 @@ const char *format_count(char ret[UNITS_TEXT], uint64_t count);
 /* Write a CLOCK_REALTIME time as "2024-05-31 14:02:59"; "-" for zero. */
 const char *format_time(char ret[UNITS_TEXT], uint64_t realtime_ns);
 
-/* Print text that others chose, with control characters as '?'. */
-void print_foreign(FILE *stream, const char *text, int width);
+/* The same without seconds, for tables. */
+const char *format_minute(char ret[UNITS_TEXT], uint64_t realtime_ns);
 
 #endif

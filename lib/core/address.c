@@ -17,6 +17,8 @@
 #include "explain.h"
 #include "sys.h"
 
+#define PATH_SHOWN 400 /* a longer path would leave no room for the reason */
+
 static void append_number(char *text, unsigned long number)
 {
 	char digits[24];
@@ -116,4 +118,38 @@ int address_resolve(struct address *ret, const char *address, bool create)
 	ret->dirfd = dirfd;
 	strcpy(ret->name, name);
 	return 0;
+}
+
+/* Where a plain name is looked for. False: the address says it itself, or it is too long. */
+static bool path_of(char ret[ADDRESS_SIZE], const char *address)
+{
+	int length = strchr(address, '/') ? -1 : shmring_directory(ret, ADDRESS_SIZE);
+
+	if (length < 0 || (size_t)length + 1 + strlen(address) >= PATH_SHOWN)
+		return false;
+	strcat(ret, "/");
+	strcat(ret, address);
+	return true;
+}
+
+int explain_address(int error, const char *address)
+{
+	char about[2 * PATH_SHOWN], path[ADDRESS_SIZE];
+
+	if (!path_of(path, address))
+		return shmr_explain_about(error, address);
+	strcpy(about, address);
+	strcat(about, " (");
+	strcat(about, path);
+	strcat(about, ")");
+	return shmr_explain_about(error, about);
+}
+
+int explain_absence(const char *address)
+{
+	char path[ADDRESS_SIZE];
+
+	if (path_of(path, address))
+		return explain(-ENOENT, "no ring '%s' (%s)", address, path);
+	return explain(-ENOENT, "no ring '%s'", address);
 }

@@ -21,4 +21,13 @@ struct address {
  */
 int address_resolve(struct address *ret, const char *address, bool create);
 
+/*
+ * Put the address before the last sentence, and the path behind a name that has none:
+ * "NAME (PATH): ...". Returns `error`.
+ */
+int explain_address(int error, const char *address);
+
+/* The sentence for a ring that is not there. Returns -ENOENT. */
+int explain_absence(const char *address);
+
 #endif

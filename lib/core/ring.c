@@ -585,7 +585,7 @@ int shmr_ring_create(struct shmring **ret, const char *address, const struct shm
 	if (!address)
 		return build(ret, -1, &g, c.mode);
 	e = create_named(ret, address, &g, c.mode);
-	return e < 0 ? shmr_explain_about(e, address) : e;
+	return e < 0 ? explain_address(e, address) : e;
 }
 
 /* Look before opening: to open a device or fifo can have effects. */
@@ -620,9 +620,12 @@ static int open_file(const char *address, bool read_only)
 int shmr_ring_open(struct shmring **ret, const char *address)
 {
 	int fd = open_file(address, false);
-	int e = fd < 0 ? fd : shmr_ring_from_fd(ret, fd, false);
+	int e;
 
-	return e < 0 ? shmr_explain_about(e, address) : e;
+	if (fd == -ENOENT)
+		return explain_absence(address);
+	e = fd < 0 ? fd : shmr_ring_from_fd(ret, fd, false);
+	return e < 0 ? explain_address(e, address) : e;
 }
 
 int shmring_open_fd(struct shmring **ret, int fd)
@@ -697,5 +700,7 @@ int shmr_ring_remove(const char *address)
 {
 	int e = remove_ring(address);
 
-	return e < 0 ? shmr_explain_about(e, address) : e;
+	if (e == -ENOENT)
+		return explain_absence(address);
+	return e < 0 ? explain_address(e, address) : e;
 }

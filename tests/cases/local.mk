@@ -3,6 +3,7 @@
 # or beside a neighbour that does something wrong. One file is one story.
 SHELL_CASES = \
 	tests/cases/closed-standard.sh \
+	tests/cases/hostile-names.sh \
 	tests/cases/late.sh \
 	tests/cases/no-follow.sh
 C_CASES = \

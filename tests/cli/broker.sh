@@ -58,12 +58,17 @@ expect 1 "forget it twice" "$SHMRING" forget broker:one kept
 
 expect 0 "broker stat" "$SHMRING" broker stat
 check "has a line for a ring" grep -q '^one ' out
+check "fits into 80 columns" sh -c '! grep -E ".{81}" out'
+check "has no two rows of one name" sh -c \
+	'[ -z "$(sed "/^$/,\$d; s/ .*//" out | sort | uniq -d)" ] && grep -q "^connections_total " out'
 expect 0 "broker stat --prometheus" "$SHMRING" broker stat --prometheus
 check "is its text" grep -q '^# TYPE ' out
 check "has a sample" grep -q '{ring="one",.*} [0-9]*$' out
 grep -c '^[^#]' out >samples
 expect 0 "broker stat --json" "$SHMRING" broker stat --json
 jq length out >objects
+check "its numbers are as the broker wrote them" sh -c \
+	'grep -A 2 up_seconds out | grep -E -q "\"value\": [0-9]+(\.[0-9]{1,3})?$"'
 same "has as many" samples objects
 check "has the ring" sh -c 'jq -e "any(.[]; .labels.ring == \"two\" and .value >= 0)" out'
 

@@ -24,6 +24,7 @@ same "as it was" fits out
 
 expect 1 "a line that is too long" "$SHMRING" pub ring exceeds
 says "it is named" "exceeds: line 3 is longer than this ring takes: $longest bytes"
+says "with the remedy" "a larger --lane-size"
 says "what was published is counted" "2 records have been published"
 expect 0 "what came before it is there" "$SHMRING" sub --observe --no-follow ring
 { cat fits; echo first; echo second; } >want

@@ -26,7 +26,7 @@ expect 0 "a ring without" "$SHMRING" create plain
 expect 0 "ls of the three" "$SHMRING" ls --json
 json "says which have them" '[.[0][] | .stamps] | sort | .[0] == "clock" and .[1] == "none"'
 expect 2 "stamps of no kind" "$SHMRING" create --stamps=sundial none
-says "are told" 'neither auto, clock nor tsc'
+says "are told" 'must be auto, clock or tsc'
 
 # uptime: CLOCK_MONOTONIC and suspended time, in seconds
 read -r before _ </proc/uptime
@@ -86,7 +86,7 @@ says "how to make one" "shmring create --stamps"
 expect 1 "no ring" "$SHMRING" sub --latency nowhere
 check "none was made" test ! -e shmring/nowhere
 expect 2 "the messages, too" "$SHMRING" sub --latency --raw ring
-says "cannot be had" "no form but --json"
+says "cannot be had" "only --json goes with it"
 
 expect 0 "remove them" "$SHMRING" rm ring clock plain
 finish

@@ -15,6 +15,7 @@ json() {
 
 expect 0 "ls without a runtime directory" "$SHMRING" ls
 check "is empty" test ! -s out
+says "says where it looked" "no rings in $work/shmring$"
 expect 0 "ls --json without one" "$SHMRING" ls --json
 json "is an empty array" '. == []'
 

@@ -15,60 +15,78 @@ wrong() {
 	says "it says: $pattern" "$pattern"
 }
 
-wrong "a command is missing"
+wrong "missing argument COMMAND"
 wrong "no command .nothing" nothing
+wrong "did you mean .create." creat
+wrong "did you mean .stat." sta
+wrong "did you mean .--lane-size." create --lane-sise 1M ring
+wrong "did you mean .--no-follow." sub --nofollow ring
+wrong "is ambiguous" sub --no ring
+wrong "unrecognized option .-x." stat -x ring
 wrong "unrecognized option" --nothing
-wrong "the ring is missing" create
-wrong "one ring only" create a b
+wrong "missing argument RING" create
+wrong "unexpected argument .b." create a b
 for size in 0 1 63K 96K 8G x 8X 8MB -1 "" 99999999999999999999; do
-	wrong "no power of two" create --lane-size "$size" ring
+	wrong "must be a power of two between 64K and 4G" create --lane-size "$size" ring
 done
 for lanes in 0 65 x 1x -1 ""; do
-	wrong "no number from 1 to 64" create --lanes "$lanes" ring
+	wrong "must be a number from 1 to 64" create --lanes "$lanes" ring
 done
-wrong "neither 8 nor 64" create --align 16 ring
-wrong "neither block nor evict" create --slow down ring
-wrong "neither overwrite nor hold" create --unread keep ring
-wrong "neither auto nor fence" create --wake up ring
-for duration in 0 5 s 1x 1.s .5s -1s "" 99999999999h; do
-	wrong "no duration" create --evict-after "$duration" ring
-	wrong "no duration" create --max-sleep "$duration" ring
+wrong "must be 8 or 64" create --align 16 ring
+wrong "must be block or evict" create --slow down ring
+wrong "must be hold or overwrite" create --unread keep ring
+wrong "must be auto or fence" create --wake up ring
+for duration in s 1x 1.s .5s -1s "" 99999999999h; do
+	wrong "must be a duration" create --evict-after "$duration" ring
+	wrong "must be a duration" create --max-sleep "$duration" ring
 done
+wrong "needs a unit, e.g. 5s" create --evict-after 5 ring
+wrong "must be longer than 0" create --evict-after 0 ring
+wrong "must be longer than 0" create --max-sleep 0s ring
 for mode in 0 8 1777 rw x ""; do
-	wrong "no permission bits" create --mode "$mode" ring
+	wrong "must be permission bits" create --mode "$mode" ring
 done
-wrong "the ring is missing" pub
-wrong "no size" pub --blocks 0 ring
-wrong "no size" pub --blocks x ring
-wrong "no number from 1 to 64" pub --wait-consumers 0 ring
-wrong "no number from 1 to 64" pub --wait-consumers 65 ring
-wrong "no duration" pub --timeout 5 ring
+wrong "missing argument RING" pub
+wrong "must be a size" pub --blocks 0 ring
+wrong "must be a size" pub --blocks x ring
+wrong "must be a number from 1 to 64" pub --wait-consumers 0 ring
+wrong "must be a number from 1 to 64" pub --wait-consumers 65 ring
+wrong "needs a unit, e.g. 5s" pub --timeout 5 ring
 wrong "requires an argument" pub --blocks
-wrong "the ring is missing" sub
-wrong "one ring only" sub a b
-wrong "neither oldest, now nor resume" sub --from here ring
+wrong "missing argument RING" sub
+wrong "unexpected argument .b." sub a b
+wrong "must be oldest, now or resume" sub --from here ring
 wrong "needs a --name" sub --from resume ring
 wrong "takes no --name" sub --observe --name a ring
 wrong "cannot be --pinned" sub --observe --pinned ring
-wrong "no number from 1 up" sub --count 0 ring
-wrong "no number from 1 up" sub --count -3 ring
-wrong "no duration" sub --timeout x ring
-wrong "the ring is missing" stat
-wrong "one ring only" stat a b
-wrong "the ring and the name are needed" forget
-wrong "the ring and the name are needed" forget a
-wrong "one name only" forget a b c
-wrong "the ring is missing" rm
+wrong "must be a number, at least 1" sub --count 0 ring
+wrong "must be a number, at least 1" sub --count -3 ring
+wrong "must be a duration" sub --timeout x ring
+wrong "missing argument RING" stat
+wrong "unexpected argument .b." stat a b
+wrong "missing argument RING" forget
+wrong "missing argument NAME" forget a
+wrong "unexpected argument .c." forget a b c
+wrong "missing argument RING" rm
 wrong "unrecognized option" ls --nothing
-wrong "what to ask is missing" broker
-wrong "nothing that the broker can be asked" broker stop
-wrong "nothing that the broker can be asked" broker stat stat
+wrong "missing argument: stat" broker
+wrong "unexpected argument .stop." broker stop
+wrong "unexpected argument .stat." broker stat stat
 check "nothing was made" test ! -e shmring
 
 expect 0 "--version" "$SHMRING" --version
 check "says it" grep -q '^shmring [0-9][0-9.]*$' out
 expect 0 "--help" "$SHMRING" --help
 cp out help
+for word in -h help; do
+	expect 0 "$word" "$SHMRING" $word
+	same "$word is --help" help out
+done
+expect 0 "help of a command" "$SHMRING" help create
+cp out help.create
+expect 0 "create -h" "$SHMRING" create -h
+same "is the same" help.create out
+expect 2 "help of no command" "$SHMRING" help nothing
 # options_of FILE: the long options that the help in the file names
 options_of() {
 	grep -o -e '--[a-z][a-z-]*' "$1" | sort -u

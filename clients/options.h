@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command line: what is wrong with it, told before argp does, which would print the
+ * argument raw and cannot suggest another one.
+ */
+#ifndef SHMRING_OPTIONS_H
+#define SHMRING_OPTIONS_H
+
+#include <argp.h>
+#include <stdint.h>
+
+/*
+ * End with STATUS_USAGE if there is an option that `argp` does not have; -h becomes --help.
+ * With ARGP_IN_ORDER in `flags` the first argument that is no option ends the options.
+ */
+void check_command_line(const struct argp *argp, int argc, char **argv, unsigned flags);
+
+/* The one of `names`, which ends with NULL, that `word` may have been meant to be; or NULL. */
+const char *closest_name(const char *word, const char *const *names);
+
+/* Arguments of options; a wrong one ends the program with STATUS_USAGE. */
+int64_t duration_argument(const char *option, const char *arg, struct argp_state *state);
+uint64_t number_argument(const char *option, const char *arg, uint64_t low, uint64_t high,
+			 struct argp_state *state);
+
+#endif
