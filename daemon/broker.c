@@ -29,34 +29,100 @@
 
 /* --- rings --- */
 
-/* What the broker holds for a ring's owner: an isolated one is many files. */
-static uint64_t descriptors_of(const struct geometry *g)
+/* What counts for a ring's owner: an isolated one is many files. */
+static struct charge charge_of(const struct geometry *g, uid_t owner)
 {
-	return layout_is_apart(g) ? 1 + (uint64_t)g->lanes : 0;
+	uint64_t files = layout_is_apart(g) ? 1 + (uint64_t)g->lanes : 0;
+
+	return (struct charge){ .uid = owner,
+				.rings = 1,
+				.bytes = layout_bytes(g),
+				.descriptors = files,
+				.held = files > 0 ? files : 1 };
 }
 
-/* What it has open itself: a ring's file, and those of its lanes. */
-static uint64_t held_of(const struct geometry *g)
+struct charge broker_lane_charge(const struct entry *e, uid_t uid)
 {
-	return 1 + (layout_is_apart(g) ? g->lanes : 0);
+	return (struct charge){
+		.uid = uid, .bytes = e->ring->geometry.lane_file_size, .descriptors = 1, .held = 1
+	};
+}
+
+static void count(struct broker *b, struct account *a, const struct charge *c)
+{
+	share_count(&b->share, a, c->held);
+	quota_count(a, QUOTA_RINGS, c->rings);
+	quota_count(a, QUOTA_BYTES, c->bytes);
+	quota_count(a, QUOTA_DESCRIPTORS, c->descriptors);
+}
+
+void broker_give(struct broker *b, const struct charge *c)
+{
+	struct account *a = quota_account(&b->quota, c->uid); /* it has one: this is on it */
+
+	share_give(&b->share, a, c->held);
+	quota_give(a, QUOTA_RINGS, c->rings);
+	quota_give(a, QUOTA_BYTES, c->bytes);
+	quota_give(a, QUOTA_DESCRIPTORS, c->descriptors);
+	quota_settle(&b->quota, a);
+}
+
+static void relic_is_gone(const struct charge *charge, void *arg)
+{
+	broker_give(arg, charge);
+}
+
+/* All of it, or -EDQUOT and nothing, and what there is not enough of. */
+static int take(struct broker *b, struct account *a, const struct limits *l, const struct charge *c,
+		enum resource *ret_full)
+{
+	const struct {
+		enum resource what;
+		uint64_t amount;
+	} needs[] = { { QUOTA_RINGS, c->rings },
+		      { QUOTA_BYTES, c->bytes },
+		      { QUOTA_DESCRIPTORS, c->descriptors } };
+
+	*ret_full = QUOTA_SHARE;
+	if (!share_take(&b->share, a, b->policy->descriptor_share, c->held))
+		return -EDQUOT;
+	for (unsigned i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
+		if (needs[i].amount == 0 || quota_take(a, l, needs[i].what, needs[i].amount) == 0)
+			continue;
+		*ret_full = needs[i].what;
+		while (i-- > 0)
+			quota_give(a, needs[i].what, needs[i].amount);
+		share_give(&b->share, a, c->held);
+		return -EDQUOT;
+	}
+	return 0;
+}
+
+int broker_take(struct broker *b, struct account *a, const struct limits *l, const struct charge *c,
+		enum resource *ret_full)
+{
+	int e = take(b, a, l, c, ret_full);
+
+	if (e == 0 || b->relics.count == 0)
+		return e;
+	/* Files that it counts for may have gone meanwhile; a ring keeps the account. */
+	quota_count(a, QUOTA_RINGS, 1);
+	relics_sweep(&b->relics, &c->uid, relic_is_gone, b);
+	quota_give(a, QUOTA_RINGS, 1);
+	return take(b, a, l, c, ret_full);
 }
 
 void broker_release(struct broker *b, struct entry *e)
 {
-	uid_t owner = e->owner;
-	uint64_t bytes = e->bytes;
-	uint64_t descriptors = descriptors_of(&e->ring->geometry);
-	uint64_t held = held_of(&e->ring->geometry);
-	struct account *a;
+	const struct charge charge = charge_of(&e->ring->geometry, e->owner);
+	struct shmring *ring = shmr_ring_ref(e->ring);
 
 	if (!registry_release(e))
-		return;
-	a = quota_account(&b->quota, owner); /* it has one: that ring is on it */
-	quota_give(a, QUOTA_DESCRIPTORS, descriptors);
-	quota_give(a, QUOTA_RINGS, 1);
-	quota_give(a, QUOTA_BYTES, bytes);
-	share_give(&b->share, a, held);
-	quota_settle(&b->quota, a);
+		shmring_close(ring);
+	else if (relics_keep_ring(&b->relics, ring, &charge))
+		b->to_sweep = true;
+	else
+		broker_give(b, &charge);
 }
 
 static void drop(struct broker *b, struct entry *e)
@@ -76,19 +142,12 @@ static bool is_retired(const struct entry *e)
 	return fd < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0;
 }
 
-static void count_ring(struct broker *b, struct account *a, const struct geometry *g)
-{
-	share_count(&b->share, a, held_of(g));
-	quota_count(a, QUOTA_RINGS, 1);
-	quota_count(a, QUOTA_BYTES, layout_bytes(g));
-	quota_count(a, QUOTA_DESCRIPTORS, descriptors_of(g));
-}
-
 static struct entry *adopt(struct broker *b, const char *name, int *ret_error)
 {
 	struct shmring *ring;
 	struct account *a;
 	struct entry *e = NULL;
+	struct charge charge;
 	bool persistent;
 	uid_t owner;
 
@@ -105,7 +164,8 @@ static struct entry *adopt(struct broker *b, const char *name, int *ret_error)
 		*ret_error = explain(-ENOMEM, "out of memory");
 		return NULL;
 	}
-	count_ring(b, a, &ring->geometry);
+	charge = charge_of(&ring->geometry, owner);
+	count(b, a, &charge);
 	return e;
 }
 
@@ -118,44 +178,6 @@ struct entry *broker_find(struct broker *b, const char *name, int *ret_error)
 		e = NULL;
 	}
 	return e ? e : adopt(b, name, ret_error);
-}
-
-static void give_ring(struct broker *b, struct account *a, const struct geometry *g)
-{
-	share_give(&b->share, a, held_of(g));
-	quota_give(a, QUOTA_RINGS, 1);
-	quota_give(a, QUOTA_BYTES, layout_bytes(g));
-	quota_give(a, QUOTA_DESCRIPTORS, descriptors_of(g));
-}
-
-/* All of it, or -EDQUOT and nothing, and what there is not enough of. */
-static int take_ring(struct broker *b, struct account *a, const struct limits *l,
-		     const struct geometry *g, enum resource *ret_full)
-{
-	const struct {
-		enum resource what;
-		uint64_t amount;
-	} needs[] = { { QUOTA_RINGS, 1 },
-		      { QUOTA_BYTES, layout_bytes(g) },
-		      { QUOTA_DESCRIPTORS, descriptors_of(g) } };
-
-	if (!l) {
-		count_ring(b, a, g);
-		return 0;
-	}
-	*ret_full = QUOTA_SHARE;
-	if (!share_take(&b->share, a, b->policy->descriptor_share, held_of(g)))
-		return -EDQUOT;
-	for (unsigned i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
-		if (needs[i].amount == 0 || quota_take(a, l, needs[i].what, needs[i].amount) == 0)
-			continue;
-		*ret_full = needs[i].what;
-		while (i-- > 0)
-			quota_give(a, needs[i].what, needs[i].amount);
-		share_give(&b->share, a, held_of(g));
-		return -EDQUOT;
-	}
-	return 0;
 }
 
 static int create(struct broker *b, const char *name, bool persistent, uid_t owner,
@@ -184,25 +206,33 @@ int broker_make(struct broker *b, const char *name, bool persistent, uid_t owner
 		struct entry **ret, enum resource *ret_full)
 {
 	struct account *a = quota_account(&b->quota, owner);
-	struct geometry g;
+	struct charge charge;
+	struct geometry g = { 0 };
 	int e = layout_plan(&g, config);
 
 	if (!a)
 		return explain(-ENOMEM, "out of memory");
 	if (config->flags & SHMRING_ISOLATED)
 		layout_set_apart(&g);
-	if (e == 0)
-		e = take_ring(b, a, limits, &g, ret_full);
-	if (e == 0) {
-		e = create(b, name, persistent, owner, config, ret);
-		if (e < 0)
-			give_ring(b, a, &g);
+	charge = charge_of(&g, owner);
+	if (e == 0 && limits)
+		e = broker_take(b, a, limits, &charge, ret_full);
+	else if (e == 0)
+		count(b, a, &charge);
+	if (e < 0) {
+		quota_settle(&b->quota, a);
+		return e;
 	}
-	if (e == 0 && broker_may_say(b, a))
+	e = create(b, name, persistent, owner, config, ret);
+	if (e < 0) {
+		broker_give(b, &charge);
+		return e;
+	}
+	if (broker_may_say(b, a))
 		log_say(LOG_INFO, "ring=%s created owner=%u bytes=%" PRIu64 "%s%s", name,
 			(unsigned)owner, (*ret)->bytes, persistent ? " persistent" : "",
 			layout_is_apart(&g) ? " isolated" : "");
-	if (e == 0 && layout_is_apart(&g) && !keeper_is_there(&b->keeper) && broker_may_say(b, a))
+	if (layout_is_apart(&g) && !keeper_is_there(&b->keeper) && broker_may_say(b, a))
 		log_say(LOG_NOTICE, "ring=%s lives as long as this broker: it has no keeper", name);
 	quota_settle(&b->quota, a);
 	return e;
@@ -251,6 +281,7 @@ static void take_back(const char *name, uid_t owner, struct shmring *ring, void 
 	struct account *a =
 		registry_find(&b->registry, name) ? NULL : quota_account(&b->quota, owner);
 	struct entry *e = a ? registry_add(&b->registry, name, ring, owner, false) : NULL;
+	struct charge charge = charge_of(&ring->geometry, owner);
 
 	if (!e) {
 		log_say(LOG_WARNING, "ring=%s was kept, but there is another one", name);
@@ -258,7 +289,7 @@ static void take_back(const char *name, uid_t owner, struct shmring *ring, void 
 		shmring_close(ring);
 		return;
 	}
-	count_ring(b, a, &ring->geometry);
+	count(b, a, &charge);
 	log_say(LOG_INFO, "ring=%s taken back owner=%u", name, (unsigned)owner);
 }
 
@@ -467,7 +498,10 @@ static struct session *session_of(struct broker *b, uint64_t number)
 /* Nobody asks any more, or it could not be copied. */
 static void drop_pass(struct pass *pass, void *arg)
 {
+	const struct charge charge = broker_lane_charge(pass->entry, pass->uid);
+
 	isolated_cancel_passing(isolated_of(pass->entry->ring), pass->lane, pass->to);
+	broker_give(arg, &charge);
 	broker_release(arg, pass->entry);
 	free(pass);
 }
@@ -476,7 +510,8 @@ static void finish_pass(struct broker *b, struct pass *pass)
 {
 	struct isolated *i = isolated_of(pass->entry->ring);
 	struct session *s = session_of(b, pass->session);
-	int e = pass->result;
+	const struct charge charge = broker_lane_charge(pass->entry, pass->uid);
+	int e = pass->result, old;
 
 	if (!s) {
 		drop_pass(pass, b);
@@ -485,7 +520,11 @@ static void finish_pass(struct broker *b, struct pass *pass)
 	if (e < 0)
 		isolated_cancel_passing(i, pass->lane, pass->to);
 	else
-		e = isolated_end_passing(i, pass->lane, pass->epoch, pass->uid, pass->to);
+		e = isolated_end_passing(i, pass->lane, pass->epoch, pass->uid, pass->to, &old);
+	if (e == 0 && relics_keep_file(&b->relics, old, &charge))
+		b->to_sweep = true;
+	else
+		broker_give(b, &charge);
 	if (e == 0 && broker_may_say(b, s->account))
 		log_say(LOG_INFO, "ring=%s lane=%u passed to uid=%u", pass->entry->name, pass->lane,
 			(unsigned)pass->uid);
@@ -564,6 +603,7 @@ int broker_start(struct broker *b, const struct broker_options *o, char *error, 
 	b->options = *o;
 	b->start_ns = shmr_now();
 	share_open(&b->share);
+	relics_open(&b->relics);
 	b->signals.fd = b->metrics_done.fd = b->passing_done.fd = b->keeper.socket =
 		b->listener.source.fd = -1;
 	b->listener.fd = b->listener.lock = b->listener.spare = -1;
@@ -634,7 +674,8 @@ static void sweep(struct broker *b)
 	if (!b->to_sweep || now - b->swept_ns < SECOND)
 		return;
 	b->swept_ns = now;
-	b->to_sweep = quota_sweep(&b->quota, now, say_left_out);
+	relics_sweep(&b->relics, NULL, relic_is_gone, b);
+	b->to_sweep = quota_sweep(&b->quota, now, say_left_out) || b->relics.count > 0;
 }
 
 enum broker_end broker_round(struct broker *b, int timeout)
@@ -722,6 +763,7 @@ void broker_stop(struct broker *b)
 	metrics_stop(&b->metrics);
 	loop_remove(&b->loop, &b->passing_done);
 	passing_stop(&b->passing, drop_pass, b);
+	relics_close(&b->relics);
 	registry_close(&b->registry);
 	registry_leave_thread();
 	if (b->signals.fd >= 0)

@@ -22,6 +22,7 @@
 #include "policy.h"
 #include "quota.h"
 #include "reaper.h"
+#include "relics.h"
 #include "ring-registry.h"
 #include "session.h"
 #include "share.h"
@@ -50,6 +51,7 @@ struct broker {
 	int64_t swept_ns; /* when old accounts were last looked for */
 	bool to_sweep;
 	struct ring_registry registry;
+	struct relics relics;
 	struct store store;
 	struct listener listener;
 	struct reaper reaper;
@@ -112,8 +114,22 @@ int broker_make(struct broker *b, const char *name, bool persistent, uid_t owner
 		struct entry **ret, enum resource *ret_full);
 int broker_remove(struct broker *b, const char *name);
 
-/* A hold is given back; from the last one the owner's quota is. */
+/*
+ * A hold is given back. From the last one the owner's quota is, when nobody has the ring's
+ * files any more (relics.h).
+ */
 void broker_release(struct broker *b, struct entry *e);
+
+/*
+ * The user may have so much more, what others keep of its files counted: then it is taken.
+ * -EDQUOT: *ret_full says of what.
+ */
+int broker_take(struct broker *b, struct account *a, const struct limits *l,
+		const struct charge *charge, enum resource *ret_full);
+void broker_give(struct broker *b, const struct charge *charge);
+
+/* What a lane of the ring counts for the user that it is copied for (N4 in isolated.h). */
+struct charge broker_lane_charge(const struct entry *e, uid_t uid);
 
 /* Of the lines in the log about one user: has this one its turn (saying.h)? */
 bool broker_may_say(struct broker *b, struct account *a);

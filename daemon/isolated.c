@@ -319,7 +319,8 @@ void isolated_cancel_passing(struct isolated *i, unsigned lane, int copy)
 	close(copy);
 }
 
-int isolated_end_passing(struct isolated *i, unsigned lane, uint32_t epoch, uid_t uid, int copy)
+int isolated_end_passing(struct isolated *i, unsigned lane, uint32_t epoch, uid_t uid, int copy,
+			 int *ret_old)
 {
 	struct lane_file *l = &i->lane[lane];
 	uint32_t number = l->number + 1;
@@ -342,7 +343,7 @@ int isolated_end_passing(struct isolated *i, unsigned lane, uint32_t epoch, uid_
 	*l = (struct lane_file){ .fd = copy, .uid = uid, .number = number };
 	pthread_mutex_unlock(&i->mutex);
 	forget(i, old);
-	close(old);
+	*ret_old = old;
 	return 0;
 }
 

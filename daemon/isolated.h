@@ -76,9 +76,13 @@ int isolated_describe(struct isolated *i, unsigned lane, bool writable, uint32_t
  */
 int isolated_claim(struct isolated *i, unsigned lane, uint32_t epoch, uid_t uid);
 
-/* The two ends of passing it on: an empty file, and the copy in the old one's place (N4). */
+/*
+ * The two ends of passing it on: an empty file, and the copy in the old one's place (N4).
+ * *ret_old is the old one, to be closed.
+ */
 int isolated_begin_passing(struct isolated *i, unsigned lane, uid_t uid);
-int isolated_end_passing(struct isolated *i, unsigned lane, uint32_t epoch, uid_t uid, int copy);
+int isolated_end_passing(struct isolated *i, unsigned lane, uint32_t epoch, uid_t uid, int copy,
+			 int *ret_old);
 void isolated_cancel_passing(struct isolated *i, unsigned lane, int copy);
 
 /* Memory in use, of all its files. */

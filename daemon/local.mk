@@ -32,6 +32,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/quota.h \
 	daemon/reaper.c \
 	daemon/reaper.h \
+	daemon/relics.c \
+	daemon/relics.h \
 	daemon/ring-registry.c \
 	daemon/ring-registry.h \
 	daemon/sandbox.c \

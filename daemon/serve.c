@@ -385,17 +385,39 @@ static void give_lane(struct session *s, uint32_t serial, struct entry *e, unsig
 		session_answer(s, serial, PROTO_LANE_FILE, &m, fd);
 }
 
+/*
+ * From the copy's beginning until nobody has the former file: whose file it was may keep it,
+ * and others who read there.
+ */
+static bool take_lane_charge(struct session *s, uint32_t serial, const struct charge *charge)
+{
+	unsigned line;
+	const struct limits *l = policy_limits(s->broker->policy, &s->peer, &line);
+	enum resource full;
+
+	if (broker_take(s->broker, s->account, l, charge, &full) == 0)
+		return true;
+	refuse_amount(s, serial, full);
+	return false;
+}
+
 /* It is copied by a thread; until then the client is not read from (T1). */
 static void pass_lane(struct session *s, const struct proto_message *m, struct entry *e)
 {
 	const struct proto_lane *l = &m->u.lane;
+	const struct charge charge = broker_lane_charge(e, s->peer.uid);
 	struct isolated *i = isolated_of(e->ring);
-	struct pass *pass = calloc(1, sizeof(*pass));
-	int to = pass ? isolated_begin_passing(i, l->lane, s->peer.uid)
-		      : explain(-ENOMEM, "out of memory");
+	struct pass *pass;
+	int to;
 
+	if (!take_lane_charge(s, m->head.serial, &charge))
+		return;
+	pass = calloc(1, sizeof(*pass));
+	to = pass ? isolated_begin_passing(i, l->lane, s->peer.uid)
+		  : explain(-ENOMEM, "out of memory");
 	if (to < 0) {
 		free(pass);
+		broker_give(s->broker, &charge);
 		refuse_explained(s, m->head.serial, to);
 		return;
 	}

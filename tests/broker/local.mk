@@ -17,6 +17,7 @@ BROKER_TESTS = \
 	tests/broker/life \
 	tests/broker/metrics \
 	tests/broker/protocol \
+	tests/broker/relics \
 	tests/broker/rights \
 	tests/broker/shares
 check_PROGRAMS += $(BROKER_TESTS)
@@ -28,6 +29,9 @@ tests_broker_hostile_ring_LDADD = $(BROKER_TESTS_LIBS)
 tests_broker_shares_SOURCES = tests/broker/shares.c
 tests_broker_shares_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
 tests_broker_shares_LDADD = $(BROKER_TESTS_LIBS)
+tests_broker_relics_SOURCES = tests/broker/relics.c
+tests_broker_relics_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
+tests_broker_relics_LDADD = $(BROKER_TESTS_LIBS)
 tests_broker_protocol_SOURCES = tests/broker/protocol.c
 tests_broker_protocol_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
 tests_broker_protocol_LDADD = $(BROKER_TESTS_LIBS)
