@@ -19,6 +19,9 @@
  * not released. An observer needs only read permission and holds nobody back;
  * it can be overrun and is told what it missed. See <shmring/shmring.h> for the
  * conventions and link with -lshmring-consumer -lshmring.
+ *
+ * A signal handler must not use a consumer whose call it may have interrupted: give
+ * it one of its own.
  */
 #ifndef SHMRING_CONSUMER_H
 #define SHMRING_CONSUMER_H

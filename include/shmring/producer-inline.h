@@ -43,17 +43,28 @@ struct shmring_producer_hot {
 	const uint64_t *sleepers;
 	uint32_t fence;	      /* not 0: this process must fence before it looks */
 	uint32_t slow;	      /* not 0: commit by the slow half: a batch, or stamps */
-	uint64_t claimed;     /* length of the last claim + 1 */
-	uint64_t claimed_at;  /* it is open while this is the position */
 	uint64_t seq;	      /* messages before position */
 	uint64_t bytes;	      /* their payload */
 	uint64_t position;    /* the next record goes here */
+	uint64_t claimed;     /* length of the open claim + 1, or another call is at
+				 work: 1; 0: neither. See below */
 };
 
 /* From this length on a copy is not the caller's business, in bytes. */
 #define SHMRING_LARGE 4096
 
-/* The slow halves: no room, a misuse, a batch, somebody to wake. */
+/*
+ * A signal handler that publishes may interrupt any of these functions on the same
+ * handle. So `claimed` is set before anything else is read that a publication changes,
+ * and cleared by the store that moves the position, or after it: until then a claim is
+ * refused with -EBUSY. A handler that comes before the one or after the other finds, and
+ * leaves, a handle between two messages. Signal fences keep the compiler to that order;
+ * the processor shows a handler its own stores in program order anyway. It takes no
+ * store more than without: the words are stored as pairs.
+ */
+
+/* The slow halves: a misuse, no room (the claim is marked), a batch, somebody to wake. */
+int shmring_claim_refused(struct shmring_producer *p, size_t len);
 int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadline);
 int shmring_commit_slowly(struct shmring_producer *p, size_t len);
 void shmring_wake_consumers(struct shmring_producer *p);
@@ -62,17 +73,24 @@ int shmring_publish_large(struct shmring_producer *p, const void *data, size_t l
 SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t deadline, void **ret_data)
 {
 	struct shmring_producer_hot *h = (struct shmring_producer_hot *)p;
-	uint64_t at = h->position;
-	const shmring_pair claim = { (uint64_t)len + 1, at };
+	uint64_t at;
 
-	if (__builtin_expect(len > h->max_message || h->claimed_at == at ||
-			     h->limit - at < ((len + 8 + h->align_mask) & ~h->align_mask), 0)) {
+	if (__builtin_expect(len > h->max_message || h->claimed != 0, 0)) {
+		int e = shmring_claim_refused(p, len);
+
+		if (e < 0)
+			return e; /* always; but the compiler does not know */
+	}
+	/* [SIGNAL] pairs with shmring_commit(). */
+	h->claimed = (uint64_t)len + 1;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	at = h->position;
+	if (__builtin_expect(h->limit - at < ((len + 8 + h->align_mask) & ~h->align_mask), 0)) {
 		int e = shmring_claim_slowly(p, len, deadline);
 
 		if (e < 0)
 			return e;
 	}
-	*(shmring_pair *)&h->claimed = claim;
 	*ret_data = h->data + (at & h->mask) + 8;
 	return 0;
 }
@@ -92,14 +110,17 @@ SHMRING_INLINE int shmring_commit(struct shmring_producer *p, size_t len)
 	uint64_t *last = (uint64_t *)(void *)(h->data + (end & h->mask));
 	uint64_t header = h->header_bits | len;
 	const shmring_pair counted = { 1, len };
+	const shmring_pair ended = { end, 0 };
 
-	if (__builtin_expect(len >= h->claimed || h->claimed_at != at || h->slow != 0, 0))
+	if (__builtin_expect(len >= h->claimed || h->slow != 0, 0))
 		return shmring_commit_slowly(p, len);
 	/* I2: the new end first, then the record exists. [PUBLISH] pairs with shmring_peek(). */
 	__atomic_store_n(last, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(first, header, __ATOMIC_RELEASE);
-	h->position = end;
 	*(shmring_pair *)&h->seq += counted;
+	/* [SIGNAL] pairs with shmring_claim(). */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	*(shmring_pair *)&h->position = ended;
 	/* [WAKE] pairs with [SLEEP] in lib/consumer/wait.c. */
 	if (__builtin_expect(h->fence != 0, 0))
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);

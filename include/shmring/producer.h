@@ -13,6 +13,10 @@
  * A message exists for consumers once it is committed, whatever happens to the
  * producer afterwards, and not at all before. See <shmring/shmring.h> for the
  * conventions and link with -lshmring-producer -lshmring.
+ *
+ * A signal handler may publish through the handle whose call it has interrupted: if the
+ * two would meet it is told -EBUSY and nothing is published. A handler that must not
+ * fail needs a producer of its own. It neither attaches nor detaches.
  */
 #ifndef SHMRING_PRODUCER_H
 #define SHMRING_PRODUCER_H
@@ -68,7 +72,8 @@ void shmring_producer_detach(struct shmring_producer *p);
  *
  * Waits for room until `deadline`. Errors: -EAGAIN (no room and
  * SHMRING_NOWAIT), -ETIMEDOUT, -EINTR (a signal handler ran while it slept),
- * -EMSGSIZE (message, or batch with it, too long), -EBUSY (a claim is open),
+ * -EMSGSIZE (message, or batch with it, too long), -EBUSY (a claim is open, or a
+ * signal handler calls this and has interrupted a call on the same producer),
  * -ECHILD.
  *
  * -EPIPE (SHMRING_WHILE_READ only): there is no room, no lossless consumer is left that
@@ -96,7 +101,7 @@ int shmring_commit(struct shmring_producer *p, size_t len);
  */
 int shmring_stage(struct shmring_producer *p, size_t len);
 
-/* Publish the staged messages, if any. Errors: -EBUSY (claim open), -ECHILD. */
+/* Publish the staged messages, if any. Errors: -EBUSY (as shmring_claim()), -ECHILD. */
 int shmring_flush(struct shmring_producer *p);
 
 /* Drop the open claim, if any; staged messages stay staged. */

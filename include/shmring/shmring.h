@@ -17,6 +17,9 @@
  *    SHMRING_NOWAIT to SHMRING_FOREVER; shmring_deadline() makes one.
  *  - A handle belongs to one thread of one process at a time. In a child made
  *    by fork every inherited handle answers -ECHILD (see shmring_join()).
+ *  - A signal handler may publish through any producer of its thread, and is told
+ *    -EBUSY where it has interrupted a call on it. For everything else it needs
+ *    handles of its own, attached before.
  *  - The library never prints, aborts, installs signal handlers or starts
  *    threads.
  */

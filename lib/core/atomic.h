@@ -116,6 +116,15 @@ static inline void fence_compiler(void)
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
+/*
+ * Keeps the compiler to the order in which a signal handler of this thread is to find
+ * stores; it sees them in program order on every processor.
+ */
+static inline void fence_signal(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
 /* A pause for the sibling and the memory system while spinning. */
 static inline void cpu_relax(void)
 {

@@ -54,13 +54,13 @@ void producer_copy(const struct shmring_producer *p, void *to, const void *from,
 int shmring_publish_large(struct shmring_producer *p, const void *data, size_t len,
 			  int64_t deadline)
 {
-	int e = producer_claim_room(p, len, deadline);
+	int e = producer_mark_claim(p, len);
 
+	if (e == 0)
+		e = producer_claim_room(p, len, deadline);
 	if (e < 0)
 		return e;
 	p->hot.limit = later(p->hot.limit, p->hot.position + producer_size_of(p, len));
-	p->hot.claimed = (uint64_t)len + 1;
-	p->hot.claimed_at = p->hot.position;
 	producer_copy(p, p->hot.data + (p->hot.position & p->hot.mask) + RECORD_HEADER, data, len);
 	return shmring_commit(p, len);
 }

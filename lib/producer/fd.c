@@ -38,15 +38,11 @@ static shm_u32 *bell(const struct shmring_producer *p)
 	return &p->bell.shared->room[p->attachment.slot].bell;
 }
 
-int shmring_producer_arm(struct shmring_producer *p, size_t len)
+static int arm(struct shmring_producer *p, size_t len)
 {
-	int e = producer_check_claim(p, len);
 	bool deaf;
+	int e;
 
-	if (e < 0)
-		return e;
-	if (!p->kick)
-		return explain(-EINVAL, "there is no descriptor; ask for it first");
 	/* no edge: whether it has moved is all that counts */
 	deaf = shmr_bell_is_deaf(&p->bell, load_acquire32(bell(p)),
 				 p->hot.position != p->armed_position);
@@ -65,6 +61,18 @@ int shmring_producer_arm(struct shmring_producer *p, size_t len)
 	return 1;
 }
 
+int shmring_producer_arm(struct shmring_producer *p, size_t len)
+{
+	int e = producer_mark_claim(p, len);
+
+	if (e < 0)
+		return e;
+	e = p->kick ? arm(p, len)
+		    : explain(-EINVAL, "there is no descriptor; ask for it first");
+	producer_unmark(p);
+	return e;
+}
+
 static struct shmring_producer *producer_of(struct shmring_waitable *w)
 {
 	return (struct shmring_producer *)((char *)w - offsetof(struct shmring_producer, waitable));
@@ -79,19 +87,26 @@ static bool waitable_look(struct shmring_waitable *w)
 {
 	struct shmring_producer *p = producer_of(w);
 	struct gate gate;
+	int e;
 
-	return producer_check_claim(p, p->waitable_len) == 0 &&
-	       (producer_reserve(p, waited_size(p), &gate) == 0 ||
-		producer_check_end(p, false) < 0);
+	if (producer_mark_claim(p, p->waitable_len) < 0)
+		return false;
+	e = producer_reserve(p, waited_size(p), &gate);
+	if (e < 0)
+		e = producer_check_end(p, false) < 0 ? 0 : -EAGAIN;
+	producer_unmark(p);
+	return e == 0;
 }
 
 static int waitable_arm(struct shmring_waitable *w, uint32_t *ret_seen)
 {
 	struct shmring_producer *p = producer_of(w);
-	int e = producer_check_claim(p, p->waitable_len);
+	int e = producer_mark_claim(p, p->waitable_len);
 
-	if (e == 0)
-		e = producer_arm(p, waited_size(p), ret_seen);
+	if (e < 0)
+		return e;
+	e = producer_arm(p, waited_size(p), ret_seen);
+	producer_unmark(p);
 	return e == -EPIPE || e == -EIDRM ? 1 : e; /* which the claim will tell */
 }
 

@@ -218,7 +218,6 @@ static int find_end(struct shmring_producer *p)
 	p->reserved = reserved;
 	p->floor = reserved - g->first_position <= g->lane_size ? g->first_position
 								: reserved - g->lane_size;
-	p->hot.claimed_at = NO_CLAIM;
 	producer_set_limit(p);
 	store_relaxed(&p->lane.control->room_wanted, POSITION_NONE);
 	return 0;
@@ -294,6 +293,7 @@ static void leave(struct shmring_producer *p)
 {
 	struct attachment *a = &p->attachment;
 
+	producer_mark(p, 1); /* a handler that publishes now is refused */
 	if (p->hot.data && producer_is_quiet(p))
 		shmring_wake(p);
 	if (a->status != 0) {

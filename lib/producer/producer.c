@@ -23,7 +23,15 @@ int producer_wiped(const struct shmring_producer *p)
 
 static bool claim_is_open(const struct shmring_producer *p)
 {
-	return p->hot.claimed_at == p->hot.position;
+	return p->hot.claimed != 0;
+}
+
+static int busy(void)
+{
+	return explain(-EBUSY,
+		       "a claim is open already, or this is a signal handler that has interrupted "
+		       "a call on the same handle; commit, stage or abort the claim first, and "
+		       "give signal handlers a producer of their own");
 }
 
 static shm_u64 *word_at(const struct shmring_producer *p, uint64_t position)
@@ -31,14 +39,10 @@ static shm_u64 *word_at(const struct shmring_producer *p, uint64_t position)
 	return lane_word(p->lane.data, p->lane.mask, position);
 }
 
-int producer_check_claim(const struct shmring_producer *p, size_t len)
+static int check_length(const struct shmring_producer *p, size_t len)
 {
 	uint64_t size = producer_size_of(p, len);
 
-	if (producer_wiped(p) < 0)
-		return -ECHILD;
-	if (claim_is_open(p))
-		return explain(-EBUSY, "a claim is open already; commit, stage or abort it first");
 	if (len > p->hot.max_message)
 		return explain(-EMSGSIZE,
 			       "a message of %u bytes is too long: this ring takes %u, half a lane",
@@ -50,14 +54,40 @@ int producer_check_claim(const struct shmring_producer *p, size_t len)
 	return 0;
 }
 
+int producer_mark_claim(struct shmring_producer *p, size_t len)
+{
+	int e;
+
+	if (producer_wiped(p) < 0)
+		return -ECHILD;
+	if (claim_is_open(p))
+		return busy();
+	producer_mark(p, (uint64_t)len + 1);
+	e = check_length(p, len);
+	if (e < 0)
+		producer_unmark(p);
+	return e;
+}
+
 int producer_claim_room(struct shmring_producer *p, size_t len, int64_t deadline)
 {
 	uint64_t size = producer_size_of(p, len);
-	int e = producer_check_claim(p, len);
+	int e = producer_wiped(p);
 
+	if (e == 0)
+		e = check_length(p, len);
+	if (e == 0 && producer_room(p) - p->hot.position < size)
+		e = producer_wait(p, size, deadline);
 	if (e < 0)
-		return e;
-	return producer_room(p) - p->hot.position >= size ? 0 : producer_wait(p, size, deadline);
+		producer_unmark(p);
+	return e;
+}
+
+int shmring_claim_refused(struct shmring_producer *p, size_t len)
+{
+	if (producer_wiped(p) < 0)
+		return -ECHILD;
+	return claim_is_open(p) ? busy() : check_length(p, len);
 }
 
 int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadline)
@@ -154,7 +184,6 @@ static void close_claim(struct shmring_producer *p, size_t len)
 		p->staged = true;
 		p->hot.slow = 1;
 	}
-	p->hot.claimed_at = NO_CLAIM;
 	p->hot.position = at + producer_size_of(p, len);
 	p->hot.seq++;
 	p->hot.bytes += len;
@@ -162,7 +191,8 @@ static void close_claim(struct shmring_producer *p, size_t len)
 
 /*
  * I2: all that stands behind the published end is written; put the zero word at
- * the new end, then let it exist. [PUBLISH] pairs with shmring_peek().
+ * the new end, then let it exist. The handle is marked until then. [PUBLISH] pairs with
+ * shmring_peek().
  */
 static void publish_batch(struct shmring_producer *p)
 {
@@ -170,6 +200,7 @@ static void publish_batch(struct shmring_producer *p)
 	store_release(word_at(p, p->published.position), p->first);
 	unstage(p);
 	producer_set_limit(p);
+	producer_unmark(p);
 	bell_order(p->hot.fence); /* [WAKE] pairs with [SLEEP] in lib/consumer/wait.c */
 	if (!producer_is_quiet(p) && load_relaxed(&p->bell.shared->sleepers) != 0)
 		shmring_wake_consumers(p);
@@ -187,7 +218,7 @@ static int no_claim(const struct shmring_producer *p, size_t len)
 
 int shmring_commit_slowly(struct shmring_producer *p, size_t len)
 {
-	if (!claim_is_open(p) || len >= p->hot.claimed)
+	if (len >= p->hot.claimed)
 		return no_claim(p, len);
 	close_claim(p, len);
 	publish_batch(p);
@@ -196,10 +227,11 @@ int shmring_commit_slowly(struct shmring_producer *p, size_t len)
 
 int shmring_stage(struct shmring_producer *p, size_t len)
 {
-	if (!claim_is_open(p) || len >= p->hot.claimed)
+	if (len >= p->hot.claimed)
 		return no_claim(p, len);
 	close_claim(p, len);
 	producer_set_limit(p);
+	producer_unmark(p);
 	return 0;
 }
 
@@ -208,27 +240,31 @@ int shmring_flush(struct shmring_producer *p)
 	if (producer_wiped(p) < 0)
 		return -ECHILD;
 	if (claim_is_open(p))
-		return explain(-EBUSY, "a claim is open; commit, stage or abort it first");
+		return busy();
+	producer_mark(p, 1);
 	if (p->staged)
 		publish_batch(p);
+	else
+		producer_unmark(p);
 	return 0;
 }
 
 void shmring_abort(struct shmring_producer *p)
 {
-	p->hot.claimed_at = NO_CLAIM;
+	producer_unmark(p);
 }
 
 void shmring_discard(struct shmring_producer *p)
 {
-	p->hot.claimed_at = NO_CLAIM;
-	if (!p->staged)
-		return;
-	unstage(p);
-	p->hot.position = p->published.position;
-	p->hot.seq = p->published.seq;
-	p->hot.bytes = p->published.bytes;
-	producer_set_limit(p);
+	producer_mark(p, 1);
+	if (p->staged) {
+		unstage(p);
+		p->hot.position = p->published.position;
+		p->hot.seq = p->published.seq;
+		p->hot.bytes = p->published.bytes;
+		producer_set_limit(p);
+	}
+	producer_unmark(p);
 }
 
 int shmring_publishv(struct shmring_producer *p, const struct iovec *pieces, int count,

@@ -64,9 +64,6 @@ struct shmring_producer {
 	struct shmring_counters counters;
 };
 
-/* Positions are multiples of eight. */
-#define NO_CLAIM UINT64_C(1)
-
 /* Readers farther behind than this are not answering us; in bytes. */
 #define STREAM_LAG ((uint64_t)2048)
 
@@ -148,10 +145,34 @@ void producer_copy(const struct shmring_producer *p, void *to, const void *from,
 /* -ECHILD in a child of fork, which finds the handle zeroed. */
 int producer_wiped(const struct shmring_producer *p);
 
-/* May a claim of `len` bytes be opened now? 0, -ECHILD, -EBUSY or -EMSGSIZE. */
-int producer_check_claim(const struct shmring_producer *p, size_t len);
+/*
+ * Whoever changes what a claim reads marks the handle first, so that a signal handler is
+ * refused meanwhile, and ends that when the handle is whole again. See producer-inline.h.
+ * [SIGNAL] pairs with producer_unmark().
+ */
+static inline void producer_mark(struct shmring_producer *p, uint64_t claimed)
+{
+	p->hot.claimed = claimed;
+	fence_signal();
+}
 
-/* Room for an open claim of `len` bytes, its lines not taken: 0 or an error. */
+/* [SIGNAL] pairs with producer_mark() */
+static inline void producer_unmark(struct shmring_producer *p)
+{
+	fence_signal();
+	p->hot.claimed = 0;
+}
+
+/*
+ * May a claim of `len` bytes be opened now? Then the handle is marked, for as long as a
+ * claim would be. 0, -ECHILD, -EBUSY or -EMSGSIZE.
+ */
+int producer_mark_claim(struct shmring_producer *p, size_t len);
+
+/*
+ * Room for the marked claim of `len` bytes, its lines not taken: 0; or an error, and no
+ * claim is marked.
+ */
 int producer_claim_room(struct shmring_producer *p, size_t len, int64_t deadline);
 
 /*

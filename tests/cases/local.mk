@@ -8,6 +8,7 @@ SHELL_CASES = \
 	tests/cases/no-follow.sh
 C_CASES = \
 	tests/cases/closed-descriptors \
+	tests/cases/handler-publishes \
 	tests/cases/seals \
 	tests/cases/waits-for-nobody
 check_PROGRAMS += $(C_CASES)
@@ -20,6 +21,9 @@ tests_cases_closed_descriptors_LDADD = $(PROCESS_LIBS)
 tests_cases_seals_SOURCES = tests/cases/seals.c
 tests_cases_seals_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_seals_LDADD = $(PROCESS_LIBS)
+tests_cases_handler_publishes_SOURCES = tests/cases/handler-publishes.c
+tests_cases_handler_publishes_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_cases_handler_publishes_LDADD = $(PROCESS_LIBS)
 tests_cases_waits_for_nobody_SOURCES = tests/cases/waits-for-nobody.c
 tests_cases_waits_for_nobody_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_waits_for_nobody_LDADD = $(PROCESS_LIBS)

@@ -81,6 +81,7 @@ edges() {
 		list = ENVIRON["LIST"] != ""
 		operations = "(store_release|compare_and_swap(32)?|exchange|fetch_or|fetch_and|" \
 			"fetch_add32|fence_full|fence_acquire|fence_release|fence_compiler|" \
+			"fence_signal|" \
 			"bell_order|load_acquire(32)?|atomic_store)\\(|" \
 			"__ATOMIC_(ACQUIRE|RELEASE|ACQ_REL|SEQ_CST)"
 	}
