@@ -22,6 +22,7 @@
 #include "explain.h"
 #include "isolated.h"
 #include "log.h"
+#include "restore.h"
 #include "sigbus.h"
 #include "sys.h"
 
@@ -142,12 +143,18 @@ static bool is_retired(const struct entry *e)
 	return fd < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0;
 }
 
+void broker_count_ring(struct broker *b, struct account *a, const struct geometry *g, uid_t owner)
+{
+	const struct charge charge = charge_of(g, owner);
+
+	count(b, a, &charge);
+}
+
 static struct entry *adopt(struct broker *b, const char *name, int *ret_error)
 {
 	struct shmring *ring;
 	struct account *a;
 	struct entry *e = NULL;
-	struct charge charge;
 	bool persistent;
 	uid_t owner;
 
@@ -164,10 +171,14 @@ static struct entry *adopt(struct broker *b, const char *name, int *ret_error)
 		*ret_error = explain(-ENOMEM, "out of memory");
 		return NULL;
 	}
-	charge = charge_of(&ring->geometry, owner);
-	count(b, a, &charge);
+	broker_count_ring(b, a, &ring->geometry, owner);
 	return e;
 }
+
+static const char waits[] =
+	"it may be one of the isolated rings that the keeper (process shmring-keeper) has not "
+	"given "
+	"back yet, as it does not answer: let it go on, or kill it, and its rings with it";
 
 struct entry *broker_find(struct broker *b, const char *name, int *ret_error)
 {
@@ -177,7 +188,10 @@ struct entry *broker_find(struct broker *b, const char *name, int *ret_error)
 		drop(b, e);
 		e = NULL;
 	}
-	return e ? e : adopt(b, name, ret_error);
+	e = e ? e : adopt(b, name, ret_error);
+	if (!e && *ret_error == -ENOENT && b->keeper.takes_back) /* E5 */
+		*ret_error = explain(-EBUSY, "%s", waits);
+	return e;
 }
 
 static int create(struct broker *b, const char *name, bool persistent, uid_t owner,
@@ -249,7 +263,8 @@ int broker_remove(struct broker *b, const char *name)
 		return 0;
 	}
 	error = store_remove(&b->store, name, e ? e->ring : NULL);
-
+	if (error == -ENOENT && b->keeper.takes_back) /* E5 */
+		error = explain(-EBUSY, "%s", waits);
 	if (e && (error == 0 || is_retired(e)))
 		drop(b, e);
 	return error;
@@ -274,44 +289,10 @@ static void take_in(const char *name, void *arg)
 		log_say(LOG_WARNING, "ring=%s left alone: %s", name, shmring_explain());
 }
 
-/* An isolated ring that an earlier broker has left with the keeper. */
-static void take_back(const char *name, uid_t owner, struct shmring *ring, void *arg)
+void broker_make_wishes(struct broker *b)
 {
-	struct broker *b = arg;
-	struct account *a =
-		registry_find(&b->registry, name) ? NULL : quota_account(&b->quota, owner);
-	struct entry *e = a ? registry_add(&b->registry, name, ring, owner, false) : NULL;
-	struct charge charge = charge_of(&ring->geometry, owner);
-
-	if (!e) {
-		log_say(LOG_WARNING, "ring=%s was kept, but there is another one", name);
-		isolated_forget(isolated_of(ring));
-		shmring_close(ring);
+	if (b->keeper.takes_back) /* E5 */
 		return;
-	}
-	count(b, a, &charge);
-	log_say(LOG_INFO, "ring=%s taken back owner=%u", name, (unsigned)owner);
-}
-
-/* From systemd's store, and from the process. */
-static void take_back_all(struct broker *b)
-{
-	struct broker_options *o = &b->options;
-	size_t count;
-	int *fds;
-
-	keeper_open(&b->keeper, b->store.directory[0], o->keeper);
-	fds = keeper_take(&b->keeper, &count);
-	isolated_take_back(&b->keeper, fds, count, take_back, b);
-	free(fds);
-	isolated_take_back(&b->keeper, o->kept, o->kept_count, take_back, b);
-	free(o->kept);
-	o->kept = NULL;
-	o->kept_count = 0;
-}
-
-static void make_wishes(struct broker *b)
-{
 	for (size_t i = 0; i < b->policy->ring_count; i++) {
 		const struct ring_wish *w = &b->policy->rings[i];
 		enum resource full;
@@ -352,7 +333,7 @@ int broker_reload(struct broker *b)
 	}
 	policy_free(b->policy);
 	b->policy = p;
-	make_wishes(b);
+	broker_make_wishes(b);
 	log_say(LOG_NOTICE, "the configuration was read again: rules=%zu limits=%zu rings=%zu",
 		p->rule_count, p->limit_count, p->ring_count);
 	return 0;
@@ -456,7 +437,7 @@ static void signals_ready(struct source *source, uint32_t events)
 		reload_told(b);
 		break;
 	case SIGUSR2:
-		b->end = BROKER_UPGRADE;
+		upgrade_check(b);
 		break;
 	default:
 		b->end = BROKER_STOP;
@@ -583,16 +564,18 @@ static int start(struct broker *b, char *error, size_t size)
 		return e;
 	store_sweep(&b->store);
 	e = store_each(&b->store, take_in, b);
-	take_back_all(b);
+	restore_rings(b);
 	if (e == 0)
 		e = start_machinery(b);
 	if (e < 0) {
 		snprintf(error, size, "cannot start: %s", strerror(-e));
 		return e;
 	}
-	make_wishes(b);
-	return listener_open(&b->listener, &b->loop, o->socket, o->inherited, o->inherited_path,
-			     arrived, error, size);
+	broker_make_wishes(b);
+	e = listener_open(&b->listener, &b->loop, o->socket, o->inherited, o->inherited_path,
+			  arrived, error, size);
+	b->ready = e == 0;
+	return e;
 }
 
 int broker_start(struct broker *b, const struct broker_options *o, char *error, size_t size)
@@ -604,8 +587,8 @@ int broker_start(struct broker *b, const struct broker_options *o, char *error, 
 	b->start_ns = shmr_now();
 	share_open(&b->share);
 	relics_open(&b->relics);
-	b->signals.fd = b->metrics_done.fd = b->passing_done.fd = b->keeper.socket =
-		b->listener.source.fd = -1;
+	b->signals.fd = b->metrics_done.fd = b->passing_done.fd = b->keeper.source.fd =
+		b->upgrade.output.fd = b->upgrade.process.fd = b->listener.source.fd = -1;
 	b->listener.fd = b->listener.lock = b->listener.spare = -1;
 	b->store = (struct store){ .directory = { -1, -1 } };
 	LIST_INIT(&b->sessions);
@@ -685,10 +668,16 @@ enum broker_end broker_round(struct broker *b, int timeout)
 
 	if (stalled)
 		timeout = ms_until(stalled->stall_deadline, timeout);
+	if (keeper_deadline(&b->keeper) != 0)
+		timeout = ms_until(keeper_deadline(&b->keeper), timeout);
+	if (upgrade_deadline(b) != 0)
+		timeout = ms_until(upgrade_deadline(b), timeout);
 	if (!armed || b->to_sweep)
 		timeout = ms_until(shmr_now() + SECOND, timeout);
 	if (loop_run(&b->loop, timeout) < 0)
 		return BROKER_STOP;
+	keeper_tick(&b->keeper);
+	upgrade_tick(b);
 	drop_stalled(b);
 	free_ended(b);
 	sweep(b);
@@ -708,48 +697,6 @@ int broker_give_socket(struct broker *b)
 	return listener_give(&b->listener);
 }
 
-/* Its files, or how many they are if there is no room. */
-static size_t give_files(struct isolated *i, int *room, int lowest)
-{
-	size_t count = 0;
-
-	for (int lane = -1; lane < LAYOUT_LANES; lane++) {
-		int fd = lane < 0 ? shmring_fd(i->ring) : i->lane[lane].fd;
-
-		if (fd < 0)
-			continue;
-		if (room)
-			room[count] = fcntl(fd, F_DUPFD_CLOEXEC, lowest);
-		count++;
-	}
-	return count;
-}
-
-int *broker_give_rings(struct broker *b, size_t *ret_count)
-{
-	size_t count = 0;
-	int *fds = NULL;
-
-	*ret_count = 0;
-	for (unsigned pass = 0; pass < 2 && b->keeper.socket < 0; pass++) {
-		int lowest = 4 + (int)count;
-		size_t given = 0;
-
-		for (size_t n = 0; n < b->registry.count; n++) {
-			struct isolated *i = isolated_of(b->registry.sorted[n]->ring);
-
-			if (i)
-				given += give_files(i, fds ? fds + given : NULL, lowest);
-		}
-		if (pass == 1)
-			*ret_count = fds ? given : 0;
-		else
-			fds = calloc(given + 1, sizeof(*fds));
-		count = given;
-	}
-	return fds;
-}
-
 void broker_stop(struct broker *b)
 {
 	struct session *s;
@@ -763,12 +710,13 @@ void broker_stop(struct broker *b)
 	metrics_stop(&b->metrics);
 	loop_remove(&b->loop, &b->passing_done);
 	passing_stop(&b->passing, drop_pass, b);
+	keeper_close(&b->keeper, b->end == BROKER_UPGRADE);
+	upgrade_close(b);
 	relics_close(&b->relics);
 	registry_close(&b->registry);
 	registry_leave_thread();
 	if (b->signals.fd >= 0)
 		close(b->signals.fd);
-	keeper_close(&b->keeper);
 	store_close(&b->store);
 	policy_free(b->policy);
 	quota_close(&b->quota);

@@ -27,6 +27,7 @@
 #include "session.h"
 #include "share.h"
 #include "store.h"
+#include "upgrade.h"
 
 struct broker_options {
 	const char *socket;	     /* path */
@@ -35,9 +36,13 @@ struct broker_options {
 	const char *directory;	     /* of ordinary rings */
 	const char *state_directory; /* of persistent ones; NULL: there are none */
 	const char *config;	     /* file; NULL: the broker's user may do everything */
-	int keeper;		     /* one that was just forked (keeper.h); 0: none */
-	int *kept;		     /* descriptors from systemd's store, for free() */
+	bool keeper;		     /* start one, unless there is one */
+	bool no_sandbox;	     /* nor for the keeper */
+	const char *program;	     /* that may take our place, and its arguments */
+	char **argv;
+	struct kept_file *kept; /* from systemd's store or the predecessor, for free() */
 	size_t kept_count;
+	bool complete; /* these are all isolated rings that there are */
 };
 
 enum broker_end { BROKER_RUNS, BROKER_STOP, BROKER_UPGRADE };
@@ -61,7 +66,9 @@ struct broker {
 	struct passing passing;
 	struct source passing_done;
 	struct source signals;
+	struct upgrade upgrade;
 	enum broker_end end;
+	bool ready; /* it has been started */
 	uint8_t id[16];
 	int64_t start_ns;
 	LIST_HEAD(, session) sessions;
@@ -89,12 +96,6 @@ void broker_stop(struct broker *b);
 /* The listening socket, to be handed on; after this the path is not removed at the end. */
 int broker_give_socket(struct broker *b);
 
-/*
- * The files of isolated rings, to be handed on unless there is a keeper: for free(), their
- * numbers above those of as many from 4 on.
- */
-int *broker_give_rings(struct broker *b, size_t *ret_count);
-
 /* A new configuration, or everything as before; the log has the reason. */
 int broker_reload(struct broker *b);
 
@@ -113,6 +114,12 @@ int broker_make(struct broker *b, const char *name, bool persistent, uid_t owner
 		const struct limits *limits, const struct shmring_config *config,
 		struct entry **ret, enum resource *ret_full);
 int broker_remove(struct broker *b, const char *name);
+
+/* A ring that is there counts for its owner, whatever the limits. */
+void broker_count_ring(struct broker *b, struct account *a, const struct geometry *g, uid_t owner);
+
+/* Make what the configuration wants and is not there, unless the keeper may have it. */
+void broker_make_wishes(struct broker *b);
 
 /*
  * A hold is given back. From the last one the owner's quota is, when nobody has the ring's

@@ -150,6 +150,12 @@ struct isolated *isolated_of(const struct shmring *ring)
 
 /* --- making rings --- */
 
+/* What it may need in the descriptor store: one lane more while it is passed on. */
+static uint64_t descriptors_kept(const struct shmring *ring)
+{
+	return 2 + (uint64_t)ring->geometry.lanes;
+}
+
 /* Takes the ring over. */
 static int adopt_ring(struct keeper *keeper, struct shmring *ring)
 {
@@ -180,6 +186,11 @@ int isolated_create(struct keeper *keeper, const char *name, uid_t owner,
 	e = shmr_ring_create_apart(ret, label, config);
 	if (e < 0)
 		return e;
+	e = descriptor_store_reserve(&keeper->store, descriptors_kept(*ret), false);
+	if (e < 0) {
+		shmring_close(*ret);
+		return e;
+	}
 	e = adopt_ring(keeper, *ret);
 	if (e == 0)
 		keeper_put(keeper, shmring_fd(*ret), label);
@@ -205,8 +216,40 @@ void isolated_forget(struct isolated *i)
 	for (unsigned lane = 0; lane < LAYOUT_LANES; lane++)
 		forget(i, i->lane[lane].fd);
 	forget(i, shmring_fd(i->ring));
+	descriptor_store_give(&i->keeper->store, descriptors_kept(i->ring));
 	i->keeper = NULL;
 	shmr_apart_retire(i->ring);
+}
+
+void isolated_each_file(const struct isolated *i, void (*see)(int fd, void *arg), void *arg)
+{
+	int fd = shmring_fd(i->ring);
+
+	if (fd >= 0)
+		see(fd, arg);
+	for (unsigned lane = 0; lane < LAYOUT_LANES; lane++)
+		if (i->lane[lane].fd >= 0)
+			see(i->lane[lane].fd, arg);
+}
+
+/* Lanes are not copied, or there might not be descriptors enough. */
+size_t isolated_give(struct isolated *i, struct kept_file *ret)
+{
+	int fd = shmring_fd(i->ring);
+	size_t count = 0;
+
+	fd = fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return 0;
+	ret[count++] = (struct kept_file){ .fd = fd };
+	pthread_mutex_lock(&i->mutex);
+	for (unsigned lane = 0; lane < LAYOUT_LANES; lane++)
+		if (i->lane[lane].fd >= 0) {
+			ret[count++] = (struct kept_file){ .fd = i->lane[lane].fd };
+			i->lane[lane].fd = -1;
+		}
+	pthread_mutex_unlock(&i->mutex);
+	return count;
 }
 
 uint64_t isolated_allocated(struct isolated *i)
@@ -351,27 +394,68 @@ int isolated_end_passing(struct isolated *i, unsigned lane, uint32_t epoch, uid_
 
 struct kept {
 	int fd; /* -1: it has found its place */
+	uint64_t serial;
+	struct stat st;
 	char text[LABEL_SIZE];
 	struct label label;
 };
 
 /* Ours alone, whoever kept it. */
-static bool is_ours(int fd)
+static bool is_ours(int fd, struct stat *ret)
 {
 	const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	int seals = fcntl(fd, F_GET_SEALS);
-	struct stat st;
 
-	return seals >= 0 && (seals & needed) == needed && fstat(fd, &st) == 0 &&
-	       S_ISREG(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 0177) == 0;
+	return seals >= 0 && (seals & needed) == needed && fstat(fd, ret) == 0 &&
+	       S_ISREG(ret->st_mode) && ret->st_uid == geteuid() && (ret->st_mode & 0177) == 0;
 }
 
-static bool read_kept(struct kept *k, int fd)
+static bool read_kept(struct kept *k, const struct kept_file *file)
 {
-	k->fd = fd;
+	k->fd = file->fd;
+	k->serial = file->serial;
 	k->text[0] = '\0';
-	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	return is_ours(fd) && read_label(fd, k->text) && parse_label(k->text, &k->label);
+	fcntl(k->fd, F_SETFD, FD_CLOEXEC);
+	return is_ours(k->fd, &k->st) && read_label(k->fd, k->text) &&
+	       parse_label(k->text, &k->label);
+}
+
+static void close_kept(struct kept *k)
+{
+	close(k->fd);
+	k->fd = -1;
+}
+
+/* The files that are ours, those that were kept last first; the same one twice is one. */
+static int compare_kept(const void *a, const void *b)
+{
+	const struct kept *one = a, *other = b;
+
+	return (one->serial < other->serial) - (one->serial > other->serial);
+}
+
+static size_t read_all(struct kept *kept, const struct kept_file *files, size_t count)
+{
+	size_t sound = 0;
+
+	for (size_t n = 0; n < count; n++) {
+		bool known = false;
+
+		if (!read_kept(&kept[sound], &files[n])) {
+			close_kept(&kept[sound]);
+			continue;
+		}
+		for (size_t k = 0; k < sound && !known; k++)
+			known = kept[k].st.st_ino == kept[sound].st.st_ino &&
+				kept[k].st.st_dev == kept[sound].st.st_dev;
+		if (known)
+			close_kept(&kept[sound]);
+		else
+			sound++;
+	}
+	if (sound > 0)
+		qsort(kept, sound, sizeof(*kept), compare_kept);
+	return sound;
 }
 
 static void drop_kept(struct keeper *keeper, struct kept *k)
@@ -380,8 +464,7 @@ static void drop_kept(struct keeper *keeper, struct kept *k)
 		return;
 	log_say(LOG_NOTICE, "kept file '%s' belongs to no ring and is dropped", k->text);
 	keeper_drop(keeper, k->fd, k->text);
-	close(k->fd);
-	k->fd = -1;
+	close_kept(k);
 }
 
 /* The file of the highest number counts (N4). */
@@ -440,25 +523,27 @@ static struct shmring *take_ring(struct keeper *keeper, struct kept *kept, size_
 	}
 	if (adopt_ring(keeper, ring) < 0)
 		return NULL;
+	descriptor_store_reserve(&keeper->store, descriptors_kept(ring), true);
 	take_lanes(isolated_of(ring), kept, count);
 	set_numbers(isolated_of(ring));
 	return ring;
 }
 
-void isolated_take_back(struct keeper *keeper, const int *fds, size_t count,
+void isolated_take_back(struct keeper *keeper, const struct kept_file *files, size_t count,
 			void (*found)(const char *name, uid_t owner, struct shmring *ring,
 				      void *arg),
 			void *arg)
 {
 	struct kept *kept = calloc(count + 1, sizeof(*kept));
 
-	for (size_t n = 0; n < count; n++)
-		if (!kept || !read_kept(&kept[n], fds[n])) {
-			close(fds[n]);
-			if (kept)
-				kept[n].fd = -1;
-		}
-	for (size_t n = 0; kept && n < count; n++) {
+	if (!kept) {
+		log_say(LOG_ERR, "kept rings are lost: out of memory");
+		for (size_t n = 0; n < count; n++)
+			close(files[n].fd);
+		return;
+	}
+	count = read_all(kept, files, count);
+	for (size_t n = 0; n < count; n++) {
 		struct shmring *ring;
 
 		if (kept[n].fd < 0 || kept[n].label.of_lane)
@@ -467,7 +552,7 @@ void isolated_take_back(struct keeper *keeper, const int *fds, size_t count,
 		if (ring)
 			found(kept[n].label.name, kept[n].label.uid, ring, arg);
 	}
-	for (size_t n = 0; kept && n < count; n++)
+	for (size_t n = 0; n < count; n++)
 		drop_kept(keeper, &kept[n]);
 	free(kept);
 }

@@ -64,7 +64,7 @@ struct isolated *isolated_of(const struct shmring *ring);
 int isolated_create(struct keeper *keeper, const char *name, uid_t owner,
 		    const struct shmring_config *config, struct shmring **ret);
 
-/* It is removed: nobody keeps it any more. */
+/* It is removed: nobody keeps it any more, and whoever has it is told. */
 void isolated_forget(struct isolated *i);
 
 /* A new description of the lane's file. -ENOENT. */
@@ -85,14 +85,24 @@ int isolated_end_passing(struct isolated *i, unsigned lane, uint32_t epoch, uid_
 			 int *ret_old);
 void isolated_cancel_passing(struct isolated *i, unsigned lane, int copy);
 
+/* Each of its files that is to be kept. */
+void isolated_each_file(const struct isolated *i, void (*see)(int fd, void *arg), void *arg);
+
+/*
+ * They go to a successor: *ret gets up to as many of them as there are, how many is
+ * returned, and the ring is good for nothing but to be closed.
+ */
+size_t isolated_give(struct isolated *i, struct kept_file *ret);
+
 /* Memory in use, of all its files. */
 uint64_t isolated_allocated(struct isolated *i);
 
 /*
- * Make rings of what was kept: `fds` are taken over; found() gets each ring with its
- * name and owner, and takes it over. What belongs to none is dropped.
+ * Make rings of what was kept: the descriptors are taken over; found() gets each ring with
+ * its name and owner, and takes it over; of one name, the one that was kept last comes
+ * first. What belongs to none is dropped.
  */
-void isolated_take_back(struct keeper *keeper, const int *fds, size_t count,
+void isolated_take_back(struct keeper *keeper, const struct kept_file *files, size_t count,
 			void (*found)(const char *name, uid_t owner, struct shmring *ring,
 				      void *arg),
 			void *arg);

@@ -1,380 +1,563 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * keeper: see keeper.h. One packet is one word, with a descriptor or without.
+ * keeper: see keeper.h. This is the broker's side; keeper-process.c is the other one.
  */
 #include "keeper.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <stdint.h>
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/un.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "keeper-process.h"
 #include "log.h"
-#include "sandbox.h"
+#include "beside.h"
 #include "sys.h"
 
-#define KEEPER_NAME ".keeper"
+#define PATIENCE_NS INT64_C(1000000000)
+#define RETRY_NS INT64_C(100000000)
 
-enum { PATIENCE_S = 5 };
+enum { PATIENCE_MS = 1000, BACKLOG = 16 };
 
-enum word_type {
-	WORD_LISTEN = 1, /* the socket at which the next broker comes */
-	WORD_PUT,
-	WORD_DROP,
-	WORD_GET, /* answered by WORD_ITEM for each, and WORD_END */
-	WORD_ITEM,
-	WORD_END,
-};
+/* Said to nobody: everything before it was sent, so the name is the new keeper's (E4). */
+enum { WORD_NAME = 100 };
 
-struct word {
-	uint32_t type;
-	uint32_t reserved;
-	uint64_t device, inode; /* of the descriptor */
-};
+static void restart(struct keeper *k);
 
 /* --- words --- */
 
-static int say(int socket, enum word_type type, int about, bool with_fd, int flags)
+static uint64_t next_serial(struct keeper *k)
 {
-	union {
-		struct cmsghdr align;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = { .room = { 0 } };
-	struct word w = { .type = type };
-	struct iovec part = { .iov_base = &w, .iov_len = sizeof(w) };
-	struct msghdr h = { .msg_iov = &part, .msg_iovlen = 1 };
-	struct stat st;
-	ssize_t n;
+	uint64_t now = (uint64_t)shmr_now();
 
-	if (about >= 0 && fstat(about, &st) == 0) {
-		w.device = st.st_dev;
-		w.inode = st.st_ino;
+	k->serial = now > k->serial ? now : k->serial + 1;
+	return k->serial;
+}
+
+static int send_first(struct keeper *k, const struct queued_word *w)
+{
+	if (w->word.type != WORD_NAME)
+		return word_say(k->source.fd, &w->word, w->fd, w->second, MSG_DONTWAIT);
+	return renameat(k->directory, KEEPER_NEW_NAME, k->directory, KEEPER_NAME) < 0 ? -errno : 0;
+}
+
+/* Nobody has to wait for it (any more). */
+static void release(struct keeper *k)
+{
+	k->behind = false;
+	k->overdue_ns = 0;
+	k->calls->caught_up(k);
+}
+
+static void caught_up(struct keeper *k)
+{
+	if (k->hung && !k->takes_back)
+		log_say(LOG_NOTICE, "the keeper of isolated rings goes on");
+	k->hung = k->hung && k->takes_back;
+	release(k);
+}
+
+/* E1; of one that has died, the end of its connection tells. */
+static int send_words(struct keeper *k)
+{
+	struct queued_word *w;
+	int e = 0;
+
+	while (e == 0 && (w = queue_first(&k->queue))) {
+		e = send_first(k, w);
+		if (e < 0 && w->word.type == WORD_NAME) {
+			log_say(LOG_WARNING, "nobody will find the keeper of isolated rings: %s",
+				strerror(-e));
+			e = 0;
+		}
+		if (e == 0)
+			queue_shift(&k->queue);
 	}
-	if (with_fd) {
-		h.msg_control = &control;
-		h.msg_controllen = sizeof(control.room);
-		CMSG_FIRSTHDR(&h)->cmsg_level = SOL_SOCKET;
-		CMSG_FIRSTHDR(&h)->cmsg_type = SCM_RIGHTS;
-		CMSG_FIRSTHDR(&h)->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&h)), &about, sizeof(about));
-	}
-	do
-		n = sendmsg(socket, &h, flags | MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+	return e;
 }
 
-/* False: the other side is gone, or talks nonsense. */
-static bool hear(int socket, struct word *ret, int *ret_fd)
+static void flush(struct keeper *k)
 {
-	union {
-		struct cmsghdr align;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec part = { .iov_base = ret, .iov_len = sizeof(*ret) };
-	struct msghdr h = { .msg_iov = &part,
-			    .msg_iovlen = 1,
-			    .msg_control = &control,
-			    .msg_controllen = sizeof(control.room) };
-	const struct cmsghdr *c;
-	ssize_t n;
+	int e;
 
-	do
-		n = recvmsg(socket, &h, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	c = n < 0 ? NULL : CMSG_FIRSTHDR(&h);
-	*ret_fd = -1;
-	if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len >= CMSG_LEN(sizeof(int)))
-		memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
-	return n == sizeof(*ret);
+	if (k->source.fd < 0)
+		return;
+	e = send_words(k);
+	k->throttled = e < 0 && e != -EAGAIN;
+	loop_change(k->loop, &k->source, EPOLLIN | (e == -EAGAIN ? EPOLLOUT : 0));
+	if (e == 0 && (k->behind || k->hung))
+		caught_up(k);
+	if (e < 0 && k->overdue_ns == 0 && !k->hung)
+		k->overdue_ns = shmr_now() + PATIENCE_NS;
+	k->behind = e < 0;
 }
 
-/* E3 */
-static bool is_own_user(int socket)
+/* Without memory for a word nothing that follows is right; a new keeper gets everything. */
+static void push(struct keeper *k)
 {
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
-
-	return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-	       peer.uid == geteuid();
+	if (k->source.fd < 0)
+		queue_clear(&k->queue);
+	else
+		flush(k);
 }
 
-/* --- the process --- */
+/* --- what an earlier broker left --- */
 
-struct shelf {
-	int *fds;
-	size_t count, room;
-	int listener;
-};
-
-static void put(struct shelf *s, int fd)
+static void add_kept(struct keeper *k, int fd, uint64_t serial)
 {
-	if (s->count == s->room) {
-		size_t room = s->room == 0 ? 64 : 2 * s->room;
-		int *fds = reallocarray(s->fds, room, sizeof(*fds));
+	if (k->kept_count == k->kept_room) {
+		size_t room = k->kept_room == 0 ? 64 : 2 * k->kept_room;
+		struct kept_file *kept = reallocarray(k->kept, room, sizeof(*kept));
 
-		if (!fds) {
+		if (!kept) {
 			close(fd);
 			return;
 		}
-		s->fds = fds;
-		s->room = room;
+		k->kept = kept;
+		k->kept_room = room;
 	}
-	s->fds[s->count++] = fd;
+	if (serial > k->serial)
+		k->serial = serial;
+	k->kept[k->kept_count++] = (struct kept_file){ fd, serial };
 }
 
-static void drop(struct shelf *s, const struct word *w)
+static void give_back(struct keeper *k)
 {
-	struct stat st;
-
-	for (size_t i = 0; i < s->count; i++)
-		if (fstat(s->fds[i], &st) == 0 && st.st_dev == w->device && st.st_ino == w->inode) {
-			close(s->fds[i]);
-			s->fds[i--] = s->fds[--s->count];
-		}
+	k->calls->returned(k, k->kept, k->kept_count);
+	free(k->kept);
+	k->kept = NULL;
+	k->kept_count = k->kept_room = 0;
 }
 
-static void tell_all(const struct shelf *s, int socket)
+static void end_taking_back(struct keeper *k)
 {
-	for (size_t i = 0; i < s->count; i++)
-		if (say(socket, WORD_ITEM, s->fds[i], true, 0) < 0)
-			return;
-	say(socket, WORD_END, -1, false, 0);
+	k->takes_back = k->hung = false;
+	give_back(k);
 }
 
-/* E2: until the broker is gone. */
-static void serve(struct shelf *s, int socket)
+static void disconnect(struct keeper *k)
+{
+	int fd = k->source.fd;
+
+	loop_remove(k->loop, &k->source);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void lose(struct keeper *k)
+{
+	log_say(LOG_WARNING, "the keeper of isolated rings has ended");
+	disconnect(k);
+	queue_clear(&k->queue);
+	if (k->takes_back)
+		end_taking_back(k);
+	restart(k);
+}
+
+/* False: there is nothing more at the moment. */
+static bool hear(struct keeper *k)
 {
 	struct word w;
-	int fd;
+	int fd, second, n = word_hear(k->source.fd, &w, &fd, &second);
 
-	while (hear(socket, &w, &fd)) {
-		if (w.type == WORD_PUT && fd >= 0) {
-			put(s, fd);
-			continue;
-		}
-		if (w.type == WORD_LISTEN && fd >= 0 && s->listener < 0) {
-			s->listener = fd;
-			continue;
-		}
-		if (fd >= 0)
-			close(fd);
-		if (w.type == WORD_DROP)
-			drop(s, &w);
-		else if (w.type == WORD_GET)
-			tell_all(s, socket);
+	if (n < 0)
+		return false;
+	if (n == 0) {
+		lose(k);
+		return false;
 	}
-	close(socket);
-}
-
-static void keep(int socket)
-{
-	struct shelf s = { .listener = -1 };
-
-	while (socket >= 0) {
-		if (is_own_user(socket))
-			serve(&s, socket);
-		else
-			close(socket);
-		if (s.count == 0 || s.listener < 0)
-			return;
-		do
-			socket = accept4(s.listener, NULL, NULL, SOCK_CLOEXEC);
-		while (socket < 0 && (errno == EINTR || errno == ECONNABORTED));
+	if (second >= 0)
+		close(second);
+	if (fd >= 0 && w.type == WORD_ITEM && k->takes_back)
+		add_kept(k, fd, w.serial);
+	else if (fd >= 0)
+		close(fd);
+	else if (w.type == WORD_ITEM)
+		log_say(LOG_ERR, "a file of an isolated ring is lost: no descriptor was left");
+	if (w.type == WORD_END && k->takes_back) {
+		if (k->hung)
+			log_say(LOG_NOTICE, "the keeper of isolated rings has given them back");
+		end_taking_back(k);
 	}
+	return true;
 }
 
-/* Nothing of whoever started us, but the socket. */
-static void settle(int socket, bool sandboxed)
+static void ready(struct source *source, uint32_t events)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	sigset_t none;
+	struct keeper *k = source_owner(source, struct keeper, source);
 
-	setsid();
-	for (int fd = 0; fd < 3 && null >= 0; fd++)
-		dup2(null, fd);
-	close_range(3, (unsigned)socket - 1, 0);
-	close_range((unsigned)socket + 1, ~0U, 0);
-	if (chdir("/") < 0)
-		_exit(EXIT_FAILURE);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	prctl(PR_SET_NAME, "shmring-keeper");
-	if (sandboxed)
-		sandbox_enter();
+	if (events & EPOLLOUT)
+		flush(k);
+	if (events & ~(uint32_t)EPOLLOUT)
+		while (k->source.fd >= 0 && hear(k))
+			;
 }
 
-int keeper_fork(bool sandboxed)
+/* --- finding and starting one --- */
+
+/* Through the directory's descriptor: its path may be longer than a socket's may be. */
+static void name_socket(struct sockaddr_un *ret, int directory, const char *name)
 {
-	int ends[2], e;
+	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	shmr_fd_path(ret->sun_path, directory);
+	strcat(ret->sun_path, "/");
+	strcat(ret->sun_path, name);
+}
+
+static int adopt(struct keeper *k, int socket)
+{
+	int e = loop_add(k->loop, &k->source, socket, EPOLLIN, ready);
+
+	if (e < 0)
+		close(socket);
+	k->hung = k->throttled = false;
+	k->overdue_ns = 0;
+	return e;
+}
+
+/* -EAGAIN: there is one, but it does not accept; another error: there is none. */
+static int find_one(struct keeper *k)
+{
+	struct sockaddr_un address;
+	int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int e = s < 0 ? -errno : 0;
+
+	name_socket(&address, k->directory, KEEPER_NAME);
+	if (e == 0 && connect(s, (struct sockaddr *)&address, sizeof(address)) < 0)
+		e = -errno;
+	if (e == 0 && !word_is_own_user(s))
+		e = -EPERM;
+	if (e == 0)
+		return adopt(k, s);
+	if (s >= 0)
+		close(s);
+	return e;
+}
+
+/* Its listener, under the other name; nobody finds it before WORD_NAME. */
+static int listen_anew(const struct keeper *k, struct word *ret)
+{
+	struct sockaddr_un address;
+	int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), e;
+	struct stat st;
+
+	name_socket(&address, k->directory, KEEPER_NEW_NAME);
+	unlinkat(k->directory, KEEPER_NEW_NAME, 0);
+	if (s < 0)
+		return -errno;
+	if (bind(s, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(s, BACKLOG) < 0 ||
+	    fstatat(k->directory, KEEPER_NEW_NAME, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		e = -errno;
+		close(s);
+		return e;
+	}
+	*ret = (struct word){ .type = WORD_LISTEN, .device = st.st_dev, .inode = st.st_ino };
+	return s;
+}
+
+static int start_process(const struct keeper *k)
+{
+	char name[] = KEEPER_PROCESS_NAME, option[] = KEEPER_NO_SANDBOX;
+	char *const argv[] = { name, k->sandboxed ? NULL : option, NULL };
+	int ends[2];
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
-	pid = fork();
-	e = -errno;
-	if (pid == 0) {
-		settle(ends[1], sandboxed);
-		keep(ends[1]);
-		_exit(EXIT_SUCCESS);
-	}
+	pid = start_beside("/proc/self/exe", argv, ends[1], -1);
 	close(ends[1]);
-	if (pid > 0)
-		return ends[0];
-	close(ends[0]);
-	return e;
-}
-
-/* --- the broker's side --- */
-
-/* Through the directory's descriptor: its path may be longer than a socket's may be. */
-static void name_socket(struct sockaddr_un *ret, int directory)
-{
-	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	shmr_fd_path(ret->sun_path, directory);
-	strcat(ret->sun_path, "/" KEEPER_NAME);
-}
-
-static int new_socket(void)
-{
-	const struct timeval patience = { .tv_sec = PATIENCE_S };
-	int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	if (s >= 0 && (setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
-		       setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)) {
-		close(s);
-		return -1;
+	if (pid < 0) {
+		close(ends[0]);
+		return (int)pid;
 	}
-	return s;
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	return ends[0];
 }
 
-static int find_one(int directory)
+static void tell_all(struct keeper *k)
 {
-	struct sockaddr_un address;
-	int s = new_socket();
+	k->queue.incomplete = false;
+	k->calls->everything(k);
+}
 
-	name_socket(&address, directory);
-	if (s >= 0 && connect(s, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-	    is_own_user(s))
+static int begin_words(struct keeper *k)
+{
+	struct word listen_word;
+	int directory = openat(k->directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int listener = directory < 0 ? -errno : listen_anew(k, &listen_word);
+	struct queued_word *w = listener < 0 ? NULL : queue_word(&k->queue, WORD_LISTEN);
+
+	if (!w) {
+		if (directory >= 0)
+			close(directory);
+		if (listener >= 0)
+			close(listener);
+		return listener < 0 ? listener : -ENOMEM;
+	}
+	w->word = listen_word;
+	w->fd = listener;
+	w->second = directory;
+	w->own = true;
+	return 0;
+}
+
+/* E4 */
+static int start_one(struct keeper *k)
+{
+	int s = start_process(k), e;
+
+	k->next_start_ns = shmr_now() + PATIENCE_NS;
+	if (s < 0)
 		return s;
-	if (s >= 0)
-		close(s);
-	return -1;
+	disconnect(k);
+	queue_clear(&k->queue);
+	e = adopt(k, s);
+	if (e == 0)
+		e = begin_words(k);
+	if (e < 0)
+		return e;
+	tell_all(k);
+	queue_word(&k->queue, (enum word_type)WORD_NAME);
+	flush(k);
+	return 0;
 }
 
-bool keeper_exists(const char *directory)
+/* One that is there, and that has what an earlier broker gave it, gets what there is now. */
+static int renew(struct keeper *k)
 {
-	int dir = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int s = dir < 0 ? -1 : find_one(dir);
+	int e = find_one(k);
 
-	if (s >= 0)
-		close(s);
-	if (dir >= 0)
-		close(dir);
-	return s >= 0;
+	if (e < 0)
+		return e;
+	queue_clear(&k->queue);
+	queue_word(&k->queue, WORD_BEGIN);
+	tell_all(k);
+	queue_word(&k->queue, WORD_COMMIT);
+	flush(k);
+	return 0;
 }
 
-/* Where the next broker will find the one that was forked. */
-static int listen_for(int directory, int forked)
+/* There is none: one that is started, or else one that can be found. */
+static void restart(struct keeper *k)
 {
-	struct sockaddr_un address;
-	int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	int e;
+	int e = -ENOENT;
 
-	name_socket(&address, directory);
-	unlinkat(directory, KEEPER_NAME, 0);
-	e = s < 0 || bind(s, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(s, 4) < 0
-		    ? -errno
-		    : say(forked, WORD_LISTEN, s, true, MSG_DONTWAIT);
-	if (s >= 0)
-		close(s);
-	return e;
-}
-
-void keeper_open(struct keeper *k, int directory, int forked)
-{
-	const struct timeval patience = { .tv_sec = PATIENCE_S };
-
-	*k = (struct keeper){ .socket = find_one(directory) };
-	k->systemd = getenv("NOTIFY_SOCKET") && getenv("FDSTORE");
-	if (k->socket >= 0) {
-		if (forked > 0)
-			close(forked);
+	if (k->wanted && shmr_now() < k->next_start_ns) {
+		release(k); /* it dies as soon as it is born: again in a second */
 		return;
 	}
-	if (forked <= 0)
+	if (k->wanted) {
+		e = start_one(k);
+		if (e < 0 && !k->alone)
+			log_say(LOG_WARNING, "cannot start a keeper of isolated rings: %s",
+				strerror(-e));
+	}
+	if (e < 0)
+		disconnect(k);
+	if (e == 0 || renew(k) == 0) {
+		k->alone = false;
 		return;
-	k->socket = forked;
-	setsockopt(forked, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	if (listen_for(directory, forked) < 0)
-		log_say(LOG_WARNING, "nobody will find the keeper of isolated rings: %s",
-			strerror(errno));
+	}
+	if (!k->alone)
+		log_say(LOG_WARNING, "isolated rings have no keeper: they end with this broker");
+	k->alone = true;
+	release(k);
 }
 
-void keeper_close(struct keeper *k)
+/* E5 */
+static void take_back(struct keeper *k)
 {
-	if (k->socket >= 0)
-		close(k->socket);
-	k->socket = -1;
+	struct pollfd answer = { .fd = k->source.fd, .events = POLLIN };
+	int64_t limit = shmr_now() + PATIENCE_NS;
+
+	k->takes_back = true;
+	queue_word(&k->queue, WORD_GET);
+	flush(k);
+	while (k->takes_back && shmr_now() < limit && poll(&answer, 1, PATIENCE_MS) == 1)
+		while (k->takes_back && hear(k))
+			;
 }
+
+static void say_that_it_hangs(struct keeper *k)
+{
+	k->hung = true;
+	log_say(LOG_ERR, k->takes_back
+				 ? "the keeper of isolated rings (process " KEEPER_PROCESS_NAME
+				   ") does not answer: until it goes on, its rings are away and "
+				   "none is made; if it is killed, they are lost"
+				 : "the keeper of isolated rings (process " KEEPER_PROCESS_NAME
+				   ") takes nothing: until it goes on, or is killed, what "
+				   "changes may be lost with this broker");
+	release(k);
+}
+
+static void search(struct keeper *k)
+{
+	int e = find_one(k);
+
+	k->next_search_ns = e == -EAGAIN ? shmr_now() + RETRY_NS : 0;
+	if (e == 0) {
+		queue_word(&k->queue, WORD_GET);
+		flush(k);
+	} else if (e != -EAGAIN) {
+		end_taking_back(k);
+		restart(k);
+	}
+}
+
+void keeper_open(struct keeper *k, struct loop *loop, int directory, bool wanted, bool sandboxed,
+		 const struct keeper_calls *calls)
+{
+	*k = (struct keeper){ .loop = loop,
+			      .calls = calls,
+			      .source.fd = -1,
+			      .directory = directory,
+			      .wanted = wanted && !getenv("FDSTORE"),
+			      .sandboxed = sandboxed };
+	queue_open(&k->queue);
+	descriptor_store_open(&k->store);
+}
+
+void keeper_find(struct keeper *k, bool complete)
+{
+	int e = complete ? renew(k) : find_one(k);
+
+	if (e == 0 && !complete)
+		take_back(k);
+	if (e == -EAGAIN && !complete) {
+		k->takes_back = true;
+		k->next_search_ns = shmr_now() + RETRY_NS;
+	}
+	if (k->takes_back)
+		say_that_it_hangs(k);
+	else if (e < 0 && k->wanted)
+		restart(k);
+}
+
+/* --- its use --- */
 
 bool keeper_is_there(const struct keeper *k)
 {
-	return k->socket >= 0 || k->systemd;
+	return k->source.fd >= 0 || k->store.used;
 }
 
-/* Its queue is full when it is stopped; then nothing is kept, and said once. */
-static void tell(struct keeper *k, enum word_type type, int fd)
+bool keeper_is_behind(const struct keeper *k)
 {
-	int e = k->socket < 0 ? 0 : say(k->socket, type, fd, type == WORD_PUT, MSG_DONTWAIT);
-
-	if (e < 0 && !k->mute)
-		log_say(LOG_WARNING,
-			"the keeper of isolated rings does not take them: %s; they will end with "
-			"this broker",
-			strerror(-e));
-	k->mute = e < 0;
+	return k->source.fd >= 0 && k->queue.count > 0 && !k->hung;
 }
 
 void keeper_put(struct keeper *k, int fd, const char *label)
 {
-	tell(k, WORD_PUT, fd);
-	if (k->systemd) {
-		char state[256] = "FDSTORE=1\nFDNAME=";
-
-		strncat(state, label, sizeof(state) - strlen(state) - 1);
-		sd_pid_notify_with_fds(0, 0, state, &fd, 1);
-	}
+	queue_put(&k->queue, fd, next_serial(k), label);
+	push(k);
+	descriptor_store_put(&k->store, fd, label);
 }
 
 void keeper_drop(struct keeper *k, int fd, const char *label)
 {
-	tell(k, WORD_DROP, fd);
-	if (k->systemd)
-		sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", label);
+	queue_drop(&k->queue, fd, label);
+	push(k);
+	descriptor_store_drop(&k->store, fd, label);
 }
 
-int *keeper_take(struct keeper *k, size_t *ret_count)
+void keeper_tell(struct keeper *k, int fd)
 {
-	struct shelf s = { 0 };
-	struct word w;
-	int fd;
+	queue_put(&k->queue, fd, next_serial(k), NULL);
+}
 
-	*ret_count = 0;
-	if (k->socket < 0 || say(k->socket, WORD_GET, -1, false, MSG_DONTWAIT) < 0)
-		return NULL;
-	while (hear(k->socket, &w, &fd) && w.type == WORD_ITEM)
-		if (fd >= 0)
-			put(&s, fd);
-	*ret_count = s.count;
-	return s.fds;
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+int64_t keeper_deadline(const struct keeper *k)
+{
+	int64_t deadline = earlier(k->overdue_ns, k->store.retry_ns);
+
+	if (k->throttled)
+		deadline = earlier(deadline, shmr_now() + RETRY_NS);
+	if (k->source.fd < 0 && k->wanted && k->next_search_ns == 0)
+		deadline = earlier(deadline, k->next_start_ns);
+	return earlier(deadline, k->next_search_ns);
+}
+
+/* It took nothing for a second, or there was no memory for a word. */
+static void replace(struct keeper *k)
+{
+	int e;
+
+	k->overdue_ns = 0;
+	e = k->wanted && !k->takes_back ? start_one(k) : -EPERM;
+	if (e == 0)
+		log_say(LOG_WARNING, "the keeper of isolated rings takes nothing (is it "
+				     "stopped?): another one takes its place");
+	else if (!k->hung)
+		say_that_it_hangs(k);
+	if (e < 0 && k->wanted && !k->takes_back)
+		k->overdue_ns = shmr_now() + PATIENCE_NS; /* try it again */
+}
+
+void keeper_tick(struct keeper *k)
+{
+	int64_t now = shmr_now();
+
+	descriptor_store_tick(&k->store, now);
+	if (k->next_search_ns != 0 && now >= k->next_search_ns)
+		search(k);
+	else if (k->source.fd < 0 && k->wanted && k->next_search_ns == 0 && now >= k->next_start_ns)
+		restart(k);
+	if (k->throttled)
+		flush(k);
+	if (k->source.fd >= 0 && ((k->overdue_ns != 0 && now >= k->overdue_ns) ||
+				  (k->queue.incomplete && now >= k->next_start_ns)))
+		replace(k);
+}
+
+/* The last words: taken within a second, by it or by another one. */
+static bool drain(struct keeper *k)
+{
+	int64_t limit = shmr_now() + PATIENCE_NS;
+	struct pollfd room = { .events = POLLOUT };
+
+	while (k->source.fd >= 0 && k->queue.count > 0 && shmr_now() < limit) {
+		room.fd = k->source.fd;
+		if (poll(&room, 1, PATIENCE_MS) == 1 && (room.revents & (POLLHUP | POLLERR)) != 0)
+			lose(k);
+		else
+			flush(k);
+	}
+	return k->source.fd < 0 || k->queue.count == 0;
+}
+
+static void say_last_words(struct keeper *k)
+{
+	if (drain(k))
+		return;
+	replace(k);
+	if (k->hung || !drain(k))
+		log_say(LOG_ERR,
+			"the keeper of isolated rings did not take %zu words: rings may be lost, "
+			"or come back",
+			k->queue.count);
+}
+
+void keeper_close(struct keeper *k, bool successor)
+{
+	if (!k->calls)
+		return;
+	if (!successor)
+		say_last_words(k);
+	for (size_t i = 0; i < k->kept_count; i++)
+		close(k->kept[i].fd);
+	free(k->kept);
+	disconnect(k);
+	queue_clear(&k->queue);
+	descriptor_store_close(&k->store);
+	*k = (struct keeper){ .source.fd = -1 };
 }

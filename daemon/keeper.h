@@ -3,54 +3,110 @@
  * keeper: where the memory files of isolated rings are when the broker is not.
  *
  * Either systemd's descriptor store, if it has room for us ($FDSTORE), or a process of
- * our own that does nothing else: it is forked at the start, before there are threads
- * and a sandbox (--keeper), or found at ".keeper" in the broker's directory, where the
- * one that an earlier broker forked still listens. It holds descriptors, knows nothing
- * of them (N1 in isolated.h says why), and ends when it has none and no broker.
+ * our own that does nothing else: the broker starts it (--keeper), or finds it at
+ * ".keeper" in its directory, where the one that an earlier broker started still listens.
+ * It holds descriptors, knows nothing of them (N1 in isolated.h says why), and ends when
+ * it has none and no broker.
  *
  *  E1 What was sent is kept, whatever becomes of the sender: a descriptor in the
- *     keeper's queue is open. So the broker never waits for an answer.
+ *     keeper's queue is open. What does not fit waits in a queue of the broker, and
+ *     nobody is told of a ring, of its end, or gets a lane's new file before the words
+ *     about it were sent (keeper_is_behind()). So a broker that is killed leaves
+ *     nothing behind that anybody was promised.
  *  E2 The keeper serves one broker to the end of its connection, then the next. So a
- *     new broker is told of all that the one before sent.
+ *     new broker is told of all that the one before sent, and no word of an earlier
+ *     broker comes after one of a later broker. Should there be two rings of one name
+ *     nevertheless, the one with the higher serial number counts.
  *  E3 Both sides talk to their own user only (SO_PEERCRED), and the socket lies in a
  *     directory that is closed to others.
+ *  E4 A keeper that has died, or takes nothing for a second, is replaced. The new one gets
+ *     everything first, and the name ".keeper" then. One that has lost its name and
+ *     its broker ends.
+ *  E5 One that has not told yet what it has is not replaced, but waited for: until then
+ *     no ring is made, because an isolated ring may have its name. It is waited for in
+ *     the loop, so that a stopped keeper holds up nothing else.
  */
 #ifndef DAEMON_KEEPER_H
 #define DAEMON_KEEPER_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-struct keeper {
-	int socket; /* to the process; -1: none */
-	bool systemd;
-	bool mute; /* that it takes nothing has been said */
+#include "descriptor-store.h"
+#include "keeper-queue.h"
+#include "loop.h"
+
+/* A descriptor that was kept; the higher serial number was kept later. */
+struct kept_file {
+	int fd;
+	uint64_t serial;
 };
 
-/* Is there one already? Its path is the broker's directory. */
-bool keeper_exists(const char *directory);
+struct keeper;
 
-/* Fork one. Its socket, or a negative errno; returns in the caller only. */
-int keeper_fork(bool sandboxed);
+struct keeper_calls {
+	/* keeper_tell() each file that is to be kept. */
+	void (*everything)(struct keeper *k);
+	/* All that an earlier broker left with the process: the descriptors are the callee's. */
+	void (*returned)(struct keeper *k, const struct kept_file *files, size_t count);
+	/* It is not behind any more. */
+	void (*caught_up)(struct keeper *k);
+};
+
+struct keeper {
+	struct loop *loop;
+	const struct keeper_calls *calls;
+	struct source source; /* to the process */
+	int directory;	      /* where its name lies */
+	bool wanted;	      /* start one if there is none */
+	bool sandboxed;	      /* so is the process */
+	bool takes_back;      /* E5 */
+	bool hung;	      /* it takes nothing, and cannot be replaced; that has been said */
+	bool alone;	      /* that there is none has been said */
+	bool behind;	      /* words wait; caught_up() is to be called */
+	bool throttled;	      /* too many descriptors are on the way */
+	struct keeper_queue queue;
+	int64_t overdue_ns;	/* when to do something about an unsent word; 0: there is none */
+	int64_t next_start_ns;	/* when one may be started again */
+	int64_t next_search_ns; /* when to look again for one that accepts nothing; 0: no need */
+	uint64_t serial;	/* of the last word */
+	struct kept_file *kept; /* that it has told so far */
+	size_t kept_count, kept_room;
+	struct descriptor_store store;
+};
+
+/* `directory` is the broker's, and locked. */
+void keeper_open(struct keeper *k, struct loop *loop, int directory, bool wanted, bool sandboxed,
+		 const struct keeper_calls *calls);
 
 /*
- * Find the one that is there, or begin with the one that was forked (its socket, which
- * is taken over; 0: none). `directory` is the broker's, and locked.
+ * Find the one that is there, or start one. With `complete` everything that is to be kept is
+ * known already, as the predecessor handed it over. Otherwise the keeper is asked, and
+ * waited for, for up to a second; what it has told by then comes through returned(),
+ * and so does what it tells later.
  */
-void keeper_open(struct keeper *k, int directory, int forked);
-void keeper_close(struct keeper *k);
+void keeper_find(struct keeper *k, bool complete);
+
+/*
+ * The last call; fine without keeper_open(). Words that were not taken are waited for, for
+ * up to two seconds, unless a successor gets everything from us.
+ */
+void keeper_close(struct keeper *k, bool successor);
 
 /* Does anybody keep what is given? */
 bool keeper_is_there(const struct keeper *k);
 
-/*
- * Keep a file, and let it go; what cannot be kept is said in the log. The descriptor stays
- * the caller's.
- */
+/* E1: are there words that it has not taken, but will? */
+bool keeper_is_behind(const struct keeper *k);
+
+/* Keep a file, and let it go. The descriptor stays the caller's, and open until then. */
 void keeper_put(struct keeper *k, int fd, const char *label);
 void keeper_drop(struct keeper *k, int fd, const char *label);
+void keeper_tell(struct keeper *k, int fd); /* only in everything() */
 
-/* All that the process keeps: for free(), *ret_count descriptors, now the caller's. */
-int *keeper_take(struct keeper *k, size_t *ret_count);
+/* When keeper_tick() is to be called at the latest; 0: no need. */
+int64_t keeper_deadline(const struct keeper *k);
+void keeper_tick(struct keeper *k);
 
 #endif

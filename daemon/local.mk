@@ -3,14 +3,24 @@
 
 noinst_LTLIBRARIES += daemon/libbroker.la
 daemon_libbroker_la_SOURCES = \
+	daemon/beside.c \
+	daemon/beside.h \
 	daemon/broker.c \
 	daemon/broker.h \
 	daemon/config.c \
 	daemon/config.h \
 	daemon/copy.c \
 	daemon/copy.h \
+	daemon/descriptor-store.c \
+	daemon/descriptor-store.h \
 	daemon/isolated.c \
 	daemon/isolated.h \
+	daemon/keeper-process.c \
+	daemon/keeper-process.h \
+	daemon/keeper-queue.c \
+	daemon/keeper-queue.h \
+	daemon/keeper-words.c \
+	daemon/keeper-words.h \
 	daemon/keeper.c \
 	daemon/keeper.h \
 	daemon/listener.c \
@@ -34,6 +44,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/reaper.h \
 	daemon/relics.c \
 	daemon/relics.h \
+	daemon/restore.c \
+	daemon/restore.h \
 	daemon/ring-registry.c \
 	daemon/ring-registry.h \
 	daemon/sandbox.c \
@@ -50,7 +62,9 @@ daemon_libbroker_la_SOURCES = \
 	daemon/socket-path.c \
 	daemon/socket-path.h \
 	daemon/store.c \
-	daemon/store.h
+	daemon/store.h \
+	daemon/upgrade.c \
+	daemon/upgrade.h
 daemon_libbroker_la_CPPFLAGS = $(BROKER_CPPFLAGS)
 daemon_libbroker_la_LDFLAGS = $(SANITIZE_FLAGS)
 

@@ -23,24 +23,30 @@
 #include "broker.h"
 #include "config.h"
 #include "harmless.h"
-#include "keeper.h"
+#include "keeper-process.h"
 #include "log.h"
 #include "proto.h"
 #include "sandbox.h"
+#include "store.h"
 #include "sys.h"
+#include "upgrade.h"
 
-#define UPGRADE_NAME "shmringd-upgrade"
+_Static_assert(UPGRADE_FIRST == SD_LISTEN_FDS_START, "it is as systemd hands over");
 
-enum { FIRST_INHERITED = SD_LISTEN_FDS_START };
-
-enum key { KEY_CHECK = 256, KEY_FOREGROUND, KEY_DAEMON, KEY_NO_SANDBOX, KEY_KEEPER };
+enum key {
+	KEY_CHECK = 256,
+	KEY_CHECK_START,
+	KEY_FOREGROUND,
+	KEY_DAEMON,
+	KEY_NO_SANDBOX,
+	KEY_KEEPER
+};
 
 struct arguments {
 	struct broker_options broker;
 	const char *check; /* only read this configuration */
 	bool daemon;
-	bool no_sandbox;
-	bool keeper;
+	bool check_start;
 	int level;
 };
 
@@ -62,6 +68,8 @@ static const struct argp_option options[] = {
 	{ "keeper", KEY_KEEPER, NULL, 0,
 	  "Start a process that keeps isolated rings when this one ends, unless there is one", 0 },
 	{ "check-config", KEY_CHECK, "FILE", 0, "Only check this configuration", 0 },
+	{ "check-start", KEY_CHECK_START, NULL, 0,
+	  "Only check whether a start with these arguments would find what it needs", 0 },
 	{ "foreground", KEY_FOREGROUND, NULL, 0, "Stay in the foreground (default)", 1 },
 	{ "daemon", KEY_DAEMON, NULL, 0, "Go to the background when clients can come", 1 },
 	{ "verbose", 'v', NULL, 0, "Log every client and every refusal, too", 1 },
@@ -90,6 +98,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_CHECK:
 		a->check = arg;
 		return 0;
+	case KEY_CHECK_START:
+		a->check_start = true;
+		return 0;
 	case KEY_FOREGROUND:
 	case KEY_DAEMON:
 		a->daemon = key == KEY_DAEMON;
@@ -101,10 +112,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		a->level = LOG_WARNING;
 		return 0;
 	case KEY_NO_SANDBOX:
-		a->no_sandbox = true;
+		a->broker.no_sandbox = true;
 		return 0;
 	case KEY_KEEPER:
-		a->keeper = true;
+		a->broker.keeper = true;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -168,7 +179,8 @@ static bool is_socket(int fd)
 static bool inherit_one(struct broker_options *o, int fd, const char *name)
 {
 	if (!is_socket(fd)) {
-		o->kept[o->kept_count++] = fd; /* isolated.h looks what it is */
+		/* isolated.h looks what it is */
+		o->kept[o->kept_count++] = (struct kept_file){ .fd = fd };
 		return true;
 	}
 	if (o->inherited >= 0 || sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) <= 0)
@@ -187,11 +199,15 @@ static int inherit(struct broker_options *o)
 	bool sound = true;
 
 	o->inherited = -1;
+	o->inherited_path = false;
+	o->kept_count = 0;
+	o->complete = n > 0 && getenv(UPGRADE_COMPLETE);
+	unsetenv(UPGRADE_COMPLETE);
 	o->kept = calloc(n > 0 ? (size_t)n : 1, sizeof(*o->kept));
 	if (!o->kept)
 		return -ENOMEM;
 	for (int i = 0; i < n; i++)
-		sound = inherit_one(o, FIRST_INHERITED + i, names ? names[i] : NULL) && sound;
+		sound = inherit_one(o, SD_LISTEN_FDS_START + i, names ? names[i] : NULL) && sound;
 	for (char **name = names; name && *name; name++)
 		free(*name);
 	free(names);
@@ -225,6 +241,9 @@ static void block_signals(void)
 	sigaddset(&set, SIGUSR2);
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN); /* blocking is not enough: a thread of liburcu has it open */
+	signal(SIGXFSZ, SIG_IGN); /* a ring that is too large for a limit is refused */
+	signal(SIGCHLD, SIG_IGN); /* nobody has to wait for what is started (beside.h) */
 }
 
 /*
@@ -288,75 +307,14 @@ static enum broker_end run(struct broker *b)
 	return end;
 }
 
-/* What goes to the program that takes our place: the socket first, then rings. */
-struct legacy {
-	int socket;
-	bool ours; /* the socket's path is to be removed at the end */
-	int *rings;
-	size_t ring_count;
-};
-
-/* As systemd would hand them over; the names are for inherit_one(). */
-static void hand_over(const struct legacy *l)
+/* Until it is to end, or is not this program any more. The exit status. */
+static int run_broker(struct arguments *a, char **argv, const char *program, int pipe)
 {
-	const char *name = l->ours ? UPGRADE_NAME : "systemd";
-	size_t room = strlen(name) + 2 * l->ring_count + 1;
-	char *names = malloc(room), number[16];
-
-	snprintf(number, sizeof(number), "%d", (int)getpid());
-	setenv("LISTEN_PID", number, 1);
-	snprintf(number, sizeof(number), "%zu", names ? l->ring_count + 1 : 1);
-	setenv("LISTEN_FDS", number, 1);
-	if (l->socket != FIRST_INHERITED)
-		dup2(l->socket, FIRST_INHERITED);
-	else
-		fcntl(l->socket, F_SETFD, 0);
-	if (names)
-		strcpy(names, name);
-	for (size_t i = 0; names && i < l->ring_count; i++) {
-		dup2(l->rings[i], FIRST_INHERITED + 1 + (int)i);
-		strcat(names, ":r");
-	}
-	setenv("LISTEN_FDNAMES", names ? names : name, 1);
-	free(names);
-}
-
-/* Become the program that now lies where we were started from; only returns after an error. */
-static void upgrade(char **argv, const char *program, const struct legacy *l)
-{
-	hand_over(l);
-	execv(program, argv);
-	log_say(LOG_ERR, "%s: cannot start it in place of this one: %s", program, strerror(errno));
-}
-
-/* Before the sandbox, which knows no fork, and before there are threads. */
-static void start_keeper(struct arguments *a)
-{
-	int socket = 0;
-
-	signal(SIGCHLD, SIG_IGN); /* when it ends, nobody has to wait for it */
-	if (a->keeper && !getenv("FDSTORE") && !keeper_exists(a->broker.directory))
-		socket = keeper_fork(!a->no_sandbox);
-	if (socket < 0)
-		log_say(LOG_WARNING, "isolated rings have no keeper: %s", strerror(-socket));
-	a->broker.keeper = socket > 0 ? socket : 0;
-}
-
-static int broker_main(struct arguments *a, char **argv, const char *program)
-{
-	/* After an upgrade we are there already, in the process that others know. */
-	int pipe = a->daemon && !a->broker.inherited_path ? go_to_background() : -1;
 	struct broker b;
 	char error[512];
 	enum broker_end end;
 	struct legacy l = { .socket = -1 };
-	int e;
 
-	start_keeper(a);
-	e = a->no_sandbox ? 0 : sandbox_enter();
-
-	if (e < 0)
-		log_say(LOG_WARNING, "goes on without a sandbox: %s", strerror(-e));
 	if (broker_start(&b, &a->broker, error, sizeof(error)) < 0) {
 		log_say(LOG_ERR, "%s", error);
 		return EXIT_FAILURE;
@@ -368,16 +326,50 @@ static int broker_main(struct arguments *a, char **argv, const char *program)
 	tell_parent(pipe);
 	end = run(&b);
 	sd_notify(0, end == BROKER_UPGRADE ? "RELOADING=1" : "STOPPING=1");
-	l.ours = a->broker.inherited < 0 || a->broker.inherited_path;
-	if (end == BROKER_UPGRADE) {
-		l.rings = broker_give_rings(&b, &l.ring_count);
-		l.socket = broker_give_socket(&b);
-	}
+	if (end == BROKER_UPGRADE)
+		upgrade_prepare(&b, &l);
 	broker_stop(&b);
 	log_say(LOG_NOTICE, end == BROKER_UPGRADE ? "makes room for its successor" : "ended");
-	if (end == BROKER_UPGRADE)
-		upgrade(argv, program, &l);
-	return end == BROKER_UPGRADE ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (end != BROKER_UPGRADE)
+		return EXIT_SUCCESS;
+	upgrade_go(&l, program, argv);
+	return inherit(&a->broker) < 0 ? EXIT_FAILURE : -1;
+}
+
+static int broker_main(struct arguments *a, char **argv, const char *program)
+{
+	/* After an upgrade we are there already, in the process that others know. */
+	int pipe = a->daemon && !a->broker.inherited_path ? go_to_background() : -1;
+	int e = a->broker.no_sandbox ? 0 : sandbox_enter();
+	int status;
+
+	if (e < 0)
+		log_say(LOG_WARNING, "goes on without a sandbox: %s", strerror(-e));
+	a->broker.program = program;
+	a->broker.argv = argv;
+	while ((status = run_broker(a, argv, program, pipe)) < 0)
+		pipe = -1; /* U2 */
+	return status;
+}
+
+/* U1: what broker_start() needs, without a change to anything that a living broker has. */
+static int check_start(const struct broker_options *o)
+{
+	struct policy *p = NULL;
+	char error[512];
+
+	if (o->config && config_load(&p, o->config, geteuid(), error, sizeof(error)) < 0) {
+		log_say(LOG_ERR, "%s", error);
+		return EXIT_FAILURE;
+	}
+	if (p)
+		policy_free(p);
+	if (store_check(o->directory, o->state_directory, error, sizeof(error)) < 0) {
+		log_say(LOG_ERR, "%s", error);
+		return EXIT_FAILURE;
+	}
+	fputs(UPGRADE_READY, stdout);
+	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static int check_config(const char *file)
@@ -443,6 +435,8 @@ int main(int argc, char **argv)
 
 	if (!fill_standard_descriptors())
 		return EXIT_FAILURE;
+	if (argc > 0 && keeper_process_is_it(argv[0]))
+		return keeper_process_run(argc, argv);
 	argp_program_version_hook = print_version;
 	check_arguments(argc, argv);
 	err = argp_parse(&argp, argc, argv, 0, NULL, &a);
@@ -453,6 +447,8 @@ int main(int argc, char **argv)
 	if (a.check)
 		return check_config(a.check);
 	log_begin(a.level);
+	if (a.check_start)
+		return choose_paths(&a.broker) ? check_start(&a.broker) : EXIT_FAILURE;
 	block_signals();
 	raise_descriptors();
 	if (n < 0 || inherit(&a.broker) < 0 || !choose_paths(&a.broker))

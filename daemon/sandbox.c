@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
@@ -131,7 +132,11 @@ static const char *const allowed[] = {
 	"restart_syscall",
 	"exit",
 	"exit_group",
+	"setsid",
+	"chdir",
 	"execve",
+	"pidfd_open",
+	"pidfd_send_signal",
 };
 
 static int allow(scmp_filter_ctx filter, const char *name)
@@ -152,11 +157,18 @@ static int fill(scmp_filter_ctx filter)
 	if (e == 0)
 		e = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
 				     SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+	/* A process only as posix_spawn() makes it: to become another program. */
+	if (e == 0)
+		e = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+				     SCMP_A0(SCMP_CMP_EQ, CLONE_VM | CLONE_VFORK | SIGCHLD, 0));
 	/* Its arguments cannot be looked at; without it libc uses clone(). */
 	if (e == 0)
 		e = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	if (e == 0)
 		e = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				     SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+	if (e == 0)
+		e = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
 				     SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
 	return e;
 }

@@ -2,8 +2,8 @@
 /*
  * sandbox: no new privileges, and only the system calls that the broker makes. Any
  * other one fails with EPERM, rather than to end a broker that somebody depends on.
- * Threads cannot become processes, and sockets are Unix ones. execve() is allowed,
- * for the upgrade in place; the filter goes along.
+ * Sockets are Unix ones. execve() is allowed, for the upgrade in place, and processes
+ * are as posix_spawn() makes them, to become another program; the filter goes along.
  */
 #ifndef DAEMON_SANDBOX_H
 #define DAEMON_SANDBOX_H

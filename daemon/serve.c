@@ -213,9 +213,13 @@ static struct entry *make_new(struct session *s, const struct proto_message *m, 
 {
 	const struct proto_open *o = &m->u.open;
 	struct shmring_config config;
-	int error;
+	int error = 0;
 
-	if (broker_find(s->broker, o->name, &error) || error != -ENOENT) {
+	if (!broker_find(s->broker, o->name, &error) && error == -EBUSY) {
+		refuse_explained(s, m->head.serial, error);
+		return NULL;
+	}
+	if (registry_find(&s->broker->registry, o->name) || error != -ENOENT) {
 		session_refuse(s, m->head.serial, -EEXIST, "%s: it exists already", o->name);
 		return NULL;
 	}
@@ -272,6 +276,8 @@ static void answer_open(struct session *s, uint32_t serial, const struct open_ri
 	const struct entry *e = ring->entry;
 	struct proto_message m = { .u.ring.ring = ring->number };
 
+	if (isolated_of(e->ring))
+		session_hold(s);
 	m.u.ring.rights = judge(s, e->name).rights;
 	m.u.ring.flags = flags_of(e);
 	memcpy(m.u.ring.uuid, e->ring->uuid, sizeof(m.u.ring.uuid));
@@ -379,6 +385,7 @@ static void give_lane(struct session *s, uint32_t serial, struct entry *e, unsig
 	struct proto_message m = { 0 };
 	int fd = isolated_describe(isolated_of(e->ring), lane, writable, &m.u.lane_file.file);
 
+	session_hold(s);
 	if (fd < 0)
 		refuse_explained(s, serial, fd);
 	else
@@ -537,6 +544,7 @@ static void serve_remove(struct session *s, const struct proto_message *m)
 	if (broker_may_say(s->broker, s->account))
 		log_say(LOG_INFO, "ring=%s removed pid=%d uid=%u", m->u.name.name, (int)s->peer.pid,
 			(unsigned)s->peer.uid);
+	session_hold(s); /* it may have been an isolated one */
 	session_answer(s, m->head.serial, PROTO_DONE, &done, -1);
 }
 

@@ -203,11 +203,11 @@ void session_condemn(struct session *s, const char *why)
 /* What to wait for follows from the queue (T1). */
 static void await(struct session *s)
 {
+	bool sends = s->queued > 0 && !s->held;
 	bool silent = s->queued > 0 || s->awaits_metrics || s->awaits_lane || s->closing;
 
-	loop_change(&s->broker->loop, &s->socket,
-		    (silent ? 0 : EPOLLIN) | (s->queued > 0 ? EPOLLOUT : 0));
-	if (s->queued == 0) {
+	loop_change(&s->broker->loop, &s->socket, (silent ? 0 : EPOLLIN) | (sends ? EPOLLOUT : 0));
+	if (!sends) {
 		unstall(s);
 	} else if (s->stall_deadline == 0) {
 		s->stall_deadline = shmr_now() + STALL_SECONDS * INT64_C(1000000000);
@@ -226,7 +226,7 @@ static void shift(struct session *s)
 
 static void flush(struct session *s)
 {
-	while (s->queued > 0) {
+	while (s->queued > 0 && !s->held) {
 		struct outgoing *o = &s->queue[0];
 		int e = proto_send(s->socket.fd, &o->message, o->type, o->fd);
 
@@ -263,6 +263,19 @@ void session_answer(struct session *s, uint32_t serial, enum proto_type type,
 	o->message = *m;
 	o->type = type;
 	o->fd = fd;
+	flush(s);
+}
+
+void session_hold(struct session *s)
+{
+	s->held = keeper_is_behind(&s->broker->keeper);
+}
+
+void session_go_on(struct session *s)
+{
+	if (!s->held)
+		return;
+	s->held = false;
 	flush(s);
 }
 

@@ -12,6 +12,8 @@
  *     at once, and the reaper looks at its rings.
  *  T5 An ended session stays in memory until the loop's round is over (loop.h).
  *  T6 Any answer may end the session, and then it has no account: an answer comes last.
+ *  T7 An answer about an isolated ring waits until the keeper was sent what it says
+ *     (E1 in keeper.h).
  */
 #ifndef DAEMON_SESSION_H
 #define DAEMON_SESSION_H
@@ -60,6 +62,7 @@ struct session {
 	bool greeted;		 /* HELLO was answered */
 	bool closing;		 /* to be ended when the queue is empty */
 	bool awaits_metrics, awaits_lane;
+	bool held; /* T7 */
 	uint32_t metrics_serial;
 	int64_t stall_deadline; /* 0: not stalled */
 	uint64_t last_number;
@@ -81,6 +84,10 @@ void session_answer(struct session *s, uint32_t serial, enum proto_type type,
 		    struct proto_message *m, int fd);
 void session_refuse(struct session *s, uint32_t serial, int error, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* T7: its next answer is about an isolated ring; and: the keeper has caught up. */
+void session_hold(struct session *s);
+void session_go_on(struct session *s);
 
 /* The client broke the protocol (T3): says so, and ends the session. */
 void session_condemn(struct session *s, const char *why);

@@ -120,6 +120,21 @@ int store_open(struct store *s, const char *directory, const char *state_directo
 	return e;
 }
 
+int store_check(const char *directory, const char *state_directory, char *error, size_t size)
+{
+	const char *const paths[] = { directory, state_directory };
+
+	for (unsigned i = 0; i < 2; i++) {
+		int fd = paths[i] ? open_ours(paths[i], error, size) : -1;
+
+		if (paths[i] && fd < 0)
+			return fd;
+		if (fd >= 0)
+			close(fd);
+	}
+	return 0;
+}
+
 void store_close(struct store *s)
 {
 	for (unsigned i = 0; i < 2; i++) {

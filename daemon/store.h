@@ -34,6 +34,9 @@ int store_open(struct store *s, const char *directory, const char *state_directo
 	       size_t size);
 void store_close(struct store *s);
 
+/* Could store_open() use them, but for a broker that has them? The same errors. */
+int store_check(const char *directory, const char *state_directory, char *error, size_t size);
+
 /*
  * These return 0, or a negative errno that shmring_explain() explains.
  *

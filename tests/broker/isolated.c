@@ -66,30 +66,6 @@ static void begin(struct server *b, bool keeper)
 	ck_assert_int_eq(setenv("SHMRING_BROKER", b->socket, 1), 0);
 }
 
-/* The keeper among the children of a process; 0: none. */
-static pid_t keeper_of(pid_t parent)
-{
-	char path[64], name[32];
-	FILE *list, *comm;
-	pid_t found = 0;
-	int pid;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", parent, parent);
-	list = fopen(path, "re");
-	ck_assert_ptr_nonnull(list);
-	while (found == 0 && fscanf(list, "%d", &pid) == 1) {
-		snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-		comm = fopen(path, "re");
-		if (comm && fgets(name, sizeof(name), comm) &&
-		    strcmp(name, "shmring-keeper\n") == 0)
-			found = pid;
-		if (comm)
-			fclose(comm);
-	}
-	fclose(list);
-	return found;
-}
-
 /* It is ours when its broker is gone: it ends, by itself or by this signal. */
 static void await_keeper(pid_t pid, int signal)
 {
@@ -659,7 +635,7 @@ START_TEST(streams_do_not_notice_that_the_broker_is_killed)
 
 	need_root();
 	begin(&b, true);
-	keeper = keeper_of(b.child.pid);
+	keeper = server_keeper(&b);
 	r = create(2);
 	consumer_as(&readers[0], CAROL + 1, NULL, SHMRING_START_DEFAULT);
 	consumer_as(&readers[1], BOB, "kept", SHMRING_START_DEFAULT);
@@ -705,7 +681,7 @@ START_TEST(broker_is_killed_while_it_passes_a_lane_on)
 
 	need_root();
 	begin(&b, true);
-	keeper = keeper_of(b.child.pid);
+	keeper = server_keeper(&b);
 	r = create_large(1, LARGE);
 	consumer_as(&reader, CAROL + 1, NULL, SHMRING_START_DEFAULT);
 	for (unsigned i = 0; i < PASSES; i++) {
@@ -742,7 +718,7 @@ START_TEST(lanes_that_come_while_the_broker_is_away_are_found_later)
 
 	need_root();
 	begin(&b, true);
-	keeper = keeper_of(b.child.pid);
+	keeper = server_keeper(&b);
 	r = create(2);
 	consumer_as(&reader, BOB, NULL, SHMRING_START_DEFAULT);
 	observer_as(&observer, CAROL + 1);
@@ -778,7 +754,7 @@ START_TEST(without_broker_and_keeper_a_ring_ends_with_its_members)
 
 	need_root();
 	begin(&b, true);
-	keeper = keeper_of(b.child.pid);
+	keeper = server_keeper(&b);
 	r = create(2);
 	consumer_as(&reader, BOB, NULL, SHMRING_START_DEFAULT);
 	producer_as(&alice, ALICE);
@@ -800,7 +776,7 @@ START_TEST(without_broker_and_keeper_a_ring_ends_with_its_members)
 	peer_quit(&alice);
 	peer_quit(&reader);
 	shmring_close(r);
-	keeper = keeper_of(b.child.pid);
+	keeper = server_keeper(&b);
 	finish(&b);
 	await_keeper(keeper, 0);
 }
@@ -815,7 +791,7 @@ START_TEST(unused_rings_are_kept_and_survive_an_upgrade)
 
 	need_root();
 	begin(&b, _i == 0);
-	keeper = keeper_of(b.child.pid);
+	keeper = _i == 0 ? server_keeper(&b) : 0;
 	shmring_close(create(1));
 	producer_as(&alice, ALICE);
 	must(peer_produce(&alice, 40, 400));
@@ -879,7 +855,7 @@ START_TEST(systemd_keeps_rings)
 
 	ck_assert_int_eq(setenv("FDSTORE", "64", 1), 0);
 	begin(&b, true);
-	ck_assert_int_eq(keeper_of(b.child.pid), 0);
+	ck_assert(!server_has_keeper(&b));
 	r = create(1);
 	control = await_notice(b.notify, "FDSTORE=1\nFDNAME=ring+");
 	ck_assert_int_ge(control, 0);

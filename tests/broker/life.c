@@ -341,6 +341,141 @@ START_TEST(upgrade_in_place_keeps_process_and_socket)
 }
 END_TEST
 
+/* --- upgrades that cannot be --- */
+
+static void refuse_upgrade(struct server *b, const char *why)
+{
+	pid_t before = b->child.pid;
+	struct ucred cred;
+	socklen_t size = sizeof(cred);
+	int s;
+
+	server_signal(b, SIGUSR2);
+	server_await(b, "STATUS=No upgrade: ");
+	server_await_words(b, why);
+	/* It is there, and the same one; a connection that it has goes on, too. */
+	s = raw_hello(b->socket);
+	ck_assert_int_eq(getsockopt(s, SOL_SOCKET, SO_PEERCRED, &cred, &size), 0);
+	ck_assert_int_eq(cred.pid, before);
+	close(s);
+}
+
+START_TEST(upgrade_with_a_wrong_configuration_is_refused)
+{
+	const char *extra[] = { "--config", server_config("rules = ();"), NULL };
+	struct proto_entry entry;
+	struct server b;
+	int s;
+
+	server_start(&b, extra);
+	s = raw_hello(b.socket);
+	server_config("rules = 7;");
+	refuse_upgrade(&b, "shmringd.conf:1");
+	ck_assert_int_eq(raw_next(s, "", &entry), -ENOENT);
+	ck_assert_int_eq(chmod(b.directory, 0755), 0);
+	server_config("rules = ();");
+	refuse_upgrade(&b, "must be this user's alone");
+	ck_assert_int_eq(raw_next(s, "", &entry), -ENOENT);
+	ck_assert_int_eq(chmod(b.directory, 0700), 0);
+	server_signal(&b, SIGUSR2);
+	server_await(&b, "READY=1");
+	raw_must_end(s);
+	server_stop(&b);
+}
+END_TEST
+
+static void put_program(const char *path, const char *script)
+{
+	int fd;
+
+	ck_assert(unlink(path) == 0 || errno == ENOENT);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, script, strlen(script)), (ssize_t)strlen(script));
+	close(fd);
+}
+
+static const char *copy_program(void)
+{
+	const char *path = room_disk_path("shmringd"), *top = getenv("abs_builddir");
+	char command[1024];
+
+	snprintf(command, sizeof(command), "cp '%s/daemon/shmringd' '%s'", top ? top : ".", path);
+	ck_assert_int_eq(system(command), 0);
+	server_program(path);
+	return path;
+}
+
+/* Whatever lies where it was started from. */
+START_TEST(upgrade_to_a_program_that_cannot_start_is_refused)
+{
+	static const struct {
+		const char *script, *why;
+	} programs[] = {
+		{ "this is no program", "cannot be started" },
+		{ "#!/nonexistent\n", "cannot be started" },
+		{ "#!/bin/sh\necho ready; echo 'one more thing'\n", "one more thing" },
+		{ "#!/bin/sh\nexit 0\n", "it ended without a word" },
+		{ "#!/bin/sh\nkill -SEGV $$\n", "it ended without a word" },
+		{ "#!/bin/sh\nwhile :; do echo noise; done\n", "did not say within" },
+	};
+	const char *path = copy_program();
+	struct server b;
+
+	server_start(&b, NULL);
+	for (unsigned i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+		put_program(path, programs[i].script);
+		refuse_upgrade(&b, programs[i].why);
+	}
+	ck_assert_int_eq(unlink(path), 0);
+	refuse_upgrade(&b, "cannot be started: No such file");
+	server_stop(&b);
+}
+END_TEST
+
+/* It goes between the check and the exec. */
+START_TEST(upgrade_whose_exec_fails_ends_nothing)
+{
+	const char *path = copy_program();
+	struct proto_entry entry;
+	struct server b;
+	int s;
+
+	server_start(&b, NULL);
+	s = raw_hello(b.socket);
+	server_ring("ring");
+	ck_assert_int_eq(raw_make(s, "ring", NULL), 0);
+	put_program(path, "#!/bin/sh\necho ready\nexec rm \"$0\"\n");
+	server_signal(&b, SIGUSR2);
+	raw_must_end(s);
+	s = raw_hello(b.socket);
+	server_await(&b, "READY=1");
+	ck_assert(server_said(&b, "this one starts again"));
+	ck_assert_int_eq(raw_next(s, "", &entry), 0);
+	ck_assert_str_eq(entry.name, "ring");
+	close(s);
+	server_stop(&b);
+	ck_assert(!exists(b.socket));
+}
+END_TEST
+
+START_TEST(no_other_signal_ends_it)
+{
+	static const int signals[] = { SIGHUP, SIGUSR1, SIGPIPE, SIGXFSZ, SIGCHLD, SIGWINCH };
+	struct server b;
+	int s;
+
+	server_start(&b, NULL);
+	s = raw_hello(b.socket);
+	for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		server_signal(&b, signals[i]);
+	server_await_words(&b, "the configuration was read again");
+	ck_assert_int_eq(raw_open(s, "none", 0, NULL), -ENOENT);
+	close(s);
+	server_stop(&b);
+}
+END_TEST
+
 START_TEST(a_socket_of_systemd_is_used_and_left)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -737,6 +872,10 @@ int main(void)
 	tcase_add_test(tc, what_is_unsound_is_left_alone_and_said);
 	tcase_add_test(tc, a_directory_that_others_may_use_is_refused);
 	tcase_add_test(tc, upgrade_in_place_keeps_process_and_socket);
+	tcase_add_test(tc, upgrade_with_a_wrong_configuration_is_refused);
+	tcase_add_test(tc, upgrade_to_a_program_that_cannot_start_is_refused);
+	tcase_add_test(tc, upgrade_whose_exec_fails_ends_nothing);
+	tcase_add_test(tc, no_other_signal_ends_it);
 	tcase_add_test(tc, a_socket_of_systemd_is_used_and_left);
 	tcase_add_test(tc, the_watchdog_is_fed);
 	tcase_add_test(tc, it_gives_up_what_it_does_not_need);

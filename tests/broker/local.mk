@@ -14,6 +14,7 @@ BROKER_TESTS_LIBS = tests/broker/libserver.la lib/proto/libproto.la \
 BROKER_TESTS = \
 	tests/broker/hostile-ring \
 	tests/broker/isolated \
+	tests/broker/keeper \
 	tests/broker/life \
 	tests/broker/metrics \
 	tests/broker/protocol \
@@ -61,3 +62,6 @@ bench-broker: daemon/shmringd$(EXEEXT) tests/broker/measure$(EXEEXT) tests/unit/
 tests_broker_isolated_SOURCES = tests/broker/isolated.c
 tests_broker_isolated_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
 tests_broker_isolated_LDADD = $(BROKER_TESTS_LIBS)
+tests_broker_keeper_SOURCES = tests/broker/keeper.c
+tests_broker_keeper_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
+tests_broker_keeper_LDADD = $(BROKER_TESTS_LIBS)

@@ -37,6 +37,13 @@ struct start {
 	int log, handed;
 };
 
+static const char *other_program;
+
+void server_program(const char *path)
+{
+	other_program = path;
+}
+
 static int bind_notify(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -59,7 +66,10 @@ static int become(int socket, void *arg)
 	unsigned n = 0;
 
 	(void)socket;
-	snprintf(program, sizeof(program), "%s/daemon/shmringd", top ? top : ".");
+	if (other_program)
+		snprintf(program, sizeof(program), "%s", other_program);
+	else
+		snprintf(program, sizeof(program), "%s/daemon/shmringd", top ? top : ".");
 	argv[n++] = program;
 	for (; start->argv[n - 1]; n++)
 		argv[n] = strdup(start->argv[n - 1]);
@@ -117,9 +127,12 @@ static int log_of(const struct server *s)
 	ck_abort_msg("this server has no log");
 }
 
+/* The last of it. */
 static void read_log(const struct server *s, char *ret, size_t size)
 {
-	ssize_t n = pread(log_of(s), ret, size - 1, 0);
+	off_t length = lseek(log_of(s), 0, SEEK_END);
+	off_t at = length < (off_t)size ? 0 : length - (off_t)size + 1;
+	ssize_t n = pread(log_of(s), ret, size - 1, at);
 
 	ck_assert_int_ge(n, 0);
 	ret[n] = '\0';
@@ -127,17 +140,22 @@ static void read_log(const struct server *s, char *ret, size_t size)
 
 bool server_said(const struct server *s, const char *words)
 {
-	char text[16384];
+	size_t size = (size_t)lseek(log_of(s), 0, SEEK_END) + 1;
+	char *text = malloc(size);
+	bool said;
 
-	read_log(s, text, sizeof(text));
-	return strstr(text, words) != NULL;
+	ck_assert_ptr_nonnull(text);
+	read_log(s, text, size);
+	said = strstr(text, words) != NULL;
+	free(text);
+	return said;
 }
 
 void server_await_words(const struct server *s, const char *words)
 {
 	struct pollfd ended = { .fd = s->child.pidfd, .events = POLLIN };
 	int64_t limit = patience();
-	char text[16384];
+	char text[2048];
 
 	while (!server_said(s, words)) {
 		read_log(s, text, sizeof(text));
@@ -169,6 +187,47 @@ void server_start(struct server *s, const char *const *extra)
 {
 	server_begin(s, extra, -1);
 	server_await(s, "READY=1");
+}
+
+/* The first child of that name; 0: there is none. */
+static pid_t find_child(pid_t parent, const char *wanted)
+{
+	char path[64], name[32];
+	FILE *list, *comm;
+	pid_t found = 0;
+	int pid;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", parent, parent);
+	list = fopen(path, "re");
+	ck_assert_ptr_nonnull(list);
+	while (found == 0 && fscanf(list, "%d", &pid) == 1) {
+		snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+		comm = fopen(path, "re");
+		if (comm && fgets(name, sizeof(name), comm) && strcmp(name, wanted) == 0)
+			found = pid;
+		if (comm)
+			fclose(comm);
+	}
+	fclose(list);
+	return found;
+}
+
+bool server_has_keeper(const struct server *s)
+{
+	return find_child(s->child.pid, "shmring-keeper\n") != 0;
+}
+
+pid_t server_keeper(const struct server *s)
+{
+	struct pollfd ended = { .fd = s->child.pidfd, .events = POLLIN };
+	int64_t limit = patience();
+	pid_t pid;
+
+	while ((pid = find_child(s->child.pid, "shmring-keeper\n")) == 0) {
+		ck_assert_msg(clock_now() < limit, "the broker has no keeper");
+		poll(&ended, 1, 1);
+	}
+	return pid;
 }
 
 void server_signal(struct server *s, int number)

@@ -39,6 +39,13 @@ void server_must_fail(struct server *s, int status);
 void server_kill(struct server *s);
 void server_signal(struct server *s, int number);
 
+/* Start another program than the one that was built, from now on. */
+void server_program(const char *path);
+
+/* The process that keeps isolated rings for it, and whose parent it is. Waits for it. */
+pid_t server_keeper(const struct server *s);
+bool server_has_keeper(const struct server *s); /* at this moment */
+
 /* The words it wrote to its log so far contain these. */
 bool server_said(const struct server *s, const char *words);
 

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * descriptor-store: the one that systemd has for a unit (FileDescriptorStoreMax=). What
+ * is beyond its size systemd drops without an answer. So each ring reserves what it may
+ * ever need, and one that finds no room is not made.
+ */
+#ifndef DAEMON_DESCRIPTOR_STORE_H
+#define DAEMON_DESCRIPTOR_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "keeper-queue.h"
+
+struct descriptor_store {
+	bool used; /* there is one */
+	bool near; /* that it is nearly full has been said */
+	uint64_t most, reserved;
+	struct keeper_queue queue; /* what systemd did not take yet */
+	int64_t retry_ns;	   /* when to try again; 0: nothing waits */
+};
+
+void descriptor_store_open(struct descriptor_store *s);
+void descriptor_store_close(struct descriptor_store *s);
+
+void descriptor_store_put(struct descriptor_store *s, int fd, const char *label);
+void descriptor_store_drop(struct descriptor_store *s, int fd, const char *label);
+
+/* Try again what systemd did not take, if it is time. */
+void descriptor_store_tick(struct descriptor_store *s, int64_t now);
+
+/*
+ * Room for a ring of so many descriptors, and the end of it. -ENOSPC, explained; `forced`
+ * if the ring is there already, which never fails.
+ */
+int descriptor_store_reserve(struct descriptor_store *s, uint64_t count, bool forced);
+void descriptor_store_give(struct descriptor_store *s, uint64_t count);
+
+#endif
