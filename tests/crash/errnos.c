@@ -37,6 +37,8 @@ static const struct {
 	[CALL_FSTAT] = { "fstat", .fails = { ENOMEM } },
 	[CALL_STATX] = { "statx", .fails = { ENOMEM, EPERM }, .passes = { ENOSYS } },
 	[CALL_FSTATFS] = { "fstatfs", .fails = { ENOMEM, ENOSYS, EINTR } },
+	/* For holes, which it looks for only to pass over them. */
+	[CALL_SEEK] = { "lseek", .passes = { EINVAL, ENXIO } },
 	[CALL_READLINK] = { "readlink", .passes = { ENOMEM, EACCES, ENOENT } },
 	[CALL_PREAD] = { "pread", .fails = { EIO }, .passes = { EINTR } },
 	[CALL_PWRITE] = { "pwrite", .fails = { EIO, ENOSPC }, .passes = { EINTR } },
@@ -96,6 +98,7 @@ static const struct {
 	{ SYS_fstat, CALL_FSTAT, -1, 0, 0 },
 	{ SYS_statx, CALL_STATX, -1, 0, 0 },
 	{ SYS_fstatfs, CALL_FSTATFS, -1, 0, 0 },
+	{ SYS_lseek, CALL_SEEK, -1, 0, 0 },
 #ifdef SYS_readlink
 	{ SYS_readlink, CALL_READLINK, -1, 0, 0 },
 	{ SYS_mkdir, CALL_MKDIR, -1, 0, 0 },

@@ -28,8 +28,8 @@ static struct {
 } selection;
 
 /*
- * The arguments, before main() adds the tests. A program that takes options of
- * its own (the sweep, the fault product) does not use the runner with names.
+ * The arguments, before main() adds the tests. A program that has options of its own
+ * (the sweep, the fault product) reads them itself.
  */
 static void __attribute__((constructor)) read_arguments(int argc, char **argv)
 {
@@ -40,6 +40,8 @@ static void __attribute__((constructor)) read_arguments(int argc, char **argv)
 			selection.list = true;
 		else if (strcmp(argv[i], "--no-fork") == 0)
 			selection.no_fork = true;
+		else
+			return;
 	}
 	selection.names = argv + i;
 	selection.count = argc - i < MAX_NAMES ? argc - i : MAX_NAMES;
