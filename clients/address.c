@@ -9,18 +9,27 @@
 
 int open_ring(struct shmring **ret, const char *address, bool create)
 {
+	bool made;
+
+	return open_or_make_ring(ret, address, create, &made);
+}
+
+int open_or_make_ring(struct shmring **ret, const char *address, bool create, bool *ret_made)
+{
 	const struct shmring_config config = {
 		.size = sizeof(config),
 		.unread_policy = SHMRING_UNREAD_HOLD,
 	};
 	int err;
 
+	*ret_made = false;
 	/* others may create and remove it meanwhile: whoever wins, one of the two succeeds */
 	do {
 		err = shmring_open(ret, address);
 		if (err != -ENOENT || !create)
 			break;
 		err = shmring_create(ret, address, &config);
+		*ret_made = err == 0;
 	} while (err == -EEXIST);
 	return err < 0 ? address_failed(err, address) : 0;
 }

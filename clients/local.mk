@@ -16,6 +16,10 @@ clients_shmring_SOURCES = \
 	clients/frame.h \
 	clients/harmless.c \
 	clients/harmless.h \
+	clients/holders.c \
+	clients/holders.h \
+	clients/join.c \
+	clients/join.h \
 	clients/json.c \
 	clients/json.h \
 	clients/latency.c \

@@ -12,6 +12,7 @@
 #include "address.h"
 #include "cli.h"
 #include "frame.h"
+#include "join.h"
 #include "options.h"
 #include "progress.h"
 #include "publish.h"
@@ -25,7 +26,7 @@ struct pub_options {
 	uint64_t block;
 	uint64_t wait_consumers;
 	int64_t timeout_ns;
-	bool create;
+	struct joining join;
 };
 
 enum {
@@ -36,6 +37,7 @@ enum {
 	KEY_TIMEOUT,
 	KEY_NOWAIT,
 	KEY_NO_CREATE,
+	KEY_FRESH,
 };
 
 static const struct argp_option options[] = {
@@ -48,10 +50,17 @@ static const struct argp_option options[] = {
 	{ "wait-consumers", KEY_WAIT_CONSUMERS, "N", 0,
 	  "Begin when the ring has N lossless consumers", 2 },
 	{ "timeout", KEY_TIMEOUT, "DURATION", 0,
-	  "Give up, with status 3, when a wait for consumers or for room takes so long", 2 },
-	{ "nowait", KEY_NOWAIT, NULL, 0, "Give up, with status 3, when the ring is full", 2 },
+	  "Give up, with status 3, when a wait for a free lane, for consumers or for room takes so "
+	  "long", 2 },
+	{ "nowait", KEY_NOWAIT, NULL, 0,
+	  "Give up, with status 3, when the ring is full or has no free lane", 2 },
 	{ NULL, 0, NULL, 0, "General:", -1 },
+	{ "fresh", KEY_FRESH, NULL, 0,
+	  "If no process is attached to the ring, but it has been used: make it anew, and drop "
+	  "the messages and kept places that an earlier run has left", -1 },
 	{ "no-create", KEY_NO_CREATE, NULL, 0, "Fail if the ring does not exist", -1 },
+	{ "verbose", 'v', NULL, 0,
+	  "Say what is waited for, even if standard error is no terminal", -1 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -96,7 +105,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->timeout_ns = 0;
 		return 0;
 	case KEY_NO_CREATE:
-		o->create = false;
+		o->join.create = false;
+		return 0;
+	case KEY_FRESH:
+		o->join.fresh = true;
+		return 0;
+	case 'v':
+		o->join.verbose = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		o->address = arg;
@@ -105,6 +120,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_NO_ARGS:
 		usage_failed(state, "missing argument RING");
+		return 0;
+	case ARGP_KEY_SUCCESS:
+		check_fresh(o->address, o->join.fresh, state);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -286,11 +304,6 @@ static int publish_files(struct publisher *p, const struct pub_options *o)
 	struct frame_reader reader;
 	int status = STATUS_OK;
 
-	if (o->block > limit) {
-		say("--blocks: a message of %s takes at most %zu bytes; make the ring with a larger "
-		    "--lane-size", o->address, limit);
-		return STATUS_FAILED;
-	}
 	if (frame_reader_init(&reader, o->form, o->block, limit) != 0)
 		return system_failed(ENOMEM, "starting");
 	progress_start(total_size(o->files));
@@ -320,21 +333,58 @@ static int wait_for_consumers(struct publisher *p, const struct pub_options *o)
 	return err == -ENOLINK ? STATUS_FAILED : STATUS_OK;
 }
 
-static int publish(struct shmring *ring, const struct pub_options *o)
+/* What must be right before anybody is waited for. */
+static int check_block(const struct publisher *p, const struct pub_options *o)
 {
-	struct publisher p = { .ring = ring, .timeout_ns = o->timeout_ns };
-	int status = STATUS_OK;
-	int err = shmring_producer_attach(&p.producer, ring, NULL);
+	const size_t limit = shmring_max_message(p->producer);
 
-	if (err < 0)
-		return ring_failed("%s", o->address);
+	if (o->block <= limit)
+		return STATUS_OK;
+	say("--blocks: a message of %s takes at most %zu bytes; make the ring with a larger "
+	    "--lane-size", o->address, limit);
+	return STATUS_FAILED;
+}
+
+static int publish(struct publisher *p, const struct pub_options *o)
+{
+	int status = check_block(p, o);
+
 	progress_start(0);
-	if (o->wait_consumers)
-		status = wait_for_consumers(&p, o);
+	if (status == STATUS_OK && o->wait_consumers)
+		status = wait_for_consumers(p, o);
 	if (status == STATUS_OK && !stop_requested())
-		status = publish_files(&p, o);
-	shmring_producer_detach(p.producer);
+		status = publish_files(p, o);
+	shmring_producer_detach(p->producer);
 	return status;
+}
+
+/* Can the inputs be read? Asked before a ring is made; a fifo is not opened, that may wait. */
+static int check_inputs(char **files)
+{
+	struct stat st;
+
+	for (; *files; files++) {
+		bool standard = strcmp(*files, "-") == 0;
+		int err = standard ? (int)read(STDIN_FILENO, &st, 0) : stat(*files, &st);
+
+		if (err == 0 && !standard && S_ISDIR(st.st_mode)) {
+			errno = EISDIR;
+			err = -1;
+		}
+		if (err == 0 && !standard)
+			err = faccessat(AT_FDCWD, *files, R_OK, AT_EACCESS);
+		if (err < 0)
+			return system_failed(errno, "%s", standard ? "standard input" : *files);
+	}
+	return STATUS_OK;
+}
+
+static int attach_producer(struct shmring *ring, void *context)
+{
+	struct publisher *p = context;
+
+	p->ring = ring;
+	return shmring_producer_attach(&p->producer, ring, NULL);
 }
 
 int cmd_pub(int argc, char **argv)
@@ -342,8 +392,9 @@ int cmd_pub(int argc, char **argv)
 	static const struct argp argp = { options, parse, "RING [FILE...]", doc, NULL, NULL, NULL };
 	static char dash[] = "-";
 	static char *standard_input[] = { dash, NULL };
-	struct pub_options o = { .timeout_ns = SHMRING_FOREVER, .create = true };
-	struct shmring *ring;
+	struct pub_options o = { .timeout_ns = SHMRING_FOREVER,
+				 .join = { .create = true, .for_lane = true } };
+	struct publisher p = { 0 };
 	int status;
 
 	parse_arguments(&argp, argc, argv, &o);
@@ -353,10 +404,15 @@ int cmd_pub(int argc, char **argv)
 		if (strcmp(*file, "-") == 0)
 			progress_reads_stdin();
 	stop_install();
-	status = open_ring(&ring, o.address, o.create);
-	if (status != STATUS_OK)
-		return status;
-	status = publish(ring, &o);
-	shmring_close(ring);
+	o.join.address = o.address;
+	o.join.timeout_ns = p.timeout_ns = o.timeout_ns;
+	status = check_inputs(o.files);
+	if (status == STATUS_OK)
+		status = join_ring(&o.join, attach_producer, &p);
+	if (p.producer)
+		status = publish(&p, &o);
+	if (status == STATUS_FAILED)
+		abandon_ring(&o.join);
+	shmring_close(o.join.ring);
 	return stop_finish(status, false);
 }

@@ -7,6 +7,7 @@
 
 #include "address.h"
 #include "cli.h"
+#include "join.h"
 #include "options.h"
 #include "stop.h"
 #include "subscribe.h"
@@ -26,6 +27,13 @@ enum {
 	KEY_TIMEOUT,
 	KEY_NO_CREATE,
 	KEY_LATENCY,
+	KEY_FRESH,
+};
+
+struct sub_options {
+	struct subscribe_options subscribe;
+	struct joining join;
+	struct shmring_consumer *consumer;
 };
 
 static const struct argp_option options[] = {
@@ -59,9 +67,14 @@ static const struct argp_option options[] = {
 	  "When all producers have left and the ring is empty. If there has been no producer yet "
 	  "(with --from now: if none is there), wait for one first", 3 },
 	{ "timeout", KEY_TIMEOUT, "DURATION", 0,
-	  "With status 3, when no message came for so long", 3 },
+	  "With status 3, when no message came, or no place became free, for so long", 3 },
 	{ NULL, 0, NULL, 0, "General:", -1 },
+	{ "fresh", KEY_FRESH, NULL, 0,
+	  "If no process is attached to the ring, but it has been used: make it anew, and drop "
+	  "the messages and kept places that an earlier run has left", -1 },
 	{ "no-create", KEY_NO_CREATE, NULL, 0, "Fail if the ring does not exist", -1 },
+	{ "verbose", 'v', NULL, 0,
+	  "Say what is waited for, even if standard error is no terminal", -1 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -88,8 +101,10 @@ static void parse_from(struct subscribe_options *o, const char *arg, struct argp
 }
 
 /* Options without an argument. */
-static error_t parse_flag(struct subscribe_options *o, int key)
+static error_t parse_flag(struct sub_options *all, int key)
 {
+	struct subscribe_options *o = &all->subscribe;
+
 	switch (key) {
 	case KEY_LINES:
 		o->form = EMIT_LINES;
@@ -125,38 +140,72 @@ static error_t parse_flag(struct subscribe_options *o, int key)
 		o->end = END_DRAIN;
 		return 0;
 	case KEY_NO_CREATE:
-		o->create = false;
+		all->join.create = false;
+		return 0;
+	case KEY_FRESH:
+		all->join.fresh = true;
+		return 0;
+	case 'v':
+		all->join.verbose = true;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
-/* What does not go together, and what need not be made. */
-static void check_options(struct subscribe_options *o, struct argp_state *state)
+/* As shmring-sub(1) says: told before a ring is made. */
+static bool is_name(const char *text)
 {
+	const size_t len = strlen(text);
+
+	return len > 0 && len < SHMRING_NAME_SIZE &&
+	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == len;
+}
+
+/* What does not go together. */
+static void check_options(const struct sub_options *all, struct argp_state *state)
+{
+	const struct subscribe_options *o = &all->subscribe;
 	bool observe = o->attach.flags & SHMRING_OBSERVE;
 
 	if (o->latency && o->form != EMIT_LINES && o->form != EMIT_JSON)
-		usage_failed(state, "--latency writes no messages; of the forms, only --json goes with it");
-	if (o->latency && o->attach.start == SHMRING_START_DEFAULT && !o->attach.name &&
-	    o->end == END_NEVER)
-		o->attach.start = SHMRING_START_NOW;
-	if (o->end == END_EMPTY)
-		o->attach.flags |= SHMRING_UNTIL_NOW;
+		usage_failed(state, "--latency writes no messages: of the forms, only --json goes with it");
+	if (o->attach.name && !is_name(o->attach.name))
+		usage_failed(state, "--name %s: must be 1 to %d letters, digits, '.', '_' or '-'",
+			   o->attach.name, SHMRING_NAME_SIZE - 1);
 	if (observe && o->attach.name)
 		usage_failed(state, "an observer (--observe) takes no --name");
 	if (observe && o->attach.flags & SHMRING_PINNED)
 		usage_failed(state, "an observer (--observe) cannot be --pinned");
 	if (o->attach.start == SHMRING_START_RESUME && !o->attach.name)
 		usage_failed(state, "--from resume needs a --name");
-	if (observe || o->latency || o->attach.start == SHMRING_START_RESUME || o->end == END_EMPTY)
-		o->create = false;
+	if (all->join.fresh && (observe || o->end == END_EMPTY || o->attach.start == SHMRING_START_RESUME))
+		usage_failed(state, "--fresh begins with an empty ring, in which --observe, --no-follow "
+				  "and --from resume find nothing");
+	check_fresh(o->address, all->join.fresh, state);
+}
+
+/* What follows from them. */
+static void complete_options(struct sub_options *all)
+{
+	struct subscribe_options *o = &all->subscribe;
+
+	if (o->latency && o->attach.start == SHMRING_START_DEFAULT && !o->attach.name &&
+	    o->end == END_NEVER)
+		o->attach.start = SHMRING_START_NOW;
+	if (o->end == END_EMPTY)
+		o->attach.flags |= SHMRING_UNTIL_NOW;
+	if (!all->join.fresh && (o->attach.flags & SHMRING_OBSERVE || o->latency ||
+				 o->attach.start == SHMRING_START_RESUME || o->end == END_EMPTY))
+		all->join.create = false;
+	all->join.address = o->address;
+	all->join.timeout_ns = o->timeout_ns;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	struct subscribe_options *o = state->input;
+	struct sub_options *all = state->input;
+	struct subscribe_options *o = &all->subscribe;
 
 	switch (key) {
 	case KEY_FROM:
@@ -180,31 +229,41 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		usage_failed(state, "missing argument RING");
 		return 0;
 	case ARGP_KEY_SUCCESS:
-		check_options(o, state);
+		check_options(all, state);
 		return 0;
 	default:
-		return parse_flag(o, key);
+		return parse_flag(all, key);
 	}
+}
+
+static int attach_consumer(struct shmring *ring, void *context)
+{
+	struct sub_options *o = context;
+
+	return shmring_consumer_attach(&o->consumer, ring, &o->subscribe.attach);
 }
 
 int cmd_sub(int argc, char **argv)
 {
 	static const struct argp argp = { options, parse, "RING", doc, NULL, NULL, NULL };
-	struct subscribe_options o = {
-		.count = UINT64_MAX,
-		.timeout_ns = SHMRING_FOREVER,
-		.create = true,
-		.attach = { .size = sizeof(o.attach) },
+	struct sub_options o = {
+		.subscribe = {
+			.count = UINT64_MAX,
+			.timeout_ns = SHMRING_FOREVER,
+			.attach = { .size = sizeof(o.subscribe.attach) },
+		},
+		.join = { .create = true },
 	};
-	struct shmring *ring;
 	int status;
 
 	parse_arguments(&argp, argc, argv, &o);
+	complete_options(&o);
 	stop_install();
-	status = open_ring(&ring, o.address, o.create);
-	if (status != STATUS_OK)
-		return status;
-	status = subscribe(ring, &o);
-	shmring_close(ring);
+	status = join_ring(&o.join, attach_consumer, &o);
+	if (o.consumer)
+		status = subscribe(o.join.ring, o.consumer, &o.subscribe);
+	else if (status == STATUS_FAILED)
+		abandon_ring(&o.join);
+	shmring_close(o.join.ring);
 	return status == -EPIPE ? stop_finish(STATUS_FAILED, true) : stop_finish(status, false);
 }

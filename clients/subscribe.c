@@ -309,9 +309,6 @@ static int run(struct subscription *s)
 	const struct subscribe_options *o = s->options;
 	int status = STATUS_OK, err;
 
-	err = shmring_consumer_attach(&s->consumer, s->ring, &o->attach);
-	if (err < 0)
-		return ring_failed("%s", o->address);
 	report_missed(s);
 	if (!isatty(STDOUT_FILENO) || o->latency)
 		progress_start(0);
@@ -329,16 +326,14 @@ static int run(struct subscription *s)
 	return err == -EPIPE ? err : status;
 }
 
-int subscribe(struct shmring *ring, const struct subscribe_options *o)
+/* What the attachment needs to know of the ring; the exit status. */
+static int set_up(struct subscription *s, struct shmring *ring, const struct subscribe_options *o)
 {
-	static struct subscription s;
 	const bool observer = o->attach.flags & SHMRING_OBSERVE;
 	struct shmring_stat stat;
 	bool evictable;
-	int status, err;
 
-	err = shmring_stat(ring, &stat);
-	if (err < 0)
+	if (shmring_stat(ring, &stat) < 0)
 		return ring_failed("%s", o->address);
 	if (o->latency && stat.stamps == SHMRING_STAMP_NONE) {
 		say("%s: its messages have no time stamps; make it with 'shmring create --stamps'",
@@ -347,15 +342,30 @@ int subscribe(struct shmring *ring, const struct subscribe_options *o)
 	}
 	evictable = !observer && stat.slow_policy == SHMRING_SLOW_EVICT &&
 		    !(o->attach.flags & SHMRING_PINNED);
-	s = (struct subscription){
+	*s = (struct subscription){
 		.options = o,
 		.ring = ring,
+		.consumer = s->consumer,
 		.lanes = stat.lanes,
 		.batch = BATCH_MAX / 8,
 	};
-	if (out_init(&s.out, STDOUT_FILENO, observer, evictable) != 0)
+	if (out_init(&s->out, STDOUT_FILENO, observer, evictable) != 0)
 		return system_failed(ENOMEM, "starting");
-	status = run(&s);
+	return STATUS_OK;
+}
+
+int subscribe(struct shmring *ring, struct shmring_consumer *consumer,
+	      const struct subscribe_options *o)
+{
+	static struct subscription s;
+	int status;
+
+	s.consumer = consumer;
+	status = set_up(&s, ring, o);
+	if (status == STATUS_OK)
+		status = run(&s);
+	else
+		shmring_consumer_detach(consumer);
 	out_fini(&s.out);
 	return status;
 }

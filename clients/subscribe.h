@@ -22,7 +22,6 @@ struct subscribe_options {
 	enum emit_form form;
 	enum subscribe_end end;
 	bool latency; /* no messages: percentiles at the end */
-	bool create;
 	uint64_t count;	    /* messages; UINT64_MAX: no limit */
 	int64_t timeout_ns; /* without a message; SHMRING_FOREVER */
 	struct shmring_consumer_options attach;
@@ -31,8 +30,9 @@ struct subscribe_options {
 /*
  * Whatever the options say, a ring that was removed ends when it is empty and
  * no producer is left. Returns the exit status, or -EPIPE if nobody reads
- * stdout any more.
+ * stdout any more. Takes the consumer.
  */
-int subscribe(struct shmring *ring, const struct subscribe_options *options);
+int subscribe(struct shmring *ring, struct shmring_consumer *consumer,
+	      const struct subscribe_options *options);
 
 #endif

@@ -3,9 +3,11 @@
 # or beside a neighbour that does something wrong. One file is one story.
 SHELL_CASES = \
 	tests/cases/closed-standard.sh \
+	tests/cases/crowd.sh \
 	tests/cases/hostile-names.sh \
 	tests/cases/late.sh \
-	tests/cases/no-follow.sh
+	tests/cases/no-follow.sh \
+	tests/cases/second-run.sh
 C_CASES = \
 	tests/cases/closed-descriptors \
 	tests/cases/handler-publishes \

@@ -116,7 +116,7 @@ start "$SHMRING" pub ring <pipe &
 pub2=$!
 exec 3>pipe
 until_true has_producers ring 2
-expect 1 "a third producer finds no lane" "$SHMRING" pub ring many
+expect 3 "a third producer finds no lane" "$SHMRING" pub --timeout 50ms ring many
 exec 3>&-
 ended "$pub1" 0 "the first ends"
 ended "$pub2" 0 "the second ends"

@@ -45,8 +45,8 @@ same "it gets what came since" ten out
 expect 1 "an unknown name cannot resume" "$SHMRING" sub --name four --from resume ring
 expect 1 "nor on no ring" "$SHMRING" sub --name four --from resume none
 check "which is not made" test ! -e "$work/shmring/none"
-expect 1 "a wrong name" "$SHMRING" sub --name 'a b' --no-follow ring
-expect 1 "a long name" "$SHMRING" sub --name 12345678901234567890123456789012 --no-follow ring
+expect 2 "a wrong name" "$SHMRING" sub --name 'a b' --no-follow ring
+expect 2 "a long name" "$SHMRING" sub --name 12345678901234567890123456789012 --no-follow ring
 
 start "$SHMRING" sub --name one ring >out.1 &
 sub=$!

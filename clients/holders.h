@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who keeps a command waiting: told on standard error after a second, if that is a
+ * terminal or --verbose asks for it, and when the command gives up.
+ */
+#ifndef SHMRING_HOLDERS_H
+#define SHMRING_HOLDERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <shmring/shmring.h>
+
+#define HOLDERS_TEXT 512
+
+/* One wait. */
+struct patience {
+	bool verbose;
+	int64_t since_ns; /* 0: it is not waiting */
+	int64_t next_look_ns;
+	char told[HOLDERS_TEXT];
+};
+
+/* Nothing has to be waited for at present. */
+void patience_rest(struct patience *p);
+
+/* It has to wait, since now or longer: true if it is time to look who is the reason. */
+bool patience_is_over(struct patience *p);
+
+/*
+ * Tell once: "ADDRESS: WHAT for 1 s: REASON". Again when the reason has changed.
+ */
+void patience_tell(struct patience *p, const char *address, const char *what, const char *reason);
+
+/* "all 8 lanes are taken; process IDs: 12, 13, 17", or the same of places for consumers. */
+const char *lane_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char *address);
+const char *place_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char *address);
+
+/* Who leaves no room in a full ring, and what to do about it. */
+const char *room_holder(char ret[HOLDERS_TEXT], struct shmring *r, const char *address);
+
+#endif

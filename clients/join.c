@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How pub and sub come to their ring.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "cli.h"
+#include "holders.h"
+#include "join.h"
+#include "progress.h"
+#include "stop.h"
+
+#define LOOK_NS 10000000	 /* between two attempts */
+#define LOCK_PATIENCE_NS 2000000000 /* longer than any command needs it */
+
+/* The broker alone opens and makes its files, so nobody can lock them against it. */
+void check_fresh(const char *address, bool fresh, const struct argp_state *state)
+{
+	if (fresh && strncmp(address, "broker:", 7) == 0)
+		usage_failed(state, "--fresh: %s is a ring of the broker; make it anew with 'shmring rm' "
+				  "and 'shmring create'", address);
+}
+
+static void pause_before_next_look(void)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_NS };
+
+	nanosleep(&pause, NULL);
+}
+
+/*
+ * A description of the ring's file of our own, locked; the library's must not be. -1:
+ * it is not to be had, because the file is the broker's, or because somebody who may
+ * read it holds the lock for ever. Then what the lock excludes is unlikely, but not
+ * excluded, and nothing may be removed.
+ */
+static int lock_ring(struct shmring *r, int kind)
+{
+	int64_t deadline = now_ns() + LOCK_PATIENCE_NS;
+	int ring_fd = shmring_fd(r), fd;
+	char path[40];
+
+	if (ring_fd < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", ring_fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	while (fd >= 0 && flock(fd, kind | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK && now_ns() < deadline && !stop_look()) {
+			pause_before_next_look();
+			continue;
+		}
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+static void unlock_ring(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static void drop_ring(struct joining *j)
+{
+	shmring_close(j->ring);
+	j->ring = NULL;
+	j->made = false;
+}
+
+/* Is there anything in it, or has there been? */
+static bool was_used(struct shmring *r, const struct shmring_stat *stat)
+{
+	struct shmring_lane_stat lane;
+
+	for (unsigned i = 0; i < stat->lanes; i++)
+		if (shmring_stat_lane(r, i, &lane) < 0 || lane.tenancy > 0)
+			return true;
+	return stat->detached > 0;
+}
+
+/* What an earlier run has left: it was used, and nobody is there. */
+static bool is_left_over(struct shmring *r)
+{
+	struct shmring_stat stat;
+
+	return shmring_stat(r, &stat) == 0 && stat.producers == 0 && stat.consumers == 0 &&
+	       was_used(r, &stat);
+}
+
+/* The shape of a ring, to make another one like it. */
+static int shape_of(struct shmring *r, struct shmring_config *ret)
+{
+	struct shmring_stat stat;
+	struct stat file;
+	int err = shmring_stat(r, &stat);
+
+	if (err < 0 || fstat(shmring_fd(r), &file) < 0)
+		return -EBADF;
+	*ret = (struct shmring_config){
+		.size = sizeof(*ret),
+		.lane_size = stat.lane_size,
+		.lanes = stat.lanes,
+		.alignment = stat.alignment,
+		.slow_policy = stat.slow_policy,
+		.unread_policy = stat.unread_policy,
+		.evict_after_ns = stat.evict_after_ns,
+		.max_sleep_ns = stat.max_sleep_ns,
+		.wake = stat.wake,
+		.mode = file.st_mode & 0777,
+		.stamps = stat.stamps,
+	};
+	return 0;
+}
+
+/*
+ * Remove a ring that is locked and left over, and make one of the same shape; others
+ * may be quicker with that. The exit status.
+ */
+static int renew(struct joining *j)
+{
+	struct shmring_config config;
+	struct shmring *new;
+	int err = shape_of(j->ring, &config);
+
+	if (err == 0)
+		err = shmring_remove(j->address);
+	if (err == -ENOENT || err == -EAGAIN)
+		return 0; /* somebody has removed it: look again */
+	if (err == 0)
+		err = shmring_create(&new, j->address, &config);
+	if (err == 0)
+		shmring_close(new);
+	return err < 0 && err != -EEXIST ? address_failed(err, j->address) : 0;
+}
+
+/*
+ * One attempt with the ring that is open. 0: it is over, with the exit status in
+ * `ret_status`; -EAGAIN: open the ring again; -EUSERS: there is no place at present.
+ */
+static int try_ring(struct joining *j, attach_function *attach, void *context, int *ret_status)
+{
+	int lock = lock_ring(j->ring, j->fresh ? LOCK_EX : LOCK_SH);
+	int err = 0;
+
+	if (stop_requested()) {
+		unlock_ring(lock);
+		return 0;
+	}
+	if (j->fresh && lock < 0) {
+		say("%s: its file is locked by another process, or cannot be locked, so --fresh cannot "
+		    "tell whether it is in use", j->address);
+		*ret_status = STATUS_FAILED;
+		return 0;
+	}
+	if (lock >= 0 && ring_is_removed(j->ring)) {
+		err = -EAGAIN;
+	} else if (j->fresh && is_left_over(j->ring)) {
+		*ret_status = renew(j);
+		err = *ret_status == STATUS_OK ? -EAGAIN : 0;
+	} else {
+		err = attach(j->ring, context);
+		if (err < 0 && err != -EUSERS)
+			*ret_status = ring_failed("%s", j->address);
+		err = err == -EUSERS ? err : 0;
+	}
+	unlock_ring(lock);
+	return err;
+}
+
+/* All places are taken. True: wait on; false: the exit status is in `ret_status`. */
+static bool wait_for_place(const struct joining *j, struct patience *patience, int64_t deadline,
+			   int *ret_status)
+{
+	bool over = now_ns() >= deadline, due = patience_is_over(patience);
+	char text[HOLDERS_TEXT];
+
+	if (stop_look())
+		return false;
+	if (over || due)
+		(j->for_lane ? lane_holders : place_holders)(text, j->ring, j->address);
+	if (over) {
+		say("%s: %s", j->address, text);
+		*ret_status = STATUS_TIMEOUT;
+		return false;
+	}
+	if (due)
+		patience_tell(patience, j->address, "no place", text);
+	pause_before_next_look();
+	return true;
+}
+
+int join_ring(struct joining *j, attach_function *attach, void *context)
+{
+	struct patience patience = { .verbose = j->verbose };
+	int64_t deadline = j->timeout_ns == SHMRING_FOREVER ? SHMRING_FOREVER
+							    : shmring_deadline(j->timeout_ns);
+	int status = STATUS_OK, err;
+
+	do {
+		if (!j->ring)
+			status = open_or_make_ring(&j->ring, j->address, j->create, &j->made);
+		if (status != STATUS_OK)
+			return status;
+		err = try_ring(j, attach, context, &status);
+		if (err == -EAGAIN)
+			drop_ring(j);
+		else if (err == -EUSERS && !wait_for_place(j, &patience, deadline, &status))
+			err = 0;
+	} while (err < 0);
+	return status;
+}
+
+static bool is_unused(struct shmring *r)
+{
+	struct shmring_lane_stat lane;
+	struct shmring_stat stat;
+
+	if (shmring_stat(r, &stat) < 0 || stat.retired || stat.producers || stat.consumers ||
+	    stat.detached)
+		return false;
+	for (unsigned i = 0; i < stat.lanes; i++)
+		if (shmring_stat_lane(r, i, &lane) < 0 || lane.messages > 0)
+			return false;
+	return true;
+}
+
+void abandon_ring(struct joining *j)
+{
+	int lock = j->ring && j->made ? lock_ring(j->ring, LOCK_EX) : -1;
+
+	if (lock >= 0 && is_unused(j->ring))
+		shmring_remove(j->address); /* if that fails, an empty ring stays */
+	unlock_ring(lock);
+}

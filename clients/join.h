@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How pub and sub come to their ring: open it, or make it; make it anew if it is
+ * what an earlier run left (--fresh); and attach, as soon as there is a free place.
+ *
+ * Commands that do so at the same moment agree by a lock on the ring's file
+ * (flock(2)), which they hold while they look and attach: shared by those who take
+ * the ring as it is, exclusive for those who may remove it. Who finds that the
+ * ring was removed before it had the lock begins again with the ring that has the
+ * name now. So a ring is removed only while no process is attached, and nobody
+ * attaches to one that is just being removed.
+ */
+#ifndef SHMRING_JOIN_H
+#define SHMRING_JOIN_H
+
+#include <argp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <shmring/shmring.h>
+
+struct joining {
+	const char *address;
+	bool create;	    /* if there is no ring */
+	bool fresh;	    /* make it anew if it was used and no process is attached */
+	bool for_lane;	    /* a producer's place; else a consumer's */
+	bool verbose;	    /* tell of waiting even if standard error is no terminal */
+	int64_t timeout_ns; /* for a free place; 0: do not wait; SHMRING_FOREVER */
+	struct shmring *ring;
+	bool made; /* this command has made the ring */
+};
+
+/* Wrong on the command line: --fresh for a ring that cannot be made anew. */
+void check_fresh(const char *address, bool fresh, const struct argp_state *state);
+
+/* Attach to a ring; 0, -EUSERS (all places are taken), or another negative errno. */
+typedef int attach_function(struct shmring *ring, void *context);
+
+/*
+ * Open the ring and attach to it. Returns 0, or the exit status, and then has told
+ * why; `j->ring` is open in both cases unless it is NULL. If stop_requested(), it
+ * may return 0 without having attached.
+ */
+int join_ring(struct joining *j, attach_function *attach, void *context);
+
+/*
+ * The command has failed, and has left the ring: if it made the ring, and nobody has
+ * used it, remove it.
+ */
+void abandon_ring(struct joining *j);
+
+#endif
