@@ -51,7 +51,7 @@ expect 0 "make a ring" "$SHMRING" create late
 start "$SHMRING" pub late numbers &
 pub=$!
 is_full() {
-	"$SHMRING" stat late | grep -q 'waits for room'
+	"$SHMRING" stat late | grep -q ' waiting '
 }
 check "the writer waits for a reader" until_true is_full
 expect 0 "read it" "$SHMRING" sub --drain late
