@@ -76,7 +76,7 @@ int publisher_claim(struct publisher *p, size_t len, void **ret_data)
 				continue;
 		}
 		if (err != -EINTR)
-			return err;
+			return err == -EIDRM ? -ENOLINK : err;
 	}
 }
 

@@ -195,6 +195,8 @@ static void complete_options(struct sub_options *all)
 		o->attach.start = SHMRING_START_NOW;
 	if (o->end == END_EMPTY)
 		o->attach.flags |= SHMRING_UNTIL_NOW;
+	if (o->end == END_DRAIN)
+		o->attach.flags |= SHMRING_UNTIL_END;
 	if (!all->join.fresh && (o->attach.flags & SHMRING_OBSERVE || o->latency ||
 				 o->attach.start == SHMRING_START_RESUME || o->end == END_EMPTY))
 		all->join.create = false;

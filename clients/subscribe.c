@@ -22,8 +22,6 @@
 #define BATCH_MAX 512
 #define BATCH_BYTES ((size_t)512 << 10)	/* more would leave producers waiting */
 #define GATHER_BYTES ((size_t)64 << 10) /* an observer writes at the latest then */
-#define DRAIN_LOOK_NS 20000000		/* how often END_DRAIN looks for producers */
-#define REMOVED_LOOK_NS 1000000000
 #define LOST_REPORT_NS 1000000000
 
 struct subscription {
@@ -33,7 +31,6 @@ struct subscription {
 	struct out out;
 	unsigned lanes;
 	bool last_look; /* nobody can publish any more: what is there is all */
-	uint64_t tenancies; /* how many producers had been there before those that count */
 	int batch;	/* how many messages to ask for */
 	uint64_t records;
 	uint64_t bytes;
@@ -43,7 +40,6 @@ struct subscription {
 	uint64_t missed[SHMRING_MAX_LANES];
 	uint64_t missed_bytes[SHMRING_MAX_LANES];
 	int64_t next_report_ns;
-	int64_t next_removed_look_ns;
 	int64_t idle_deadline;
 	struct shmring_message messages[BATCH_MAX];
 	uint64_t received_ns; /* when those came, in the ring's time */
@@ -164,70 +160,26 @@ static int deliver(struct subscription *s, int n, int *ret_status)
 	return err;
 }
 
-/* Does no live process own a lane? And how many have ever owned one? */
-static bool producers_gone(struct subscription *s, uint64_t *ret_tenancies)
-{
-	struct shmring_lane_stat lane;
-
-	*ret_tenancies = 0;
-	for (unsigned i = 0; i < s->lanes; i++) {
-		if (shmring_stat_lane(s->ring, i, &lane) < 0)
-			return false;
-		if (lane.state == SHMRING_ACTIVE || lane.state == SHMRING_JOINING)
-			return false;
-		*ret_tenancies += lane.tenancy;
-	}
-	return true;
-}
-
-/* Those who read from now on do not care for producers that left before. */
-static void begin_drain(struct subscription *s)
-{
-	s->tenancies = 0;
-	if (s->options->attach.start == SHMRING_START_NOW &&
-	    !producers_gone(s, &s->tenancies))
-		s->tenancies = 0; /* one is there: that is the one */
-}
-
-static bool is_drained(struct subscription *s)
-{
-	uint64_t tenancies;
-
-	return producers_gone(s, &tenancies) && tenancies > s->tenancies;
-}
-
-/* Nobody can publish any more, or --drain says that enough have. */
-static bool ends_when_empty(struct subscription *s)
-{
-	int64_t now = now_ns();
-	uint64_t tenancies;
-
-	if (s->options->end == END_DRAIN && is_drained(s))
-		return true;
-	if (now < s->next_removed_look_ns)
-		return false;
-	s->next_removed_look_ns = now + REMOVED_LOOK_NS;
-	return ring_is_removed(s->ring) && producers_gone(s, &tenancies);
-}
-
 /* The next messages; 0 if there were none up to the next look at everything else. */
 static int next_batch(struct subscription *s)
 {
 	const struct subscribe_options *o = s->options;
-	int64_t slice = o->end == END_DRAIN ? DRAIN_LOOK_NS : STOP_SLICE_NS;
 	int64_t deadline = SHMRING_NOWAIT;
 	int want = s->batch, n;
 
 	if (o->count - s->records < (uint64_t)want)
 		want = (int)(o->count - s->records);
 	if (!s->last_look && s->out.waiting == 0)
-		deadline = stop_slice(s->idle_deadline, slice);
+		deadline = stop_slice(s->idle_deadline, STOP_SLICE_NS);
 	n = shmring_peek_batch(s->consumer, deadline, s->messages, want);
-	if (n == -ENODATA)
+	if (n == -ENODATA || n == -EIDRM || n == -EPIPE)
 		s->last_look = true;
 	if (n > 0 && o->latency)
 		s->received_ns = shmring_stamp_now(s->ring);
-	return n == -EAGAIN || n == -ETIMEDOUT || n == -EINTR || n == -ENODATA ? 0 : n;
+	return n == -EAGAIN || n == -ETIMEDOUT || n == -EINTR || n == -ENODATA ||
+			       n == -EIDRM || n == -EPIPE
+		       ? 0
+		       : n;
 }
 
 /* No message at present: true if it is time to end. */
@@ -243,7 +195,6 @@ static bool idle(struct subscription *s, int *ret_status)
 		*ret_status = STATUS_TIMEOUT;
 		return true;
 	}
-	s->last_look = ends_when_empty(s);
 	stop_look();
 	progress_update(s->records, s->bytes, "waiting for messages");
 	return false;
@@ -312,7 +263,6 @@ static int run(struct subscription *s)
 	report_missed(s);
 	if (!isatty(STDOUT_FILENO) || o->latency)
 		progress_start(0);
-	begin_drain(s);
 	err = read_ring(s, &status);
 	if (err < 0 && err != -EPIPE)
 		status = write_failed(err, s);

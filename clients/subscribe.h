@@ -14,7 +14,7 @@
 enum subscribe_end {
 	END_NEVER, /* when a signal comes */
 	END_EMPTY, /* after what is there at the start: attach with SHMRING_UNTIL_NOW */
-	END_DRAIN, /* when a producer has been there, all are gone, and no message is left */
+	END_DRAIN, /* when all producers have left: attach with SHMRING_UNTIL_END */
 };
 
 struct subscribe_options {
