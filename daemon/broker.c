@@ -25,6 +25,7 @@
 #include "restore.h"
 #include "sigbus.h"
 #include "sys.h"
+#include "threads.h"
 
 #define SECOND INT64_C(1000000000)
 
@@ -595,6 +596,14 @@ int broker_start(struct broker *b, const struct broker_options *o, char *error, 
 	LIST_INIT(&b->ended);
 	TAILQ_INIT(&b->stalled);
 	sigbus_survive();
+	e = threads_try(THREADS_NEEDED);
+	if (e < 0) {
+		snprintf(error, size,
+			 "cannot start %d threads: %s; raise the limit of processes of this user "
+			 "(ulimit -u), or TasksMax of the service",
+			 THREADS_NEEDED, strerror(-e));
+		return e;
+	}
 	registry_enter_thread();
 	e = loop_open(&b->loop);
 	if (e == 0)

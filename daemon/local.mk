@@ -63,6 +63,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/socket-path.h \
 	daemon/store.c \
 	daemon/store.h \
+	daemon/threads.c \
+	daemon/threads.h \
 	daemon/upgrade.c \
 	daemon/upgrade.h
 daemon_libbroker_la_CPPFLAGS = $(BROKER_CPPFLAGS)

@@ -18,6 +18,7 @@ int registry_open(struct ring_registry *r)
 	if (shmr_random(&r->seed, sizeof(r->seed)) < 0)
 		return -EIO;
 	r->table = cds_lfht_new(BUCKETS, BUCKETS, 0, CDS_LFHT_AUTO_RESIZE, NULL);
+	get_default_call_rcu_data(); /* its thread starts now, and not when it may not any more */
 	return r->table ? 0 : -ENOMEM;
 }
 

@@ -17,6 +17,7 @@ BROKER_TESTS = \
 	tests/broker/keeper \
 	tests/broker/life \
 	tests/broker/metrics \
+	tests/broker/process-limit \
 	tests/broker/protocol \
 	tests/broker/relics \
 	tests/broker/rights \
@@ -33,6 +34,9 @@ tests_broker_shares_LDADD = $(BROKER_TESTS_LIBS)
 tests_broker_relics_SOURCES = tests/broker/relics.c
 tests_broker_relics_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
 tests_broker_relics_LDADD = $(BROKER_TESTS_LIBS)
+tests_broker_process_limit_SOURCES = tests/broker/process-limit.c
+tests_broker_process_limit_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
+tests_broker_process_limit_LDADD = $(BROKER_TESTS_LIBS)
 tests_broker_protocol_SOURCES = tests/broker/protocol.c
 tests_broker_protocol_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
 tests_broker_protocol_LDADD = $(BROKER_TESTS_LIBS)
