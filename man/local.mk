@@ -24,6 +24,7 @@ dist_man_MANS += \
 	man/shmring_commit.3 \
 	man/shmring_consumer_arm.3 \
 	man/shmring_consumer_attach.3 \
+	man/shmring_consumer_cancel.3 \
 	man/shmring_consumer_counters.3 \
 	man/shmring_consumer_detach.3 \
 	man/shmring_consumer_fd.3 \
@@ -43,12 +44,14 @@ dist_man_MANS += \
 	man/shmring_forget.3 \
 	man/shmring_join.3 \
 	man/shmring_max_message.3 \
+	man/shmring_next_length.3 \
 	man/shmring_open.3 \
 	man/shmring_open_fd.3 \
 	man/shmring_peek.3 \
 	man/shmring_peek_batch.3 \
 	man/shmring_producer_arm.3 \
 	man/shmring_producer_attach.3 \
+	man/shmring_producer_cancel.3 \
 	man/shmring_producer_counters.3 \
 	man/shmring_producer_detach.3 \
 	man/shmring_producer_fd.3 \
@@ -62,6 +65,7 @@ dist_man_MANS += \
 	man/shmring_reap.3 \
 	man/shmring_receive.3 \
 	man/shmring_release.3 \
+	man/shmring_release_first.3 \
 	man/shmring_remove.3 \
 	man/shmring_rewind.3 \
 	man/shmring_stage.3 \

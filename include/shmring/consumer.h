@@ -108,7 +108,8 @@ void shmring_consumer_detach(struct shmring_consumer *c);
  * An observer gets a pointer to a private copy, valid until the next peek.
  *
  * Waits until `deadline`. Errors: -EAGAIN (no message and SHMRING_NOWAIT),
- * -ETIMEDOUT, -EINTR (a signal handler ran while it slept), -ENODATA
+ * -ETIMEDOUT, -EINTR (a signal handler ran while it slept), -ECANCELED
+ * (shmring_consumer_cancel()), -ENODATA
  * (SHMRING_UNTIL_NOW: everything has been handed out; it never waits), -ESTALE (evicted
  * with unreleased messages: discard them, as with shmring_release()), -EBADMSG
  * (a producer damaged its lane; the handle stays unusable), -ECHILD.
@@ -141,6 +142,16 @@ int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmr
 int shmring_release(struct shmring_consumer *c);
 
 /*
+ * The same for the first `count` of the messages in hand, in the order in which they
+ * were handed out, from whatever lanes: a window that slides. The others stay in hand.
+ * With 0, and for an observer, it does nothing.
+ * Errors: -EINVAL (fewer are in hand; nothing is released), -ENOMEM (the order was not
+ * remembered, because there was no memory: release all), and those of
+ * shmring_release().
+ */
+int shmring_release_first(struct shmring_consumer *c, uint64_t count);
+
+/*
  * Take back what was handed out but not released: the next peek begins again
  * behind the last release. No effect on an observer.
  */
@@ -150,9 +161,16 @@ void shmring_rewind(struct shmring_consumer *c);
  * Copy the next message into `buf` and release it, and whatever was peeked
  * before. Returns its length. Errors: those of shmring_peek(), -ESTALE (as
  * shmring_release(): discard what was copied), and -EMSGSIZE
- * (longer than `size`; the message stays).
+ * (longer than `size`; the message stays). Then shmring_next_length() tells how large
+ * `buf` has to be; shmring_peek() and shmring_release() pass over the message.
  */
 ssize_t shmring_receive(struct shmring_consumer *c, void *buf, size_t size, int64_t deadline);
+
+/*
+ * The length in bytes of the message that the next peek or receive takes, which stays.
+ * Errors: those of shmring_peek().
+ */
+ssize_t shmring_next_length(struct shmring_consumer *c, int64_t deadline);
 
 /*
  * A descriptor for poll(2), epoll(7) (level or edge), select(2) and io_uring,
@@ -175,6 +193,17 @@ ssize_t shmring_receive(struct shmring_consumer *c, void *buf, size_t size, int6
  */
 int shmring_consumer_fd(struct shmring_consumer *c, uint32_t flags);
 int shmring_consumer_arm(struct shmring_consumer *c);
+
+/*
+ * Cancel a wait: the call in which this handle waits (peek, receive, shmring_wait()), or
+ * if there is none the next one that would have to wait, or to arm, answers -ECANCELED,
+ * once. A descriptor that is armed becomes readable. A call that has just got a message
+ * returns it; then the next one is cancelled. An observer notices within 5 ms, others
+ * at once.
+ * Concurrency: any thread, and signal handlers, as long as the handle lives. Sets no
+ * sentence for shmring_explain(). Error: -ECHILD.
+ */
+int shmring_consumer_cancel(struct shmring_consumer *c);
 
 /* This consumer, waiting for a message, as shmring_wait() takes it. */
 struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c);

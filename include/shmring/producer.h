@@ -72,6 +72,7 @@ void shmring_producer_detach(struct shmring_producer *p);
  *
  * Waits for room until `deadline`. Errors: -EAGAIN (no room and
  * SHMRING_NOWAIT), -ETIMEDOUT, -EINTR (a signal handler ran while it slept),
+ * -ECANCELED (shmring_producer_cancel()),
  * -EMSGSIZE (message, or batch with it, too long), -EBUSY (a claim is open, or a
  * signal handler calls this and has interrupted a call on the same producer),
  * -ECHILD.
@@ -134,6 +135,9 @@ int shmring_producer_lane(const struct shmring_producer *p);
  */
 int shmring_producer_fd(struct shmring_producer *p, uint32_t flags);
 int shmring_producer_arm(struct shmring_producer *p, size_t len);
+
+/* Cancel a wait for room, as shmring_consumer_cancel() does one for messages. */
+int shmring_producer_cancel(struct shmring_producer *p);
 
 /* This producer, waiting for room for `len` bytes, as shmring_wait() takes it. */
 struct shmring_waitable *shmring_producer_waitable(struct shmring_producer *p, size_t len);

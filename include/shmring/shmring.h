@@ -406,7 +406,7 @@ struct shmring_wait {
  * filter forbids it, for a millisecond on each in turn). Ready means that the
  * next peek, or claim of that length, will not wait, or has an error to tell.
  * Returns how many are ready. Errors: -EAGAIN (none, and SHMRING_NOWAIT),
- * -ETIMEDOUT, -EINTR, -EINVAL (count), -EBUSY (a producer has a claim open),
+ * -ETIMEDOUT, -EINTR, -ECANCELED (of one of them), -EINVAL (count), -EBUSY (a producer has a claim open),
  * -EMSGSIZE, -ESTALE (as shmring_peek()), -ECHILD.
  * Concurrency: the handles belong to the calling thread.
  */

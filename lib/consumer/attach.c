@@ -192,6 +192,7 @@ static void set_lane(struct reader *l, unsigned index, const struct geometry *g)
 	l->hot.wanted = plain_words(&l->lane.control->room_wanted);
 	l->hot.at.position = g->first_position;
 	l->hot.released = l->hot.at;
+	l->noted = POSITION_NONE;
 }
 
 /* Of an isolated ring: the files are mapped there when there are any. */
@@ -320,6 +321,7 @@ static void leave(struct shmring_consumer *c)
 			consumer_tell_producers(c);
 	}
 	shmr_kick_close(c->kick);
+	window_close(c);
 	if (c->copy)
 		munmap(c->copy, c->max_message + c->stamp_size + RECORD_HEADER);
 	shmr_detach(a);

@@ -9,6 +9,7 @@
  *	watermark.c	sleep until there is more than one message
  *	fd.c		the same in an event loop
  *	files.c		isolated rings: lanes that are files of their own
+ *	window.c	release the first of the messages in hand
  *	join.c		find a place among the cursors, keep it, come back to it
  *	attach.c	options, slots and names, mapping, leaving
  *	observer.c	copies instead of pointers, for those who hold nobody back
@@ -34,8 +35,25 @@ struct reader {
 	uint64_t until; /* SHMRING_UNTIL_NOW: the end of the lane at the attach */
 	uint64_t missed;		 /* gone already when it began at the oldest message */
 	uint64_t missed_bytes;
+	uint64_t noted; /* its messages up to here are in a run, if they are in hand */
 	unsigned next_mark;
 	uint32_t file; /* isolated rings: which one of its files is mapped */
+};
+
+/* A turn of a lane that is over: its messages in hand end here. */
+struct turn_run {
+	struct shmring_boundary end;
+	uint32_t lane;
+	uint32_t reserved;
+};
+
+/* In which order messages in hand were handed out, but for those of the lane that has its turn. */
+struct window {
+	struct turn_run *runs;
+	uint32_t first; /* of those that count */
+	uint32_t end;
+	uint32_t room;	/* 0: none was needed yet */
+	bool unknown;	/* there was no memory to remember it */
 };
 
 #define CONSUMER_PATIENCE 8 /* see wait.c */
@@ -81,6 +99,7 @@ struct shmring_consumer {
 	unsigned char *copy;	/* observers: the private copy */
 	struct attachment attachment;
 	struct peers producers; /* who is left of them */
+	struct window window;
 	struct shmring_memory memory;
 	struct shmring_counters counters;
 	struct reader readers[LAYOUT_LANES];
@@ -254,8 +273,17 @@ static inline void reader_begin(struct reader *l, enum shmring_start start)
 	l->hot.lost_bytes = l->missed_bytes;
 }
 
-/* Record what is released up to `at`, before the cursor is moved there. */
-void consumer_write_mark(struct reader *l);
+/* Record that all before `at` is released, before the cursor is moved there. */
+void consumer_write_mark(struct reader *l, const struct shmring_boundary *at);
+
+/* Release a lane up to there; the place is ours. */
+void consumer_release_lane(struct shmring_consumer *c, struct reader *l,
+			   const struct shmring_boundary *to);
+
+/* The turn of the current lane ends, and it has messages in hand. */
+void window_note(struct shmring_consumer *c);
+void window_clear(struct shmring_consumer *c); /* nothing is in hand any more */
+void window_close(struct shmring_consumer *c);
 
 /*
  * Messages are counted by how far lanes were released, not one by one: bring

@@ -87,6 +87,15 @@ static int arm(struct shmring_consumer *c, uint32_t *ret_seen)
 	return e;
 }
 
+/* Other threads and signal handlers come here: nothing but this word is touched. */
+int shmring_consumer_cancel(struct shmring_consumer *c)
+{
+	if (!c->attachment.ring)
+		return -ECHILD;
+	shmr_bell_cancel(&c->bell, c->observer ? NULL : &c->bell.shared->data_bell);
+	return 0;
+}
+
 /* Has it read on since it last armed? */
 static bool got_something(struct shmring_consumer *c)
 {
@@ -123,6 +132,8 @@ int shmring_consumer_arm(struct shmring_consumer *c)
 			return e;
 		c->counters.system_calls += 2;
 		e = shmr_kick_arm(c->kick, bell, seen, deaf);
+		if (e == 0) /* whoever cancels from now on makes it readable */
+			e = shmr_bell_check_cancel(&c->bell);
 		if (e != 1)
 			return e;
 	}

@@ -96,7 +96,7 @@ static bool walk_to_end(struct shmring_consumer *c, struct reader *l, struct shm
 		return false;
 	if (c->named) {
 		l->hot.at = *at;
-		consumer_write_mark(l);
+		consumer_write_mark(l, at);
 	}
 	/* [RELEASE] pairs with read_gate(): our walk is over. */
 	store_release(&l->cursor->position, at->position);
@@ -174,8 +174,8 @@ static int replace_all(struct shmring_consumer *c)
 static void write_marks(struct shmring_consumer *c)
 {
 	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++) {
-		consumer_write_mark(&c->readers[i]);
-		consumer_write_mark(&c->readers[i]);
+		consumer_write_mark(&c->readers[i], &c->readers[i].hot.at);
+		consumer_write_mark(&c->readers[i], &c->readers[i].hot.at);
 	}
 }
 
@@ -354,7 +354,7 @@ static bool walk_to_cursor(struct shmring_consumer *c, const struct reader *l, u
  */
 static int resume_lane(struct shmring_consumer *c, struct reader *l)
 {
-	/* [RELEASE] pairs with release_lane(), by a holder that is gone. */
+	/* [RELEASE] pairs with consumer_release_lane(), by a holder that is gone. */
 	uint64_t position = load_acquire(&l->cursor->position);
 	bool known = recall(c, l, position);
 

@@ -13,7 +13,8 @@ lib_consumer_libconsumer_la_SOURCES = \
 	lib/consumer/turn.c \
 	lib/consumer/until.c \
 	lib/consumer/wait.c \
-	lib/consumer/watermark.c
+	lib/consumer/watermark.c \
+	lib/consumer/window.c
 lib_consumer_libconsumer_la_CPPFLAGS = $(CORE_CPPFLAGS)
 lib_consumer_libconsumer_la_CFLAGS = $(LIBRARY_CFLAGS)
 lib_consumer_libconsumer_la_LDFLAGS = $(SANITIZE_FLAGS)

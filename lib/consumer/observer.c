@@ -225,6 +225,8 @@ int observer_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_m
 
 		n = try_all(c, ret);
 		if (n == 0 && !goes_on)
+			n = shmr_bell_check_cancel(&c->bell);
+		if (n == 0 && !goes_on)
 			n = check_end(c, true, ret);
 		if (n != 0)
 			return n < 0 ? n : 0;
@@ -232,7 +234,9 @@ int observer_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_m
 			return explain(-ETIMEDOUT, "no message came until the deadline");
 		if (spin.over)
 			e = sleep_a_slice(c, deadline);
-		if (e < 0)
+		if (e == -EINTR)
 			return explain(e, "a signal interrupted the wait for messages");
+		if (e < 0)
+			return e;
 	}
 }

@@ -135,14 +135,14 @@ int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmr
  * Whichever instruction we die at: once anything was released, one mark is whole
  * and belongs to the cursor as it stands. [MARK] pairs with last_mark().
  */
-void consumer_write_mark(struct reader *l)
+void consumer_write_mark(struct reader *l, const struct shmring_boundary *at)
 {
 	struct cursor_mark *mark = &l->cursor->mark[l->next_mark];
 
 	store_release(&mark->position, POSITION_NONE);
-	store_release(&mark->seq, l->hot.at.seq);
-	store_release(&mark->bytes, l->hot.at.bytes);
-	store_release(&mark->position, l->hot.at.position);
+	store_release(&mark->seq, at->seq);
+	store_release(&mark->bytes, at->bytes);
+	store_release(&mark->position, at->position);
 	l->next_mark ^= 1;
 }
 
@@ -151,7 +151,7 @@ static void wake_owner(struct shmring_consumer *c, const struct reader *l, uint6
 {
 	uint64_t wanted = load_relaxed(&l->lane.control->room_wanted);
 
-	if (wanted != POSITION_NONE && (int64_t)(l->hot.at.position - wanted) >= 0 &&
+	if (wanted != POSITION_NONE && (int64_t)(l->hot.released.position - wanted) >= 0 &&
 	    (int64_t)(before - wanted) < 0)
 		shmr_bell_ring_room(&c->bell, l->hot.index, &c->counters);
 }
@@ -161,18 +161,19 @@ void shmring_wake_producer(struct shmring_consumer *c, uint64_t released_before)
 	wake_owner(c, current_reader(c), released_before);
 }
 
-static void release_lane(struct shmring_consumer *c, struct reader *l)
+void consumer_release_lane(struct shmring_consumer *c, struct reader *l,
+			   const struct shmring_boundary *to)
 {
 	uint64_t before = l->hot.released.position;
 
 	if (c->named)
-		consumer_write_mark(l);
+		consumer_write_mark(l, to);
 	/* [RELEASE] pairs with read_gate() in lib/producer/room.c: our reads are over. */
-	store_release(&l->cursor->position, l->hot.at.position);
+	store_release(&l->cursor->position, to->position);
 	c->counters.lost += l->hot.lost;
 	c->counters.lost_bytes += l->hot.lost_bytes;
 	l->hot.lost = l->hot.lost_bytes = 0;
-	l->hot.released = l->hot.at;
+	l->hot.released = *to;
 	bell_order(c->hot.fence); /* [WAKE] pairs with [SLEEP] in lib/producer/room.c */
 	wake_owner(c, l, before);
 }
@@ -190,8 +191,11 @@ int shmring_release_slowly(struct shmring_consumer *c)
 	e = consumer_keep_place(c, true);
 	if (e < 0)
 		return e;
-	for (lanes = consumer_in_hand(c); lanes != 0; lanes &= lanes - 1)
-		release_lane(c, &c->readers[__builtin_ctzll(lanes)]);
+	for (lanes = consumer_in_hand(c); lanes != 0; lanes &= lanes - 1) {
+		struct reader *l = &c->readers[__builtin_ctzll(lanes)];
+
+		consumer_release_lane(c, l, &l->hot.at);
+	}
 	c->hot.others = 0;
 	return 0;
 }
@@ -204,6 +208,7 @@ void shmring_rewind(struct shmring_consumer *c)
 		l->hot.at = l->hot.released;
 	}
 	c->hot.others = 0;
+	window_clear(c);
 }
 
 /* The message that was just handed out stays where it is. */
@@ -237,13 +242,28 @@ ssize_t shmring_receive(struct shmring_consumer *c, void *buf, size_t size, int6
 		if (e < 0)
 			return e;
 		hand_back(c, &m);
-		return explain(-EMSGSIZE, "the message has %u bytes, the buffer %u",
+		return explain(-EMSGSIZE,
+			       "the message has %u bytes, the buffer %u; give a larger one, or "
+			       "pass over the message with shmring_peek() and shmring_release()",
 			       (uint64_t)m.len, (uint64_t)size);
 	}
 	if (m.len > 0)
 		memcpy(buf, m.data, m.len);
 	e = shmring_release(c);
 	return e < 0 ? e : (ssize_t)m.len;
+}
+
+ssize_t shmring_next_length(struct shmring_consumer *c, int64_t deadline)
+{
+	struct shmring_message m;
+	int e = shmring_peek(c, deadline, &m);
+
+	if (e == 0)
+		e = consumer_keep_place(c, false); /* is it a message at all? */
+	if (e < 0)
+		return e;
+	hand_back(c, &m);
+	return (ssize_t)m.len;
 }
 
 /* What was released since consumer_begin_count(). */

@@ -64,6 +64,8 @@ uint64_t consumer_handed_out(const struct shmring_consumer *c)
 /* Turns are counted in bytes, so that one lane's long messages do not starve another. */
 static void begin_turn(struct shmring_consumer *c, struct reader *l)
 {
+	if (c->hot.lane && c->hot.lane != &l->hot && !c->observer)
+		window_note(c);
 	c->handed_out += consumer_handed_out(c);
 	c->hot.others = consumer_in_hand(c) & ~(UINT64_C(1) << l->hot.index);
 	c->hot.lane = &l->hot;

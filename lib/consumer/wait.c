@@ -277,6 +277,8 @@ static int spin_until_message(struct shmring_consumer *c, int64_t deadline)
 		if (spin_for_message(c, &spin, deadline))
 			return 0;
 		e = consumer_keep_place(c, false);
+		if (e == 0)
+			e = shmr_bell_check_cancel(&c->bell);
 		if (e == 0 && !spin.over)
 			e = consumer_check_end(c, true);
 	} while (e == 0 && !spin.over);
@@ -310,6 +312,9 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 	 * edge: nothing depends on it.
 	 */
 	fence_full();
+	e = shmr_bell_check_cancel(&c->bell);
+	if (e < 0)
+		return e;
 	e = consumer_has_watermark(c) ? -EAGAIN : spin_until_message(c, deadline);
 	if (e == -EAGAIN)
 		e = sleep_long(c, deadline);

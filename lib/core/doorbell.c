@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "explain.h"
 #include "sys.h"
 
 /* Where no barrier can be forced: a store reaches the others well within. */
@@ -124,14 +125,40 @@ static int64_t sleep_bound(struct bell *bell)
 	return bound;
 }
 
+/* [CANCEL] pairs with shmr_bell_check_cancel(). A signal handler finds errno as it was. */
+void shmr_bell_cancel(struct bell *bell, shm_u32 *word)
+{
+	int before = errno;
+
+	store_release32(&bell->cancelled, 1);
+	if (word) {
+		fetch_add32(word, 1);
+		shmr_futex_wake(word);
+	}
+	errno = before;
+}
+
+/*
+ * A sleeper has read the bell before: if the word is not set here, the bell moves after
+ * that, and the sleep ends at once. [CANCEL] pairs with shmr_bell_cancel().
+ */
+int shmr_bell_check_cancel(struct bell *bell)
+{
+	if (load_acquire32(&bell->cancelled) == 0 || !compare_and_swap32(&bell->cancelled, 1, 0))
+		return 0;
+	return explain(-ECANCELED, "the wait was cancelled");
+}
+
 /* [SLEEP] pairs with shmr_bell_ring_data(), shmr_bell_ring_room(). */
 int shmr_bell_sleep(struct bell *bell, const shm_u32 *word, uint32_t seen, int64_t deadline,
 		    struct shmring_counters *counters)
 {
 	bool deaf = bell->rung >= BELL_RINGS_IN_VAIN;
 	int64_t until = shmr_now() + (deaf ? BELL_DEAF_NS : sleep_bound(bell));
-	int r;
+	int r = shmr_bell_check_cancel(bell);
 
+	if (r < 0)
+		return r;
 	if (until > deadline)
 		until = deadline;
 	counters->sleeps++;

@@ -66,6 +66,7 @@ struct bell {
 	int64_t waited_ns; /* when the last wait looked at the clock */
 	uint64_t messages; /* since then */
 	int64_t soft_sleep_ns;
+	shm_u32 cancelled; /* 1: another thread has cancelled a wait, which is not told yet */
 	uint32_t rung;	/* sleeps of the present wait during which it rang */
 	uint32_t armed; /* what it said when a descriptor was last armed */
 };
@@ -130,6 +131,17 @@ void shmr_bell_ring_rooms(struct bell *bell, uint64_t lanes, struct shmring_coun
  */
 void shmr_bell_ring_leaving(struct bell *bell, struct shmring_counters *counters);
 
+/*
+ * Cancel the present wait of that handle, or the next one: it answers -ECANCELED once.
+ * Async-signal-safe, and the only function here that other threads may call. `word`: the
+ * bell on which the handle sleeps, which is moved and so costs others who sleep there a
+ * look; NULL: it may not be written, and sleeps in short slices.
+ */
+void shmr_bell_cancel(struct bell *bell, shm_u32 *word);
+
+/* Was it cancelled? -ECANCELED, explained, which counts as told; else 0. */
+int shmr_bell_check_cancel(struct bell *bell);
+
 /* Whatever rang before belongs to another wait. */
 void shmr_bell_begin_wait(struct bell *bell);
 
@@ -148,7 +160,8 @@ void shmr_bell_barrier(struct bell *bell, struct shmring_counters *counters);
 
 /*
  * Sleep on a bell that read `seen`, at most until `deadline`, and never longer
- * than the ring's bound. Returns 0 (look again, for whatever reason) or -EINTR.
+ * than the ring's bound. Returns 0 (look again, for whatever reason), -EINTR, or
+ * -ECANCELED, explained.
  */
 int shmr_bell_sleep(struct bell *bell, const shm_u32 *word, uint32_t seen, int64_t deadline,
 		    struct shmring_counters *counters);

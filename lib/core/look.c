@@ -300,7 +300,7 @@ int shmr_look_at_lane(struct shmring *r, unsigned index, struct look *look, int6
 
 /*
  * How far a gating consumer is behind these ends.
- * [READY] pairs with show_lane(), [RELEASE] pairs with release_lane().
+ * [READY] pairs with show_lane(), [RELEASE] pairs with consumer_release_lane().
  */
 static void add_lag(const struct shmring *r, unsigned index, const struct lane_ends *ends,
 		    struct shmring_consumer_stat *st)

@@ -27,7 +27,7 @@ int shmring_stat_lane(struct shmring *r, unsigned index, struct shmring_lane_sta
 
 /*
  * The ends of the lanes that the consumer has a cursor in.
- * [READY] pairs with show_lane(), [RELEASE] pairs with release_lane().
+ * [READY] pairs with show_lane(), [RELEASE] pairs with consumer_release_lane().
  */
 static void find_ends(struct shmring *r, unsigned index, struct lane_ends *ret)
 {

@@ -39,6 +39,16 @@ static int look_at_all(struct shmring_wait *waits, int count)
 	return ready;
 }
 
+/* The first that was cancelled answers for all. */
+static int check_cancels(struct shmring_wait *waits, int count)
+{
+	int e = 0;
+
+	for (int i = 0; e == 0 && i < count; i++)
+		e = shmr_bell_check_cancel(waits[i].what->side);
+	return e;
+}
+
 /* As long as the most patient of them would spin alone. */
 static int64_t spin_until(const struct shmring_wait *waits, int count, int64_t now,
 			  int64_t deadline)
@@ -63,8 +73,11 @@ static int spin(struct shmring_wait *waits, int count, int64_t deadline)
 	int ready = 0;
 
 	for (unsigned looks = 0; ready == 0; looks++) {
-		if (looks % LOOKS_PER_CLOCK == 0 && shmr_now() >= until)
-			break;
+		if (looks % LOOKS_PER_CLOCK == 0) {
+			ready = check_cancels(waits, count);
+			if (ready < 0 || shmr_now() >= until)
+				break;
+		}
 		cpu_relax();
 		ready = look_at_all(waits, count);
 	}
@@ -141,6 +154,8 @@ static int sleep_until_ready(struct shmring_wait *waits, int count, int64_t dead
 	for (unsigned turn = 0;; turn++) {
 		int e = arm_all(waits, count, sleeps);
 
+		if (e == 0)
+			e = check_cancels(waits, count);
 		if (e != 0)
 			return e;
 		if (now >= deadline)
@@ -176,7 +191,7 @@ int shmring_wait(struct shmring_wait *waits, int count, int64_t deadline)
 		return explain(-EAGAIN, "there is nothing");
 	if (e == 0)
 		e = spin(waits, count, deadline);
-	if (e > 0)
+	if (e != 0)
 		return e;
 	e = sleep_until_ready(waits, count, deadline);
 	disarm_all(waits, count);

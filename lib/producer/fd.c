@@ -38,6 +38,15 @@ static shm_u32 *bell(const struct shmring_producer *p)
 	return &p->bell.shared->room[p->attachment.slot].bell;
 }
 
+/* Other threads and signal handlers come here: nothing but this word is touched. */
+int shmring_producer_cancel(struct shmring_producer *p)
+{
+	if (!p->hot.data)
+		return -ECHILD;
+	shmr_bell_cancel(&p->bell, bell(p));
+	return 0;
+}
+
 static int arm(struct shmring_producer *p, size_t len)
 {
 	bool deaf;
@@ -55,6 +64,8 @@ static int arm(struct shmring_producer *p, size_t len)
 			return e;
 		p->counters.system_calls += 2;
 		e = shmr_kick_arm(p->kick, bell(p), seen, deaf);
+		if (e == 0) /* whoever cancels from now on makes it readable */
+			e = shmr_bell_check_cancel(&p->bell);
 		if (e != 1)
 			return e;
 	}

@@ -359,7 +359,9 @@ static int wait_once(struct shmring_producer *p, uint64_t size, int64_t deadline
 	if (shmr_now() >= deadline)
 		return explain(-ETIMEDOUT, "the ring stayed full until the deadline");
 	if (!spin->over) {
-		e = producer_check_end(p, true);
+		e = shmr_bell_check_cancel(&p->bell);
+		if (e == 0)
+			e = producer_check_end(p, true);
 		return e < 0 ? e : -EAGAIN;
 	}
 	e = sleep_for_room(p, size, gate, deadline);
@@ -396,6 +398,9 @@ int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
 		return e;
 	if (deadline <= SHMRING_NOWAIT)
 		return explain(-EAGAIN, "the ring is full");
+	e = shmr_bell_check_cancel(&p->bell);
+	if (e < 0)
+		return e;
 	shmr_bell_begin_wait(&p->bell);
 	do
 		e = wait_once(p, size, deadline, &gate, &spin);

@@ -16,6 +16,8 @@ static const struct {
 } excuses[] = {
 	{ "shmr_ring_probe_fd.1", "a word of this process; nobody else sees it" },
 	{ "calibrate.1", "the same" },
+	{ "shmr_bell_check_cancel.1", "the same" },
+	{ "shmr_bell_cancel.1", "for another thread of the same process" },
 	/* No actor plays in an isolated ring, which takes a broker: tests/broker/isolated. */
 	{ "furnish_lane.1", "in a lane's file that nobody else has before it is finished" },
 	{ "shmr_apart_raise.1", "the broker's; it is killed there while it passes a lane on" },

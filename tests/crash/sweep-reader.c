@@ -112,6 +112,57 @@ static void prepare_release_two(struct subject *s)
 	expect(s->board->in_hand[1] > 0, "the second lane is empty");
 }
 
+/* What is to be known when the first of those in hand are released. */
+static struct audit first_released;
+
+static uint64_t count_in_hand(const struct subject *s)
+{
+	uint64_t count = 0;
+
+	for (unsigned lane = 0; lane < LANES; lane++)
+		count += s->board->in_hand[lane];
+	return count;
+}
+
+static void prepare_release_first(struct subject *s)
+{
+	prepare_few(s);
+	subject_peek(s, 3);
+	s->board->in_hand[0] = (uint64_t)s->count;
+	first_released = s->audit;
+	subject_peek(s, 2);
+}
+
+/* All of the first lane, and some of the second. */
+static void prepare_release_first_of_two(struct subject *s)
+{
+	prepare_few(s);
+	subject_peek(s, MANY);
+	s->board->in_hand[0] = (uint64_t)s->count;
+	subject_peek(s, 3);
+	s->board->in_hand[1] = (uint64_t)s->count;
+	expect(s->board->in_hand[1] > 0, "the second lane is empty");
+	first_released = s->audit;
+	subject_peek(s, MANY);
+}
+
+static int act_release_first(void *subject)
+{
+	struct subject *s = subject;
+
+	return shmring_release_first(s->consumer, count_in_hand(s));
+}
+
+/* The others come again. */
+static void finish_release_first(struct subject *s, int result)
+{
+	if (result == 0) {
+		s->audit = first_released;
+		shmring_rewind(s->consumer);
+	}
+	finish_release(s, result);
+}
+
 /* A release that others wait for. */
 static void prepare_release_wake(struct subject *s)
 {
@@ -385,6 +436,20 @@ const struct operation reader_operations[] = {
 	  .prepare = prepare_release_two,
 	  .act = act_release,
 	  .finish = finish_release },
+	{ .name = "release-first",
+	  .role = CONSUMER,
+	  .name_held = NAME,
+	  .before = before_many,
+	  .prepare = prepare_release_first,
+	  .act = act_release_first,
+	  .finish = finish_release_first },
+	{ .name = "release-first-of-two-lanes",
+	  .role = CONSUMER,
+	  .name_held = NAME,
+	  .before = before_two,
+	  .prepare = prepare_release_first_of_two,
+	  .act = act_release_first,
+	  .finish = finish_release_first },
 	{ .name = "release-suspected",
 	  .role = CONSUMER,
 	  .evict = true,

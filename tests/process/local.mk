@@ -9,6 +9,7 @@ PROCESS_LIBS = tests/support/libsupport.la $(SHMRING_LIBS) $(CHECK_LIBS)
 PROCESS_TESTS = \
 	tests/process/badfile \
 	tests/process/brokered \
+	tests/process/cancel \
 	tests/process/claim \
 	tests/process/claim-called \
 	tests/process/claim-stamped \
@@ -41,7 +42,10 @@ PROCESS_TESTS = \
 	tests/process/stamps \
 	tests/process/stream \
 	tests/process/until \
-	tests/process/wake
+	tests/process/wake \
+	tests/process/window \
+	tests/process/window-called \
+	tests/process/window-stamped
 check_PROGRAMS += $(PROCESS_TESTS)
 TESTS += $(PROCESS_TESTS)
 
@@ -54,6 +58,9 @@ tests_process_brokered_LDADD = $(PROCESS_LIBS)
 tests_process_claim_SOURCES = tests/process/claim.c
 tests_process_claim_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_claim_LDADD = $(PROCESS_LIBS)
+tests_process_cancel_SOURCES = tests/process/cancel.c
+tests_process_cancel_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_cancel_LDADD = $(PROCESS_LIBS)
 tests_process_clocks_SOURCES = tests/process/clocks.c
 tests_process_clocks_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_clocks_LDADD = $(PROCESS_LIBS)
@@ -123,6 +130,9 @@ tests_process_until_LDADD = $(PROCESS_LIBS)
 tests_process_wake_SOURCES = tests/process/wake.c
 tests_process_wake_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_wake_LDADD = $(PROCESS_LIBS)
+tests_process_window_SOURCES = tests/process/window.c
+tests_process_window_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_window_LDADD = $(PROCESS_LIBS)
 
 # The same tests on the library's functions rather than on those that the headers inline.
 tests_process_claim_called_SOURCES = tests/process/claim.c
@@ -131,6 +141,9 @@ tests_process_claim_called_LDADD = $(PROCESS_LIBS)
 tests_process_peek_called_SOURCES = tests/process/peek.c
 tests_process_peek_called_CPPFLAGS = $(TESTS_CPPFLAGS) -DSHMRING_NO_INLINE
 tests_process_peek_called_LDADD = $(PROCESS_LIBS)
+tests_process_window_called_SOURCES = tests/process/window.c
+tests_process_window_called_CPPFLAGS = $(TESTS_CPPFLAGS) -DSHMRING_NO_INLINE
+tests_process_window_called_LDADD = $(PROCESS_LIBS)
 tests_process_forked_called_SOURCES = tests/process/forked.c
 tests_process_forked_called_CPPFLAGS = $(TESTS_CPPFLAGS) -DSHMRING_NO_INLINE
 tests_process_forked_called_LDADD = $(PROCESS_LIBS)
@@ -148,6 +161,9 @@ tests_process_rhythm_stamped_LDADD = $(PROCESS_LIBS)
 tests_process_peek_stamped_SOURCES = tests/process/peek.c
 tests_process_peek_stamped_CPPFLAGS = $(TESTS_CPPFLAGS) -DTEST_STAMPS
 tests_process_peek_stamped_LDADD = $(PROCESS_LIBS)
+tests_process_window_stamped_SOURCES = tests/process/window.c
+tests_process_window_stamped_CPPFLAGS = $(TESTS_CPPFLAGS) -DTEST_STAMPS
+tests_process_window_stamped_LDADD = $(PROCESS_LIBS)
 
 # Sleep and wake-up, between two processors and among thousands.
 tests_process_handoffs_SOURCES = tests/process/handoffs.c
