@@ -83,8 +83,22 @@ brokerexampledir = $(docdir)
 systemdunit_DATA = daemon/shmringd.service daemon/shmringd.socket
 dist_sysusers_DATA = daemon/sysusers/shmringd.conf
 dist_brokerexample_DATA = daemon/shmringd.conf.example
-EXTRA_DIST += daemon/shmringd.service.in daemon/shmringd.socket
+EXTRA_DIST += daemon/shmringd.service.in daemon/shmringd.socket daemon/shmringd.conf.default
 CLEANFILES += daemon/shmringd.service
 daemon/shmringd.service: daemon/shmringd.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) daemon && sed -e 's|@sbindir[@]|$(sbindir)|' \
 		-e 's|@sysconfdir[@]|$(sysconfdir)|' $(srcdir)/daemon/shmringd.service.in >$@
+
+# The unit names this file, so it has to be there; it is the administrator's once it is.
+shmringd_conf = $(DESTDIR)$(sysconfdir)/shmring/shmringd.conf
+INSTALL_HOOKS += install-shmringd-conf
+UNINSTALL_HOOKS += uninstall-shmringd-conf
+PHONY_TARGETS += install-shmringd-conf uninstall-shmringd-conf
+install-shmringd-conf:
+	$(MKDIR_P) '$(DESTDIR)$(sysconfdir)/shmring'
+	test -e '$(shmringd_conf)' || \
+		$(INSTALL_DATA) '$(srcdir)/daemon/shmringd.conf.default' '$(shmringd_conf)'
+uninstall-shmringd-conf:
+	! cmp -s '$(srcdir)/daemon/shmringd.conf.default' '$(shmringd_conf)' || \
+		rm -f '$(shmringd_conf)'
+	-rmdir '$(DESTDIR)$(sysconfdir)/shmring' 2>/dev/null

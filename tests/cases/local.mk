@@ -5,6 +5,7 @@ SHELL_CASES = \
 	tests/cases/closed-standard.sh \
 	tests/cases/crowd.sh \
 	tests/cases/hostile-names.sh \
+	tests/cases/installed-service.sh \
 	tests/cases/late.sh \
 	tests/cases/no-follow.sh \
 	tests/cases/second-run.sh
