@@ -52,7 +52,8 @@ static const struct argp_option options[] = {
 	  "(default: 1s)",
 	  2 },
 	{ "wake", KEY_WAKE, "auto|fence", 0,
-	  "How sleepers make sure that they are seen (default: auto)", 3 },
+	  "How wake-ups are made safe: by membarrier(2) in the sleeper where the kernel has it, or "
+	  "by a fence for each message (default: auto)", 3 },
 	{ "max-sleep", KEY_MAX_SLEEP, "DURATION", 0,
 	  "The longest sleep before a sleeper looks again, 1ms to 10s (default: 100ms)", 3 },
 	{ "mode", KEY_MODE, "OCTAL", 0, "Permission bits of the file (default: 0600)", 3 },

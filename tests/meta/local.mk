@@ -9,7 +9,8 @@ META_TESTS = \
 	tests/meta/check-headers.sh \
 	tests/meta/check-includes.sh \
 	tests/meta/check-runner.sh \
-	tests/meta/check-symbols.sh
+	tests/meta/check-symbols.sh \
+	tests/meta/check-usage.sh
 # They look at sources and symbols, which a sanitizer does not change.
 if !SANITIZED
 TESTS += $(META_TESTS)
