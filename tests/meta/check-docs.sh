@@ -3,11 +3,13 @@
 #
 # check-docs: what is written agrees with what is there. Every public function has a manual page and
 # every public constant stands in one; every page is installed; links lead somewhere; the C code of
-# the README is from the examples, and its commands work; ordering edges and tests that the
-# documents name exist.
+# the README is from the examples, its commands work, twice in a row, and say what it shows; ordering
+# edges and tests that the documents name exist.
 
 set -u
 : "${abs_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}" "${CC:=cc}" "${SHMRING:=shmring}"
+: "${abs_builddir:=$PWD}"
+: "${SHMRINGD:=$abs_builddir/daemon/shmringd}"
 . "$abs_srcdir/tests/meta/tap.sh"
 
 # public ROOT: what the public headers say, without comments and without what they include. What is
@@ -109,18 +111,101 @@ is_part() {
 		END { exit !(part != "" && index("\n" whole, "\n" part)) }' "$1" "$2"
 }
 
-# commands ROOT: what is said when the README's shell blocks marked "run" do not work.
+# cut_recipes ROOT: the README's shell blocks marked "run" become files NN.run (NN.broker if a broker
+# is started there), and what it shows as their output NN.want.
+cut_recipes() {
+	rm -rf "$work/recipes"
+	mkdir "$work/recipes"
+	awk -v out="$work/recipes" '
+		/^<!-- run( with a broker)? -->$/ { kind = /broker/ ? "broker" : "run"; next }
+		/^<!-- output -->$/ { kind = "want"; next }
+		/^```(sh)?$/ && kind {
+			n += kind != "want"
+			file = sprintf("%s/%02d.%s", out, n, kind)
+			kind = ""
+			next
+		}
+		/^```/ { file = "" }
+		file { print >file }' "$1/README.md"
+}
+
+# matches WANT OUT: the same, where "..." in WANT is any text, and any lines if it stands alone.
+matches() {
+	awk '
+		function pattern(line) {
+			if (line == "...")
+				return "(.*\n)?"
+			gsub(/[][\\.^$*+?(){}|]/, "\\\\&", line)
+			gsub(/\\\.\\\.\\\./, "[^\n]*", line)
+			return line "\n"
+		}
+		NR == FNR { want = want pattern($0); next }
+		{ out = out $0 "\n" }
+		END { exit !(out ~ ("^" want "$")) }' "$1" "$2"
+}
+
+# as_user: how to run as a user who has a broker of its own: root's is the machine's.
+as_user() {
+	if [ "$(id -u)" = 0 ]; then
+		setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+	else
+		"$@"
+	fi
+}
+
+# end_broker DIRECTORY: the broker that was started with that as its runtime directory.
+end_broker() {
+	for environ in $(grep -l -z -F -x -e "XDG_RUNTIME_DIR=$1" /proc/[0-9]*/environ 2>/dev/null); do
+		pid=${environ#/proc/}
+		kill "${pid%/environ}" 2>/dev/null
+	done
+}
+
+# run_recipe FILE: its output goes to $work/out.
+run_recipe() {
+	run_dir=$dir
+	run_as=
+	if [ "${1##*.}" = broker ]; then
+		run_dir=$dir/apart
+		run_as=as_user
+		cp "$1" "$run_dir/recipe"
+		set -- "$run_dir/recipe"
+	fi
+	# shellcheck disable=SC2086 # run_as is a word or none
+	(cd "$run_dir" && unset SHMRING_BROKER &&
+		PATH=${SHMRING%/*}:${SHMRINGD%/*}:$PATH XDG_RUNTIME_DIR=$run_dir \
+			$run_as timeout 60 sh -e "$1" >"$work/out" 2>&1 </dev/null)
+	run_status=$?
+	[ -z "$run_as" ] || end_broker "$run_dir"
+	return $run_status
+}
+
+# commands ROOT: what is said when the README's recipes do not work, or not a second time, or have
+# another output than it shows.
 commands() {
-	awk '/^<!-- run -->$/ { marked = 1; next }
-		/^```sh$/ && marked { in_it = 1; next }
-		/^```/ { in_it = marked = 0 }
-		in_it' "$1/README.md" >"$work/commands"
+	cut_recipes "$1"
 	parent=/dev/shm
 	[ -w "$parent" ] || parent=$work
 	dir=$(mktemp -d "$parent/shmring-docs-XXXXXX") || exit 1
-	(cd "$dir" && PATH=${SHMRING%/*}:$PATH XDG_RUNTIME_DIR=$dir timeout 60 \
-		sh -e "$work/commands" >"$work/out" 2>&1) || sed 's/^/said: /' "$work/commands" "$work/out"
-	[ -s "$work/commands" ] || echo "the README has no commands to run"
+	chmod 711 "$dir"
+	mkdir -m 700 "$dir/apart"
+	[ "$(id -u)" != 0 ] || chown 65534:65534 "$dir/apart"
+	for time in first second; do
+		for recipe in "$work"/recipes/*.run "$work"/recipes/*.broker; do
+			[ -f "$recipe" ] || continue
+			case $recipe in
+			*.broker) (as_user "$SHMRINGD" --version) >"$work/out" 2>&1 || continue ;;
+			esac
+			if ! run_recipe "$recipe"; then
+				sed "s/^/the $time time: /" "$recipe" "$work/out"
+				break 2
+			fi
+			want=${recipe%.*}.want
+			[ ! -f "$want" ] || matches "$want" "$work/out" ||
+				sed "s/^/the $time time it says: /" "$work/out"
+		done
+	done
+	[ -n "$(find "$work/recipes" -name '*.run')" ] || echo "the README has no commands to run"
 	rm -rf "$dir"
 }
 
@@ -168,7 +253,7 @@ doctored() {
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 
-tap_plan 24
+tap_plan 27
 
 tap_ok "every function has a page" "$(function_pages "$abs_srcdir")"
 tap_ok "every constant stands in a page" "$(constant_pages "$abs_srcdir")"
@@ -208,6 +293,12 @@ tap_caught "code that is not from an example" \
 	"$(copied_code "$(doctored README.md 's/shmring_join(ring)/shmring_join(r)/')")"
 tap_caught "a command that does not work" \
 	"$(commands "$(doctored README.md 's/^shmring create /&--size 3 /')")"
+tap_caught "a recipe that works only once" \
+	"$(commands "$(doctored README.md 's/^shmring rm timed/true/')")"
+tap_caught "an output that is another one" \
+	"$(commands "$(doctored README.md 's/^p99.9  /p99.8  /')")"
+tap_caught "an output that is too short" \
+	"$(commands "$(doctored README.md 's/^1000 messages$/...\n&\nmore/')")"
 tap_caught "an edge that is not explained" "$(edges "$(doctored docs/layout.md 's/\[JOIN\]/JOIN/')")"
 tap_caught "a function of an edge that does not exist" \
 	"$(edges "$(doctored docs/layout.md 's/read_gate()/read_fate()/')")"
