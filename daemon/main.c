@@ -283,7 +283,7 @@ static void tell_parent(int pipe)
 		close(null);
 	}
 	if (write(pipe, "", 1) != 1)
-		log_say(LOG_WARNING, "whoever started this has gone");
+		log_say(LOG_WARNING, "the process that started this one has ended");
 	close(pipe);
 }
 

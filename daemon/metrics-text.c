@@ -68,19 +68,19 @@ static const struct {
 	const char *name, *type, *help;
 } columns[COLUMNS] = {
 	[COLUMN_MESSAGES] = { "ring_messages_total", "counter", "Messages published ever." },
-	[COLUMN_BYTES] = { "ring_payload_bytes_total", "counter", "Payload of those." },
+	[COLUMN_BYTES] = { "ring_payload_bytes_total", "counter", "Bytes of payload published ever." },
 	[COLUMN_PRODUCERS] = { "ring_producers", "gauge", "Producers alive." },
 	[COLUMN_CONSUMERS] = { "ring_consumers", "gauge", "Lossless consumers alive." },
 	[COLUMN_DETACHED] = { "ring_detached", "gauge", "Named cursors without a process." },
 	[COLUMN_EVICTED] = { "ring_evicted", "gauge",
-			     "Consumers that have lost their place, and so messages." },
-	[COLUMN_SIZE] = { "ring_size_bytes", "gauge", "What the ring can take." },
+			     "Consumers that were evicted, and so have lost messages." },
+	[COLUMN_SIZE] = { "ring_size_bytes", "gauge", "Bytes that the ring can take." },
 	[COLUMN_ALLOCATED] = { "ring_allocated_bytes", "gauge", "Memory or disk in use." },
 	[COLUMN_RESIDENT] = { "ring_resident_bytes", "gauge", "Bytes in memory." },
 	[COLUMN_CLIENTS] = { "ring_clients", "gauge", "Connections that have it open." },
 	[COLUMN_RECOVERIES] = { "ring_recoveries_total", "counter",
 				"Dead peers that the broker cleaned up after." },
-	[COLUMN_DAMAGED] = { "ring_damaged", "gauge", "1: somebody has written nonsense." },
+	[COLUMN_DAMAGED] = { "ring_damaged", "gauge", "1 if the ring is corrupt." },
 };
 
 static uint64_t cell(const struct seen *s, const struct ring_numbers *n, enum column which)
@@ -190,7 +190,7 @@ static void put_clients(struct report *r, const struct snapshot *s)
 
 static void put_quotas(struct report *r, const struct snapshot *s)
 {
-	head(r, "quota_used", "gauge", "What a user has of the broker.");
+	head(r, "quota_used", "gauge", "Quota in use per user.");
 	for (size_t i = 0; i < s->account_count; i++)
 		for (unsigned what = 0; what < QUOTA_RESOURCES; what++)
 			fprintf(r->out,
@@ -211,7 +211,7 @@ static void put_broker(struct report *r, const struct snapshot *s)
 	single(r, "refusals_total", "counter", "Requests refused by a rule or a limit.",
 	       s->refusals);
 	single(r, "violations_total", "counter", "Clients that broke the protocol.", s->violations);
-	single(r, "turned_away_total", "counter", "Clients sent away for want of descriptors.",
+	single(r, "turned_away_total", "counter", "Clients rejected because file descriptors ran out.",
 	       s->turned_away);
 }
 

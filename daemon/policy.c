@@ -94,7 +94,7 @@ void policy_name_rule(const struct policy *p, unsigned line, char *ret, size_t s
 	if (line > 0)
 		snprintf(ret, size, "the rule in %s, line %u", p->file, line);
 	else if (p->file)
-		snprintf(ret, size, "no rule in %s is about it", p->file);
+		snprintf(ret, size, "no rule in %s applies", p->file);
 	else
 		snprintf(ret, size,
 			 "the broker has no configuration, and serves its own user only");

@@ -558,7 +558,7 @@ static void serve_metrics(struct session *s, const struct proto_message *m)
 	if (!policy_allows_metrics(b->policy, &s->peer)) {
 		session_refuse(
 			s, m->head.serial, -EACCES,
-			"user %u may not read the metrics: 'metrics' in %s does not name him",
+			"user %u may not read the metrics: 'metrics' in %s does not name this user",
 			(unsigned)s->peer.uid,
 			b->policy->file ? b->policy->file : "the missing configuration");
 		return;

@@ -80,7 +80,7 @@ int shmring_broker_next(struct shmring_broker *b, const char *after,
 		return e;
 	if (after && after[0] != '\0') {
 		if (!proto_is_name(after))
-			return explain(-EINVAL, "'%s' is no name of a ring", after);
+			return explain(-EINVAL, "'%s' is not the name of a ring", after);
 		strcpy(m.u.name.name, after);
 	}
 	e = connection_ask(&b->connection, &m, PROTO_NEXT, PROTO_ENTRY, &fd);

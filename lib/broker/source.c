@@ -86,7 +86,7 @@ static int reconnect(struct broker_source *s, bool patient)
 	if (memcmp(uuid, s->uuid, sizeof(uuid)) == 0)
 		return 0;
 	connection_close(&s->connection, false);
-	return explain(-ESTALE, "broker:%s is another ring by now; open it again", s->name);
+	return explain(-ESTALE, "the name leads to another ring by now; open it again");
 }
 
 static int ask_for_description(struct broker_source *s, uint32_t role, uint64_t *ret_grant)
@@ -130,7 +130,7 @@ static int refused(const struct broker_source *s)
 	char words[PROTO_TEXT_SIZE] = "";
 
 	strncat(words, shmring_explain(), sizeof(words) - 1);
-	return explain(-EACCES, "%s; of broker:%s you may%s%s%s%s", words, s->name,
+	return explain(-EACCES, "%s; you may%s%s%s%s", words,
 		       s->rights & PROTO_PRODUCE ? " produce" : "",
 		       s->rights & PROTO_CONSUME ? " consume" : "",
 		       s->rights & PROTO_OBSERVE ? " observe" : "",

@@ -209,7 +209,7 @@ static int learn_status(struct shmring_consumer *c)
 	uint64_t status = current_status(c);
 
 	if (status_epoch(status) != status_epoch(c->attachment.status))
-		return explain(-EBADMSG, "the ring is damaged: this consumer's place is another's");
+		return explain(-EBADMSG, "the ring is damaged: another consumer has this consumer's place");
 	c->attachment.status = status;
 	return 0;
 }

@@ -117,7 +117,7 @@ int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmr
 	int e;
 
 	if (count < 1)
-		return explain(-EINVAL, "a batch has 1 or more messages");
+		return explain(-EINVAL, "a batch needs room for at least 1 message");
 	e = shmring_peek(c, deadline, ret);
 	if (e < 0)
 		return e;

@@ -138,12 +138,12 @@ static int check(const struct shmring_consumer *c, uint64_t messages, uint64_t b
 	if (consumer_wiped(c) < 0)
 		return -ECHILD;
 	if (c->observer)
-		return explain(-EINVAL, "nobody rings for an observer, so it has no watermark");
+		return explain(-EINVAL, "producers do not wake observers, so an observer has no watermark");
 	if (messages != 0 && bytes != 0)
 		return explain(-EINVAL,
 			       "a watermark is a number of messages or of bytes, not both");
 	if (messages > INT64_MAX / 4 || bytes > INT64_MAX / 4 || within_ns < 0)
-		return explain(-EINVAL, "a watermark has sensible numbers, and its time is not "
+		return explain(-EINVAL, "a watermark is at most 2^61, and its time is not "
 					"negative");
 	return 0;
 }

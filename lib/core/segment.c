@@ -129,6 +129,16 @@ int segment_check_file_system(int fd)
 	}
 }
 
+static int no_room(int error, uint64_t size)
+{
+	if (error != -ENOSPC)
+		return explain(error, "cannot get %u bytes for the ring: %e", size, error);
+	return explain(error,
+		       "the file system has no room for %u bytes of the ring; make room, or make "
+		       "the ring with a smaller lane size (Docker: a larger --shm-size)",
+		       size);
+}
+
 /*
  * On older kernels any signal takes back all that one call has got so far, and a
  * timer may be quicker than a lane is large. Smaller pieces get on.
@@ -144,7 +154,7 @@ int shmr_allocate(int fd, uint64_t offset, uint64_t size)
 		if (r == 0)
 			done += want;
 		else if (r != EINTR)
-			return explain(-r, "cannot get %u bytes for the ring: %e", size, -r);
+			return no_room(-r, size);
 		else if (piece >= 2 * LAYOUT_GRANULE)
 			piece /= 2;
 	}

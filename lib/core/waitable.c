@@ -18,7 +18,7 @@
 static int check(const struct shmring_wait *waits, int count)
 {
 	if (count < 1 || count > SHMRING_MAX_WAITS)
-		return explain(-EINVAL, "one waits for 1 to %u handles at once",
+		return explain(-EINVAL, "a wait takes 1 to %u handles",
 			       (uint64_t)SHMRING_MAX_WAITS);
 	for (int i = 0; i < count; i++)
 		if (!waits[i].what->look)

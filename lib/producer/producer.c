@@ -45,7 +45,8 @@ static int check_length(const struct shmring_producer *p, size_t len)
 
 	if (len > p->hot.max_message)
 		return explain(-EMSGSIZE,
-			       "a message of %u bytes is too long: this ring takes %u, half a lane",
+			       "a message of %u bytes is too long: this ring takes %u, half a "
+			       "lane; make the ring with a larger lane size",
 			       (uint64_t)len, p->hot.max_message);
 	if (p->staged && p->hot.position + size - p->published.position > p->hot.max_message)
 		return explain(-EMSGSIZE,
@@ -275,7 +276,7 @@ int shmring_publishv(struct shmring_producer *p, const struct iovec *pieces, int
 	int e;
 
 	if (count < 0 || count > 1024)
-		return explain(-EINVAL, "a message is gathered from 0 to 1024 pieces");
+		return explain(-EINVAL, "a message can be gathered from at most 1024 pieces");
 	for (int i = 0; i < count; i++)
 		if (__builtin_add_overflow(len, pieces[i].iov_len, &len))
 			return explain(-EMSGSIZE, "the pieces are longer than any message");

@@ -97,6 +97,9 @@ expect 1 "nor a link" "$SHMRING" create bad/dangling
 expect 1 "a ring in no directory" "$SHMRING" create bad/none/ring
 expect 1 "stat of nothing" "$SHMRING" stat bad/nothing
 says "there is nothing" "no ring .bad/nothing."
+expect 1 "stat of a name" "$SHMRING" stat nothing
+says "with the path that was looked at, and where to look" \
+	"^shmring stat: no ring 'nothing' ($work/shmring/nothing); 'shmring ls' lists the rings$"
 expect 1 "pub --no-create" "$SHMRING" pub --no-create ring
 expect 1 "sub --no-create" "$SHMRING" sub --no-create ring
 expect 1 "sub --observe makes no ring" "$SHMRING" sub --observe ring

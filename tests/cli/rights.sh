@@ -31,6 +31,8 @@ check "at the kept name" grep -q '"name": "kept"' out
 expect 0 "and list" $reader "$SHMRING" ls open
 check "it" grep -q '^open/ring ' out
 expect 1 "but not be a consumer" $reader "$SHMRING" sub --no-follow "$ring"
+says "which names the option that helps" "attach with --observe"
+check "and the ring once" sh -c 'test "$(grep -o "$0" err | wc -l)" = 1' "$ring"
 expect 1 "nor a producer" $reader "$SHMRING" pub "$ring" some
 expect 1 "nor forget" $reader "$SHMRING" forget "$ring" kept
 

@@ -109,6 +109,7 @@ START_TEST(lane_that_does_not_fit_is_refused_and_the_ring_goes_on)
 	before = free_bytes(where);
 	for (int i = 0; i < 3; i++)
 		must_fail(ENOSPC, shmring_producer_attach(&q, r, NULL));
+	ck_assert_ptr_nonnull(strstr(shmring_explain(), "smaller lane size"));
 	ck_assert_uint_ge(free_bytes(where) + 65536, before);
 	audit_begin(&audit, true);
 	for (uint64_t number = 0; number < 3000; number++) {

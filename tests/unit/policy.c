@@ -100,7 +100,7 @@ START_TEST(rules_have_names)
 	policy_name_rule(&policy, 3, text, sizeof(text));
 	ck_assert_str_eq(text, "the rule in conf, line 3");
 	policy_name_rule(&policy, 0, text, sizeof(text));
-	ck_assert_str_eq(text, "no rule in conf is about it");
+	ck_assert_str_eq(text, "no rule in conf applies");
 	policy_name_rule(&none, 0, text, sizeof(text));
 	ck_assert_ptr_nonnull(strstr(text, "no configuration"));
 	policy_name_limit(&policy, 8, text, sizeof(text));
