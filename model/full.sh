@@ -23,3 +23,7 @@ sound doorbell-messages -DFENCE
 sound doorbell-room -DKILLS=1
 sound doorbell-room -DFENCE
 sound doorbell-room -DSPAN=2 -DMESSAGES=8 -DQUARTER=1
+
+sound keeper -DKILLS=3
+sound keeper -DUPGRADES=2 -DKILLS=1
+sound keeper -DOPS=4 -DKEEPERS=3

@@ -9,6 +9,7 @@ MODEL_FILES = \
 	model/full.sh \
 	model/join.inc \
 	model/join.pml \
+	model/keeper.pml \
 	model/lane.inc \
 	model/lane.pml \
 	model/names.pml \

@@ -86,3 +86,13 @@ wrong NO_WAKER_FENCE doorbell-room -DCONSUMERS=1 -DFENCE
 wrong BELL_LATE doorbell-room -DCONSUMERS=1
 wrong LOOK_FIRST doorbell-room -DCONSUMERS=1
 wrong SILENT_LEAVE doorbell-room -DCONSUMERS=1
+
+sound keeper
+sound keeper -DROOM=2
+wrong DROP_WORDS keeper
+wrong ANSWER_EARLY keeper
+wrong NAME_FIRST keeper
+wrong TWO_AT_ONCE keeper
+wrong NO_COMMIT keeper
+wrong NO_WAIT keeper
+wrong NO_RENEW keeper
