@@ -379,6 +379,10 @@ static struct snapshot *take_snapshot(struct broker *b)
 	s->refusals = b->refusals;
 	s->violations = b->violations;
 	s->turned_away = b->listener.turned_away;
+	s->kept = keeper_is_there(&b->keeper);
+	s->keeper_words = b->keeper.queue.count + b->keeper.store.queue.count;
+	s->stored = b->keeper.store.reserved;
+	s->stored_most = b->keeper.store.most;
 	return s;
 }
 

@@ -199,6 +199,20 @@ static void put_quotas(struct report *r, const struct snapshot *s)
 				s->accounts[i].used[what]);
 }
 
+static void put_keeper(struct report *r, const struct snapshot *s)
+{
+	single(r, "keeper", "gauge", "1: isolated rings are kept while there is no broker.",
+	       s->kept);
+	single(r, "keeper_words", "gauge", "Words that the keeper has not taken yet.",
+	       s->keeper_words);
+	if (s->stored_most == 0)
+		return;
+	single(r, "descriptor_store_reserved", "gauge",
+	       "Descriptors that isolated rings may need in the store of systemd.", s->stored);
+	single(r, "descriptor_store_size", "gauge", "Descriptors that systemd keeps at most.",
+	       s->stored_most);
+}
+
 static void put_broker(struct report *r, const struct snapshot *s)
 {
 	head(r, "info", "gauge", "The broker's version.");
@@ -213,6 +227,7 @@ static void put_broker(struct report *r, const struct snapshot *s)
 	single(r, "violations_total", "counter", "Clients that broke the protocol.", s->violations);
 	single(r, "turned_away_total", "counter", "Clients rejected because file descriptors ran out.",
 	       s->turned_away);
+	put_keeper(r, s);
 }
 
 static bool is_any(struct entry *e)

@@ -27,6 +27,8 @@ struct client_numbers {
 
 struct snapshot {
 	uint64_t up_ns, connections_total, refusals, violations, turned_away;
+	uint64_t keeper_words, stored, stored_most;
+	bool kept; /* isolated rings outlive the broker */
 	struct client_numbers *clients;
 	size_t client_count;
 	struct account *accounts;

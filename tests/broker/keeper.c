@@ -465,6 +465,17 @@ END_TEST
 
 /* --- systemd --- */
 
+static void metrics_must_have(const char *line)
+{
+	int s = raw_hello(getenv("SHMRING_BROKER"));
+	char *text;
+
+	ck_assert_int_eq(raw_metrics(s, &text), 0);
+	ck_assert_msg(strstr(text, line) != NULL, "%s is not in the metrics", line);
+	free(text);
+	close(s);
+}
+
 /* We are systemd, and have room for two rings of one lane, and not for a third one. */
 START_TEST(a_full_descriptor_store_is_told)
 {
@@ -480,6 +491,9 @@ START_TEST(a_full_descriptor_store_is_told)
 	ck_assert(!server_said(&b, "FileDescriptorStoreMax"));
 	make(2);
 	server_await(&b, "STATUS=Isolated rings need 6 of the 6 descriptors");
+	metrics_must_have("shmringd_descriptor_store_reserved 6\n");
+	metrics_must_have("shmringd_descriptor_store_size 6\n");
+	metrics_must_have("shmringd_keeper 1\n");
 	ck_assert(server_said(&b, "isolated rings need 6 of the 6 descriptors that systemd keeps"));
 	must_fail(ENOSPC, shmring_create(&r, "broker:ring-3", &config));
 	ck_assert_ptr_nonnull(strstr(shmring_explain(), "FileDescriptorStoreMax"));
