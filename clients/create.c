@@ -21,6 +21,8 @@ enum {
 	KEY_ALIGN,
 	KEY_SLOW,
 	KEY_EVICT_AFTER,
+	KEY_EVICT_LAG,
+	KEY_EVICT_LAG_TIME,
 	KEY_UNREAD,
 	KEY_WAKE,
 	KEY_MAX_SLEEP,
@@ -50,6 +52,13 @@ static const struct argp_option options[] = {
 	{ "evict-after", KEY_EVICT_AFTER, "DURATION", 0,
 	  "How long it may hold producers back without reading on; implies --slow evict "
 	  "(default: 1s)",
+	  2 },
+	{ "evict-lag", KEY_EVICT_LAG, "SIZE", 0,
+	  "How far it may fall behind in a lane, whether or not that is full; implies --slow "
+	  "evict (default: any distance)",
+	  2 },
+	{ "evict-lag-time", KEY_EVICT_LAG_TIME, "DURATION", 0,
+	  "How old a message may be that it has not read; implies --slow evict (default: any age)",
 	  2 },
 	{ "wake", KEY_WAKE, "auto|fence", 0,
 	  "How wake-ups are made safe: by membarrier(2) in the sleeper where the kernel has it, or "
@@ -160,6 +169,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_EVICT_AFTER:
 		c->evict_after_ns = parse_ns("--evict-after", arg, state);
+		c->slow_policy = SHMRING_SLOW_EVICT;
+		return 0;
+	case KEY_EVICT_LAG:
+		if (parse_size(arg, &c->evict_lag) != 0 || c->evict_lag == 0)
+			usage_failed(state, "--evict-lag %s: must be a size such as 64K or 4M", arg);
+		c->slow_policy = SHMRING_SLOW_EVICT;
+		return 0;
+	case KEY_EVICT_LAG_TIME:
+		c->evict_lag_ns = parse_ns("--evict-lag-time", arg, state);
 		c->slow_policy = SHMRING_SLOW_EVICT;
 		return 0;
 	case KEY_WAKE:

@@ -70,6 +70,10 @@ static void print_ring(const struct ring_view *v)
 	printf("  slow      %s", slow_word(s->slow_policy));
 	if (s->slow_policy == SHMRING_SLOW_EVICT)
 		printf(" after %s", format_duration(a, s->evict_after_ns));
+	if (s->evict_lag)
+		printf(", or %s behind", format_size(a, s->evict_lag));
+	if (s->evict_lag_ns)
+		printf(", or with messages older than %s", format_duration(a, s->evict_lag_ns));
 	printf("\n  unread    %s\n", unread_word(s->unread_policy));
 	printf("  wake      %s, sleeps up to %s\n", wake_word(s->wake),
 	       format_duration(a, s->max_sleep_ns));
@@ -193,7 +197,7 @@ static json_t *json_consumers(const struct ring_view *v)
 			json_decref(name);
 			continue;
 		}
-		consumer = json_pack("{si, so?, ss, si, so, so, so, sb, sb}",
+		consumer = json_pack("{si, so?, ss, si, so, so, so, sb, so, so, sb}",
 			"index", (int)i,
 			"name", name,
 			"state", state_word(c->state),
@@ -202,6 +206,8 @@ static json_t *json_consumers(const struct ring_view *v)
 			"lag", json_unsigned(c->lag),
 			"max_lag", json_unsigned(c->max_lag),
 			"evictable", (int)c->evictable,
+			"limit", json_unsigned(c->limit),
+			"limit_ns", json_unsigned(c->limit_ns),
 			"partial", (int)c->partial);
 		if (json_array_append_new(array, consumer) == 0)
 			continue;

@@ -22,6 +22,7 @@ enum {
 	KEY_NAME,
 	KEY_OBSERVE,
 	KEY_PINNED,
+	KEY_MAX_LAG,
 	KEY_NO_FOLLOW,
 	KEY_DRAIN,
 	KEY_TIMEOUT,
@@ -58,6 +59,10 @@ static const struct argp_option options[] = {
 	{ "observe", KEY_OBSERVE, NULL, 0,
 	  "Hold no producer back; what is missed is reported (status 4)", 2 },
 	{ "pinned", KEY_PINNED, NULL, 0, "Never be evicted, whatever the ring's policy", 2 },
+	{ "max-lag", KEY_MAX_LAG, "SIZE|DURATION", 0,
+	  "Be evicted rather than hold producers back, when a lane is so far ahead, or has a "
+	  "message that was not read for so long; may be given twice",
+	  2 },
 	{ NULL, 0, NULL, 0, "When to end:", 3 },
 	{ "count", 'n', "N", 0, "After N messages", 3 },
 	{ "follow", 'f', NULL, 0, "Keep reading until interrupted (default)", 3 },
@@ -153,6 +158,19 @@ static error_t parse_flag(struct sub_options *all, int key)
 	}
 }
 
+/* 4M is a size, and 2s a duration. */
+static void parse_max_lag(struct subscribe_options *o, const char *arg, struct argp_state *state)
+{
+	int64_t ns = 0;
+
+	if (parse_size(arg, &o->attach.max_lag) == 0 && o->attach.max_lag != 0)
+		return;
+	if (parse_duration(arg, &ns) != 0 || ns == 0)
+		usage_failed(state, "--max-lag %s: must be a size or a duration, such as 4M or 2s",
+			     arg);
+	o->attach.max_lag_ns = (uint64_t)ns;
+}
+
 /* As shmring-sub(1) says: told before a ring is made. */
 static bool is_name(const char *text)
 {
@@ -175,6 +193,8 @@ static void check_options(const struct sub_options *all, struct argp_state *stat
 			   o->attach.name, SHMRING_NAME_SIZE - 1);
 	if (observe && o->attach.name)
 		usage_failed(state, "an observer (--observe) takes no --name");
+	if (observe && (o->attach.max_lag || o->attach.max_lag_ns))
+		usage_failed(state, "an observer (--observe) holds nobody back: no --max-lag");
 	if (observe && o->attach.flags & SHMRING_PINNED)
 		usage_failed(state, "an observer (--observe) cannot be --pinned");
 	if (o->attach.start == SHMRING_START_RESUME && !o->attach.name)
@@ -215,6 +235,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_NAME:
 		o->attach.name = arg;
+		return 0;
+	case KEY_MAX_LAG:
+		parse_max_lag(o, arg, state);
 		return 0;
 	case 'n':
 		o->count = number_argument("--count", arg, 1, UINT64_MAX - 1, state);

@@ -290,8 +290,9 @@ static int set_up(struct subscription *s, struct shmring *ring, const struct sub
 		    o->address);
 		return STATUS_FAILED;
 	}
-	evictable = !observer && stat.slow_policy == SHMRING_SLOW_EVICT &&
-		    !(o->attach.flags & SHMRING_PINNED);
+	evictable = !observer && ((stat.slow_policy == SHMRING_SLOW_EVICT &&
+				   !(o->attach.flags & SHMRING_PINNED)) ||
+				  o->attach.max_lag || o->attach.max_lag_ns);
 	*s = (struct subscription){
 		.options = o,
 		.ring = ring,

@@ -97,7 +97,7 @@ json_t *view_json_ring(const char *address, const struct shmring_stat *stat)
 	char uuid[UUID_TEXT];
 	int err = json_set_bytes(object, "ring", address, strlen(address));
 	json_t *rest = json_pack(
-		"{so, so, so, so, so, so, ss, so, ss, ss, so, ss, so, so, so, so, so, so, so, sb}",
+		"{so, so, so, so, so, so, ss, so, so, so, ss, ss, so, ss, so, so, so, so, so, so, so, sb}",
 		"uuid", json_string(format_uuid(uuid, stat->uuid)),
 		"format", json_unsigned(stat->format),
 		"lanes", json_unsigned(stat->lanes),
@@ -106,6 +106,8 @@ json_t *view_json_ring(const char *address, const struct shmring_stat *stat)
 		"alignment", json_unsigned(stat->alignment),
 		"slow", slow_word(stat->slow_policy),
 		"evict_after_ns", json_unsigned(stat->evict_after_ns),
+		"evict_lag", json_unsigned(stat->evict_lag),
+		"evict_lag_ns", json_unsigned(stat->evict_lag_ns),
 		"unread", unread_word(stat->unread_policy),
 		"wake", wake_word(stat->wake),
 		"max_sleep_ns", json_unsigned(stat->max_sleep_ns),

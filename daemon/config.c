@@ -214,6 +214,8 @@ static bool read_shape_word(struct reader *r, const config_setting_t *s, struct 
 		return read_choice(r, s, "block", "evict", &c->slow_policy);
 	if (strcmp(name, "unread") == 0)
 		return read_choice(r, s, "hold", "overwrite", &c->unread_policy);
+	if (strcmp(name, "evict_lag") == 0)
+		return read_number(r, s, &c->evict_lag);
 	if (strcmp(name, "wake") == 0)
 		return read_choice(r, s, "auto", "fence", &c->wake);
 	if (strcmp(name, "stamps") == 0) {
@@ -249,6 +251,7 @@ static bool read_shape(struct reader *r, const config_setting_t *group, struct s
 		if (!read_shape_word(r, config_setting_get_elem(group, (unsigned)i), c))
 			return false;
 	if (!read_time(r, group, "evict_after_ms", &c->evict_after_ns) ||
+	    !read_time(r, group, "evict_lag_ms", &c->evict_lag_ns) ||
 	    !read_time(r, group, "max_sleep_ms", &c->max_sleep_ns))
 		return false;
 	return layout_plan(&g, c) == 0 || wrong(r, group, "%s", shmring_explain());
@@ -304,7 +307,7 @@ static bool read_make(struct reader *r, const config_setting_t *group, struct ru
 {
 	static const char *const known[] = { "lanes",	       "lane_size", "alignment",    "slow",
 					     "evict_after_ms", "unread",    "max_sleep_ms", "wake",
-					     "stamps",	       NULL };
+					     "stamps",	       "evict_lag", "evict_lag_ms", NULL };
 	const config_setting_t *s = config_setting_get_member(group, "make");
 
 	if (!s)
@@ -415,7 +418,8 @@ static bool read_ring(struct reader *r, const config_setting_t *group, size_t in
 	static const char *const known[] = {
 		"name",	     "owner",  "persistent",	 "lanes",  "lane_size",
 		"alignment", "slow",   "evict_after_ms", "unread", "max_sleep_ms",
-		"wake",	     "stamps", "isolated",	 NULL
+		"wake",	     "stamps", "isolated",	 "evict_lag", "evict_lag_ms",
+		NULL
 	};
 	struct ring_wish *ring = &r->policy->rings[index];
 	const config_setting_t *persistent = config_setting_get_member(group, "persistent");

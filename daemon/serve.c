@@ -176,6 +176,8 @@ static void from_wire(struct shmring_config *c, const struct proto_config *p)
 		.slow_policy = p->slow_policy,
 		.unread_policy = layout_swap_unread(p->unread_policy),
 		.evict_after_ns = p->evict_after_ns,
+		.evict_lag = p->evict_lag,
+		.evict_lag_ns = p->evict_lag_ns,
 		.max_sleep_ns = p->max_sleep_ns,
 		.wake = p->wake,
 		.stamps = p->stamps,

@@ -181,22 +181,24 @@ static const struct golden {
 	uint32_t unread_policy;
 	uint32_t messages; /* that a new consumer gets */
 	uint32_t stamps;
+	uint64_t evict_lag;
 } goldens[] = {
-	{ "empty", empty, 0, 8, 0, RUNS_FREE, 0, 0 },
-	{ "few", few, 0, 8, 0, RUNS_FREE, 5, 0 },
-	{ "few-aligned", few, 0, 64, 0, RUNS_FREE, 5, 0 },
-	{ "few-wrapped", few, -(uint64_t)64, 8, 0, RUNS_FREE, 5, 0 },
-	{ "few-stamped", few, 0, 8, 0, RUNS_FREE, 5, SHMRING_STAMP_CLOCK },
-	{ "batch", batch, 0, 8, 0, RUNS_FREE, 5, 0 },
-	{ "unfinished", unfinished, 0, 8, 0, RUNS_FREE, 2, 0 },
-	{ "longest", longest, 0, 8, 0, RUNS_FREE, 1, 0 },
-	{ "overwritten", overwritten, 0, 8, 0, RUNS_FREE, 0, 0 },
-	{ "successors", successors, 0, 8, 0, RUNS_FREE, 6, 0 },
-	{ "two-lanes", two_lanes, 0, 8, 0, RUNS_FREE, 7, 0 },
-	{ "named", named, 0, 8, 0, RUNS_FREE, 6, 0 },
-	{ "named-evict", named, 0, 8, SHMRING_SLOW_EVICT, RUNS_FREE, 6, 0 },
-	{ "full", full, 0, 8, 0, SHMRING_UNREAD_HOLD, 0, 0 },
-	{ "lapsed", lapsed, 0, 8, SHMRING_SLOW_EVICT, RUNS_FREE, 0, 0 },
+	{ "empty", empty, 0, 8, 0, RUNS_FREE, 0, 0, 0 },
+	{ "few", few, 0, 8, 0, RUNS_FREE, 5, 0, 0 },
+	{ "few-aligned", few, 0, 64, 0, RUNS_FREE, 5, 0, 0 },
+	{ "few-wrapped", few, -(uint64_t)64, 8, 0, RUNS_FREE, 5, 0, 0 },
+	{ "few-stamped", few, 0, 8, 0, RUNS_FREE, 5, SHMRING_STAMP_CLOCK, 0 },
+	{ "batch", batch, 0, 8, 0, RUNS_FREE, 5, 0, 0 },
+	{ "unfinished", unfinished, 0, 8, 0, RUNS_FREE, 2, 0, 0 },
+	{ "longest", longest, 0, 8, 0, RUNS_FREE, 1, 0, 0 },
+	{ "overwritten", overwritten, 0, 8, 0, RUNS_FREE, 0, 0, 0 },
+	{ "successors", successors, 0, 8, 0, RUNS_FREE, 6, 0, 0 },
+	{ "two-lanes", two_lanes, 0, 8, 0, RUNS_FREE, 7, 0, 0 },
+	{ "named", named, 0, 8, 0, RUNS_FREE, 6, 0, 0 },
+	{ "named-evict", named, 0, 8, SHMRING_SLOW_EVICT, RUNS_FREE, 6, 0, 0 },
+	{ "full", full, 0, 8, 0, SHMRING_UNREAD_HOLD, 0, 0, 0 },
+	{ "lapsed", lapsed, 0, 8, SHMRING_SLOW_EVICT, RUNS_FREE, 0, 0, 0 },
+	{ "limited", named, 0, 8, SHMRING_SLOW_EVICT, RUNS_FREE, 6, 0, 32768 },
 };
 
 enum { GOLDENS = sizeof(goldens) / sizeof(goldens[0]) };
@@ -227,6 +229,7 @@ static uint8_t *make_image(const struct golden *g, size_t *ret_size)
 		.evict_after_ns = 1,
 		.first_position = g->first_position,
 		.stamps = g->stamps,
+		.evict_lag = g->evict_lag,
 	};
 	struct context x = { NULL, NULL, NULL };
 	uint8_t *image;

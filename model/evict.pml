@@ -27,7 +27,12 @@
  *	J1 I6	nothing is stored where a consumer in its place still relies on the old
  *	and	a consumer that has stopped for good holds the owner up for a few rounds only
  *
- * Negative variants: NO_SUSPECT (evicted from ACTIVE), NO_LOOK_AT_RELEASE (release does not look at
+ * With LIMIT the owner also does what producer_evict_laggards() of lib/producer/lag.c does: it evicts
+ * a consumer that is more than LIMIT words behind at two of its looks, from any state that holds it
+ * back, whatever the consumer has released in between. All of the above holds but for what is said
+ * of a release since a producer began to count.
+ *
+ * Negative variants: LIMIT_LATE (who is over the limit passes for evicted before the CAS), NO_SUSPECT (evicted from ACTIVE), NO_LOOK_AT_RELEASE (release does not look at
  * the status), LOOK_TOO_EARLY (it looks before it reads),
  * STALE_WORD (the evicting CAS does not compare the generation), NO_SECOND_LOOK.
  *
@@ -140,11 +145,47 @@ inline evict()
 	fi
 }
 
+#ifdef LIMIT
+/* producer_evict_laggards(): at the second look in a row. */
+inline evict_laggard()
+{
+	status = word;
+	atomic {
+		if
+		:: gates(status) && status_state(status) != JOINING -> floor = cursor
+		:: else -> floor = NONE
+		fi;
+		if
+		:: floor == NONE || position <= floor + LIMIT -> over = false; floor = NONE
+		:: else
+		fi
+	};
+	if
+	:: floor != NONE && over ->
+		atomic { /* [EVICT] */
+			if
+			:: word == status && may_change() ->
+				word = status_next(word, EVICTED);
+				safe = NONE
+			:: else
+			fi;
+			over = false
+		}
+	:: floor != NONE && !over -> over = true
+	:: else
+	fi;
+	atomic { status = 0; floor = 0 }
+}
+#endif
+
 /* read_gate() */
 inline read_gate()
 {
 	status = word;
 	if
+#ifdef LIMIT_LATE
+	:: gates(status) && over -> atomic { floor = 0; closed = false }
+#endif
 	:: gates(status) -> atomic { floor = cursor; closed = floor != NONE }
 	:: else -> atomic { floor = 0; closed = false }
 	fi
@@ -165,12 +206,18 @@ active proctype Owner()
 {
 	byte position, reserved, floor, status, pressed_status, pressed_floor, rounds;
 	bool closed, room;
+#ifdef LIMIT
+	bool over;
+#endif
 
 	do
 	:: position < LAST ->
 		do
 		:: room -> break
 		:: else -> /* producer_reserve() */
+#ifdef LIMIT
+			evict_laggard();
+#endif
 			read_gate();
 			if
 			:: closed && need - floor > LANE -> evict() /* press() */

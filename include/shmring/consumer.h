@@ -61,6 +61,11 @@ struct shmring_consumer_options {
 			     nanoseconds, or SHMRING_SPIN_ADAPTIVE (0, the default),
 			     SHMRING_SPIN_NEVER, SHMRING_SPIN_ALWAYS */
 	struct shmring_memory memory;
+	uint64_t max_lag;    /* evict me rather than hold anybody back when a lane is
+				more than this ahead of me, in bytes, whatever the
+				ring's policy; up to the size of a lane; 0: never */
+	uint64_t max_lag_ns; /* the same when a message that I have not released is
+				older than this; up to one day; 0: never */
 };
 
 struct shmring_message {

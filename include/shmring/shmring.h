@@ -111,6 +111,12 @@ struct shmring_config {
 	uint32_t stamps;	 /* enum shmring_stamp; takes 8 bytes of each
 				    message, and of the longest */
 	uint32_t flags;		 /* SHMRING_PERSISTENT or SHMRING_ISOLATED, or 0 */
+	uint64_t evict_lag;	 /* SHMRING_SLOW_EVICT: how many bytes of a lane a
+				    consumer may be behind, whether or not the lane is
+				    full; up to lane_size; 0: any number */
+	uint64_t evict_lag_ns;	 /* SHMRING_SLOW_EVICT: how old the oldest message may
+				    be that a consumer has not released; up to one
+				    day; 0: any age */
 };
 
 /* Of a ring of the broker: on disk, in the directory for what it keeps. */
@@ -244,6 +250,8 @@ struct shmring_stat {
 	uint32_t retired;	/* 1: its name is gone (removed) */
 	uint32_t stamps;	/* enum shmring_stamp: NONE, CLOCK or TSC */
 	uint32_t reserved;
+	uint64_t evict_lag;	/* bytes; 0: no limit */
+	uint64_t evict_lag_ns;	/* 0: no limit */
 };
 
 enum shmring_state {
@@ -278,9 +286,12 @@ struct shmring_consumer_stat {
 	uint64_t attached_ns;	/* CLOCK_REALTIME */
 	uint64_t lag;		/* lane bytes behind the producers, all lanes */
 	uint64_t max_lag;	/* the same for the lane it is furthest behind */
-	uint32_t evictable;	/* 1: the ring's policy may evict it */
+	uint32_t evictable;	/* 1: producers may evict it */
 	char name[SHMRING_NAME_SIZE]; /* "": unnamed */
 	uint32_t partial; /* 1: `lag` and `max_lag` are lower bounds, for the same reason */
+	uint64_t limit;	   /* it is evicted when a lane is that many bytes ahead of it;
+			      of the ring's limit and its own the smaller one; 0: none */
+	uint64_t limit_ns; /* the same for the age of what it has not released */
 };
 
 /*

@@ -335,6 +335,8 @@ int source_create_ring(struct shmring **ret, const char *address,
 	words = (struct proto_config){
 		.lane_size = c.lane_size,
 		.evict_after_ns = c.evict_after_ns,
+		.evict_lag = c.evict_lag,
+		.evict_lag_ns = c.evict_lag_ns,
 		.max_sleep_ns = c.max_sleep_ns,
 		.first_position = c.first_position,
 		.lanes = c.lanes,

@@ -13,7 +13,13 @@
 #include "options.h"
 #include "sys.h"
 
+#define MAX_LAG_NS UINT64_C(86400000000000)
 #define NAME_TRIES 10000 /* a holder that is going needs a few */
+
+static bool has_wish(const struct shmring_consumer_options *o)
+{
+	return o->max_lag != 0 || o->max_lag_ns != 0;
+}
 
 static int check_options(const struct shmring_consumer_options *o)
 {
@@ -23,6 +29,10 @@ static int check_options(const struct shmring_consumer_options *o)
 		return explain(-EINVAL, "consumer options: unknown start or flag");
 	if (o->name && (o->flags & SHMRING_OBSERVE))
 		return explain(-EINVAL, "an observer has no cursor and so takes no name");
+	if (has_wish(o) && (o->flags & SHMRING_OBSERVE))
+		return explain(-EINVAL, "an observer holds nobody back, so it takes no limit");
+	if (o->max_lag_ns > MAX_LAG_NS)
+		return explain(-EINVAL, "max_lag_ns must be at most one day");
 	if (o->start == SHMRING_START_RESUME && !o->name)
 		return explain(-EINVAL, "to resume, a consumer needs the name it had");
 	if (o->name && shmr_name_check(o->name) < 0)
@@ -84,11 +94,10 @@ static int find_slot(struct attachment *a, struct shmring_counters *counters)
  * the time. The lock on the next epoch comes first: as the holder of the name
  * only we may go for it (R1). [PLACE] pairs with shmr_place_is_dead().
  */
-static int take_detached(struct attachment *a, uint64_t status, bool evictable)
+static int take_detached(struct attachment *a, uint64_t status, unsigned flags)
 {
 	uint32_t epoch = status_epoch(status) + 1;
-	unsigned flags = PLACE_NAMED | (evictable ? PLACE_EVICTABLE : 0);
-	uint64_t active = status_make(epoch, 0, flags, PLACE_ACTIVE);
+	uint64_t active = status_make(epoch, 0, PLACE_NAMED | flags, PLACE_ACTIVE);
 	uint64_t byte = shmr_place_byte(PLACE_CONSUMER, a->slot, epoch);
 	int e = shmr_lock_byte(a->fd, byte);
 
@@ -109,7 +118,7 @@ static int approach_name(struct shmring_consumer *c, uint64_t status)
 
 	switch (status_state(status)) {
 	case PLACE_DETACHED:
-		return take_detached(a, status, c->evictable);
+		return take_detached(a, status, c->flags);
 	case PLACE_LAPSED:
 	case PLACE_CLAIMED:
 		return shmr_place_take(a->registry, PLACE_CONSUMER, a->slot, status, a->fd,
@@ -281,6 +290,9 @@ static int take_places(struct shmring_consumer *c, const struct shmring_consumer
 	c->patient = true;
 	consumer_drop_watermarks(c);
 	shmr_holder_write(&a->registry->consumer_holder[a->slot], o->name);
+	/* The flag PLACE_LIMITED says that they count.  */
+	store_relaxed(&a->registry->consumer_holder[a->slot].max_lag, o->max_lag);
+	store_relaxed(&a->registry->consumer_holder[a->slot].max_lag_ns, o->max_lag_ns);
 	if (status_state(a->status) == PLACE_ACTIVE)
 		e = consumer_resume(c);
 	else if (status_flags(a->status) & PLACE_NAMED)
@@ -328,6 +340,24 @@ static void leave(struct shmring_consumer *c)
 	shmr_handle_free(c, sizeof(*c));
 }
 
+/* By whose policy may it be evicted, and how far may it fall behind? */
+static void set_limits(struct shmring_consumer *c, const struct geometry *g,
+		       const struct shmring_consumer_options *o)
+{
+	if (c->observer)
+		return;
+	c->lag_limit = o->max_lag;
+	c->lag_timed = o->max_lag_ns != 0;
+	if (has_wish(o))
+		c->flags |= PLACE_LIMITED;
+	if (g->slow_policy == SHMRING_SLOW_EVICT && !(o->flags & SHMRING_PINNED)) {
+		c->flags |= PLACE_EVICTABLE;
+		c->lag_limit = smaller_limit(c->lag_limit, g->evict_lag);
+		c->lag_timed = c->lag_timed || g->evict_lag_ns != 0;
+	}
+	c->evictable = c->flags != 0;
+}
+
 int shmring_consumer_attach(struct shmring_consumer **ret, struct shmring *r,
 			    const struct shmring_consumer_options *options)
 {
@@ -345,8 +375,7 @@ int shmring_consumer_attach(struct shmring_consumer **ret, struct shmring *r,
 	c->observer = (o.flags & SHMRING_OBSERVE) != 0;
 	c->named = o.name != NULL;
 	c->memory = o.memory;
-	c->evictable = !c->observer && !(o.flags & SHMRING_PINNED) &&
-		       r->geometry.slow_policy == SHMRING_SLOW_EVICT;
+	set_limits(c, &r->geometry, &o);
 	e = set_up(c, r, &o);
 	if (e == 0) {
 		consumer_adopt_lanes(c);

@@ -65,7 +65,10 @@ struct shmring_consumer {
 	uint32_t stamp_size; /* not 0: the ring has stamps, and all goes by the slow halves */
 
 	bool named;
-	bool evictable;
+	bool evictable;	    /* by the ring's policy or its own wish */
+	bool lag_timed;	    /* it may be evicted for the age of what it holds */
+	unsigned flags;	    /* of its place, but for PLACE_NAMED */
+	uint64_t lag_limit; /* it is evicted when it is more bytes behind; 0: never for that */
 	bool observer;
 	bool broken;
 	bool bounded;	    /* SHMRING_UNTIL_NOW */

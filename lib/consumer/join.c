@@ -26,15 +26,50 @@
 #define TRIES 1000
 #define RETURNS 1000 /* evictions of one that is just coming back */
 
-/* Where to begin in a lane that has memory; further on with every try. */
-static bool choose(const struct reader *l, enum shmring_start start, unsigned tries,
-		   struct shmring_boundary *ret)
+/*
+ * Where to begin in a lane that has memory, `reach` bytes behind its end at most; further
+ * on with every try.
+ */
+static bool choose(const struct reader *l, enum shmring_start start, uint64_t reach,
+		   unsigned tries, struct shmring_boundary *ret)
 {
 	uint64_t size = l->lane.mask + 1;
+	uint64_t within = size - tries * (size / LAYOUT_CHUNKS);
 
 	if (start == SHMRING_START_NOW || tries >= LAYOUT_CHUNKS / 4)
 		return shmr_lane_newest(&l->lane, ret);
-	return shmr_lane_oldest(&l->lane, size - tries * (size / LAYOUT_CHUNKS), ret);
+	if (reach >= within)
+		return shmr_lane_oldest(&l->lane, within, ret);
+	return shmr_lane_oldest(&l->lane, reach, ret) || shmr_lane_newest(&l->lane, ret);
+}
+
+/* Where a limit would evict it at once, it does not begin: half of that is its own. */
+static uint64_t first_reach(const struct shmring_consumer *c, const struct reader *l)
+{
+	return c->lag_limit != 0 ? c->lag_limit / 2 : l->lane.mask + 1;
+}
+
+/*
+ * Who comes back to where it was evicted for its lag would be evicted again. Then it goes
+ * on at half of its limit in bytes, and half-way if it is the time that is limited: how
+ * old messages are only the owner knows.
+ */
+static uint64_t return_reach(const struct shmring_consumer *c, const struct reader *l)
+{
+	uint64_t size = l->lane.mask + 1, reach = size, behind;
+	struct shmring_boundary newest;
+
+	if (c->lag_limit == 0 && !c->lag_timed)
+		return size;
+	if (!shmr_lane_newest(&l->lane, &newest) ||
+	    (int64_t)(newest.position - l->hot.released.position) <= 0)
+		return size;
+	behind = newest.position - l->hot.released.position;
+	if (c->lag_limit != 0 && behind > c->lag_limit / 2)
+		reach = c->lag_limit / 2;
+	if (c->lag_timed && behind > size / 4 && behind / 2 < reach)
+		reach = behind / 2;
+	return reach;
 }
 
 /* [JOIN] pairs with announce() */
@@ -111,7 +146,7 @@ static int place_cursor(struct shmring_consumer *c, struct reader *l, enum shmri
 	if (hold_empty(c, l, at->position))
 		return 0;
 	for (unsigned tries = 0; tries < TRIES; tries++) {
-		if (!choose(l, start, tries, at) || !hold(l, at->position))
+		if (!choose(l, start, first_reach(c, l), tries, at) || !hold(l, at->position))
 			continue;
 		if (start != SHMRING_START_NOW || walk_to_end(c, l, at))
 			return 0;
@@ -143,12 +178,16 @@ static int replace_cursor(struct shmring_consumer *c, struct reader *l)
 	unsigned tries = 0;
 
 	if (!hold_empty(c, l, last.position)) {
-		while (!hold(l, at.position)) {
+		const uint64_t reach = return_reach(c, l);
+		bool held = reach > l->lane.mask && hold(l, at.position);
+
+		while (!held) {
 			if (++tries == TRIES)
 				return no_place(l);
-			if (!choose(l, SHMRING_START_OLDEST, tries, &at) ||
+			if (!choose(l, SHMRING_START_OLDEST, reach, tries, &at) ||
 			    (int64_t)(at.position - last.position) < 0)
 				at = last;
+			held = hold(l, at.position);
 		}
 	}
 	l->hot.lost += at.seq - last.seq;
@@ -250,7 +289,7 @@ static int choose_places(struct shmring_consumer *c, enum shmring_start start,
  */
 static int enter(struct shmring_consumer *c, enum shmring_start start, enum entrance entrance)
 {
-	unsigned flags = (c->named ? PLACE_NAMED : 0) | (c->evictable ? PLACE_EVICTABLE : 0);
+	unsigned flags = (c->named ? PLACE_NAMED : 0) | c->flags;
 	/* A name is established only when its cursor is. */
 	unsigned joining = entrance == FIRST ? flags & ~PLACE_NAMED : flags;
 	unsigned returns = 0;

@@ -78,6 +78,12 @@ static const char *check_ranges(const struct geometry *g)
 		return "wake must be SHMRING_WAKE_AUTO or SHMRING_WAKE_FENCE";
 	if (g->evict_after_ns < 1 || g->evict_after_ns > MAX_EVICT_NS)
 		return "evict_after_ns must be at most one day";
+	if (g->evict_lag > g->lane_size)
+		return "evict_lag must be at most the size of a lane";
+	if (g->evict_lag_ns > MAX_EVICT_NS)
+		return "evict_lag_ns must be at most one day";
+	if (layout_has_limits(g) && g->slow_policy != SHMRING_SLOW_EVICT)
+		return "evict_lag and evict_lag_ns need SHMRING_SLOW_EVICT";
 	if (g->max_sleep_ns < MIN_SLEEP_NS || g->max_sleep_ns > MAX_SLEEP_NS)
 		return "max_sleep_ns must be 1 ms to 10 s";
 	if (g->first_position % 64 != 0)
@@ -105,6 +111,8 @@ int layout_plan(struct geometry *ret, const struct shmring_config *config)
 	g.unread_policy = c->unread_policy;
 	g.wake = c->wake;
 	g.evict_after_ns = c->evict_after_ns ? c->evict_after_ns : DEFAULT_EVICT_NS;
+	g.evict_lag = c->evict_lag;
+	g.evict_lag_ns = c->evict_lag_ns;
 	g.max_sleep_ns = c->max_sleep_ns ? c->max_sleep_ns : DEFAULT_SLEEP_NS;
 	g.first_position = c->first_position;
 	wrong = check_ranges(&g);
@@ -128,6 +136,7 @@ void layout_describe(struct identity *id, const struct geometry *g)
 	id->file_size = g->file_size;
 	id->incompatible = (g->stamps == SHMRING_STAMP_NONE ? 0 : FEATURE_STAMPS) |
 			   (layout_is_apart(g) ? FEATURE_APART : 0);
+	id->ro_compatible = layout_has_limits(g) ? FEATURE_LIMITS : 0;
 	id->stamp_scale = g->stamp_scale;
 	id->stamp_base = g->stamp_base;
 	id->lane_size = g->lane_size;
@@ -176,6 +185,34 @@ void layout_seal(struct identity *id)
 	id->checksum = identity_checksum(id);
 }
 
+static uint32_t limits_checksum(const struct lag_limits *limits)
+{
+	return layout_crc32c(limits, offsetof(struct lag_limits, checksum));
+}
+
+void layout_describe_limits(struct lag_limits *limits, const struct geometry *g)
+{
+	*limits = (struct lag_limits){ .evict_lag = g->evict_lag, .evict_lag_ns = g->evict_lag_ns };
+	limits->checksum = limits_checksum(limits);
+}
+
+int layout_check_limits(struct geometry *g, const struct lag_limits *limits)
+{
+	struct geometry limited = *g;
+	const char *wrong;
+
+	if (limits->checksum != limits_checksum(limits))
+		return explain(-EBADMSG,
+			       "the ring is damaged: its limits do not match their checksum");
+	limited.evict_lag = limits->evict_lag;
+	limited.evict_lag_ns = limits->evict_lag_ns;
+	wrong = check_ranges(&limited);
+	if (wrong)
+		return explain(-EBADMSG, "the ring is damaged: %s", wrong);
+	*g = limited;
+	return 0;
+}
+
 /* What is readable in every format: refuse by name what is not ours. */
 static int check_prefix(const struct identity *id)
 {
@@ -194,7 +231,8 @@ static int check_prefix(const struct identity *id)
 	if (id->identity_size != sizeof(*id) || id->checksum != identity_checksum(id))
 		return explain(-EBADMSG,
 			       "the ring is damaged: its identity does not match its checksum");
-	if ((id->incompatible & ~(FEATURE_STAMPS | FEATURE_APART)) != 0 || id->ro_compatible != 0)
+	if ((id->incompatible & ~(FEATURE_STAMPS | FEATURE_APART)) != 0 ||
+	    (id->ro_compatible & ~FEATURE_LIMITS) != 0)
 		return explain(
 			-EPROTONOSUPPORT,
 			"the ring uses features that this library does not know; use a newer "

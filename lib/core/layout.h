@@ -57,6 +57,12 @@
 #define FEATURE_APART UINT32_C(4)
 
 /*
+ * Ro-compatible: consumers are evicted by their lag, see struct lag_limits. A producer that does
+ * not know it would not do so.
+ */
+#define FEATURE_LIMITS UINT32_C(1)
+
+/*
  * Segment 0. The first 128 bytes never change their meaning in any format, so
  * that every version can at least name what it refuses. This version refuses
  * unknown incompatible and ro-compatible bits, and ignores compatible ones.
@@ -103,12 +109,23 @@ _Static_assert(offsetof(struct identity, file_size) == 40, "frozen prefix");
 _Static_assert(offsetof(struct identity, lane_size) == 128, "frozen prefix");
 _Static_assert(sizeof(struct identity) == 240, "identity has no padding");
 
-/* For people: who holds a place. Decides nothing but a consumer's name. */
+/* Behind the identity, in rings with FEATURE_LIMITS: how far behind a consumer may be. */
+struct lag_limits {
+	uint64_t evict_lag;    /* bytes of a lane; 0: any number */
+	uint64_t evict_lag_ns; /* age of the oldest message that it holds; 0: any */
+	uint32_t reserved;
+	uint32_t checksum; /* CRC-32C of what stands before it */
+};
+_Static_assert(sizeof(struct lag_limits) == 24, "limits have no padding");
+#define LIMITS_OFFSET 256
+
+/* Who holds a place, for people; the name and the limits that a consumer has chosen. */
 struct holder {
 	shm_u64 pid;
 	shm_u64 attached_ns;
 	shm_u64 name[SHMRING_NAME_SIZE / 8];
-	shm_u64 reserved[2];
+	shm_u64 max_lag; /* with PLACE_LIMITED: evict it when it is further behind; bytes, 0: never */
+	shm_u64 max_lag_ns;
 };
 _Static_assert(sizeof(struct holder) == 64, "holder is a line");
 
@@ -206,6 +223,8 @@ struct geometry {
 	uint64_t max_message; /* lane_size / 2, the stamp included */
 	uint64_t first_position;
 	uint64_t evict_after_ns;
+	uint64_t evict_lag;    /* 0: no limit */
+	uint64_t evict_lag_ns; /* 0: no limit */
 	uint64_t max_sleep_ns;
 	uint32_t lanes;
 	uint32_t alignment;
@@ -257,6 +276,15 @@ void layout_add_stamps(struct geometry *g, uint32_t stamps);
  */
 void layout_describe(struct identity *id, const struct geometry *geometry);
 void layout_seal(struct identity *id);
+
+/* The same for limits, of a ring that has them. */
+void layout_describe_limits(struct lag_limits *limits, const struct geometry *geometry);
+int layout_check_limits(struct geometry *geometry, const struct lag_limits *limits);
+
+static inline bool layout_has_limits(const struct geometry *g)
+{
+	return g->evict_lag != 0 || g->evict_lag_ns != 0;
+}
 
 /*
  * Check untrusted bytes, copied to private memory: magic, format, features,

@@ -137,6 +137,8 @@ int shmr_look_at_ring(struct shmring *r, int64_t deadline, struct shmring_stat *
 		.wake = g->wake,
 		.stamps = g->stamps,
 		.evict_after_ns = g->evict_after_ns,
+		.evict_lag = g->evict_lag,
+		.evict_lag_ns = g->evict_lag_ns,
 		.max_sleep_ns = g->max_sleep_ns,
 		.created_ns = r->created_ns,
 		.file_size = layout_bytes(g),
@@ -346,7 +348,8 @@ int shmr_look_at_consumer(struct shmring *r, unsigned index, const struct lane_e
 
 		st.pid = (int32_t)load_relaxed(&holder->pid);
 		st.attached_ns = load_relaxed(&holder->attached_ns);
-		st.evictable = (status_flags(status) & PLACE_EVICTABLE) != 0;
+		st.evictable = (status_flags(status) & (PLACE_EVICTABLE | PLACE_LIMITED)) != 0;
+		registry_limits(&r->geometry, holder, status, &st.limit, &st.limit_ns);
 		shmr_name_read(holder, st.name);
 		if (status_gates(status))
 			add_lag(r, index, ends, &st);

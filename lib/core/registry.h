@@ -62,6 +62,7 @@ enum place_state {
 
 #define PLACE_NAMED 1u	   /* flag: its cursor outlives it */
 #define PLACE_EVICTABLE 2u /* flag: the ring's policy applies */
+#define PLACE_LIMITED 4u   /* flag: it has limits of its own, in its struct holder */
 
 /* Status word: epoch 63..32, generation 31..8, flags 7..4, state 3..0. */
 static inline uint64_t status_make(uint32_t epoch, uint32_t generation, unsigned flags,
@@ -110,6 +111,26 @@ static inline bool status_gates(uint64_t status)
 {
 	return (status_state(status) >= PLACE_JOINING && status_state(status) <= PLACE_SUSPECT) ||
 	       status_state(status) == PLACE_DETACHED;
+}
+
+/* The smaller one of two limits, of which 0 is none. */
+static inline uint64_t smaller_limit(uint64_t a, uint64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+/* How far behind such a consumer may be: the ring's limits and its own. 0: any lag. */
+static inline void registry_limits(const struct geometry *g, const struct holder *holder,
+				   uint64_t status, uint64_t *ret_bytes, uint64_t *ret_ns)
+{
+	bool policy = (status_flags(status) & PLACE_EVICTABLE) != 0;
+
+	*ret_bytes = policy ? g->evict_lag : 0;
+	*ret_ns = policy ? g->evict_lag_ns : 0;
+	if (status_flags(status) & PLACE_LIMITED) {
+		*ret_bytes = smaller_limit(*ret_bytes, load_relaxed(&holder->max_lag));
+		*ret_ns = smaller_limit(*ret_ns, load_relaxed(&holder->max_lag_ns));
+	}
 }
 
 enum place_kind {

@@ -270,6 +270,22 @@ static int read_identity(int fd, struct identity *id)
 	return 0;
 }
 
+/* What stands behind the identity, if that says so. */
+static int read_limits(struct geometry *g, const struct identity *id, int fd)
+{
+	struct lag_limits limits;
+	ssize_t n;
+
+	if ((id->ro_compatible & FEATURE_LIMITS) == 0)
+		return 0;
+	n = shmr_read_at(fd, &limits, sizeof(limits), LIMITS_OFFSET);
+	if (n < 0)
+		return explain((int)n, "cannot read the ring: %e", (int)n);
+	if ((size_t)n < sizeof(limits))
+		return explain(-EBADMSG, "the ring is cut off");
+	return layout_check_limits(g, &limits);
+}
+
 static int check_kind(const struct stat *st)
 {
 	if (S_ISDIR(st->st_mode))
@@ -308,6 +324,7 @@ static int ring_examine(struct shmring *r)
 	if ((e = check_kind(&st)) < 0 || (e = segment_check_file_system(r->fd)) < 0 ||
 	    (e = read_identity(r->fd, &id)) < 0 ||
 	    (e = layout_check(&r->geometry, &id, (uint64_t)st.st_size)) < 0 ||
+	    (e = read_limits(&r->geometry, &id, r->fd)) < 0 ||
 	    (e = check_origin(&id, r->fd, &st)) < 0 || (e = check_boot(&id)) < 0 ||
 	    /* whoever owns a named file is trusted not to truncate it */
 	    (!id.named && (e = segment_check_seals(r->fd)) < 0))
@@ -391,6 +408,7 @@ static int name_boot(uint8_t ret[16])
 static int write_identity(int fd, const struct geometry *g, bool named)
 {
 	struct identity id = { .created_ns = shmr_wall_clock(), .named = named };
+	struct lag_limits limits;
 	struct stat st;
 	int e = shmr_random(id.uuid, sizeof(id.uuid));
 
@@ -405,7 +423,12 @@ static int write_identity(int fd, const struct geometry *g, bool named)
 	id.device = st.st_dev;
 	id.inode = st.st_ino;
 	layout_describe(&id, g);
-	e = shmr_write_at(fd, &id, sizeof(id), 0);
+	if (layout_has_limits(g)) {
+		layout_describe_limits(&limits, g);
+		e = shmr_write_at(fd, &limits, sizeof(limits), LIMITS_OFFSET);
+	}
+	if (e == 0)
+		e = shmr_write_at(fd, &id, sizeof(id), 0);
 	return e < 0 ? explain(e, "cannot write the new ring: %e", e) : 0;
 }
 

@@ -5,6 +5,7 @@
  *	producer.c	claim, commit and their kin: the path of every message
  *	copy.c		large messages
  *	room.c		reserve room, wait for it, press slow or dead consumers
+ *	lag.c		evict consumers that are further behind than their limits
  *	lease.c		become the owner of a lane, and leave it
  */
 #ifndef SHMRING_PRODUCER_PRIVATE_H
@@ -58,6 +59,15 @@ struct shmring_producer {
 		int64_t last_probe;
 		unsigned probed; /* which slot that was */
 	} pressed;
+	struct {
+		bool looked_for; /* somebody has limits, as of the last look at the cursors */
+		bool pending;	 /* somebody was over one, and gets a second look */
+		int64_t entered_ns[LAYOUT_CHUNKS]; /* when the lane's end got into each chunk */
+		struct {
+			uint32_t epoch; /* of the consumer that was over a limit; 0: none */
+			int64_t since_ns;
+		} over[LAYOUT_CONSUMERS];
+	} lag;
 	struct attachment attachment;
 	struct peers consumers;	       /* who is left of them */
 	struct shmring_boundary begin; /* where this tenancy began */
@@ -67,8 +77,12 @@ struct shmring_producer {
 /* Readers farther behind than this are not answering us; in bytes. */
 #define STREAM_LAG ((uint64_t)2048)
 
+/* The least time between two looks at a consumer that is over a limit, in one chunk. */
+#define LAG_GRACE_NS INT64_C(1000000)
+
 /* The consumer that holds a producer back most. */
 struct gate {
+	bool limits; /* some consumer may be evicted for its lag */
 	bool closed; /* somebody (or the hold policy) limits us */
 	bool by_consumer;
 	unsigned slot;
@@ -81,6 +95,16 @@ struct gate {
  * gate that forbids it); never waits.
  */
 int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *ret_gate);
+
+/*
+ * The end has come from chunk `from` to chunk `to`: remember when. Evict who is over its
+ * limits at a second look; true: somebody was, so look at the cursors again.
+ */
+void producer_note_time(struct shmring_producer *p, uint64_t from, uint64_t to);
+bool producer_evict_laggards(struct shmring_producer *p);
+
+/* The other producers may be waiting for the same consumer. */
+void producer_tell_others(struct shmring_producer *p);
 
 /* Where the zero word is that readers see. */
 static inline struct shmring_boundary published_end(const struct shmring_producer *p)

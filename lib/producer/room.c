@@ -38,6 +38,8 @@ static void note_end(struct shmring_producer *p)
 	if (chunk == p->noted_chunk)
 		return;
 	shmr_lane_note(&p->lane, &end, chunk_size(p));
+	if (p->lag.looked_for)
+		producer_note_time(p, p->noted_chunk, chunk);
 	p->noted_chunk = chunk;
 }
 
@@ -48,6 +50,7 @@ static void note_end(struct shmring_producer *p)
 static void read_gate(const struct shmring_producer *p, uint64_t target, struct gate *gate)
 {
 	struct registry *registry = p->attachment.registry;
+	bool limits = layout_has_limits(&p->attachment.ring->geometry);
 
 	*gate = (struct gate){ .closed = false };
 	for (unsigned slot = 0; slot < LAYOUT_CONSUMERS; slot++) {
@@ -57,16 +60,22 @@ static void read_gate(const struct shmring_producer *p, uint64_t target, struct 
 
 		if (!status_gates(status))
 			continue;
+		limits = limits || (status_flags(status) & PLACE_LIMITED) != 0;
 		/* [RELEASE] pairs with shmring_release(): its reads are over. */
 		cursor = load_acquire(&p->rows[slot].lane[p->attachment.slot].position);
 		if (cursor == POSITION_NONE || (int64_t)(target - cursor) < 0)
 			continue;
 		if (gate->closed && target - cursor <= target - gate->floor)
 			continue;
-		*gate = (struct gate){ true, true, slot, status, cursor };
+		*gate = (struct gate){ .closed = true,
+				       .by_consumer = true,
+				       .slot = slot,
+				       .status = status,
+				       .floor = cursor };
 	}
 	if (!gate->closed && p->attachment.ring->geometry.unread_policy == SHMRING_UNREAD_HOLD)
 		*gate = (struct gate){ .closed = true, .floor = p->floor };
+	gate->limits = limits;
 }
 
 static uint64_t record_end(const struct shmring_producer *p, uint64_t size)
@@ -143,6 +152,14 @@ static bool announce(struct shmring_producer *p, uint64_t size, uint64_t end, st
 	return true;
 }
 
+/* From the next reservation on. What the lane has now counts as published now. */
+static void look_for_laggards(struct shmring_producer *p, const struct gate *gate)
+{
+	if (gate->limits && !p->lag.looked_for)
+		producer_note_time(p, p->noted_chunk - LAYOUT_CHUNKS, p->noted_chunk);
+	p->lag.looked_for = gate->limits;
+}
+
 int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *gate)
 {
 	uint64_t need = record_end(p, size);
@@ -153,10 +170,13 @@ int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *gat
 		producer_set_limit(p);
 		return 0;
 	}
+	if (p->lag.looked_for)
+		producer_evict_laggards(p);
 	/* Who has joined meanwhile may still leave room for less: once for each place. */
 	for (unsigned i = 0; i < LAYOUT_CONSUMERS; i++) {
 		uint64_t end = ask_cursors(p, size, gate);
 
+		look_for_laggards(p, gate);
 		if (end == p->hot.position)
 			return -EAGAIN;
 		if (announce(p, size, end, gate)) {
@@ -231,7 +251,7 @@ static bool evict(struct shmring_producer *p, const struct gate *gate, int64_t n
 }
 
 /* The others may be waiting for the same consumer. [READY] pairs with show_lane(). */
-static void tell_other_producers(struct shmring_producer *p)
+void producer_tell_others(struct shmring_producer *p)
 {
 	uint64_t ready = load_acquire(&p->attachment.registry->lanes_ready);
 
@@ -255,13 +275,13 @@ static bool press(struct shmring_producer *p, const struct gate *gate)
 				    gate->status, shmr_ring_probe_fd(p->attachment.ring))) {
 			p->pressed.last_probe = 0;
 			p->counters.recoveries++;
-			tell_other_producers(p);
+			producer_tell_others(p);
 			return true;
 		}
 	}
 	if (!evict(p, gate, now))
 		return false;
-	tell_other_producers(p);
+	producer_tell_others(p);
 	return true;
 }
 
@@ -302,6 +322,8 @@ static int64_t sleep_deadline(const struct shmring_producer *p, const struct gat
 	int64_t left = evict_after(p) - p->pressed.waited;
 	int64_t due = p->pressed.last_look + (left < longest_wait(p) ? left : longest_wait(p));
 
+	if (p->lag.pending && shmr_now() + LAG_GRACE_NS < deadline)
+		deadline = shmr_now() + LAG_GRACE_NS;
 	if (gate->by_consumer && (status_flags(gate->status) & PLACE_EVICTABLE) && due < deadline)
 		return due;
 	return deadline;

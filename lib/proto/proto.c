@@ -79,10 +79,7 @@ static bool is_open(const struct proto_open *o)
 {
 	static const struct proto_config none;
 
-	for (size_t i = 0; i < sizeof(o->config.reserved) / sizeof(o->config.reserved[0]); i++)
-		if (o->config.reserved[i] != 0)
-			return false;
-	return is_name_field(o->name, false) && o->reserved == 0 &&
+	return is_name_field(o->name, false) && o->reserved == 0 && o->config.reserved == 0 &&
 	       (o->flags & ~(PROTO_MAKE | PROTO_PERSISTENT | PROTO_ISOLATED)) == 0 &&
 	       ((o->flags & PROTO_MAKE) != 0 ||
 		(o->flags == 0 && memcmp(&o->config, &none, sizeof(none)) == 0));

@@ -125,7 +125,9 @@ struct proto_config {
 	uint32_t wake;
 	uint32_t mode;
 	uint32_t stamps;
-	uint32_t reserved[5];
+	uint32_t reserved;
+	uint64_t evict_lag;
+	uint64_t evict_lag_ns;
 };
 
 /* With PROTO_MAKE the ring is made as `config` says; else that is zero. */

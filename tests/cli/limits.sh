@@ -84,6 +84,19 @@ check "its gaps and its messages add up" awk '
 	}' out
 expect 0 "remove the small ring" "$SHMRING" rm ring
 
+# One that would rather be evicted than hold the publisher back, in a ring that never evicts.
+expect 0 "a ring that blocks" "$SHMRING" create --lane-size 64K --unread overwrite ring
+start "$SHMRING" sub --max-lag 16K --max-lag 1h --drain ring >out.1 2>err.1 &
+sub=$!
+until_true has_consumers ring 1
+kill -STOP "$sub"
+expect 0 "its publisher does not wait" "$SHMRING" pub ring many
+kill -CONT "$sub"
+ended "$sub" 4 "the one with a limit ends with status 4"
+lost=$(sed -n 's/.*: \([0-9]*\) messages .* have been lost$/\1/p' err.1)
+check "what it lost and what it got is all" test $((lost + $(wc -l <out.1))) = 100000
+expect 0 "remove the ring that blocks" "$SHMRING" rm ring
+
 # A lossless one that is too slow for a ring that evicts.
 expect 0 "a ring that evicts" "$SHMRING" create --lane-size 64K --unread overwrite \
 	--evict-after 50ms ring

@@ -23,6 +23,7 @@ PROCESS_TESTS = \
 	tests/process/forked-called \
 	tests/process/handoffs \
 	tests/process/join \
+	tests/process/lag \
 	tests/process/limits \
 	tests/process/loop \
 	tests/process/memory \
@@ -112,6 +113,9 @@ tests_process_rhythm_LDADD = $(PROCESS_LIBS)
 tests_process_rights_SOURCES = tests/process/rights.c
 tests_process_rights_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_rights_LDADD = $(PROCESS_LIBS)
+tests_process_lag_SOURCES = tests/process/lag.c
+tests_process_lag_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_lag_LDADD = $(PROCESS_LIBS)
 tests_process_slow_SOURCES = tests/process/slow.c
 tests_process_slow_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_slow_LDADD = $(PROCESS_LIBS)

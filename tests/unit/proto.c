@@ -342,7 +342,7 @@ static const struct spoiling {
 	{ PROTO_OPEN, AT(open.flags), 4, ZERO },	 /* a config, not made */
 	{ PROTO_OPEN, AT(open.reserved), 4, "\x01\0\0\0" },
 	{ PROTO_OPEN, AT(open.config.reserved), 1, "\x01" },
-	{ PROTO_OPEN, AT(open.config.reserved) + 19, 1, "\x01" },
+	{ PROTO_OPEN, AT(open.config.reserved) + 3, 1, "\x01" },
 	{ PROTO_RING, AT(ring.rights), 4, "\x20\0\0\0" },
 	{ PROTO_RING, AT(ring.flags), 4, "\x04\0\0\0" },
 	{ PROTO_ATTACH, AT(attach.role), 4, ZERO },

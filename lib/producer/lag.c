@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lag: evict consumers that are further behind than the ring's limits, or their own.
+ *
+ * A lane's owner looks when it reserves room, which is once for each sixteenth of its lane,
+ * whether or not there is room. It evicts a consumer that is over a limit at two looks, in
+ * different chunks or LAG_GRACE_NS apart. What a consumer releases in between does not save it,
+ * unless it is within the limit then: so it is evicted from ACTIVE as well as from SUSPECT.
+ * That is as sound as by way of SUSPECT (model/evict.pml, LIMIT): the CAS names the word
+ * that was read before the cursor, and precedes what is overwritten [EVICT].
+ *
+ * Messages carry no time. The owner remembers when its lane's end got into each chunk: a
+ * message in chunk k was published before the end got into chunk k + 1.
+ */
+#include "producer.h"
+#include "sys.h"
+
+void producer_note_time(struct shmring_producer *p, uint64_t from, uint64_t to)
+{
+	int64_t now = shmr_now();
+
+	if (to - from > LAYOUT_CHUNKS)
+		from = to - LAYOUT_CHUNKS;
+	while (from != to)
+		p->lag.entered_ns[++from % LAYOUT_CHUNKS] = now;
+	/* A consumer that was over its limit was so in another chunk. */
+	for (unsigned slot = 0; slot < LAYOUT_CONSUMERS; slot++)
+		p->lag.over[slot].since_ns = now - LAG_GRACE_NS;
+}
+
+/* How long ago was the message at `cursor` published, at least? */
+static int64_t age_of(const struct shmring_producer *p, uint64_t cursor, int64_t now)
+{
+	const uint64_t chunk = p->attachment.ring->geometry.chunk;
+	const uint64_t next = (cursor / chunk + 1) * chunk;
+
+	if ((int64_t)(p->noted_chunk * chunk - next) < 0)
+		return 0;
+	return now - p->lag.entered_ns[next / chunk % LAYOUT_CHUNKS];
+}
+
+static bool is_over(const struct shmring_producer *p, unsigned slot, uint64_t status, int64_t now)
+{
+	/* [RELEASE] pairs with shmring_release(): what it has released does not count. */
+	uint64_t cursor = load_acquire(&p->rows[slot].lane[p->attachment.slot].position);
+	uint64_t behind = published_end(p).position - cursor;
+	uint64_t bytes, ns;
+
+	if (cursor == POSITION_NONE || (int64_t)behind <= 0)
+		return false;
+	registry_limits(&p->attachment.ring->geometry,
+			&p->attachment.registry->consumer_holder[slot], status, &bytes, &ns);
+	return (bytes != 0 && behind > bytes) ||
+	       (ns != 0 && age_of(p, cursor, now) > (int64_t)ns);
+}
+
+/* Is it for the second time? Remembers the first one. */
+static bool is_over_again(struct shmring_producer *p, unsigned slot, uint64_t status, int64_t now)
+{
+	uint32_t epoch = status_epoch(status);
+
+	if (!is_over(p, slot, status, now)) {
+		p->lag.over[slot].epoch = 0;
+		return false;
+	}
+	if (p->lag.over[slot].epoch == epoch) {
+		p->lag.pending |= now - p->lag.over[slot].since_ns < LAG_GRACE_NS;
+		return now - p->lag.over[slot].since_ns >= LAG_GRACE_NS;
+	}
+	p->lag.over[slot].epoch = epoch;
+	p->lag.over[slot].since_ns = now;
+	p->lag.pending = true;
+	return false;
+}
+
+/* A joiner has no cursor to go by yet. */
+static bool may_be_evicted(uint64_t status)
+{
+	return (status_flags(status) & (PLACE_EVICTABLE | PLACE_LIMITED)) != 0 &&
+	       status_gates(status) && status_state(status) != PLACE_JOINING;
+}
+
+bool producer_evict_laggards(struct shmring_producer *p)
+{
+	struct registry *registry = p->attachment.registry;
+	int64_t now = shmr_now();
+	bool evicted = false;
+
+	p->lag.pending = false;
+	for (unsigned slot = 0; slot < LAYOUT_CONSUMERS; slot++) {
+		/* [PLACE] pairs with move_on(): its cursor stands. */
+		uint64_t status = load_acquire(&registry->consumer_status[slot]);
+		bool kept = status_state(status) == PLACE_DETACHED;
+
+		if (!may_be_evicted(status) || !is_over_again(p, slot, status, now))
+			continue;
+		/* [EVICT] pairs with consumer_keep_place(): it precedes what we overwrite. */
+		evicted |= compare_and_swap(&registry->consumer_status[slot], status,
+					    status_next(status, kept ? PLACE_LAPSED
+								     : PLACE_EVICTED));
+	}
+	if (evicted)
+		producer_tell_others(p);
+	return evicted;
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Consumers that are evicted for how far behind they are: by the ring's limits, or because
+ * they would rather be evicted than hold anybody back.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include <check.h>
+
+#include "must.h"
+#include "room.h"
+#include "runner.h"
+#include "way.h"
+
+enum { SOURCE = 34, SIZE = 200, LAG = 16384, MS = 1000000 };
+
+static struct shmring *create(uint64_t lag, uint64_t lag_ns)
+{
+	struct shmring_config config = small_config();
+
+	config.lanes = 1;
+	config.slow_policy = lag || lag_ns ? SHMRING_SLOW_EVICT : SHMRING_SLOW_BLOCK;
+	config.evict_after_ns = UINT64_C(3600000) * MS;
+	config.evict_lag = lag;
+	config.evict_lag_ns = lag_ns;
+	return ring_create(&config);
+}
+
+static struct shmring_consumer *attach(struct shmring *r, const char *name, uint32_t flags,
+				       uint64_t lag, uint64_t lag_ns)
+{
+	const struct shmring_consumer_options options = {
+		.size = sizeof(options),
+		.name = name,
+		.flags = flags,
+		.max_lag = lag,
+		.max_lag_ns = lag_ns,
+	};
+	struct shmring_consumer *c;
+
+	must(shmring_consumer_attach(&c, r, &options));
+	return c;
+}
+
+static struct shmring_consumer_stat look(struct shmring *r, unsigned index)
+{
+	struct shmring_consumer_stat st;
+
+	must(shmring_stat_consumer(r, index, &st));
+	return st;
+}
+
+/* The next message, if it was not evicted meanwhile: then it counts as lost. */
+static bool take(struct shmring_consumer *c, struct audit *a)
+{
+	_Alignas(8) unsigned char copy[SIZE];
+	struct shmring_message m;
+	int r = shmring_peek(c, SHMRING_NOWAIT, &m);
+
+	if (r == -EAGAIN)
+		return false;
+	if (r != -ESTALE)
+		must(r);
+	if (r == -ESTALE)
+		return true;
+	ck_assert_uint_eq(m.len, SIZE);
+	memcpy(copy, m.data, SIZE);
+	r = shmring_release(c);
+	if (r == -ESTALE)
+		return true;
+	must(r);
+	m.data = copy;
+	audit_message(a, &m);
+	return true;
+}
+
+/* One message of each round, where the other one takes them all. Never may it be full. */
+static uint64_t trickle(struct shmring_producer *p, struct shmring_consumer *fast,
+			struct audit *all, struct shmring_consumer *slow, struct audit *some,
+			unsigned rounds)
+{
+	uint64_t published = 0;
+
+	for (unsigned i = 0; i < rounds; i++, published += 10) {
+		for (unsigned k = 0; k < 10; k++) {
+			unsigned char data[SIZE];
+
+			audit_fill(data, SIZE, SOURCE, published + k);
+			must(shmring_publish(p, data, SIZE, SHMRING_NOWAIT));
+		}
+		consume_audited(fast, all, 10);
+		take(slow, some);
+	}
+	return published;
+}
+
+static const struct {
+	uint64_t ring, wish;
+	uint64_t limit;
+} limited[] = {
+	{ LAG, 0, LAG },
+	{ 0, LAG, LAG },
+	{ 2 * LAG, LAG, LAG },
+	{ LAG, 2 * LAG, LAG },
+};
+
+START_TEST(trickling_consumer_is_evicted_and_told_its_loss)
+{
+	struct shmring *r = create(limited[_i].ring, 0);
+	struct shmring_consumer *fast = attach(r, NULL, SHMRING_PINNED, 0, 0);
+	struct shmring_consumer *slow = attach(r, NULL, 0, limited[_i].wish, 0);
+	struct shmring_producer *p = producer_attach(r);
+	struct shmring_consumer_stat st = look(r, 1);
+	struct audit all, some;
+	uint64_t published;
+
+	ck_assert_uint_eq(st.limit, limited[_i].limit);
+	ck_assert_uint_eq(st.evictable, 1);
+	ck_assert_uint_eq(look(r, 0).evictable, 0);
+	audit_begin(&all, true);
+	audit_begin(&some, true);
+	published = trickle(p, fast, &all, slow, &some, 500);
+	audit_must_be(&all, published, 0);
+	ck_assert_uint_gt(some.lost, 0);
+	/* It comes back within its limit, and is never further behind than that and two looks. */
+	ck_assert_uint_le(look(r, 1).lag, LAG + 2 * SHMRING_MIN_LANE_SIZE / 4);
+	while (take(slow, &some))
+		;
+	audit_must_be(&some, published - some.lost, some.lost);
+	ck_assert_uint_eq(some.lost_bytes, some.lost * SIZE);
+	shmring_consumer_detach(slow);
+	shmring_consumer_detach(fast);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+/* With messages in hand it is told at once, and reads none of them twice as good. */
+START_TEST(evicted_with_messages_in_hand_discards_them)
+{
+	struct shmring *r = create(0, 0);
+	struct shmring_consumer *c = attach(r, NULL, 0, LAG, 0);
+	struct shmring_producer *p = producer_attach(r);
+	struct shmring_message m;
+	struct audit audit;
+
+	audit_begin(&audit, true);
+	publish_numbers(p, SOURCE, 0, 10, SIZE);
+	must(shmring_peek(c, SHMRING_NOWAIT, &m));
+	publish_numbers(p, SOURCE, 10, 270, SIZE);
+	ck_assert_uint_eq(look(r, 0).state, SHMRING_EVICTED);
+	must_fail(ESTALE, shmring_release(c));
+	while (take(c, &audit))
+		;
+	ck_assert_uint_gt(audit.lost, 0);
+	audit_must_be(&audit, 280 - audit.lost, audit.lost);
+	shmring_consumer_detach(c);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+/* Evicted for time, and not before it: by the ring's limit, or by its own. */
+START_TEST(consumer_with_an_old_message_is_evicted)
+{
+	const uint64_t limit = 50 * MS;
+	struct shmring *r = create(0, _i ? 0 : limit);
+	struct shmring_consumer *fast = attach(r, NULL, SHMRING_PINNED, 0, 0);
+	struct shmring_consumer *slow = attach(r, NULL, 0, 0, _i ? limit : 0);
+	struct shmring_producer *p = producer_attach(r);
+	int64_t began = clock_now(), end = patience();
+	uint64_t published = 0;
+	struct audit all, some;
+
+	audit_begin(&all, true);
+	audit_begin(&some, true);
+	for (published = 0; look(r, 1).state != SHMRING_EVICTED; published += 10) {
+		const struct timespec pause = { .tv_nsec = 3 * MS };
+
+		ck_assert_int_lt(clock_now(), end);
+		publish_numbers(p, SOURCE, published, 10, SIZE);
+		consume_audited(fast, &all, 10);
+		nanosleep(&pause, NULL);
+	}
+	ck_assert_int_ge(clock_now() - began, (int64_t)limit);
+	while (take(slow, &some))
+		;
+	audit_must_be(&some, published - some.lost, some.lost);
+	shmring_consumer_detach(slow);
+	shmring_consumer_detach(fast);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(pinned_consumer_knows_no_limit_but_its_own)
+{
+	struct shmring *r = create(LAG, 0);
+	struct shmring_consumer *c = attach(r, NULL, SHMRING_PINNED, 0, 0);
+	struct shmring_producer *p = producer_attach(r);
+
+	publish_until_full(p, SOURCE, 0, SIZE);
+	ck_assert_uint_eq(look(r, 0).state, SHMRING_ACTIVE);
+	ck_assert_uint_eq(look(r, 0).limit, 0);
+	shmring_consumer_detach(c);
+	c = attach(r, NULL, SHMRING_PINNED, LAG, 0);
+	ck_assert_uint_eq(look(r, 0).limit, LAG);
+	shmring_consumer_detach(c);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+/* The wish of a name's last holder counts until the next one comes. */
+START_TEST(kept_place_lapses_by_lag)
+{
+	struct shmring *r = create(0, 0);
+	struct shmring_consumer *c = attach(r, "name", 0, LAG, 0);
+	struct shmring_producer *p = producer_attach(r);
+	struct audit audit;
+
+	audit_begin(&audit, true);
+	publish_numbers(p, SOURCE, 0, 5, SIZE);
+	consume_audited(c, &audit, 5);
+	shmring_consumer_detach(c);
+	publish_numbers(p, SOURCE, 5, 1000, SIZE);
+	c = attach(r, "name", 0, LAG, 0);
+	while (take(c, &audit))
+		;
+	ck_assert_uint_gt(audit.lost, 0);
+	audit_must_be(&audit, 1005 - audit.lost, audit.lost);
+	shmring_consumer_detach(c);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+/* Who begins at the oldest message begins where it is not evicted at once. */
+START_TEST(late_consumer_begins_within_the_limit)
+{
+	struct shmring *r = create(LAG, 0);
+	struct shmring_producer *p = producer_attach(r);
+	struct shmring_consumer *c;
+	struct audit audit;
+
+	publish_numbers(p, SOURCE, 0, 2000, SIZE);
+	c = attach(r, NULL, 0, 0, 0);
+	ck_assert_uint_le(look(r, 0).lag, LAG);
+	audit_begin(&audit, true);
+	while (take(c, &audit))
+		;
+	audit_must_be(&audit, 2000 - audit.lost, audit.lost);
+	shmring_consumer_detach(c);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+START_TEST(limits_are_checked_and_kept)
+{
+	struct shmring_config config = small_config();
+	const struct shmring_consumer_options observer = { .size = sizeof(observer),
+							   .flags = SHMRING_OBSERVE,
+							   .max_lag = 1 };
+	struct shmring_stat st;
+	struct shmring_consumer *c;
+	struct shmring *r;
+
+	config.evict_lag = LAG;
+	must_fail(EINVAL, shmring_create(&r, room_path("ring"), &config));
+	config.slow_policy = SHMRING_SLOW_EVICT;
+	config.evict_lag = config.lane_size + 1;
+	must_fail(EINVAL, shmring_create(&r, room_path("ring"), &config));
+	config.evict_lag = LAG;
+	config.evict_lag_ns = UINT64_C(86400001) * MS;
+	must_fail(EINVAL, shmring_create(&r, room_path("ring"), &config));
+	config.evict_lag_ns = 7 * MS;
+	must(shmring_create(&r, room_path("ring"), &config));
+	shmring_close(r);
+	must(shmring_open(&r, room_path("ring")));
+	must(shmring_stat(r, &st));
+	ck_assert_uint_eq(st.evict_lag, LAG);
+	ck_assert_uint_eq(st.evict_lag_ns, 7 * MS);
+	must_fail(EINVAL, shmring_consumer_attach(&c, r, &observer));
+	shmring_close(r);
+	must(shmring_remove(room_path("ring")));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("lag");
+	TCase *tc = room_case(s, "lag", 40);
+
+	tcase_add_loop_test(tc, trickling_consumer_is_evicted_and_told_its_loss, 0,
+			    (int)(sizeof(limited) / sizeof(limited[0])));
+	tcase_add_test(tc, evicted_with_messages_in_hand_discards_them);
+	tcase_add_loop_test(tc, consumer_with_an_old_message_is_evicted, 0, 2);
+	tcase_add_test(tc, pinned_consumer_knows_no_limit_but_its_own);
+	tcase_add_test(tc, kept_place_lapses_by_lag);
+	tcase_add_test(tc, late_consumer_begins_within_the_limit);
+	tcase_add_test(tc, limits_are_checked_and_kept);
+	return run_suite(s);
+}
