@@ -14,6 +14,12 @@
 enum { RESETS = 3 };
 
 /*
+ * A hostile owner can leave so many records behind that walking over them takes long. Other
+ * lanes are tried before such a one.
+ */
+#define HURRY_NS INT64_C(50000000)
+
+/*
  * Take one of `lanes` whose place is in `state`; -EUSERS: there is none.
  * [PLACE] pairs with shmr_place_leave(): what the last owner wrote is there.
  */
@@ -205,8 +211,11 @@ static int find_end(struct shmring_producer *p)
 
 	if (shmr_lane_newest(&p->lane, &end)) {
 		p->noted_chunk = end.position / g->chunk;
-		e = shmr_lane_walk(&p->lane, g, &end, POSITION_NONE);
+		e = shmr_lane_walk_until(&p->lane, g, &end, POSITION_NONE,
+					 p->patient ? INT64_MAX : shmr_now() + HURRY_NS);
 	}
+	if (e == -EAGAIN)
+		return e;
 	if (e < 0 || reserved - end.position > g->lane_size)
 		return explain(-EBADMSG, "lane %u is damaged", (uint64_t)p->attachment.slot);
 	p->hot.position = p->granted = p->next_note = p->taken = end.position;
@@ -319,16 +328,45 @@ static bool is_lanes_fault(const struct shmring_producer *p, int e)
 	       (e == -EBADMSG || (e == -EBUSY && layout_is_apart(&a->ring->geometry)));
 }
 
-/* One try; a lane at fault is added to *avoid. */
+/* Lanes that an attach has tried in vain. */
+struct tried {
+	uint64_t avoid; /* not again */
+	uint64_t slow;	/* of those, the ones that take long */
+	bool patient;	/* nothing else is left */
+};
+
+static void remember(struct tried *t, const struct shmring_producer *p, int e)
+{
+	uint64_t lane = UINT64_C(1) << p->attachment.slot;
+
+	if (e == -EAGAIN && p->attachment.status != 0)
+		t->slow |= lane;
+	if (is_lanes_fault(p, e) || (t->slow & lane) != 0)
+		t->avoid |= lane;
+}
+
+/* Are there lanes left that take long? Then it is their turn. */
+static bool turn_to_slow_ones(struct tried *t, int e)
+{
+	if (e != -EUSERS || t->slow == 0)
+		return false;
+	t->avoid &= ~t->slow;
+	t->slow = 0;
+	t->patient = true;
+	return true;
+}
+
+/* One try; a lane at fault is added to those that were tried. */
 static int try_attach(struct shmring_producer **ret, struct shmring *r,
-		      const struct shmring_producer_options *o, uint64_t *avoid)
+		      const struct shmring_producer_options *o, struct tried *tried)
 {
 	struct shmring_producer *p = shmr_handle_new(sizeof(*p));
 	int e;
 
 	if (!p)
 		return explain(-ENOMEM, "cannot get memory for the producer");
-	p->avoid = *avoid;
+	p->avoid = tried->avoid;
+	p->patient = tried->patient;
 	p->lane_fd = -1;
 	e = set_up(p, r, o);
 	if (e == 0) {
@@ -336,8 +374,7 @@ static int try_attach(struct shmring_producer **ret, struct shmring *r,
 		*ret = p;
 		return 0;
 	}
-	if (is_lanes_fault(p, e))
-		*avoid |= UINT64_C(1) << p->attachment.slot;
+	remember(tried, p, e);
 	leave(p);
 	return e;
 }
@@ -346,7 +383,8 @@ int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
 			    const struct shmring_producer_options *options)
 {
 	struct shmring_producer_options o;
-	uint64_t avoid = 0, avoided;
+	struct tried tried = { 0 };
+	uint64_t avoided;
 	unsigned resets = 0;
 	int e = shmr_options_read(&o, sizeof(o), options);
 
@@ -357,10 +395,11 @@ int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
 	if (e < 0)
 		return e;
 	do {
-		avoided = avoid;
-		e = try_attach(ret, r, &o, &avoid);
+		avoided = tried.avoid;
+		e = try_attach(ret, r, &o, &tried);
 		/* The broker of an isolated ring may go in the midst of it; another one comes. */
-	} while (avoid != avoided || (e == -ECONNRESET && ++resets < RESETS));
+	} while (tried.avoid != avoided || turn_to_slow_ones(&tried, e) ||
+		 (e == -ECONNRESET && ++resets < RESETS));
 	return e;
 }
 

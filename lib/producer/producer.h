@@ -43,7 +43,8 @@ struct shmring_producer {
 	uint64_t noted_chunk;		   /* chunk of the last index entry */
 	uint64_t floor;			   /* nothing below was overwritten */
 	const struct cursor_row *rows;
-	uint64_t avoid; /* lanes that were found damaged */
+	uint64_t avoid; /* lanes that were found damaged, or to take long */
+	bool patient;	/* take one that takes long */
 	struct bell bell;
 	struct shmring_waitable waitable;
 	uint64_t waitable_len;	 /* of the message that it waits for */

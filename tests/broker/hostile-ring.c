@@ -41,18 +41,18 @@ static int64_t ms_since(int64_t start)
 	return (clock_now() - start) / 1000000;
 }
 
-static void make_large(int s, const char *name)
+static void make_large(int s, const char *name, uint32_t lanes)
 {
 	struct proto_message m = { .u.open = {
 					   .flags = PROTO_MAKE,
-					   .config = { .lanes = 1, .lane_size = LANE_SIZE },
+					   .config = { .lanes = lanes, .lane_size = LANE_SIZE },
 				   } };
 
 	strcpy(m.u.open.name, name);
 	ck_assert_int_eq(raw_call(s, &m, PROTO_OPEN, PROTO_RING, NULL), 0);
 }
 
-/* What the producer of its only lane may write, whether it is lawful or not. */
+/* What the producer of its first lane may write, whether it is lawful or not. */
 static void fill_lane(int fd)
 {
 	uint64_t controls, start, end = LANE_SIZE;
@@ -69,7 +69,7 @@ static void fill_lane(int fd)
 	ck_assert_int_eq(pwrite(fd, &end, 8, (off_t)controls), 8); /* `reserved` */
 }
 
-static void make_hostile(int s, const char *name)
+static void make_hostile(int s, const char *name, uint32_t lanes)
 {
 	struct shmring_consumer_options o = { .size = sizeof(o) };
 	struct shmring_producer *p;
@@ -78,7 +78,7 @@ static void make_hostile(int s, const char *name)
 	char text[16];
 	int fd;
 
-	make_large(s, name);
+	make_large(s, name, lanes);
 	must(shmring_open(&r, server_ring(name)));
 	must(shmring_producer_attach(&p, r, NULL));
 	for (unsigned i = 0; i < NAMES; i++) {
@@ -129,7 +129,7 @@ START_TEST(other_rings_have_fresh_numbers)
 
 	server_start(&b, NULL);
 	s = raw_hello(b.socket);
-	make_hostile(s, "hostile");
+	make_hostile(s, "hostile", 1);
 	server_ring("good");
 	ck_assert_int_eq(raw_make(s, "good", NULL), 0);
 	for (unsigned n = 1; n <= 50 && messages < 0; n++) {
@@ -165,7 +165,7 @@ START_TEST(look_says_that_there_is_more)
 
 	server_start(&b, NULL);
 	s = raw_hello(b.socket);
-	make_hostile(s, "hostile");
+	make_hostile(s, "hostile", 1);
 	must(shmring_open(&r, server_ring("hostile")));
 	start = clock_now();
 	must(shmring_stat(r, &st));
@@ -196,12 +196,36 @@ START_TEST(end_does_not_wait_for_a_look)
 
 	server_start(&b, NULL);
 	s = raw_hello(b.socket);
-	make_hostile(s, "hostile");
+	make_hostile(s, "hostile", 1);
 	raw_send(s, &m, PROTO_METRICS);
 	start = clock_now();
 	server_stop(&b);
 	ck_assert_int_lt(ms_since(start), 1000);
 	close(s);
+}
+END_TEST
+
+/* A producer gets another lane; or this one, when there is no other. */
+START_TEST(new_producers_take_other_lanes_first)
+{
+	struct shmring_producer *p, *q;
+	struct shmring *r;
+	struct server b;
+	int s;
+
+	server_start(&b, NULL);
+	s = raw_hello(b.socket);
+	make_hostile(s, "hostile", 2);
+	must(shmring_open(&r, server_ring("hostile")));
+	must(shmring_producer_attach(&p, r, NULL));
+	ck_assert_int_eq(shmring_producer_lane(p), 1);
+	must(shmring_producer_attach(&q, r, NULL));
+	ck_assert_int_eq(shmring_producer_lane(q), 0);
+	shmring_producer_detach(p);
+	shmring_producer_detach(q);
+	shmring_close(r);
+	close(s);
+	server_stop(&b);
 }
 END_TEST
 
@@ -213,5 +237,6 @@ int main(void)
 	tcase_add_test(tc, other_rings_have_fresh_numbers);
 	tcase_add_test(tc, look_says_that_there_is_more);
 	tcase_add_test(tc, end_does_not_wait_for_a_look);
+	tcase_add_test(tc, new_producers_take_other_lanes_first);
 	return run_suite(s);
 }
