@@ -5,19 +5,18 @@
 #include "copy.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "segment.h"
 #include "sys.h"
 
 /* A turn takes about a millisecond. */
-enum { PIECE = 1 << 20, TURN = 4 * PIECE };
+enum { TURN = 4 * COPY_PIECE };
 
 static int copy_range(unsigned char *piece, int from, int to, off_t at, off_t end)
 {
 	while (at < end) {
-		size_t want = end - at < PIECE ? (size_t)(end - at) : PIECE;
+		size_t want = end - at < COPY_PIECE ? (size_t)(end - at) : COPY_PIECE;
 		ssize_t n = shmr_read_at(from, piece, want, at);
 		int e = n <= 0 ? -EIO : shmr_write_at(to, piece, (size_t)n, at);
 
@@ -28,10 +27,9 @@ static int copy_range(unsigned char *piece, int from, int to, off_t at, off_t en
 	return 0;
 }
 
-int copy_some(int from, int to, off_t *at)
+int copy_some(int from, int to, off_t *at, unsigned char *piece)
 {
 	off_t start = lseek(from, *at, SEEK_DATA), end;
-	unsigned char *piece;
 	int e;
 
 	if (start < 0)
@@ -41,11 +39,7 @@ int copy_some(int from, int to, off_t *at)
 		return -errno;
 	if (end - start > TURN)
 		end = start + TURN;
-	piece = malloc(PIECE);
-	if (!piece)
-		return -ENOMEM;
 	e = copy_range(piece, from, to, start, end);
-	free(piece);
 	*at = end;
 	return e < 0 ? e : 1;
 }

@@ -5,6 +5,7 @@
 #include "passing.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -46,7 +47,7 @@ static void *run(void *arg)
 	struct pass *pass;
 
 	while ((pass = await_one(p))) {
-		pass->result = copy_some(pass->from, pass->to, &pass->at);
+		pass->result = copy_some(pass->from, pass->to, &pass->at, p->piece);
 		pthread_mutex_lock(&p->mutex);
 		if (pass->result > 0)
 			STAILQ_INSERT_TAIL(&p->begun, pass, next);
@@ -66,6 +67,11 @@ int passing_start(struct passing *p)
 	*p = (struct passing){ .done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
 	if (p->done < 0)
 		return -errno;
+	p->piece = malloc(COPY_PIECE);
+	if (!p->piece) {
+		close(p->done);
+		return -ENOMEM;
+	}
 	STAILQ_INIT(&p->wanted);
 	STAILQ_INIT(&p->begun);
 	STAILQ_INIT(&p->finished);
@@ -73,8 +79,10 @@ int passing_start(struct passing *p)
 	pthread_cond_init(&p->asked, NULL);
 	e = pthread_create(&p->thread, NULL, run, p);
 	p->runs = e == 0;
-	if (e != 0)
+	if (e != 0) {
+		free(p->piece);
 		close(p->done);
+	}
 	return -e;
 }
 
@@ -111,6 +119,7 @@ void passing_stop(struct passing *p, void (*drop)(struct pass *pass, void *arg),
 	       (pass = first_of(&p->finished)))
 		drop(pass, arg);
 	close(p->done);
+	free(p->piece);
 	pthread_cond_destroy(&p->asked);
 	pthread_mutex_destroy(&p->mutex);
 	p->runs = false;

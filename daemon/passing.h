@@ -35,6 +35,7 @@ STAILQ_HEAD(passes, pass);
 
 struct passing {
 	bool runs;
+	unsigned char *piece; /* the thread's, of copy.h */
 	pthread_t thread;
 	pthread_mutex_t mutex; /* of what follows, but for `done` */
 	pthread_cond_t asked;
