@@ -42,7 +42,7 @@ enum {
 };
 
 /* Of the terminal's 80; the rest of a ring's line takes the others. */
-enum { NAME_COLUMNS = 20 };
+enum { NAME_COLUMNS = 16 };
 
 static const struct argp_option options[] = {
 	{ "json", KEY_JSON, NULL, 0, "Write JSON", 0 },

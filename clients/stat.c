@@ -23,7 +23,7 @@ enum {
 };
 
 /* Of the terminal's 80; the rest of a consumer's line takes the others. */
-enum { NAME_COLUMNS = 20 };
+enum { NAME_COLUMNS = 23 };
 
 static const struct argp_option options[] = {
 	{ "json", KEY_JSON, NULL, 0, "Write JSON", 0 },
@@ -85,7 +85,8 @@ static void print_lanes(const struct ring_view *v)
 	char count[UNITS_TEXT], bytes[UNITS_TEXT], readable[UNITS_TEXT], since[UNITS_TEXT];
 	unsigned unused = 0;
 
-	printf("\nLANE  STATE         PID  OWNERS  MESSAGES       BYTES    READABLE  SINCE\n");
+	printf("\n%4s  %-8s %7s  %6s  %8s  %8s  %8s  SINCE\n", "LANE", "STATE", "PID", "OWNERS",
+	       "MESSAGES", "BYTES", "READABLE");
 	for (unsigned i = 0; i < v->ring.lanes; i++) {
 		const struct shmring_lane_stat *l = &v->lanes[i];
 
@@ -93,7 +94,7 @@ static void print_lanes(const struct ring_view *v)
 			unused++;
 			continue;
 		}
-		printf("%4u  %-8s %8d  %6u  %8s  %10s  %10s  %s%s\n", i,
+		printf("%4u  %-8s %7d  %6u  %8s  %8s  %8s  %s%s\n", i,
 		       l->waiting ? "waiting" : state_word(l->state), l->pid, l->tenancy,
 		       format_count(count, l->messages), format_size(bytes, l->bytes),
 		       format_size(readable, l->readable), format_minute(since, l->attached_ns),
@@ -143,11 +144,11 @@ static void print_consumers(const struct ring_view *v)
 		if (c->state == SHMRING_FREE)
 			continue;
 		if (!any)
-			printf("\n%-*s  STATE         PID         LAG    MOST LAG  SINCE\n", width,
-			       "CONSUMER");
+			printf("\n%-*s  %-8s %7s  %8s  %8s  SINCE\n", width, "CONSUMER", "STATE",
+			       "PID", "LAG", "MOST LAG");
 		any = true;
 		print_column(name_of(c), width);
-		printf("  %-8s %8d  %10s  %10s  %s%s%s\n", state_word(c->state), c->pid,
+		printf("  %-8s %7d  %8s  %8s  %s%s%s\n", state_word(c->state), c->pid,
 		       format_size(lag, c->lag), format_size(worst, c->max_lag),
 		       format_minute(since, c->attached_ns), is_pinned(v, c) ? "  pinned" : "",
 		       c->partial ? "\n  may be further behind" : "");

@@ -55,9 +55,9 @@ told 1 1 "ls" "$SHMRING" ls "$evil"
 told 1 1 "a ring of the broker" "$SHMRING" stat "broker:$evil"
 expect 0 "a ring" "$SHMRING" create ring
 told 1 1 "forget a name" "$SHMRING" forget ring "$evil"
-told 1 1 "sub with a name" "$SHMRING" sub --name "$evil" ring
+told 2 2 "sub with a name" "$SHMRING" sub --name "$evil" ring
 expect 1 "pub of a file" "$SHMRING" pub ring "$evil"
-harmless "pub of a file" err 2
+harmless "pub of a file" err 1
 told 2 2 "no command" "$SHMRING" "$evil"
 told 2 2 "no command to help with" "$SHMRING" help "$evil"
 for command in create pub sub ls stat forget rm broker; do

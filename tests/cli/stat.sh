@@ -111,6 +111,21 @@ expect 0 "stat of a lane with 2^32 - 1 owners" "$SHMRING" stat --json plain
 json "no number is negative" '.lane[7].tenancy == 4294967295 and
 	([.. | numbers | select(. < 0)] | length) == 0'
 
+# the widest lines there are
+long=a-name-that-is-much-longer-than-the-column-of-names-in-a-table
+expect 0 "a long name" "$SHMRING" create --lanes 64 --slow evict --evict-after 999ms --align 64 $long
+seq 1 100 | "$SHMRING" pub $long
+expect 0 "of a consumer, too" "$SHMRING" sub --name a-consumer-of-31-letters-in-all \
+	--pinned --no-follow $long
+expect 0 "another one" "$SHMRING" sub --name short --pinned --count 1 $long
+expect 0 "stat" "$SHMRING" stat $long
+check "stat fits into 80 columns" sh -c '! grep -E ".{81}" out'
+check "the name has a line of its own" grep -q '^a-consumer-of-31-letters-in-all$' out
+expect 0 "ls" "$SHMRING" ls
+check "ls fits into 80 columns" sh -c '! grep -E ".{81}" out'
+check "the name has a line, too" grep -q "^$long\$" out
+expect 0 "rm" "$SHMRING" rm $long
+
 expect 1 "rm of several, one missing" "$SHMRING" rm full none plain "$(printf 'a\377b')" \
 	"$(printf 'a\033[31mb')"
 says "names the one" "none"
