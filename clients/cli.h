@@ -17,6 +17,7 @@ enum {
 	STATUS_USAGE = 2,
 	STATUS_TIMEOUT = 3,
 	STATUS_LOST = 4,
+	STATUS_UNREAD = 5,
 };
 
 /* One file each. argv[0] is "shmring NAME". They return the exit status. */

@@ -102,6 +102,15 @@ static int next_block(struct frame_reader *r, const void **ret_data, size_t *ret
 	return have ? take(r, ret_data, ret_len, 0, have, 0) : 0;
 }
 
+static int next_raw(struct frame_reader *r, const void **ret_data, size_t *ret_len)
+{
+	size_t have = r->end - r->begin;
+
+	if (have)
+		return take(r, ret_data, ret_len, 0, have < r->block ? have : r->block, 0);
+	return r->eof ? 0 : -EAGAIN;
+}
+
 int frame_next(struct frame_reader *r, const void **ret_data, size_t *ret_len)
 {
 	switch (r->form) {
@@ -111,6 +120,8 @@ int frame_next(struct frame_reader *r, const void **ret_data, size_t *ret_len)
 		return next_delimited(r, ret_data, ret_len, '\0');
 	case FRAME_FRAMES:
 		return next_frame(r, ret_data, ret_len);
+	case FRAME_RAW:
+		return next_raw(r, ret_data, ret_len);
 	default:
 		return next_block(r, ret_data, ret_len);
 	}
@@ -137,12 +148,17 @@ static int make_room(struct frame_reader *r)
 	return 0;
 }
 
+static bool has_blocks(const struct frame_reader *r)
+{
+	return r->form == FRAME_BLOCKS || r->form == FRAME_RAW;
+}
+
 /* Of a large block no more than the block: the next one may then go direct. */
 static size_t fill_size(const struct frame_reader *r)
 {
 	size_t room = r->size - r->end, missing = r->block - (r->end - r->begin);
 
-	if (r->form == FRAME_BLOCKS && r->block >= FRAME_DIRECT && missing < room)
+	if (has_blocks(r) && r->block >= FRAME_DIRECT && missing < room)
 		return missing;
 	return room;
 }
@@ -169,7 +185,7 @@ int frame_fill(struct frame_reader *r)
 
 bool frame_is_direct(const struct frame_reader *r)
 {
-	return r->form == FRAME_BLOCKS && r->block >= FRAME_DIRECT && r->begin == r->end && !r->eof;
+	return has_blocks(r) && r->block >= FRAME_DIRECT && r->begin == r->end && !r->eof;
 }
 
 int frame_read_block(struct frame_reader *r, void *into, size_t *ret_len)
@@ -177,7 +193,7 @@ int frame_read_block(struct frame_reader *r, void *into, size_t *ret_len)
 	size_t have = 0;
 	ssize_t n;
 
-	while (have < r->block && !r->eof) {
+	while (have < r->block && !r->eof && !(r->form == FRAME_RAW && have > 0)) {
 		n = read(r->fd, (char *)into + have, r->block - have);
 		if (n < 0 && (errno != EINTR || stop_requested()))
 			return -errno;

@@ -6,6 +6,8 @@
  *	null	each ends with a NUL byte, which is not part of the message
  *	frames	each begins with its length, 4 bytes, little endian
  *	blocks	each has the same number of bytes, the last may be shorter
+ *	raw	each is what one read(2) gave: it ends nowhere in particular, and
+ *		does not wait for more
  *
  * Lines and null take a last record without its end; it gets one on output.
  */
@@ -21,6 +23,7 @@ enum frame_form {
 	FRAME_NULL,
 	FRAME_FRAMES,
 	FRAME_BLOCKS,
+	FRAME_RAW,
 };
 
 #define FRAME_HEADER 4 /* bytes of the length in FRAME_FRAMES */
@@ -28,7 +31,7 @@ enum frame_form {
 /* Cuts one input after the other into records. */
 struct frame_reader {
 	enum frame_form form;
-	size_t block; /* bytes of a record in FRAME_BLOCKS */
+	size_t block; /* bytes of a record in FRAME_BLOCKS, at most so many in FRAME_RAW */
 	size_t limit; /* longest record, in bytes */
 	int fd;
 	uint64_t record; /* number of the next record of this input, from 1 */
@@ -62,7 +65,8 @@ int frame_fill(struct frame_reader *r);
 
 /*
  * Large blocks need no buffer: while this holds, the next block may be read
- * straight to where it belongs, `block` bytes of room. frame_read_block()
+ * straight to where it belongs, `block` bytes of room: in FRAME_RAW what one
+ * read(2) gives. frame_read_block()
  * returns 1, 0 (the input has ended) or a negative errno; -EINTR only if
  * stop_requested(), with the block lost.
  */

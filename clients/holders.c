@@ -13,6 +13,7 @@
 #include "units.h"
 
 #define PATIENCE_NS 1000000000
+#define REPEAT_NS 60000000000
 #define PIDS_SHOWN 16
 
 void patience_rest(struct patience *p)
@@ -41,8 +42,9 @@ void patience_tell(struct patience *p, const char *address, const char *what, co
 	char since[UNITS_TEXT];
 	int64_t waited = (now_ns() - p->since_ns) / PATIENCE_NS * PATIENCE_NS;
 
-	if (strcmp(p->told, reason) == 0)
+	if (strcmp(p->told, reason) == 0 && now_ns() - p->told_ns < REPEAT_NS)
 		return;
+	p->told_ns = now_ns();
 	snprintf(p->told, sizeof(p->told), "%s", reason);
 	say("%s: %s for %s: %s", address, what, format_duration(since, (uint64_t)waited), reason);
 }

@@ -19,6 +19,7 @@ struct patience {
 	bool verbose;
 	int64_t since_ns; /* 0: it is not waiting */
 	int64_t next_look_ns;
+	int64_t told_ns;
 	char told[HOLDERS_TEXT];
 };
 
@@ -28,9 +29,7 @@ void patience_rest(struct patience *p);
 /* It has to wait, since now or longer: true if it is time to look who is the reason. */
 bool patience_is_over(struct patience *p);
 
-/*
- * Tell once: "ADDRESS: WHAT for 1 s: REASON". Again when the reason has changed.
- */
+/* "ADDRESS: WHAT for 1 s: REASON". Again when the reason has changed, or in a minute. */
 void patience_tell(struct patience *p, const char *address, const char *what, const char *reason);
 
 /* "all 8 lanes are taken; process IDs: 12, 13, 17", or the same of places for consumers. */

@@ -19,12 +19,15 @@
 #include "stop.h"
 #include "units.h"
 
+#define RAW_BYTES 65536 /* as much as a pipe holds */
+
 struct pub_options {
 	const char *address;
 	char **files; /* ends with NULL */
 	enum frame_form form;
 	uint64_t block;
 	uint64_t wait_consumers;
+	bool while_read;
 	int64_t timeout_ns;
 	struct joining join;
 };
@@ -33,11 +36,13 @@ enum {
 	KEY_LINES = 0x100,
 	KEY_FRAMES,
 	KEY_BLOCKS,
+	KEY_RAW,
 	KEY_WAIT_CONSUMERS,
 	KEY_TIMEOUT,
 	KEY_NOWAIT,
 	KEY_NO_CREATE,
 	KEY_FRESH,
+	KEY_WHILE_READ,
 };
 
 static const struct argp_option options[] = {
@@ -45,7 +50,12 @@ static const struct argp_option options[] = {
 	{ "lines", KEY_LINES, NULL, 0, "Each line is a message (default)", 1 },
 	{ "null", '0', NULL, 0, "Each ends with a NUL byte", 1 },
 	{ "frames", KEY_FRAMES, NULL, 0, "Each begins with its length: 4 bytes, little endian", 1 },
-	{ "blocks", KEY_BLOCKS, "SIZE", 0, "Each has SIZE bytes, the last may be shorter", 1 },
+	{ "blocks", KEY_BLOCKS, "SIZE", 0,
+	  "Each has SIZE bytes, the last may be shorter; waits until a block is full", 1 },
+	{ "raw", KEY_RAW, "SIZE", OPTION_ARG_OPTIONAL,
+	  "Bytes as they come, for a live stream: what was read, up to SIZE (default 64K), is "
+	  "published at once. Messages have no boundaries that mean anything; read them with sub "
+	  "--raw", 1 },
 	{ NULL, 0, NULL, 0, "Waiting:", 2 },
 	{ "wait-consumers", KEY_WAIT_CONSUMERS, "N", 0,
 	  "Begin when the ring has N lossless consumers", 2 },
@@ -54,6 +64,8 @@ static const struct argp_option options[] = {
 	  "long", 2 },
 	{ "nowait", KEY_NOWAIT, NULL, 0,
 	  "Give up, with status 3, when the ring is full or has no free lane", 2 },
+	{ "while-read", KEY_WHILE_READ, NULL, 0,
+	  "Begin when there is a consumer, and end, with status 5, when none is left", 2 },
 	{ NULL, 0, NULL, 0, "General:", -1 },
 	{ "fresh", KEY_FRESH, NULL, 0,
 	  "If no process is attached to the ring, but it has been used: make it anew, and drop "
@@ -77,6 +89,13 @@ static void parse_block(struct pub_options *o, const char *arg, struct argp_stat
 		usage_failed(state, "--blocks %s: must be a size of 1 byte or more", arg);
 }
 
+static void parse_raw(struct pub_options *o, const char *arg, struct argp_state *state)
+{
+	o->block = 0; /* RAW_BYTES, or what the ring takes */
+	if (arg && (parse_size(arg, &o->block) != 0 || o->block == 0))
+		usage_failed(state, "--raw=%s: must be a size of 1 byte or more", arg);
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct pub_options *o = state->input;
@@ -93,6 +112,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_BLOCKS:
 		parse_block(o, arg, state);
+		return 0;
+	case KEY_RAW:
+		o->form = FRAME_RAW;
+		parse_raw(o, arg, state);
+		return 0;
+	case KEY_WHILE_READ:
+		o->while_read = true;
 		return 0;
 	case KEY_WAIT_CONSUMERS:
 		o->wait_consumers = number_argument("--wait-consumers", arg, 1,
@@ -136,6 +162,7 @@ static const char *noun_of(enum frame_form form)
 		[FRAME_NULL] = "record",
 		[FRAME_FRAMES] = "frame",
 		[FRAME_BLOCKS] = "block",
+		[FRAME_RAW] = "piece",
 	};
 
 	return nouns[form];
@@ -156,6 +183,9 @@ static int publishing_failed(int err, const struct publisher *p, const char *inp
 		say("%s: the ring was full for %s", input,
 		    format_duration(waited, (uint64_t)p->timeout_ns));
 		return STATUS_TIMEOUT;
+	case -EPIPE:
+		say("%s: no consumer is left that reads it", p->address);
+		return STATUS_UNREAD;
 	case -ENOLINK:
 		say("%s: the ring is full, has been removed, and nobody reads it", input);
 		return STATUS_FAILED;
@@ -193,6 +223,12 @@ static int publish_direct(struct publisher *p, struct frame_reader *r, const cha
 
 	if (err == -EAGAIN)
 		return err;
+	if (err == 0 && p->while_read) {
+		shmring_abort(p->producer); /* no claim is open while it waits */
+		err = publisher_wait_input(p, r->fd);
+		if (err == 0)
+			err = publisher_try_claim(p, r->block, &data);
+	}
 	if (err < 0) {
 		*ret_status = publishing_failed(err, p, input);
 		return 0;
@@ -261,6 +297,9 @@ static int publish_input(struct publisher *p, struct frame_reader *r, const char
 		}
 		if (stop_requested())
 			return status;
+		err = publisher_wait_input(p, r->fd);
+		if (err < 0)
+			return publishing_failed(err, p, input);
 		err = frame_fill(r);
 		if (err < 0)
 			return input_failed(err, r, input);
@@ -301,10 +340,11 @@ static uint64_t total_size(char **files)
 static int publish_files(struct publisher *p, const struct pub_options *o)
 {
 	const size_t limit = shmring_max_message(p->producer);
+	const size_t most = limit < RAW_BYTES ? limit : RAW_BYTES;
 	struct frame_reader reader;
 	int status = STATUS_OK;
 
-	if (frame_reader_init(&reader, o->form, o->block, limit) != 0)
+	if (frame_reader_init(&reader, o->form, o->block ? o->block : most, limit) != 0)
 		return system_failed(ENOMEM, "starting");
 	progress_start(total_size(o->files));
 	for (char **file = o->files; *file && status == STATUS_OK && !stop_requested(); file++)
@@ -319,7 +359,8 @@ static int publish_files(struct publisher *p, const struct pub_options *o)
 
 static int wait_for_consumers(struct publisher *p, const struct pub_options *o)
 {
-	int err = publisher_wait_consumers(p, (uint32_t)o->wait_consumers);
+	uint32_t count = o->wait_consumers ? (uint32_t)o->wait_consumers : 1;
+	int err = publisher_wait_consumers(p, count);
 
 	if (err == -ETIMEDOUT) {
 		say("%s: fewer than %u consumer%s came in time", o->address,
@@ -340,8 +381,8 @@ static int check_block(const struct publisher *p, const struct pub_options *o)
 
 	if (o->block <= limit)
 		return STATUS_OK;
-	say("--blocks: a message of %s takes at most %zu bytes; make the ring with a larger "
-	    "--lane-size", o->address, limit);
+	say("%s: a message of %s takes at most %zu bytes; make the ring with a larger "
+	    "--lane-size", o->form == FRAME_RAW ? "--raw" : "--blocks", o->address, limit);
 	return STATUS_FAILED;
 }
 
@@ -350,7 +391,7 @@ static int publish(struct publisher *p, const struct pub_options *o)
 	int status = check_block(p, o);
 
 	progress_start(0);
-	if (status == STATUS_OK && o->wait_consumers)
+	if (status == STATUS_OK && (o->wait_consumers || o->while_read))
 		status = wait_for_consumers(p, o);
 	if (status == STATUS_OK && !stop_requested())
 		status = publish_files(p, o);
@@ -406,6 +447,9 @@ int cmd_pub(int argc, char **argv)
 	stop_install();
 	o.join.address = o.address;
 	o.join.timeout_ns = p.timeout_ns = o.timeout_ns;
+	p.address = o.address;
+	p.while_read = o.while_read;
+	p.patience.verbose = o.join.verbose;
 	status = check_inputs(o.files);
 	if (status == STATUS_OK)
 		status = join_ring(&o.join, attach_producer, &p);

@@ -3,12 +3,16 @@
  * Publishing many records quickly, and waiting without missing a signal.
  */
 #include <errno.h>
+#include <poll.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "progress.h"
 #include "publish.h"
 #include "stop.h"
 
+#define READERS_LOOK_NS 100000000	/* between two looks for consumers */
+#define INPUT_SLICE_MS 200
 #define BATCH_BYTES 65536		/* more than this staged gains nothing */
 #define CONSUMERS_POLL_NS 10000000	/* shmring-pub(1) promises it */
 
@@ -44,15 +48,58 @@ int publisher_try_claim(struct publisher *p, size_t len, void **ret_data)
 	return err < 0 ? err : shmring_claim(p->producer, len, SHMRING_NOWAIT, ret_data);
 }
 
-/* With no name and no consumer, the room will never come. */
-static int check_abandoned(struct publisher *p)
+/* With no name and no consumer, the room will never come; or nobody is to be waited for. */
+static int check_abandoned(const struct publisher *p)
 {
 	struct shmring_stat stat;
 	int err = shmring_stat(p->ring, &stat);
 
 	if (err < 0)
 		return err;
+	if (p->while_read && !stat.consumers)
+		return -EPIPE;
 	return stat.retired && !stat.consumers ? -ENOLINK : 0;
+}
+
+/* The same, but not all the time. */
+static int look_for_readers(struct publisher *p)
+{
+	int64_t now = now_ns();
+
+	if (now < p->next_look_ns)
+		return 0;
+	p->next_look_ns = now + READERS_LOOK_NS;
+	return check_abandoned(p);
+}
+
+int publisher_wait_input(struct publisher *p, int fd)
+{
+	struct pollfd input = { .fd = fd, .events = POLLIN };
+	int n = 0, err = 0;
+
+	if (!p->while_read)
+		return 0;
+	while (err == 0 && n == 0) {
+		err = look_for_readers(p);
+		if (err == 0)
+			n = poll(&input, 1, INPUT_SLICE_MS);
+		if (n < 0 && errno != EINTR)
+			err = -errno;
+		if (n < 0)
+			n = 0;
+		if (err == 0 && n == 0 && stop_look())
+			err = -EINTR;
+	}
+	return err;
+}
+
+static void tell_of_waiting(struct publisher *p)
+{
+	char text[HOLDERS_TEXT];
+
+	if (patience_is_over(&p->patience))
+		patience_tell(&p->patience, p->address, "no room",
+			      room_holder(text, p->ring, p->address));
 }
 
 int publisher_claim(struct publisher *p, size_t len, void **ret_data)
@@ -71,10 +118,13 @@ int publisher_claim(struct publisher *p, size_t len, void **ret_data)
 			if (now_ns() >= deadline)
 				return -ETIMEDOUT;
 			err = check_abandoned(p);
+			tell_of_waiting(p);
 			progress_update(p->records, p->bytes, "waiting for room");
 			if (!err)
 				continue;
 		}
+		if (err == 0)
+			patience_rest(&p->patience);
 		if (err != -EINTR)
 			return err == -EIDRM ? -ENOLINK : err;
 	}
@@ -109,20 +159,28 @@ int publisher_wait_consumers(struct publisher *p, uint32_t count)
 	const struct timespec pause = { .tv_nsec = CONSUMERS_POLL_NS };
 	const int64_t deadline = deadline_of(p);
 	struct shmring_stat stat;
+	char text[HOLDERS_TEXT];
 	int err;
 
 	for (;;) {
 		err = shmring_stat(p->ring, &stat);
 		if (err < 0)
 			return err;
-		if (stat.consumers >= count)
+		if (stat.consumers >= count) {
+			patience_rest(&p->patience);
 			return 0;
+		}
 		if (stop_look())
 			return -EINTR;
 		if (stat.retired)
 			return -ENOLINK;
 		if (now_ns() >= deadline)
 			return -ETIMEDOUT;
+		if (patience_is_over(&p->patience)) {
+			snprintf(text, sizeof(text), "%u of the %u that are waited for", stat.consumers,
+				 count);
+			patience_tell(&p->patience, p->address, "too few consumers", text);
+		}
 		progress_update(0, 0, "waiting for consumers");
 		nanosleep(&pause, NULL);
 	}

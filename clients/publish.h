@@ -8,9 +8,15 @@
 
 #include <shmring/producer.h>
 
+#include "holders.h"
+
 struct publisher {
 	struct shmring *ring;
 	struct shmring_producer *producer;
+	const char *address;
+	bool while_read;    /* -EPIPE as soon as no consumer is left */
+	struct patience patience;
+	int64_t next_look_ns; /* for consumers */
 	int64_t timeout_ns; /* for room; 0: do not wait; SHMRING_FOREVER */
 	uint64_t records;   /* published */
 	uint64_t bytes;
@@ -22,6 +28,7 @@ struct publisher {
  * Room for `len` bytes. Returns 0 or
  * -EAGAIN, -ETIMEDOUT	no room, not at all or within the timeout
  * -EINTR		stop_look()
+ * -EPIPE		while_read, and no consumer is left
  * -ENOLINK		no room, the ring is removed and has no consumer
  * and those of shmring_claim(). Whatever was staged is published before a wait.
  */
@@ -36,6 +43,12 @@ int publisher_commit(struct publisher *p, size_t len);
 
 /* Publish what is staged. */
 int publisher_flush(struct publisher *p);
+
+/*
+ * With while_read: wait until `fd` can be read, or has ended, and look for consumers
+ * meanwhile. 0, -EPIPE, -EINTR and others. Without: 0 at once.
+ */
+int publisher_wait_input(struct publisher *p, int fd);
 
 /* Wait until the ring has `count` consumers: 0, -ETIMEDOUT, -EINTR and others. */
 int publisher_wait_consumers(struct publisher *p, uint32_t count);

@@ -7,8 +7,10 @@ SHELL_CASES = \
 	tests/cases/hostile-names.sh \
 	tests/cases/installed-service.sh \
 	tests/cases/late.sh \
+	tests/cases/live-stream.sh \
 	tests/cases/no-follow.sh \
-	tests/cases/second-run.sh
+	tests/cases/second-run.sh \
+	tests/cases/unread.sh
 C_CASES = \
 	tests/cases/closed-descriptors \
 	tests/cases/handler-publishes \
