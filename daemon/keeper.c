@@ -23,7 +23,10 @@
 #define PATIENCE_NS INT64_C(1000000000)
 #define RETRY_NS INT64_C(100000000)
 
-enum { PATIENCE_MS = 1000, BACKLOG = 16 };
+/* At the start, when clients wait as long for a broker: the machine may just be busy. */
+#define START_PATIENCE_NS INT64_C(2000000000)
+
+enum { PATIENCE_MS = 1000, START_PATIENCE_MS = 2000, BACKLOG = 16 };
 
 /* Said to nobody: everything before it was sent, so the name is the new keeper's (E4). */
 enum { WORD_NAME = 100 };
@@ -374,12 +377,12 @@ static void restart(struct keeper *k)
 static void take_back(struct keeper *k)
 {
 	struct pollfd answer = { .fd = k->source.fd, .events = POLLIN };
-	int64_t limit = shmr_now() + PATIENCE_NS;
+	int64_t limit = shmr_now() + START_PATIENCE_NS;
 
 	k->takes_back = true;
 	queue_word(&k->queue, WORD_GET);
 	flush(k);
-	while (k->takes_back && shmr_now() < limit && poll(&answer, 1, PATIENCE_MS) == 1)
+	while (k->takes_back && shmr_now() < limit && poll(&answer, 1, START_PATIENCE_MS) == 1)
 		while (k->takes_back && hear(k))
 			;
 }

@@ -83,7 +83,7 @@ void keeper_open(struct keeper *k, struct loop *loop, int directory, bool wanted
 /*
  * Find the one that is there, or start one. With `complete` everything that is to be kept is
  * known already, as the predecessor handed it over. Otherwise the keeper is asked, and
- * waited for, for up to a second; what it has told by then comes through returned(),
+ * waited for, for up to two seconds; what it has told by then comes through returned(),
  * and so does what it tells later.
  */
 void keeper_find(struct keeper *k, bool complete);

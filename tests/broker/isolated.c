@@ -709,6 +709,72 @@ START_TEST(broker_is_killed_while_it_passes_a_lane_on)
 }
 END_TEST
 
+/* Words about rings that come and go, until the broker waits for the keeper. */
+static int make_and_remove(int socket, void *arg)
+{
+	struct shmring *r;
+
+	(void)arg;
+	step_tell(socket);
+	for (;;) {
+		if (shmring_create(&r, "broker:apart.other", NULL) < 0)
+			return 0;
+		shmring_close(r);
+		if (shmring_remove("broker:apart.other") < 0)
+			return 0;
+	}
+}
+
+/* Nobody writes to a lane's new file before it is kept: it would be lost with the broker. */
+START_TEST(lane_is_given_when_its_file_is_kept)
+{
+	struct peer alice, bob, reader;
+	struct child client;
+	struct pollfd answer;
+	struct shmring *r;
+	struct server b;
+	pid_t keeper;
+	bool given;
+
+	need_root();
+	begin(&b, true);
+	keeper = server_keeper(&b);
+	r = create(1);
+	consumer_as(&reader, CAROL + 1, NULL, SHMRING_START_DEFAULT);
+	producer_as(&alice, ALICE);
+	must(peer_produce(&alice, 40, 400));
+	peer_quit(&alice);
+	start_as(&bob, BOB);
+	ck_assert_int_eq(kill(keeper, SIGSTOP), 0);
+	child_fork(&client, make_and_remove, NULL);
+	step_await(client.socket);
+	poll(NULL, 0, 300); /* its queue is full by then; if not, nothing is shown */
+	peer_tell(&bob, &(struct peer_command){ .op = PEER_PRODUCER, .source = SOURCE + 2000 });
+	answer = (struct pollfd){ .fd = bob.child.socket, .events = POLLIN };
+	given = poll(&answer, 1, 300) == 1;
+	if (given) {
+		must(peer_answer(&bob));
+		must(peer_produce(&bob, 10, 400));
+	}
+	server_kill(&b);
+	child_end(&client);
+	ck_assert_int_eq(kill(keeper, SIGCONT), 0);
+	begin(&b, true);
+	if (!given) {
+		must(peer_answer(&bob));
+		must(peer_produce(&bob, 10, 400));
+	}
+	must(peer_consume(&reader, 50));
+	audit_must_be(&reader.answer.audit, 50, 0);
+	peer_quit(&bob);
+	peer_quit(&reader);
+	shmring_remove("broker:apart.other"); /* it may be there */
+	shmring_close(r);
+	finish(&b);
+	await_keeper(keeper, 0);
+}
+END_TEST
+
 START_TEST(lanes_that_come_while_the_broker_is_away_are_found_later)
 {
 	struct peer alice, reader, observer;
@@ -995,6 +1061,7 @@ static Suite *isolated_suite(void)
 	tc = room_case(s, "life", 60);
 	tcase_add_test(tc, streams_do_not_notice_that_the_broker_is_killed);
 	tcase_add_test(tc, broker_is_killed_while_it_passes_a_lane_on);
+	tcase_add_test(tc, lane_is_given_when_its_file_is_kept);
 	tcase_add_test(tc, lanes_that_come_while_the_broker_is_away_are_found_later);
 	tcase_add_test(tc, without_broker_and_keeper_a_ring_ends_with_its_members);
 	tcase_add_loop_test(tc, unused_rings_are_kept_and_survive_an_upgrade, 0, 2);
