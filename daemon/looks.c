@@ -173,6 +173,11 @@ static void look_at_ring(struct watched *w, struct shmring *r, int64_t deadline)
 		begin_count(w, shmr_now());
 }
 
+static int64_t sooner(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Everybody's turn. False: it was broken off. */
 static bool take_turns(struct looks *l, struct shmring *const *rings, size_t count, bool first,
 		       int64_t round_end, const struct looks_end *end, struct watched **of)
@@ -184,7 +189,7 @@ static bool take_turns(struct looks *l, struct shmring *const *rings, size_t cou
 		if (end && end->wanted(end->arg))
 			return false;
 		if (first)
-			look_at_ring(w, rings[i], round_end);
+			look_at_ring(w, rings[i], sooner(round_end, shmr_now() + LOOK_MEMORY_NS));
 		else if (shmr_now() >= round_end)
 			break;
 		if (!w->done)
