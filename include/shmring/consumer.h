@@ -66,6 +66,7 @@ struct shmring_consumer_options {
 				ring's policy; up to the size of a lane; 0: never */
 	uint64_t max_lag_ns; /* the same when a message that I have not released is
 				older than this; up to one day; 0: never */
+	int64_t deadline;    /* wait for a place, or for the name, until then; 0: do not */
 };
 
 struct shmring_message {
@@ -85,6 +86,10 @@ struct shmring_message {
 
 /*
  * Become a consumer of `r`.
+ *
+ * With a `deadline` it waits while all places are taken, or while a live process holds
+ * the name, and answers -EUSERS or -EBUSY when that is over, or -EINTR (a signal handler
+ * ran while it slept). Fork is not kept out meanwhile. An observer needs no place.
  *
  * Errors: -EUSERS (64 consumers), -EBUSY (a live process holds the name, or a
  * broken one changes the places all the time),

@@ -44,12 +44,17 @@ struct shmring_producer_options {
 	struct shmring_memory memory;
 	uint32_t flags;	   /* SHMRING_WHILE_READ */
 	uint32_t reserved; /* 0 */
+	int64_t deadline;  /* wait for a free lane until then; 0: do not */
 };
 
 /*
  * Become a producer of `r`: take a free lane, or that of a producer that is
  * proved dead, and go on behind its last message. The first owner of a lane
  * allocates its memory.
+ *
+ * With a `deadline` it waits for a lane while all have live producers, and answers
+ * -EUSERS when that is over, with a sentence that names who has them, or -EINTR (a
+ * signal handler ran while it slept). Fork is not kept out meanwhile.
  *
  * Errors: -EUSERS (all lanes have live producers), -ENOSPC, -EACCES (ring open
  * read-only), -EOPNOTSUPP (no liveness lock there), -EPERM or -ENOMEM

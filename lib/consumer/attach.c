@@ -12,6 +12,7 @@
 #include "explain.h"
 #include "options.h"
 #include "sys.h"
+#include "vacancy.h"
 
 #define MAX_LAG_NS UINT64_C(86400000000000)
 #define NAME_TRIES 10000 /* a holder that is going needs a few */
@@ -80,12 +81,16 @@ static int find_slot(struct attachment *a, struct shmring_counters *counters)
 			shmr_place_bury_all(a->registry, PLACE_CONSUMER, shmr_ring_fd(a->ring));
 		e = take_any_slot(a);
 	}
-	if (e == -EUSERS)
-		return explain(
-			e,
-			"all %u places for consumers are taken (by live ones or by names; see "
-			"'shmring stat' and 'shmring forget')",
-			(uint64_t)LAYOUT_CONSUMERS);
+	if (e == -EUSERS) {
+		char holders[400];
+
+		shmr_vacancy_holders(a->registry, PLACE_CONSUMER, holders, sizeof(holders));
+		return explain(e,
+			       "all %u places for consumers are taken: %s; wait for one to leave "
+			       "(with a deadline to attach), or drop kept names that nobody needs "
+			       "(shmring forget)",
+			       (uint64_t)LAYOUT_CONSUMERS, holders);
+	}
 	return e;
 }
 
@@ -358,37 +363,50 @@ static void set_limits(struct shmring_consumer *c, const struct geometry *g,
 	c->evictable = c->flags != 0;
 }
 
-int shmring_consumer_attach(struct shmring_consumer **ret, struct shmring *r,
-			    const struct shmring_consumer_options *options)
+/* One attempt. */
+static int try_attach(struct shmring_consumer **ret, struct shmring *r,
+		      const struct shmring_consumer_options *o)
 {
-	struct shmring_consumer_options o;
-	struct shmring_consumer *c;
-	int e = shmr_options_read(&o, sizeof(o), options);
+	struct shmring_consumer *c = shmr_handle_new(sizeof(*c));
+	int e;
 
-	if (e == 0)
-		e = check_options(&o);
-	if (e < 0)
-		return e;
-	c = shmr_handle_new(sizeof(*c));
 	if (!c)
 		return explain(-ENOMEM, "cannot get memory for the consumer");
-	c->observer = (o.flags & SHMRING_OBSERVE) != 0;
-	c->named = o.name != NULL;
-	c->memory = o.memory;
-	set_limits(c, &r->geometry, &o);
-	e = set_up(c, r, &o);
+	c->observer = (o->flags & SHMRING_OBSERVE) != 0;
+	c->named = o->name != NULL;
+	c->memory = o->memory;
+	set_limits(c, &r->geometry, o);
+	e = set_up(c, r, o);
 	if (e == 0) {
 		consumer_adopt_lanes(c);
-		e = shmr_memory_judge(&c->attachment, &o.memory);
+		e = shmr_memory_judge(&c->attachment, &o->memory);
 	}
 	if (e == 0)
-		e = begin(c, &o);
+		e = begin(c, o);
 	if (e < 0) {
 		leave(c);
 		return e;
 	}
 	*ret = c;
 	return 0;
+}
+
+int shmring_consumer_attach(struct shmring_consumer **ret, struct shmring *r,
+			    const struct shmring_consumer_options *options)
+{
+	struct shmring_consumer_options o;
+	struct vacancy v;
+	int e = shmr_options_read(&o, sizeof(o), options);
+
+	if (e == 0)
+		e = check_options(&o);
+	if (e < 0)
+		return e;
+	shmr_vacancy_begin(&v, r, PLACE_CONSUMER, o.name, o.deadline);
+	do
+		e = try_attach(ret, r, &o);
+	while (e < 0 && (e = shmr_vacancy_await(&v, e)) == 1);
+	return e;
 }
 
 void shmring_consumer_detach(struct shmring_consumer *c)

@@ -24,6 +24,7 @@
 #include "explain.h"
 
 #define TRIES 1000
+#define FIRST_LANE UINT64_C(1)
 #define RETURNS 1000 /* evictions of one that is just coming back */
 
 /*
@@ -253,11 +254,15 @@ static int learn_status(struct shmring_consumer *c)
 	return 0;
 }
 
-/* Those that found nobody to read for may be waiting. [READY] pairs with show_lane(). */
+/*
+ * Those that found nobody to read for may be waiting; and on the bell of the first lane
+ * those that found no place (vacancy.h). [READY] pairs with show_lane().
+ */
 void consumer_tell_producers(struct shmring_consumer *c)
 {
-	shmr_bell_ring_rooms(&c->bell, load_acquire(&c->attachment.registry->lanes_ready),
-			     &c->counters);
+	uint64_t lanes = load_acquire(&c->attachment.registry->lanes_ready);
+
+	shmr_bell_ring_rooms(&c->bell, lanes | FIRST_LANE, &c->counters);
 }
 
 /* How a consumer gets its places. */

@@ -71,7 +71,7 @@ void shmr_bell_ring_data(struct bell *bell, uint64_t consumers, struct shmring_c
 	counters->system_calls++;
 }
 
-/* [WAKE] pairs with sleep_for_message() */
+/* [WAKE] pairs with sleep_for_message(), sleep_until_free() */
 void shmr_bell_ring_leaving(struct bell *bell, struct shmring_counters *counters)
 {
 	fetch_add32(&bell->shared->data_bell, 1);

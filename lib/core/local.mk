@@ -43,6 +43,8 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/sys.h \
 	lib/core/uring.c \
 	lib/core/uring.h \
+	lib/core/vacancy.c \
+	lib/core/vacancy.h \
 	lib/core/waitable.c \
 	lib/core/waitable.h
 lib_core_libcore_la_CPPFLAGS = $(CORE_CPPFLAGS)

@@ -70,13 +70,17 @@ static int begin_repair(struct attachment *a, struct shmring *r)
 	return e < 0 ? e : shmr_attach_finish(a);
 }
 
-/* Producers may have been waiting for those who are gone. [READY] pairs with show_lane(). */
+/*
+ * Producers may have been waiting for those who are gone, consumers for the end, others for
+ * a place (vacancy.h). [READY] pairs with show_lane().
+ */
 static void tell_producers(struct attachment *a)
 {
 	struct shmring_counters counters = { 0 };
 	struct bell bell = { .shared = a->doorbell };
 
-	shmr_bell_ring_rooms(&bell, load_acquire(&a->registry->lanes_ready), &counters);
+	shmr_bell_ring_rooms(&bell, load_acquire(&a->registry->lanes_ready) | 1, &counters);
+	shmr_bell_ring_leaving(&bell, &counters);
 }
 
 int shmring_reap(struct shmring *r)

@@ -9,6 +9,7 @@
 #include "explain.h"
 #include "options.h"
 #include "producer.h"
+#include "vacancy.h"
 #include "sys.h"
 
 enum { RESETS = 3 };
@@ -78,9 +79,15 @@ static int find_lane(struct attachment *a, uint64_t avoid, struct shmring_counte
 		return shmr_place_restless();
 	if (e == -EUSERS && avoid != 0)
 		return explain(e, "all lanes have live producers or are damaged; make a new ring");
-	if (e == -EUSERS)
-		return explain(e, "all %u lanes have live producers; make the ring with more lanes",
-			       (uint64_t)a->ring->geometry.lanes);
+	if (e == -EUSERS) {
+		char holders[400];
+
+		shmr_vacancy_holders(a->registry, PLACE_LANE, holders, sizeof(holders));
+		return explain(e,
+			       "all %u lanes have live producers: %s; wait for one to leave (with a "
+			       "deadline to attach), or make the ring with more lanes",
+			       (uint64_t)a->ring->geometry.lanes, holders);
+	}
 	return e;
 }
 
@@ -384,8 +391,10 @@ int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
 {
 	struct shmring_producer_options o;
 	struct tried tried = { 0 };
+	struct vacancy v;
 	uint64_t avoided;
 	unsigned resets = 0;
+	bool again;
 	int e = shmr_options_read(&o, sizeof(o), options);
 
 	if (e == 0 && (o.flags & ~SHMRING_WHILE_READ) != 0)
@@ -394,12 +403,15 @@ int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
 		e = shmr_memory_check(&o.memory);
 	if (e < 0)
 		return e;
+	shmr_vacancy_begin(&v, r, PLACE_LANE, NULL, o.deadline);
 	do {
 		avoided = tried.avoid;
 		e = try_attach(ret, r, &o, &tried);
 		/* The broker of an isolated ring may go in the midst of it; another one comes. */
-	} while (tried.avoid != avoided || turn_to_slow_ones(&tried, e) ||
-		 (e == -ECONNRESET && ++resets < RESETS));
+		again = tried.avoid != avoided || turn_to_slow_ones(&tried, e) ||
+			(e == -ECONNRESET && ++resets < RESETS);
+		v.avoid = tried.avoid;
+	} while (again || (e < 0 && (e = shmr_vacancy_await(&v, e)) == 1));
 	return e;
 }
 

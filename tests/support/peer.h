@@ -21,8 +21,8 @@ enum peer_op {
 	PEER_OPEN,     /* text: address */
 	PEER_OPEN_FD,  /* the descriptor sent along */
 	PEER_JOIN,     /* the ring inherited through fork */
-	PEER_PRODUCER, /* source, flags, spin_ns */
-	PEER_CONSUMER, /* text: name, start, flags, spin_ns */
+	PEER_PRODUCER, /* source, flags, spin_ns, deadline */
+	PEER_CONSUMER, /* text: name, start, flags, spin_ns, deadline */
 	PEER_PRODUCE,  /* count messages of min to max bytes */
 	PEER_CLAIM,    /* one message of max bytes, and leave it open */
 	PEER_STAGE,    /* count messages of max bytes, unpublished */

@@ -63,7 +63,8 @@ static int64_t serve_producer(struct server *s, const struct peer_command *c)
 {
 	struct shmring_producer_options options = { .size = sizeof(options),
 						    .spin_ns = c->spin_ns,
-						    .flags = c->flags };
+						    .flags = c->flags,
+						    .deadline = c->deadline };
 
 	s->source = c->source;
 	s->number = s->bytes = 0;
@@ -78,6 +79,7 @@ static int64_t serve_consumer(struct server *s, const struct peer_command *c)
 		.start = c->start,
 		.flags = c->flags,
 		.spin_ns = c->spin_ns,
+		.deadline = c->deadline,
 	};
 
 	audit_begin(&s->audit, false);
