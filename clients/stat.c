@@ -73,7 +73,7 @@ static void print_ring(const struct ring_view *v)
 	if (s->evict_lag)
 		printf(", or %s behind", format_size(a, s->evict_lag));
 	if (s->evict_lag_ns)
-		printf(", or with messages older than %s", format_duration(a, s->evict_lag_ns));
+		printf(", or messages %s old", format_duration(a, s->evict_lag_ns));
 	printf("\n  unread    %s\n", unread_word(s->unread_policy));
 	printf("  wake      %s, sleeps up to %s\n", wake_word(s->wake),
 	       format_duration(a, s->max_sleep_ns));

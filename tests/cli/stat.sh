@@ -113,7 +113,8 @@ json "no number is negative" '.lane[7].tenancy == 4294967295 and
 
 # the widest lines there are
 long=a-name-that-is-much-longer-than-the-column-of-names-in-a-table
-expect 0 "a long name" "$SHMRING" create --lanes 64 --slow evict --evict-after 999ms --align 64 $long
+expect 0 "a long name" "$SHMRING" create --lanes 64 --slow evict --evict-after 999ms \
+	--evict-lag 1023K --evict-lag-time 999ms --align 64 $long
 seq 1 100 | "$SHMRING" pub $long
 expect 0 "of a consumer, too" "$SHMRING" sub --name a-consumer-of-31-letters-in-all \
 	--pinned --no-follow $long
