@@ -5,9 +5,10 @@
  * A lane's owner looks when it reserves room, which is once for each sixteenth of its lane,
  * whether or not there is room. It evicts a consumer that is over a limit at two looks, in
  * different chunks or LAG_GRACE_NS apart. What a consumer releases in between does not save it,
- * unless it is within the limit then: so it is evicted from ACTIVE as well as from SUSPECT.
- * That is as sound as by way of SUSPECT (model/evict.pml, LIMIT): the CAS names the word
- * that was read before the cursor, and precedes what is overwritten [EVICT].
+ * unless it is within the limit then or has caught up with the first look: so it is evicted
+ * from ACTIVE as well as from SUSPECT. That is as sound as by way of SUSPECT
+ * (model/evict.pml, LIMIT): the CAS names the word that was read before the cursor, and
+ * precedes what is overwritten [EVICT].
  *
  * Messages carry no time. The owner remembers when its lane's end got into each chunk: a
  * message in chunk k was published before the end got into chunk k + 1.
@@ -39,10 +40,9 @@ static int64_t age_of(const struct shmring_producer *p, uint64_t cursor, int64_t
 	return now - p->lag.entered_ns[next / chunk % LAYOUT_CHUNKS];
 }
 
-static bool is_over(const struct shmring_producer *p, unsigned slot, uint64_t status, int64_t now)
+static bool is_over(const struct shmring_producer *p, unsigned slot, uint64_t status,
+		    uint64_t cursor, int64_t now)
 {
-	/* [RELEASE] pairs with shmring_release(): what it has released does not count. */
-	uint64_t cursor = load_acquire(&p->rows[slot].lane[p->attachment.slot].position);
 	uint64_t behind = published_end(p).position - cursor;
 	uint64_t bytes, ns;
 
@@ -54,20 +54,26 @@ static bool is_over(const struct shmring_producer *p, unsigned slot, uint64_t st
 	       (ns != 0 && age_of(p, cursor, now) > (int64_t)ns);
 }
 
-/* Is it for the second time? Remembers the first one. */
+/*
+ * Is it for the second time? Remembers the first one. Whoever has released meanwhile all
+ * that was there at the first one has caught up, and begins anew.
+ */
 static bool is_over_again(struct shmring_producer *p, unsigned slot, uint64_t status, int64_t now)
 {
+	/* [RELEASE] pairs with shmring_release(): what it has released does not count. */
+	uint64_t cursor = load_acquire(&p->rows[slot].lane[p->attachment.slot].position);
 	uint32_t epoch = status_epoch(status);
 
-	if (!is_over(p, slot, status, now)) {
+	if (!is_over(p, slot, status, cursor, now)) {
 		p->lag.over[slot].epoch = 0;
 		return false;
 	}
-	if (p->lag.over[slot].epoch == epoch) {
+	if (p->lag.over[slot].epoch == epoch && (int64_t)(p->lag.over[slot].end - cursor) > 0) {
 		p->lag.pending |= now - p->lag.over[slot].since_ns < LAG_GRACE_NS;
 		return now - p->lag.over[slot].since_ns >= LAG_GRACE_NS;
 	}
 	p->lag.over[slot].epoch = epoch;
+	p->lag.over[slot].end = published_end(p).position;
 	p->lag.over[slot].since_ns = now;
 	p->lag.pending = true;
 	return false;

@@ -66,6 +66,7 @@ struct shmring_producer {
 		int64_t entered_ns[LAYOUT_CHUNKS]; /* when the lane's end got into each chunk */
 		struct {
 			uint32_t epoch; /* of the consumer that was over a limit; 0: none */
+			uint64_t end; /* of the lane, when it was first seen so */
 			int64_t since_ns;
 		} over[LAYOUT_CONSUMERS];
 	} lag;

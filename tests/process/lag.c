@@ -162,6 +162,27 @@ START_TEST(evicted_with_messages_in_hand_discards_them)
 }
 END_TEST
 
+/* Over the limit at each look, but it catches up in between. */
+START_TEST(consumer_that_catches_up_is_kept)
+{
+	struct shmring *r = create(0, 0);
+	struct shmring_consumer *c = attach(r, NULL, 0, LAG / 2, 0);
+	struct shmring_producer *p = producer_attach(r);
+	struct audit audit;
+
+	audit_begin(&audit, true);
+	/* 16640 bytes a round; the owner looks every 16384. */
+	for (uint64_t number = 0; number < 100 * 80; number += 80) {
+		publish_numbers(p, SOURCE, number, 80, SIZE);
+		consume_audited(c, &audit, 80);
+	}
+	audit_must_be(&audit, 100 * 80, 0);
+	shmring_consumer_detach(c);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
 /* Evicted for time, and not before it: by the ring's limit, or by its own. */
 START_TEST(consumer_with_an_old_message_is_evicted)
 {
@@ -297,6 +318,7 @@ int main(void)
 	tcase_add_loop_test(tc, trickling_consumer_is_evicted_and_told_its_loss, 0,
 			    (int)(sizeof(limited) / sizeof(limited[0])));
 	tcase_add_test(tc, evicted_with_messages_in_hand_discards_them);
+	tcase_add_test(tc, consumer_that_catches_up_is_kept);
 	tcase_add_loop_test(tc, consumer_with_an_old_message_is_evicted, 0, 2);
 	tcase_add_test(tc, pinned_consumer_knows_no_limit_but_its_own);
 	tcase_add_test(tc, kept_place_lapses_by_lag);
