@@ -117,6 +117,8 @@ static int shape_of(struct shmring *r, struct shmring_config *ret)
 		.wake = stat.wake,
 		.mode = file.st_mode & 0777,
 		.stamps = stat.stamps,
+		.evict_lag = stat.evict_lag,
+		.evict_lag_ns = stat.evict_lag_ns,
 	};
 	return 0;
 }

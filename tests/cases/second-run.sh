@@ -83,6 +83,19 @@ expect 0 "read it" "$SHMRING" sub --no-follow shaped
 seq 4 6 >want
 same "without the messages from before" want out
 
+expect 0 "a ring with every policy" "$SHMRING" create --slow evict --evict-after 3s --evict-lag 32K \
+	--evict-lag-time 2s --wake fence --max-sleep 50ms --unread overwrite --align 64 --mode 640 policies
+shape() {
+	"$SHMRING" stat --json policies | jq 'del(.uuid, .created_ns, .allocated, .resident, .lane, .consumer)'
+	stat -c %a shmring/policies
+}
+expect 0 "is used" sh -c 'seq 1 3 | "$0" pub policies' "$SHMRING"
+shape >want
+expect 0 "and made anew" sh -c 'seq 4 6 | "$0" pub --fresh policies' "$SHMRING"
+shape >out
+same "with all of them" want out
+expect 0 "remove it" "$SHMRING" rm policies
+
 # Nobody throws a ring away in which others are.
 start "$SHMRING" sub shaped >out.1 &
 sub=$!
