@@ -179,15 +179,15 @@ static bool can_be_found(const struct shelf *s)
 static int await_broker(const struct shelf *s)
 {
 	struct pollfd ready = { .fd = s->listener, .events = POLLIN };
-	int fd;
+	int fd = -1;
 
 	do {
 		if (s->count == 0 || s->listener < 0)
 			return -1;
 		if (poll(&ready, 1, 0) <= 0 && !can_be_found(s))
 			return -1;
-		poll(&ready, 1, LOOK_MS);
-		fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
+		if (poll(&ready, 1, LOOK_MS) == 1)
+			fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
 	} while (fd < 0);
 	return fd;
 }

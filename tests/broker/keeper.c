@@ -373,6 +373,23 @@ START_TEST(a_stopped_keeper_is_waited_for)
 }
 END_TEST
 
+/* It would be there for ever, with its files. */
+START_TEST(a_keeper_that_nobody_can_find_ends)
+{
+	struct server b;
+	pid_t keeper;
+
+	begin(&b, true);
+	keeper = server_keeper(&b);
+	make(60);
+	server_kill(&b);
+	poll(NULL, 0, 100); /* it waits for a broker by then; if not, it notices earlier */
+	ck_assert_int_eq(unlink(room_path("rings/.keeper")), 0);
+	await_state(keeper, "-Z");
+	await_keepers();
+}
+END_TEST
+
 /* --- what was answered is so --- */
 
 enum step { NOTHING, MAKING, MADE, REMOVING, REMOVED };
@@ -615,6 +632,7 @@ int main(void)
 	tcase_add_test(tc, a_killed_keeper_is_replaced);
 	tcase_add_loop_test(tc, an_upgrade_needs_no_keeper, 0, 2);
 	tcase_add_loop_test(tc, a_stopped_keeper_is_waited_for, 0, 2);
+	tcase_add_test(tc, a_keeper_that_nobody_can_find_ends);
 	tcase_add_test(tc, what_was_answered_is_so_though_the_broker_is_killed);
 	tcase_add_test(tc, a_full_descriptor_store_is_told);
 	tc = room_case(s, "orders", 120);
