@@ -9,6 +9,7 @@
 #include "connection.h"
 #include "ring.h"
 #include "source.h"
+#include "sys.h"
 
 static bool is_brokers(const char *address)
 {
@@ -17,16 +18,30 @@ static bool is_brokers(const char *address)
 
 int shmring_create(struct shmring **ret, const char *address, const struct shmring_config *config)
 {
-	return is_brokers(address) ? source_create_ring(ret, address, config)
-				   : shmr_ring_create(ret, address, config);
+	int cancel = shmr_cancel_off(); /* nothing half open is left behind */
+	int e = is_brokers(address) ? source_create_ring(ret, address, config)
+				    : shmr_ring_create(ret, address, config);
+
+	shmr_cancel_on(cancel);
+	return e;
 }
 
 int shmring_open(struct shmring **ret, const char *address)
 {
-	return is_brokers(address) ? source_open_ring(ret, address) : shmr_ring_open(ret, address);
+	int cancel = shmr_cancel_off(); /* nothing half open is left behind */
+	int e = is_brokers(address) ? source_open_ring(ret, address)
+				    : shmr_ring_open(ret, address);
+
+	shmr_cancel_on(cancel);
+	return e;
 }
 
 int shmring_remove(const char *address)
 {
-	return is_brokers(address) ? source_remove_ring(address) : shmr_ring_remove(address);
+	int cancel = shmr_cancel_off(); /* nothing half open is left behind */
+	int e = is_brokers(address) ? source_remove_ring(address)
+				    : shmr_ring_remove(address);
+
+	shmr_cancel_on(cancel);
+	return e;
 }

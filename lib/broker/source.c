@@ -48,6 +48,21 @@ struct broker_source {
 	char name[PROTO_NAME_SIZE];
 };
 
+/* Who holds the mutex is not cancelled: others would wait for it for ever. */
+static int take_mutex(struct broker_source *s)
+{
+	int cancel = shmr_cancel_off();
+
+	pthread_mutex_lock(&s->mutex);
+	return cancel;
+}
+
+static void give_mutex(struct broker_source *s, int cancel)
+{
+	pthread_mutex_unlock(&s->mutex);
+	shmr_cancel_on(cancel);
+}
+
 /* Open or make the ring by its name. */
 static int ask_for_ring(struct broker_source *s, const struct proto_config *config, uint32_t flags,
 			uint8_t ret_uuid[16], int *ret_fd)
@@ -152,9 +167,9 @@ static int broker_open(struct ring_source *source, enum ring_role role, struct r
 	struct broker_source *s = (struct broker_source *)source;
 	int64_t deadline = shmr_now() + PATIENCE;
 	struct ring_grant grant;
-	int fd;
+	int fd, cancel;
 
-	pthread_mutex_lock(&s->mutex);
+	cancel = take_mutex(s);
 	do {
 		fd = connection_is_open(&s->connection) ? 0 : reconnect(s, true);
 		if (fd == 0)
@@ -163,7 +178,7 @@ static int broker_open(struct ring_source *source, enum ring_role role, struct r
 	grant.connection = s->connections;
 	if (fd == -EACCES)
 		fd = refused(s);
-	pthread_mutex_unlock(&s->mutex);
+	give_mutex(s, cancel);
 	if (fd >= 0)
 		*ret = grant;
 	return fd;
@@ -208,15 +223,15 @@ static int broker_lane(struct ring_source *source, const struct lane_wish *wish,
 {
 	struct broker_source *s = (struct broker_source *)source;
 	int64_t deadline = shmr_now() + PATIENCE;
-	int fd;
+	int fd, cancel;
 
-	pthread_mutex_lock(&s->mutex);
+	cancel = take_mutex(s);
 	do
 		fd = try_lane(s, wish, ret_file);
 	while (wish->patient && try_again(fd, deadline));
 	if (fd == -EACCES)
 		fd = refused(s);
-	pthread_mutex_unlock(&s->mutex);
+	give_mutex(s, cancel);
 	return fd;
 }
 
@@ -224,11 +239,12 @@ static void broker_leave(struct ring_source *source, const struct ring_grant *gr
 {
 	struct broker_source *s = (struct broker_source *)source;
 	struct proto_message m = { .u.grant.grant = grant->number };
+	int cancel;
 
-	pthread_mutex_lock(&s->mutex);
+	cancel = take_mutex(s);
 	if (grant->connection == s->connections)
 		connection_say(&s->connection, &m, PROTO_DETACH);
-	pthread_mutex_unlock(&s->mutex);
+	give_mutex(s, cancel);
 }
 
 /* Whoever held the mutex in the parent is not here (B4). */

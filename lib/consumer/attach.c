@@ -331,6 +331,7 @@ static int begin(struct shmring_consumer *c, const struct shmring_consumer_optio
 static void leave(struct shmring_consumer *c)
 {
 	struct attachment *a = &c->attachment;
+	int cancel = shmr_cancel_off();
 
 	if (a->status != 0) {
 		shmr_place_leave(a->registry, PLACE_CONSUMER, a->slot, a->status);
@@ -343,6 +344,7 @@ static void leave(struct shmring_consumer *c)
 		munmap(c->copy, c->max_message + c->stamp_size + RECORD_HEADER);
 	shmr_detach(a);
 	shmr_handle_free(c, sizeof(*c));
+	shmr_cancel_on(cancel);
 }
 
 /* By whose policy may it be evicted, and how far may it fall behind? */
@@ -403,9 +405,12 @@ int shmring_consumer_attach(struct shmring_consumer **ret, struct shmring *r,
 	if (e < 0)
 		return e;
 	shmr_vacancy_begin(&v, r, PLACE_CONSUMER, o.name, o.deadline);
-	do
+	do {
+		int cancel = shmr_cancel_off();
+
 		e = try_attach(ret, r, &o);
-	while (e < 0 && (e = shmr_vacancy_await(&v, e)) == 1);
+		shmr_cancel_on(cancel);
+	} while (e < 0 && (e = shmr_vacancy_await(&v, e)) == 1);
 	return e;
 }
 

@@ -92,7 +92,7 @@ static int fetch_file(struct shmring_consumer *c, struct reader *l, bool patient
 }
 
 /* All of `lanes`; how many were mapped, or the first error. */
-static int fetch_files(struct shmring_consumer *c, uint64_t lanes, bool patient)
+static int fetch_files_of(struct shmring_consumer *c, uint64_t lanes, bool patient)
 {
 	int count = 0;
 
@@ -104,6 +104,15 @@ static int fetch_files(struct shmring_consumer *c, uint64_t lanes, bool patient)
 		count += e;
 	}
 	return count;
+}
+
+static int fetch_files(struct shmring_consumer *c, uint64_t lanes, bool patient)
+{
+	int cancel = shmr_cancel_off();
+	int n = fetch_files_of(c, lanes, patient);
+
+	shmr_cancel_on(cancel);
+	return n;
 }
 
 /* [FILE] pairs with shmr_apart_raise() */

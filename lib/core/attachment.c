@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,20 +15,28 @@
 
 enum { OPEN_TRIES = 3 };
 
-/* Held while attaching and by fork(): the two exclude each other. */
+/*
+ * Held while attaching and by fork(): the two exclude each other. A signal handler that
+ * forks would wait for the call that it has interrupted, so signals are blocked as well.
+ * Those that a fault raises cannot be: `guarding` lets the fork of a crash reporter pass.
+ * Its child may then have a copy of what was half attached, until it ends.
+ */
 static pthread_mutex_t fork_guard = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t fork_guard_once = PTHREAD_ONCE_INIT;
 static uint64_t forks; /* so far; under the guard */
+static _Thread_local bool guarding __attribute__((tls_model("initial-exec")));
 
 static void before_fork(void)
 {
-	pthread_mutex_lock(&fork_guard);
+	if (!guarding)
+		pthread_mutex_lock(&fork_guard);
 	forks++;
 }
 
 static void after_fork(void)
 {
-	pthread_mutex_unlock(&fork_guard);
+	if (!guarding)
+		pthread_mutex_unlock(&fork_guard);
 }
 
 static void install_fork_guard(void)
@@ -35,17 +44,49 @@ static void install_fork_guard(void)
 	pthread_atfork(before_fork, after_fork, after_fork);
 }
 
+static void block_signals(sigset_t *ret_before)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT };
+	sigset_t all;
+
+	sigfillset(&all);
+	for (unsigned i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		sigdelset(&all, faults[i]);
+	pthread_sigmask(SIG_BLOCK, &all, ret_before);
+}
+
 static void keep_fork_out(struct attachment *a)
 {
+	block_signals(&a->signals);
+	guarding = true; /* before it is so: a fault may come in between */
 	pthread_mutex_lock(&fork_guard);
 	a->guarded = true;
 }
 
 static void let_fork_in(struct attachment *a)
 {
-	if (a->guarded)
-		pthread_mutex_unlock(&fork_guard);
+	if (!a->guarded)
+		return;
 	a->guarded = false;
+	pthread_mutex_unlock(&fork_guard);
+	guarding = false;
+	pthread_sigmask(SIG_SETMASK, &a->signals, NULL);
+}
+
+uint64_t shmr_attach_let_signals_in(const struct attachment *a)
+{
+	uint64_t before = forks;
+
+	pthread_sigmask(SIG_SETMASK, &a->signals, NULL);
+	return before;
+}
+
+bool shmr_attach_keep_signals_out(uint64_t before)
+{
+	sigset_t now;
+
+	block_signals(&now);
+	return forks == before;
 }
 
 static void drop_description(struct attachment *a)
@@ -176,9 +217,10 @@ int shmr_attach_finish(struct attachment *a)
 	a->fd = -1;
 	if (e == 0)
 		e = prove_pin(a);
-	if (e == 0)
-		let_fork_in(a); /* after an error shmr_detach() does, with nothing mapped */
-	return e;
+	if (e < 0)
+		return e; /* shmr_detach() does the rest, with nothing mapped */
+	let_fork_in(a);
+	return 0;
 }
 
 void shmr_detach(struct attachment *a)

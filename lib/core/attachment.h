@@ -7,13 +7,15 @@
  * the segments of its role through it, and closes the descriptor: from then on
  * the mapping alone keeps the lock (registry.h), and no stray close() can drop
  * it. All this happens under a lock that also keeps fork() out, so no child
- * ever inherits a half-made attachment. Only a ring whose descriptions come from
+ * ever inherits a half-made attachment; signals wait meanwhile, because a handler may
+ * fork. Calls that attach or detach are made with shmr_cancel_off(). Only a ring whose descriptions come from
  * elsewhere (ring_source) is opened before, because that may take long; if a fork
  * came in between, a child may have a copy, and another one is asked for.
  */
 #ifndef SHMRING_CORE_ATTACHMENT_H
 #define SHMRING_CORE_ATTACHMENT_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,7 +33,8 @@ struct attachment {
 	struct mapping mapping;
 	int fd; /* own description, only while attaching */
 	struct ring_grant grant;
-	bool guarded; /* fork() is kept out */
+	bool guarded;	  /* fork() is kept out, and signals */
+	sigset_t signals; /* the thread's mask before */
 	enum place_kind kind;
 	unsigned slot;
 	uint64_t status;	   /* our status word, as last seen; 0: no place */
@@ -77,6 +80,14 @@ int shmr_attach_finish(struct attachment *a);
  * word is the role's business, before. Fine on a zeroed attachment.
  */
 void shmr_detach(struct attachment *a);
+
+/*
+ * Around a wait for others between begin and finish, so that signals do not wait as
+ * long. False: a signal handler has forked, and its child may have a copy of what is
+ * attached so far; all of it has to be tried again.
+ */
+uint64_t shmr_attach_let_signals_in(const struct attachment *a);
+bool shmr_attach_keep_signals_out(uint64_t before);
 
 /* Lock, prefault and advise as wanted. `hot`: control words rather than data. */
 int shmr_memory_apply(struct attachment *a, const struct shmring_memory *want, void *start,

@@ -199,14 +199,14 @@ int shmr_kick_fd(const struct kick *k)
  */
 static int arm_thread(struct kick *k, const shm_u32 *bell, uint32_t seen, bool deaf)
 {
+	int cancel = shmr_cancel_off(); /* read() is where a thread is cancelled */
 	uint64_t signals;
+	int e = 0;
 
 	pthread_mutex_lock(&k->lock);
-	if (!k->waiting && read(k->fd, &signals, sizeof(signals)) < 0 && errno != EAGAIN) {
-		pthread_mutex_unlock(&k->lock);
-		return -errno;
-	}
-	if (!k->waiting) {
+	if (!k->waiting && read(k->fd, &signals, sizeof(signals)) < 0 && errno != EAGAIN)
+		e = -errno;
+	if (e == 0 && !k->waiting) {
 		k->bell = bell;
 		k->seen = seen;
 		k->deaf = deaf;
@@ -214,7 +214,8 @@ static int arm_thread(struct kick *k, const shm_u32 *bell, uint32_t seen, bool d
 		pthread_cond_signal(&k->changed);
 	}
 	pthread_mutex_unlock(&k->lock);
-	return !deaf && load_acquire32(bell) != seen;
+	shmr_cancel_on(cancel);
+	return e < 0 ? e : !deaf && load_acquire32(bell) != seen;
 }
 
 int shmr_kick_arm(struct kick *k, const shm_u32 *bell, uint32_t seen, bool deaf)

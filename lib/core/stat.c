@@ -85,6 +85,7 @@ static void tell_producers(struct attachment *a)
 
 int shmring_reap(struct shmring *r)
 {
+	int cancel = shmr_cancel_off();
 	struct attachment a = { 0 };
 	int buried = 0;
 	int e = begin_repair(&a, r);
@@ -98,6 +99,7 @@ int shmring_reap(struct shmring *r)
 			tell_producers(&a);
 	}
 	shmr_detach(&a);
+	shmr_cancel_on(cancel);
 	return e < 0 ? e : buried;
 }
 
@@ -133,12 +135,15 @@ int shmring_forget(struct shmring *r, const char *name)
 {
 	struct attachment a = { 0 };
 	int e = shmr_name_check(name);
+	int cancel;
 
 	if (e < 0)
 		return e;
+	cancel = shmr_cancel_off();
 	e = begin_repair(&a, r);
 	if (e == 0)
 		e = forget(&a, name);
 	shmr_detach(&a);
+	shmr_cancel_on(cancel);
 	return e;
 }

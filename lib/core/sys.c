@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -44,6 +45,19 @@ int shmr_futex_wait(const shm_u32 *word, uint32_t expected, int64_t deadline)
 				 FUTEX_BITSET_MATCH_ANY)) == 0)
 		return 0;
 	return -errno;
+}
+
+int shmr_cancel_off(void)
+{
+	int before;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+	return before;
+}
+
+void shmr_cancel_on(int before)
+{
+	pthread_setcancelstate(before, NULL);
 }
 
 int shmr_sleep(int64_t deadline)

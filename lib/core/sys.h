@@ -28,6 +28,13 @@ uint64_t shmr_wall_clock(void);
  */
 int shmr_futex_wait(const shm_u32 *word, uint32_t expected, int64_t deadline);
 
+/*
+ * A thread that is cancelled while it holds a lock, or is half attached, would leave the
+ * others to wait for ever: so it is not cancelled between these two, which nest.
+ */
+int shmr_cancel_off(void);
+void shmr_cancel_on(int before);
+
 /* Sleep until `deadline` (CLOCK_MONOTONIC). 0 or -EINTR. */
 int shmr_sleep(int64_t deadline);
 

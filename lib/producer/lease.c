@@ -102,9 +102,16 @@ static int map_own_file(struct shmring_producer *p)
 	const struct lane_wish wish = { .lane = a->slot,
 					.epoch = status_epoch(a->status),
 					.write = true };
+	uint64_t forks = 0;
 	uint32_t file;
 
+	if (!p->last_try)
+		forks = shmr_attach_let_signals_in(a);
 	p->lane_fd = shmr_apart_open(a->ring, &wish, &file);
+	if (!p->last_try && !shmr_attach_keep_signals_out(forks) && p->lane_fd >= 0) {
+		close(p->lane_fd);
+		p->lane_fd = explain(-ECONNRESET, "a signal handler forked meanwhile");
+	}
 	if (p->lane_fd < 0)
 		return p->lane_fd;
 	shmr_attach_reserve_lane(a, &p->lane);
@@ -308,6 +315,7 @@ static void go_active(struct shmring_producer *p, const struct shmring_producer_
 static void leave(struct shmring_producer *p)
 {
 	struct attachment *a = &p->attachment;
+	int cancel = shmr_cancel_off();
 
 	producer_mark(p, 1); /* a handler that publishes now is refused */
 	if (p->hot.data && producer_is_quiet(p))
@@ -321,6 +329,7 @@ static void leave(struct shmring_producer *p)
 	shmr_kick_close(p->kick);
 	shmr_detach(a);
 	shmr_handle_free(p, sizeof(*p));
+	shmr_cancel_on(cancel);
 }
 
 /*
@@ -365,7 +374,7 @@ static bool turn_to_slow_ones(struct tried *t, int e)
 
 /* One try; a lane at fault is added to those that were tried. */
 static int try_attach(struct shmring_producer **ret, struct shmring *r,
-		      const struct shmring_producer_options *o, struct tried *tried)
+		      const struct shmring_producer_options *o, struct tried *tried, bool last)
 {
 	struct shmring_producer *p = shmr_handle_new(sizeof(*p));
 	int e;
@@ -374,6 +383,7 @@ static int try_attach(struct shmring_producer **ret, struct shmring *r,
 		return explain(-ENOMEM, "cannot get memory for the producer");
 	p->avoid = tried->avoid;
 	p->patient = tried->patient;
+	p->last_try = last;
 	p->lane_fd = -1;
 	e = set_up(p, r, o);
 	if (e == 0) {
@@ -405,8 +415,11 @@ int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
 		return e;
 	shmr_vacancy_begin(&v, r, PLACE_LANE, NULL, o.deadline);
 	do {
+		int cancel = shmr_cancel_off();
+
 		avoided = tried.avoid;
-		e = try_attach(ret, r, &o, &tried);
+		e = try_attach(ret, r, &o, &tried, resets + 1 == RESETS);
+		shmr_cancel_on(cancel);
 		/* The broker of an isolated ring may go in the midst of it; another one comes. */
 		again = tried.avoid != avoided || turn_to_slow_ones(&tried, e) ||
 			(e == -ECONNRESET && ++resets < RESETS);

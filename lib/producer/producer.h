@@ -45,6 +45,7 @@ struct shmring_producer {
 	const struct cursor_row *rows;
 	uint64_t avoid; /* lanes that were found damaged, or to take long */
 	bool patient;	/* take one that takes long */
+	bool last_try;	/* to attach: signals wait for all of it */
 	struct bell bell;
 	struct shmring_waitable waitable;
 	uint64_t waitable_len;	 /* of the message that it waits for */

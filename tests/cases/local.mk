@@ -14,6 +14,7 @@ SHELL_CASES = \
 C_CASES = \
 	tests/cases/closed-descriptors \
 	tests/cases/handler-publishes \
+	tests/cases/interrupted-attach \
 	tests/cases/seals \
 	tests/cases/waits-for-nobody
 check_PROGRAMS += $(C_CASES)
@@ -26,6 +27,9 @@ tests_cases_closed_descriptors_LDADD = $(PROCESS_LIBS)
 tests_cases_seals_SOURCES = tests/cases/seals.c
 tests_cases_seals_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_seals_LDADD = $(PROCESS_LIBS)
+tests_cases_interrupted_attach_SOURCES = tests/cases/interrupted-attach.c
+tests_cases_interrupted_attach_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_cases_interrupted_attach_LDADD = $(PROCESS_LIBS)
 tests_cases_handler_publishes_SOURCES = tests/cases/handler-publishes.c
 tests_cases_handler_publishes_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_handler_publishes_LDADD = $(PROCESS_LIBS)
