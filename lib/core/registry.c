@@ -14,6 +14,7 @@
 
 #define PLACE_BYTES (UINT64_C(1) << 62)
 #define NAME_BYTES (UINT64_C(1) << 61)
+#define MARK_BYTES (UINT64_C(1) << 60)
 
 uint64_t shmr_place_byte(enum place_kind kind, unsigned slot, uint32_t epoch)
 {
@@ -30,6 +31,11 @@ uint64_t shmr_name_byte(const char *name)
 	for (; *name != '\0'; name++)
 		hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
 	return NAME_BYTES + (hash >> 4);
+}
+
+uint64_t shmr_mark_of(uint64_t random)
+{
+	return MARK_BYTES + (random >> 5);
 }
 
 static bool may_be_taken(uint64_t status)

@@ -160,6 +160,9 @@ int shmr_place_restless(void);
 uint64_t shmr_place_byte(enum place_kind kind, unsigned slot, uint32_t epoch);
 uint64_t shmr_name_byte(const char *name);
 
+/* The byte by which a ring's handle knows its own description; from a random number. */
+uint64_t shmr_mark_of(uint64_t random);
+
 /*
  * Win the next epoch of a place whose status was read as `seen`, lock its byte
  * through `fd` and enter SETUP. Returns 0 and the new status; -EAGAIN if

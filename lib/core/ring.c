@@ -16,6 +16,7 @@
 #include "address.h"
 #include "explain.h"
 #include "options.h"
+#include "registry.h"
 #include "segment.h"
 #include "stamp.h"
 #include "sys.h"
@@ -69,15 +70,51 @@ static bool is_ring(const struct shmring *r, int fd)
 	return fstat(fd, &st) == 0 && st.st_dev == r->device && st.st_ino == r->inode;
 }
 
-/* For those who have it no more; where the kernel will not say, it is still ours. */
+/*
+ * The number may be another handle's by now, or the program's, with a description of the
+ * same file. Ours holds a read lock on a byte at random, and the mapping of the view keeps
+ * description and lock alive, whoever closes the descriptor. A lock that stands in its own
+ * description's way is not reported, but it is to all others: so is ours known. Where the
+ * kernel will not say, it is still ours.
+ */
+static bool is_ours(const struct shmring *r, int fd)
+{
+	return is_ring(r, fd) && (!r->marked || shmr_is_marked_by(fd, r->mark) != 0);
+}
+
 static void close_unless_lost(const struct shmring *r, int fd)
 {
 	struct stat st;
-	bool lost = fstat(fd, &st) < 0 ? errno == EBADF
-				       : st.st_dev != r->device || st.st_ino != r->inode;
+	bool lost = fstat(fd, &st) < 0
+			    ? errno == EBADF
+			    : st.st_dev != r->device || st.st_ino != r->inode ||
+				      (r->marked && shmr_is_marked_by(fd, r->mark) == 0);
 
 	if (!lost)
 		close(fd);
+}
+
+/* The same for the one that was opened anew: its mark is the next byte, a page keeps it. */
+static bool is_spare(const struct shmring *r, int fd)
+{
+	return fd > 0 && is_ring(r, fd) && (!r->marked || shmr_is_marked_by(fd, r->mark + 1) != 0);
+}
+
+static void drop_spare_view(uint64_t view)
+{
+	if (view != 0)
+		munmap((void *)(uintptr_t)view, LAYOUT_GRANULE);
+}
+
+/* The view of a new spare description, which keeps its mark; 0: there is none. */
+static uint64_t mark_spare(const struct shmring *r, int fd)
+{
+	void *view;
+
+	if (!r->marked || shmr_mark_byte(fd, r->mark + 1) < 0)
+		return 0;
+	view = mmap(NULL, LAYOUT_GRANULE, PROT_READ, MAP_SHARED, fd, 0);
+	return view == MAP_FAILED ? 0 : (uint64_t)(uintptr_t)view;
 }
 
 static int open_anew(const struct shmring *r)
@@ -104,18 +141,24 @@ static int open_anew(const struct shmring *r)
 int shmr_ring_probe_fd(struct shmring *r)
 {
 	uint32_t spare = load_acquire32(&r->spare_fd);
+	uint64_t view;
 	int fd;
 
-	if (is_ring(r, r->fd))
+	if (is_ours(r, r->fd))
 		return r->fd;
-	if (spare != 0 && is_ring(r, (int)spare))
+	if (is_spare(r, (int)spare))
 		return (int)spare;
 	fd = open_anew(r);
-	if (fd > 0 && !compare_and_swap32(&r->spare_fd, spare, (uint32_t)fd)) {
-		close(fd); /* another thread was quicker */
-		fd = (int)load_acquire32(&r->spare_fd);
+	if (fd < 0)
+		return fd;
+	view = mark_spare(r, fd);
+	if (compare_and_swap32(&r->spare_fd, spare, (uint32_t)fd)) {
+		drop_spare_view(exchange(&r->spare_view, view));
+		return fd;
 	}
-	return fd;
+	close(fd); /* another thread was quicker */
+	drop_spare_view(view);
+	return (int)load_acquire32(&r->spare_fd);
 }
 
 bool shmr_ring_is_removed(struct shmring *r)
@@ -134,7 +177,7 @@ bool shmr_ring_is_removed(struct shmring *r)
 
 int shmr_ring_fd(const struct shmring *r)
 {
-	if (!is_ring(r, r->fd))
+	if (!is_ours(r, r->fd))
 		return explain(
 			-EBADF,
 			"the ring's descriptor was closed by the program; open the ring again");
@@ -197,15 +240,24 @@ struct shmring *shmr_ring_ref(struct shmring *r)
 	return r;
 }
 
+/* The description may live on behind other descriptors, without our mark. */
+static void drop_description(const struct shmring *r)
+{
+	if (r->marked && !r->inherited && *r->alive == ALIVE && is_ours(r, r->fd))
+		shmr_unlock_byte(r->fd, r->mark);
+	close_unless_lost(r, r->fd);
+}
+
 /* [SPARE] pairs with shmr_ring_probe_fd() */
 static void ring_free(struct shmring *r)
 {
 	if (!r->view)
 		close(r->fd); /* not examined yet, and nobody could have closed it */
 	else
-		close_unless_lost(r, r->fd);
-	if (r->view && load_acquire32(&r->spare_fd) != 0)
-		close_unless_lost(r, (int)load_acquire32(&r->spare_fd));
+		drop_description(r);
+	if (r->view && is_spare(r, (int)load_acquire32(&r->spare_fd)))
+		close((int)load_acquire32(&r->spare_fd));
+	drop_spare_view(load_acquire(&r->spare_view));
 	free(r->path);
 	if (r->source)
 		r->source->free(r->source, *r->alive != ALIVE);
@@ -311,6 +363,23 @@ static int map_view(struct shmring *r)
 	return 0;
 }
 
+/* The view must stand: from then on the description cannot vanish behind the mark. */
+static int mark_description(struct shmring *r)
+{
+	uint64_t random;
+	int e = shmr_random(&random, sizeof(random));
+
+	if (e < 0)
+		return explain(e, "cannot get a random number: %e", e);
+	r->mark = shmr_mark_of(random) & ~UINT64_C(1);
+	e = shmr_mark_byte(r->fd, r->mark);
+	r->marked = e == 0;
+	if (e == -EAGAIN)
+		return explain(-EBUSY,
+			       "a process that takes no part holds locks on the ring file");
+	return e < 0 ? explain(e, "cannot lock a byte of the ring: %e", e) : 0;
+}
+
 /* Everything that makes a descriptor of unknown origin a ring. */
 static int ring_examine(struct shmring *r)
 {
@@ -336,7 +405,8 @@ static int ring_examine(struct shmring *r)
 	r->created_ns = id.created_ns;
 	r->named = id.named != 0;
 	memcpy(r->uuid, id.uuid, sizeof(r->uuid));
-	return map_view(r);
+	e = map_view(r);
+	return e == 0 ? mark_description(r) : e;
 }
 
 int shmr_ring_from_fd(struct shmring **ret, int fd, bool apart)
@@ -672,6 +742,7 @@ int shmring_join(struct shmring *r)
 	if (r->source)
 		r->source->join(r->source);
 	atomic_store(&r->references, 1); /* no edge: a child has one thread */
+	r->inherited = true;
 	*r->alive = ALIVE;
 	return 0;
 }

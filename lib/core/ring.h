@@ -3,8 +3,8 @@
  * ring: an open ring, the ground that attachments stand on.
  *
  * It holds a descriptor, the checked geometry and a read-only view of all
- * control segments. Its descriptor never locks anything, so it may be shared
- * with children and duplicated freely; it serves to probe the liveness of
+ * control segments. Its descriptor locks nothing that others look at, so it may be
+ * shared with children and duplicated freely; it serves to probe the liveness of
  * others and to open descriptions of one's own.
  */
 #ifndef SHMRING_CORE_RING_H
@@ -70,6 +70,10 @@ struct shmring {
 	shm_u32 references; /* the user's, and one per attachment */
 	int fd;
 	shm_u32 spare_fd;	    /* opened anew after the program closed `fd`; 0: none */
+	uint64_t mark;		    /* of the description behind `fd`, see is_ours() */
+	bool marked;
+	shm_u64 spare_view; /* a page, mapped by the spare description; 0: none */
+	bool inherited;		    /* joined in a child: the mark is the parent's, too */
 	char *path;		    /* where the kernel says the file is; NULL: unknown */
 	struct ring_source *source; /* NULL: `fd` is opened anew through /proc */
 	bool writable;

@@ -137,6 +137,24 @@ int shmr_probe_byte(int fd, uint64_t offset)
 	return r < 0 ? r : lock.l_type != F_UNLCK;
 }
 
+int shmr_mark_byte(int fd, uint64_t offset)
+{
+	struct flock lock;
+	int r = byte_lock(fd, F_OFD_SETLK, F_RDLCK, offset, &lock);
+
+	return r == -EACCES ? -EAGAIN : r;
+}
+
+/* A lock of another length is somebody else's, and tells nothing. */
+int shmr_is_marked_by(int fd, uint64_t offset)
+{
+	struct flock lock;
+	int r = byte_lock(fd, F_OFD_GETLK, F_WRLCK, offset, &lock);
+
+	return r < 0 ? r
+		     : lock.l_type == F_UNLCK || lock.l_start != (off_t)offset || lock.l_len != 1;
+}
+
 int shmr_birth_time(int fd, uint64_t *ret)
 {
 	struct statx st;

@@ -67,6 +67,13 @@ int shmr_unlock_byte(int fd, uint64_t offset);
  */
 int shmr_probe_byte(int fd, uint64_t offset);
 
+/*
+ * Is `fd` the description that put a mark (a read lock on that byte alone) there? Only if
+ * that description is known to live, by a mapping for one. 1, 0 or a negative errno.
+ */
+int shmr_mark_byte(int fd, uint64_t offset); /* -EAGAIN: somebody has a lock there */
+int shmr_is_marked_by(int fd, uint64_t offset);
+
 /* Birth time of the inode in nanoseconds; 0: the file system keeps none. */
 int shmr_birth_time(int fd, uint64_t *ret);
 

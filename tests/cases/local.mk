@@ -12,6 +12,7 @@ SHELL_CASES = \
 	tests/cases/second-run.sh \
 	tests/cases/unread.sh
 C_CASES = \
+	tests/cases/closed-by-others \
 	tests/cases/closed-descriptors \
 	tests/cases/handler-publishes \
 	tests/cases/interrupted-attach \
@@ -27,6 +28,9 @@ tests_cases_closed_descriptors_LDADD = $(PROCESS_LIBS)
 tests_cases_seals_SOURCES = tests/cases/seals.c
 tests_cases_seals_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_seals_LDADD = $(PROCESS_LIBS)
+tests_cases_closed_by_others_SOURCES = tests/cases/closed-by-others.c
+tests_cases_closed_by_others_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_cases_closed_by_others_LDADD = $(PROCESS_LIBS)
 tests_cases_interrupted_attach_SOURCES = tests/cases/interrupted-attach.c
 tests_cases_interrupted_attach_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_interrupted_attach_LDADD = $(PROCESS_LIBS)

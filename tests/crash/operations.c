@@ -537,7 +537,9 @@ static const struct exception creating_bare[] = { { CALL_STAT, { 0, { DONE } } }
 static const struct exception opening[] = { { CALL_OPEN, { EACCES, { SAME, DONE } } },
 					    { CALL_MMAP, { 0, { SAME, ENOMEM } } },
 					    { 0 } };
-static const struct exception closing[] = { { CALL_FSTAT, { 0, { DONE } } }, { 0 } };
+static const struct exception closing[] = { { CALL_FSTAT, { 0, { DONE } } },
+					    { CALL_LOCK, { 0, { DONE } } }, /* to unlock */
+					    { 0 } };
 static const struct exception joining[] = { { CALL_FSTAT, { 0, { EBADF } } }, { 0 } };
 /* Asked are: is the descriptor still the ring's, do others live, is my lock there? */
 static const struct exception attaching[] = { { CALL_FSTAT, { 0, { EBADF, DONE } } },
@@ -570,6 +572,8 @@ static const struct exception looking_at_consumer[] = {
 /* A death that cannot be proved at once is looked for again. */
 static const struct exception waiting[] = { { CALL_FSTAT, { 0, { DONE } } },
 					    { CALL_OPEN, { 0, { DONE } } },
+					    { CALL_LOCK, { 0, { DONE } } }, /* a mark */
+					    { CALL_MMAP, { 0, { DONE } } },
 					    { 0 } };
 
 const struct operation operations[] = {

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A program closes all descriptors, as daemons do, and opens the ring once more, or another
+ * file of its own. The numbers come again: whoever closes the old handle must not close what
+ * has its number by now.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <check.h>
+
+#include <shmring/consumer.h>
+#include <shmring/producer.h>
+
+#include "must.h"
+#include "room.h"
+#include "runner.h"
+#include "way.h"
+
+static void expect_use(struct shmring *r)
+{
+	shmring_producer_detach(producer_attach(r));
+	shmring_consumer_detach(consumer_attach(r, NULL, 0, 0));
+	ck_assert_int_eq(must(shmring_reap(r)), 0);
+}
+
+/* The old handle's number leads to another description of the same file now. */
+static void expect_lost(struct shmring *r)
+{
+	struct shmring_producer *p;
+
+	must_fail(EBADF, shmring_fd(r));
+	must_fail(EBADF, shmring_producer_attach(&p, r, NULL));
+}
+
+START_TEST(newer_handle_has_the_number)
+{
+	struct shmring_config config = small_config();
+	struct shmring *old = way_create((enum way)_i, &config), *r;
+	const char *path = _i == WAY_DISK_EXEC ? room_disk_path("ring") : room_path("ring");
+	int fd = (int)must(shmring_fd(old));
+
+	close(fd);
+	must(shmring_open(&r, path));
+	ck_assert_int_eq(must(shmring_fd(r)), fd);
+	expect_lost(old);
+	expect_use(r);
+	shmring_close(old);
+	ck_assert_int_eq(must(shmring_fd(r)), fd);
+	expect_use(r);
+	shmring_close(r);
+	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+}
+END_TEST
+
+START_TEST(program_has_the_number)
+{
+	struct shmring_config config = small_config();
+	struct shmring *old = way_create((enum way)_i, &config);
+	const char *path = _i == WAY_DISK_EXEC ? room_disk_path("ring") : room_path("ring");
+	int fd = (int)must(shmring_fd(old));
+
+	int other = open(path, O_RDONLY | O_CLOEXEC);
+
+	ck_assert_int_eq(dup3(other, fd, O_CLOEXEC), fd);
+	close(other);
+	expect_lost(old);
+	shmring_close(old);
+	ck_assert_int_ge(fcntl(fd, F_GETFD), 0);
+	close(fd);
+}
+END_TEST
+
+/* For a ring without a name the program can only have kept a copy of the description. */
+START_TEST(another_description_of_a_ring_without_a_name_has_the_number)
+{
+	struct shmring_config config = small_config();
+	struct shmring *old = way_create(WAY_ANONYMOUS_FORK, &config), *r;
+	int fd = (int)must(shmring_fd(old)), copy = dup(fd), other;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", copy);
+	close(fd);
+	other = open(path, O_RDWR | O_CLOEXEC);
+	ck_assert_int_eq(other, fd);
+	expect_lost(old);
+	must(shmring_open_fd(&r, copy));
+	shmring_close(old);
+	ck_assert_int_ge(fcntl(other, F_GETFD), 0);
+	expect_use(r);
+	shmring_close(r);
+	close(other);
+	close(copy);
+}
+END_TEST
+
+/* Several handles of one description: each closes its own descriptor, and no other. */
+START_TEST(handles_of_one_description_know_it)
+{
+	struct shmring_config config = small_config();
+	struct shmring *r = way_create((enum way)_i, &config), *again;
+
+	for (int i = 0; i < 10; i++) {
+		must(shmring_open_fd(&again, (int)must(shmring_fd(r))));
+		expect_use(again);
+		shmring_close(again);
+		expect_use(r);
+	}
+	shmring_close(r);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("closed-by-others");
+	TCase *tc = room_case(s, "closed-by-others", 20);
+
+	tcase_add_loop_test(tc, newer_handle_has_the_number, WAY_MEMORY_EXEC, WAY_FILE_FORK);
+	tcase_add_loop_test(tc, program_has_the_number, WAY_MEMORY_EXEC, WAY_FILE_FORK);
+	tcase_add_test(tc, another_description_of_a_ring_without_a_name_has_the_number);
+	tcase_add_loop_test(tc, handles_of_one_description_know_it, 0, WAYS);
+	return run_suite(s);
+}
