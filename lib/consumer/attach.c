@@ -15,7 +15,6 @@
 #include "vacancy.h"
 
 #define MAX_LAG_NS UINT64_C(86400000000000)
-#define NAME_TRIES 10000 /* a holder that is going needs a few */
 
 static bool has_wish(const struct shmring_consumer_options *o)
 {
@@ -61,15 +60,15 @@ static int take_slot(struct attachment *a, enum place_state state)
 /* Free ones first, and claimed ones only if nothing else is left. */
 static int take_any_slot(struct attachment *a)
 {
-	for (unsigned tries = 0; tries < PLACE_TRIES; tries++) {
-		int e = take_slot(a, PLACE_FREE);
+	struct tries tries = { 0 };
+	int e;
 
+	do {
+		e = take_slot(a, PLACE_FREE);
 		if (e == -EUSERS)
 			e = take_slot(a, PLACE_CLAIMED);
-		if (e != -EAGAIN) /* somebody else was quicker */
-			return e;
-	}
-	return shmr_place_restless();
+	} while (e == -EAGAIN && shmr_try_again(&tries)); /* another one was quicker */
+	return e == -EAGAIN ? shmr_place_restless() : e;
 }
 
 static int find_slot(struct attachment *a, struct shmring_counters *counters)
@@ -142,7 +141,7 @@ static int approach_name(struct shmring_consumer *c, uint64_t status)
 static int find_name(struct shmring_consumer *c, const struct shmring_consumer_options *o)
 {
 	struct attachment *a = &c->attachment;
-	unsigned tries = 0;
+	struct tries tries = { 0 };
 	uint64_t status;
 
 	while (shmr_name_find(a->registry, o->name, &a->slot, &status) == 0) {
@@ -150,7 +149,7 @@ static int find_name(struct shmring_consumer *c, const struct shmring_consumer_o
 
 		if (e != -EAGAIN)
 			return e;
-		if (++tries == NAME_TRIES)
+		if (!shmr_try_again(&tries))
 			return explain(-EBUSY, "the place of '%s' does not become free", o->name);
 	}
 	if (o->start == SHMRING_START_RESUME)

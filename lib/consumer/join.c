@@ -23,9 +23,7 @@
 #include "consumer.h"
 #include "explain.h"
 
-#define TRIES 1000
 #define FIRST_LANE UINT64_C(1)
-#define RETURNS 1000 /* evictions of one that is just coming back */
 
 /*
  * Where to begin in a lane that has memory, `reach` bytes behind its end at most; further
@@ -143,15 +141,18 @@ static bool walk_to_end(struct shmring_consumer *c, struct reader *l, struct shm
 static int place_cursor(struct shmring_consumer *c, struct reader *l, enum shmring_start start,
 			struct shmring_boundary *at)
 {
+	struct tries tries = { 0 };
+
 	*at = (struct shmring_boundary){ .position = consumer_geometry(c)->first_position };
 	if (hold_empty(c, l, at->position))
 		return 0;
-	for (unsigned tries = 0; tries < TRIES; tries++) {
-		if (!choose(l, start, first_reach(c, l), tries, at) || !hold(l, at->position))
+	do {
+		if (!choose(l, start, first_reach(c, l), tries.count, at) ||
+		    !hold(l, at->position))
 			continue;
 		if (start != SHMRING_START_NOW || walk_to_end(c, l, at))
 			return 0;
-	}
+	} while (shmr_try_again(&tries));
 	return no_place(l);
 }
 
@@ -176,16 +177,16 @@ static int replace_cursor(struct shmring_consumer *c, struct reader *l)
 {
 	const struct shmring_boundary last = l->hot.released;
 	struct shmring_boundary at = last;
-	unsigned tries = 0;
+	struct tries tries = { 0 };
 
 	if (!hold_empty(c, l, last.position)) {
 		const uint64_t reach = return_reach(c, l);
 		bool held = reach > l->lane.mask && hold(l, at.position);
 
 		while (!held) {
-			if (++tries == TRIES)
+			if (!shmr_try_again(&tries))
 				return no_place(l);
-			if (!choose(l, SHMRING_START_OLDEST, reach, tries, &at) ||
+			if (!choose(l, SHMRING_START_OLDEST, reach, tries.count, &at) ||
 			    (int64_t)(at.position - last.position) < 0)
 				at = last;
 			held = hold(l, at.position);
@@ -297,12 +298,12 @@ static int enter(struct shmring_consumer *c, enum shmring_start start, enum entr
 	unsigned flags = (c->named ? PLACE_NAMED : 0) | c->flags;
 	/* A name is established only when its cursor is. */
 	unsigned joining = entrance == FIRST ? flags & ~PLACE_NAMED : flags;
-	unsigned returns = 0;
+	struct tries returns = { 0 };
 	uint64_t status;
 	int e = 0;
 
 	do {
-		if (returns++ == RETURNS)
+		if (!shmr_try_again(&returns)) /* evicted while it was coming back */
 			return explain(-EBADMSG, "the ring is damaged: this consumer is evicted "
 						 "again and again");
 		status = c->attachment.status;

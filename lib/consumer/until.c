@@ -13,8 +13,6 @@
 #include "consumer.h"
 #include "explain.h"
 
-#define TRIES 1000 /* its producer may be overwriting what an observer walks through */
-
 int consumer_is_at_end(void)
 {
 	return explain(-ENODATA, "everything that had been published when this consumer attached "
@@ -36,7 +34,9 @@ uint64_t consumer_bounded_turn(const struct shmring_consumer *c, const struct re
 
 static int find_end(const struct shmring_consumer *c, struct reader *l)
 {
-	for (int tries = 0; tries < TRIES; tries++) {
+	struct tries tries = { 0 };
+
+	do {
 		struct shmring_boundary from, end;
 		int e;
 
@@ -50,7 +50,7 @@ static int find_end(const struct shmring_consumer *c, struct reader *l)
 			continue; /* the walk went through newer payload */
 		l->until = end.position;
 		return e;
-	}
+	} while (shmr_try_again(&tries));
 	return explain(-EBADMSG, "lane %u is damaged: its index is empty", (uint64_t)l->hot.index);
 }
 

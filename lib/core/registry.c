@@ -14,6 +14,8 @@
 
 #define PLACE_BYTES (UINT64_C(1) << 62)
 #define NAME_BYTES (UINT64_C(1) << 61)
+#define TRIES_AT_LEAST 64
+#define TRYING_NS INT64_C(100000000)
 #define MARK_BYTES (UINT64_C(1) << 60)
 
 uint64_t shmr_place_byte(enum place_kind kind, unsigned slot, uint32_t epoch)
@@ -73,6 +75,18 @@ int shmr_place_take(struct registry *r, enum place_kind kind, unsigned slot, uin
 	return 0;
 }
 
+bool shmr_try_again(struct tries *t)
+{
+	int64_t now;
+
+	if (++t->count < TRIES_AT_LEAST)
+		return true;
+	now = shmr_now();
+	if (t->until == 0)
+		t->until = now + TRYING_NS;
+	return now < t->until;
+}
+
 int shmr_place_restless(void)
 {
 	return explain(-EBUSY, "the places of the ring change all the time, so none can be taken; "
@@ -114,12 +128,14 @@ bool shmr_place_bury(struct registry *r, enum place_kind kind, unsigned slot, ui
 void shmr_place_leave(struct registry *r, enum place_kind kind, unsigned slot, uint64_t ours)
 {
 	shm_u64 *word = place_status(r, kind, slot);
+	struct tries tries = { 0 };
 	uint64_t status;
 
+	/* In vain: then it is buried, as that of a dead one is. */
 	do
 		status = load_acquire(word);
 	while (status_epoch(status) == status_epoch(ours) &&
-	       !compare_and_swap(word, status, remains(status)));
+	       !compare_and_swap(word, status, remains(status)) && shmr_try_again(&tries));
 }
 
 /* [PLACE] pairs with shmr_place_take() */

@@ -149,11 +149,17 @@ static inline struct holder *place_holder(struct registry *r, enum place_kind ki
 }
 
 /*
- * How often a place may change hands while one process tries to take it: each
- * time another one has got on, so it is far more than ever happens. -EBUSY after
- * that: somebody writes what he must not.
+ * Tries at what others may change at the same moment: each that fails means that another
+ * one has got on, so a few are enough. A participant that writes what it must not can make
+ * all of them fail: they end after a tenth of a second, on any machine. Begins zeroed.
  */
-#define PLACE_TRIES 10000
+struct tries {
+	unsigned count;
+	int64_t until;
+};
+bool shmr_try_again(struct tries *t);
+
+/* -EBUSY, for a place that was tried so in vain. */
 int shmr_place_restless(void);
 
 /* The byte (place, epoch), and the byte a consumer's name is held by. */

@@ -106,7 +106,8 @@ int shmring_reap(struct shmring *r)
 /* [PLACE] pairs with take_detached(): one of the two is late. */
 static int forget(struct attachment *a, const char *name)
 {
-	unsigned slot, tries = 0;
+	struct tries tries = { 0 };
+	unsigned slot;
 	uint64_t status;
 
 	while (shmr_name_find(a->registry, name, &slot, &status) == 0) {
@@ -114,7 +115,7 @@ static int forget(struct attachment *a, const char *name)
 		bool held =
 			state != PLACE_DETACHED && state != PLACE_LAPSED && state != PLACE_CLAIMED;
 
-		if (tries++ == PLACE_TRIES)
+		if (!shmr_try_again(&tries))
 			return shmr_place_restless();
 		if (held &&
 		    !shmr_place_bury(a->registry, PLACE_CONSUMER, slot, status,

@@ -68,13 +68,13 @@ static int take_any_lane(struct attachment *a, uint64_t avoid)
 
 static int find_lane(struct attachment *a, uint64_t avoid, struct shmring_counters *counters)
 {
-	unsigned tries = 0;
+	struct tries tries = { 0 };
 	int e;
 
 	counters->recoveries += shmr_place_bury_all(a->registry, PLACE_LANE, shmr_ring_fd(a->ring));
 	do
 		e = take_any_lane(a, avoid);
-	while (e == -EAGAIN && ++tries < PLACE_TRIES); /* somebody else was quicker */
+	while (e == -EAGAIN && shmr_try_again(&tries)); /* another one was quicker */
 	if (e == -EAGAIN)
 		return shmr_place_restless();
 	if (e == -EUSERS && avoid != 0)

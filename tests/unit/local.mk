@@ -12,6 +12,7 @@ UNIT_TESTS = \
 	tests/unit/registry \
 	tests/unit/segment \
 	tests/unit/threads \
+	tests/unit/tries \
 	tests/unit/words
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
@@ -63,3 +64,6 @@ PHONY_TARGETS += check-threads
 check-threads: tests/unit/threads$(EXEEXT)
 	SHMRING_SANITIZED='$(SANITIZERS)' CK_TIMEOUT_MULTIPLIER='$(TIMEOUT_MULTIPLIER)' \
 		tests/unit/threads$(EXEEXT)
+tests_unit_tries_SOURCES = tests/unit/tries.c
+tests_unit_tries_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_tries_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
