@@ -52,6 +52,7 @@ static void normalize(uint8_t *file)
 {
 	struct identity *id = (struct identity *)(void *)file;
 	struct registry *registry = (struct registry *)(void *)(file + LAYOUT_GRANULE);
+	uint8_t *doorbell = file + 2 * (size_t)LAYOUT_GRANULE;
 	struct geometry g;
 
 	memset(id->uuid, 0, sizeof(id->uuid));
@@ -66,7 +67,10 @@ static void normalize(uint8_t *file)
 		store_relaxed(&registry->lane_holder[i].attached_ns, 0);
 		store_relaxed(&registry->consumer_holder[i].pid, 0);
 		store_relaxed(&registry->consumer_holder[i].attached_ns, 0);
+		memset(doorbell + offsetof(struct doorbell, room[i].bell), 0, sizeof(shm_u32));
 	}
+	/* How often bells were moved means nothing; only that they move. */
+	memset(doorbell + offsetof(struct doorbell, data_bell), 0, sizeof(shm_u32));
 }
 
 static size_t add_run(uint8_t *to, size_t used, const uint8_t *file, size_t start, size_t end)

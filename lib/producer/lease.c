@@ -228,7 +228,8 @@ static int find_end(struct shmring_producer *p)
 		e = shmr_lane_walk_until(&p->lane, g, &end, POSITION_NONE,
 					 p->patient ? INT64_MAX : shmr_now() + HURRY_NS);
 	}
-	if (e == -EAGAIN)
+	p->slow_lane = e == -EAGAIN;
+	if (p->slow_lane)
 		return e;
 	if (e < 0 || reserved - end.position > g->lane_size)
 		return explain(-EBADMSG, "lane %u is damaged", (uint64_t)p->attachment.slot);
@@ -355,7 +356,7 @@ static void remember(struct tried *t, const struct shmring_producer *p, int e)
 {
 	uint64_t lane = UINT64_C(1) << p->attachment.slot;
 
-	if (e == -EAGAIN && p->attachment.status != 0)
+	if (p->slow_lane)
 		t->slow |= lane;
 	if (is_lanes_fault(p, e) || (t->slow & lane) != 0)
 		t->avoid |= lane;

@@ -46,6 +46,7 @@ struct shmring_producer {
 	uint64_t avoid; /* lanes that were found damaged, or to take long */
 	bool patient;	/* take one that takes long */
 	bool last_try;	/* to attach: signals wait for all of it */
+	bool slow_lane; /* the walk to its end was given up for that */
 	struct bell bell;
 	struct shmring_waitable waitable;
 	uint64_t waitable_len;	 /* of the message that it waits for */

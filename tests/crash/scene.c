@@ -64,6 +64,7 @@ struct scene {
 	struct shmring_producer *writer;
 	struct shmring_consumer *reader;
 	struct shmring_consumer *idle; /* never reads, and will be evicted; or NULL */
+	struct shmring_consumer *laggard; /* the same, at a limit of its own */
 	struct child listener;
 	struct seat seats[CAST];
 	unsigned count;
@@ -399,12 +400,25 @@ static void leave_a_corpse(struct scene *s)
 	ck_assert_int_eq(state, CHILD_KILLED);
 }
 
+/* Those that a producer has to evict: one that is in its way, one that lags too far. */
+static void leave_victims(struct scene *s)
+{
+	struct shmring_consumer_options options = {
+		.size = sizeof(options),
+		.start = SHMRING_START_OLDEST,
+		.max_lag = SHMRING_MIN_LANE_SIZE / 2,
+	};
+
+	s->idle = consumer_attach(s->ring, NULL, SHMRING_START_OLDEST, 0);
+	must(shmring_consumer_attach(&s->laggard, s->ring, &options));
+}
+
 static void set_scene(struct scene *s, const struct part *parts, unsigned count)
 {
 	open_ring(s, has_role(parts, count, ROLE_PROBER));
 	write_some(s, LAP + 10, MIDDLE);
 	if (has_role(parts, count, ROLE_PRODUCER))
-		s->idle = consumer_attach(s->ring, NULL, SHMRING_START_OLDEST, 0);
+		leave_victims(s);
 	if (has_role(parts, count, ROLE_PROBER))
 		leave_a_corpse(s);
 }
@@ -672,7 +686,7 @@ static void check_places(struct scene *s)
 	ck_assert_int_eq(must(shmring_reap(s->ring)), 0);
 	must(shmring_stat(s->ring, &st));
 	ck_assert_uint_eq(st.producers, 1);
-	ck_assert_uint_eq(st.consumers, 2 + (s->idle != NULL));
+	ck_assert_uint_eq(st.consumers, 2 + 2 * (s->idle != NULL));
 	ck_assert_uint_eq(st.detached, 0);
 }
 
@@ -700,6 +714,7 @@ static void close_scene(struct scene *s)
 	for (unsigned i = 0; i < s->count; i++)
 		account_for_messages(s, &s->seats[i]);
 	shmring_consumer_detach(s->idle);
+	shmring_consumer_detach(s->laggard);
 	shmring_consumer_detach(s->reader);
 	shmring_producer_detach(s->writer);
 	check_locks(s);
