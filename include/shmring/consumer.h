@@ -15,13 +15,13 @@
  *
  * A lossless consumer holds the producers back when the ring is full; the
  * ring's policy says for how long. With a name its cursor outlives the process:
- * whoever attaches next under that name goes on with the first message that was
- * not released. An observer needs only read permission and holds nobody back;
- * it can be overrun and is told what it missed. See <shmring/shmring.h> for the
- * conventions and link with -lshmring-consumer -lshmring.
+ * the next consumer that attaches under that name goes on with the first message
+ * that was not released. An observer needs only read permission and holds nobody
+ * back; it can be overrun and is told what it missed. See <shmring/shmring.h> for
+ * the conventions and link with -lshmring-consumer -lshmring.
  *
  * A signal handler must not use a consumer whose call it may have interrupted: give
- * it one of its own.
+ * the handler a consumer of its own.
  */
 #ifndef SHMRING_CONSUMER_H
 #define SHMRING_CONSUMER_H
@@ -50,7 +50,7 @@ enum shmring_start {
 #define SHMRING_OBSERVE 1u /* read-only observer; takes no name */
 #define SHMRING_PINNED 2u  /* never evict me, whatever the ring's policy */
 #define SHMRING_UNTIL_NOW 4u /* hand out what was published before attach, then -ENODATA */
-#define SHMRING_UNTIL_END 8u /* tell me when no producer is left: -EPIPE */
+#define SHMRING_UNTIL_END 8u /* a peek returns -EPIPE when no producer is left */
 
 struct shmring_consumer_options {
 	size_t size;	  /* sizeof(struct shmring_consumer_options) */
@@ -61,12 +61,13 @@ struct shmring_consumer_options {
 			     nanoseconds, or SHMRING_SPIN_ADAPTIVE (0, the default),
 			     SHMRING_SPIN_NEVER, SHMRING_SPIN_ALWAYS */
 	struct shmring_memory memory;
-	uint64_t max_lag;    /* evict me rather than hold anybody back when a lane is
-				more than this ahead of me, in bytes, whatever the
-				ring's policy; up to the size of a lane; 0: never */
-	uint64_t max_lag_ns; /* the same when a message that I have not released is
-				older than this; up to one day; 0: never */
-	int64_t deadline;    /* wait for a place, or for the name, until then; 0: do not */
+	uint64_t max_lag;    /* bytes: producers evict this consumer, whatever the ring's
+				policy, when a lane is more than this ahead of it; up to
+				the size of a lane; 0: never */
+	uint64_t max_lag_ns; /* the same limit for the age of the oldest message that it
+				has not released; up to one day; 0: never */
+	int64_t deadline;    /* how long attach waits for a place, or for the name;
+				0: it does not wait */
 };
 
 struct shmring_message {
@@ -75,9 +76,9 @@ struct shmring_message {
 	uint64_t seq;	     /* number in its lane: 0, 1, 2, ... */
 	uint32_t producer;   /* its lane */
 	uint32_t tenancy;    /* which owner of the lane wrote it: 1, 2, ... */
-	uint64_t lost;	     /* messages of this lane missed just before it; of
-				the first one also what was gone already when the
-				consumer began at the oldest message */
+	uint64_t lost;	     /* messages of this lane missed just before it; in the
+				first message of a lane, this includes the messages that
+				were gone when the consumer began at the oldest one */
 	uint64_t lost_bytes; /* payload of those, in bytes */
 	uint64_t stamp_ns;   /* when its producer had finished it, in nanoseconds
 				of CLOCK_MONOTONIC (see shmring_stamp_now());
@@ -87,16 +88,17 @@ struct shmring_message {
 /*
  * Become a consumer of `r`.
  *
- * With a `deadline` it waits while all places are taken, or while a live process holds
- * the name, and answers -EUSERS or -EBUSY when that is over, or -EINTR (a signal handler
- * ran while it slept). Fork is not kept out meanwhile. An observer needs no place.
+ * With a `deadline` the call waits while all places are taken, or while a live process
+ * holds the name. It returns -EUSERS or -EBUSY when the deadline has passed, and -EINTR
+ * when a signal handler ran while it slept. Other threads may fork during the wait. An
+ * observer needs no place.
  *
- * Errors: -EUSERS (64 consumers), -EBUSY (a live process holds the name, or a
- * broken one changes the places all the time),
- * -ENOENT (SHMRING_START_RESUME, unknown name), -EINVAL (name or options),
- * -EACCES (ring open read-only and not SHMRING_OBSERVE), -EOPNOTSUPP (no
- * liveness lock there), -EPERM or -ENOMEM (SHMRING_MEMORY_STRICT), -EBADMSG (a
- * lane is damaged), -EBADF (the program closed the ring's descriptor), -ECHILD.
+ * Errors: -EUSERS (64 consumers), -EBUSY (a live process holds the name, or a broken
+ * process changes the places all the time), -ENOENT (SHMRING_START_RESUME, unknown
+ * name), -EINVAL (name or options), -EACCES (ring open read-only and not
+ * SHMRING_OBSERVE), -EOPNOTSUPP (no liveness lock there), -EPERM or -ENOMEM
+ * (SHMRING_MEMORY_STRICT), -EBADMSG (a lane is damaged), -EBADF (the program closed the
+ * ring's descriptor), -EINTR (see above), -ECHILD.
  * Concurrency: any number of processes and threads.
  */
 int shmring_consumer_attach(struct shmring_consumer **ret, struct shmring *r,
@@ -119,19 +121,19 @@ void shmring_consumer_detach(struct shmring_consumer *c);
  *
  * Waits until `deadline`. Errors: -EAGAIN (no message and SHMRING_NOWAIT),
  * -ETIMEDOUT, -EINTR (a signal handler ran while it slept), -ECANCELED
- * (shmring_consumer_cancel()), -ENODATA
- * (SHMRING_UNTIL_NOW: everything has been handed out; it never waits), -ESTALE (evicted
- * with unreleased messages: discard them, as with shmring_release()), -EBADMSG
- * (a producer damaged its lane; the handle stays unusable), -ECHILD.
+ * (shmring_consumer_cancel()), -ENODATA (SHMRING_UNTIL_NOW: everything has been handed
+ * out; the call never waits), -ESTALE (evicted with unreleased messages: discard them,
+ * as with shmring_release()), -EBADMSG (a producer damaged its lane; the handle stays
+ * unusable), -ECHILD.
  *
  * -EPIPE (SHMRING_UNTIL_END only): every message was handed out, no producer is
- * attached any more (each has left, or is proved dead), and the ring has had one; with
- * SHMRING_START_NOW, has had one since this consumer attached. So a consumer that is
- * started first waits for the first producer. -EIDRM: the call would have waited, but
- * the ring was removed (or made anew under its name) and no producer is alive in it.
+ * attached any more (each has left, or is proved dead), and there has been a producer:
+ * at any time, or with SHMRING_START_NOW since this consumer attached. So a consumer
+ * that starts first waits for the first producer. -EIDRM: the call would have waited,
+ * but the ring was removed (or made anew under its name) and no producer is alive in it.
  * Both are states of the ring, not of the handle: when a producer attaches after all,
- * the next peek finds its messages. Who is killed is found out within two of the
- * ring's longest sleeps, who leaves at once.
+ * the next peek finds its messages. A consumer notices at once that a producer has
+ * left, and within two of the ring's longest sleeps that a producer was killed.
  */
 int shmring_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret);
 
@@ -152,12 +154,11 @@ int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmr
 int shmring_release(struct shmring_consumer *c);
 
 /*
- * The same for the first `count` of the messages in hand, in the order in which they
- * were handed out, from whatever lanes: a window that slides. The others stay in hand.
- * With 0, and for an observer, it does nothing.
- * Errors: -EINVAL (fewer are in hand; nothing is released), -ENOMEM (the order was not
- * remembered, because there was no memory: release all), and those of
- * shmring_release().
+ * Release the first `count` of the messages in hand, in the order in which they were
+ * handed out, whatever their lanes: a sliding window. The others stay in hand. With 0,
+ * and for an observer, the call does nothing.
+ * Errors: -EINVAL (fewer are in hand; nothing is released), -ENOMEM (there was no memory
+ * to remember the order; shmring_release() still works), and those of shmring_release().
  */
 int shmring_release_first(struct shmring_consumer *c, uint64_t count);
 
@@ -168,17 +169,17 @@ int shmring_release_first(struct shmring_consumer *c, uint64_t count);
 void shmring_rewind(struct shmring_consumer *c);
 
 /*
- * Copy the next message into `buf` and release it, and whatever was peeked
+ * Copy the next message into `buf` and release it, together with all that was peeked
  * before. Returns its length. Errors: those of shmring_peek(), -ESTALE (as
- * shmring_release(): discard what was copied), and -EMSGSIZE
- * (longer than `size`; the message stays). Then shmring_next_length() tells how large
- * `buf` has to be; shmring_peek() and shmring_release() pass over the message.
+ * shmring_release(): discard what was copied), and -EMSGSIZE (the message is longer than
+ * `size`, and stays). After -EMSGSIZE, shmring_next_length() tells how large `buf` has to
+ * be; shmring_peek() and shmring_release() skip the message.
  */
 ssize_t shmring_receive(struct shmring_consumer *c, void *buf, size_t size, int64_t deadline);
 
 /*
- * The length in bytes of the message that the next peek or receive takes, which stays.
- * Errors: those of shmring_peek().
+ * Returns the length in bytes of the message that the next peek or receive takes. The
+ * message stays. Errors: those of shmring_peek().
  */
 ssize_t shmring_next_length(struct shmring_consumer *c, int64_t deadline);
 
@@ -191,11 +192,12 @@ ssize_t shmring_next_length(struct shmring_consumer *c, int64_t deadline);
  * go and wait) or 1 (there is something already, or may be: peek first).
  * Readable does not promise a message; it also becomes readable about every
  * longest sleep of the ring, because a producer may have been killed before it
- * could ring, and of an observer every 5 ms. Nobody needs to read from it.
+ * could wake this consumer, and of an observer every 5 ms. Nobody needs to read
+ * from it.
  *
- * The kernel waits for the bell, by io_uring (Linux 6.7). Where it cannot:
- * -EOPNOTSUPP, or with SHMRING_FD_THREAD a thread of this process does, which
- * blocks all signals and lives as long as the handle.
+ * The kernel waits for the wake-up, by io_uring (Linux 6.7). Where the kernel cannot,
+ * the call returns -EOPNOTSUPP, or with SHMRING_FD_THREAD a thread of this process
+ * waits; it blocks all signals and lives as long as the handle.
  * Further errors: -EINVAL (unknown flags; arm: no descriptor), -EMFILE, -ENFILE,
  * -ENOMEM, -EAGAIN (no thread to be had), -EBUSY (arm: from another thread than
  * the one that asked for the descriptor), -ESTALE, -EBADMSG, -EPIPE and -EIDRM (arm,
@@ -205,17 +207,17 @@ int shmring_consumer_fd(struct shmring_consumer *c, uint32_t flags);
 int shmring_consumer_arm(struct shmring_consumer *c);
 
 /*
- * Cancel a wait: the call in which this handle waits (peek, receive, shmring_wait()), or
- * if there is none the next one that would have to wait, or to arm, answers -ECANCELED,
- * once. A descriptor that is armed becomes readable. A call that has just got a message
- * returns it; then the next one is cancelled. An observer notices within 5 ms, others
- * at once.
+ * Cancel a wait. The call in which this handle waits (peek, receive, shmring_wait())
+ * returns -ECANCELED. If the handle does not wait, the next call that would have to wait
+ * or to arm returns it instead. One cancellation ends one call. A descriptor that is
+ * armed becomes readable. A call that has just got a message returns the message, and
+ * the next call is cancelled. An observer notices within 5 ms, other consumers at once.
  * Concurrency: any thread, and signal handlers, as long as the handle lives. Sets no
  * sentence for shmring_explain(). Error: -ECHILD.
  */
 int shmring_consumer_cancel(struct shmring_consumer *c);
 
-/* This consumer, waiting for a message, as shmring_wait() takes it. */
+/* What shmring_wait() takes to wait for a message of this consumer. */
 struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c);
 
 /*
@@ -223,19 +225,20 @@ struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c);
  * were not handed out, or `bytes` of its room are taken by such (one of the two is
  * given, the other 0; both 0: no watermark), but no longer than `within_ns` after the
  * first message came (0: than the ring's longest sleep, from the beginning of the
- * sleep). Producers count and do not ring before; a consumer that holds half of a
- * lane is rung anyway. Whoever finds a message takes it at once: this is about
- * sleeping, in every way of waiting (it does not spin), and for descriptors the time
- * counts from arming, and is that which was set when the descriptor was asked for.
+ * sleep). Producers count and do not wake the consumer before; a consumer that holds
+ * half of a lane is woken anyway. A call that finds a message returns it at once: the
+ * watermark concerns sleeping only, in every way of waiting, and such a wait does not
+ * spin. For a descriptor the time counts from arming, and is the one that was set when
+ * the program asked for the descriptor.
  * Errors: -EINVAL (both, too large, negative time, an observer), -ECHILD.
  */
 int shmring_consumer_watermark(struct shmring_consumer *c, uint64_t messages, uint64_t bytes,
 			       int64_t within_ns);
 
 /*
- * Do not ring me: while a consumer is quiet no producer makes a system call for it;
- * asleep, it looks for itself, every 5 ms or `within_ns` of its watermark. With 0
- * it is rung again. Error: -ECHILD.
+ * While a consumer is quiet, no producer makes a system call to wake it. When it sleeps,
+ * it looks for messages itself, every 5 ms or `within_ns` of its watermark. With 0
+ * producers wake it again. Error: -ECHILD.
  */
 int shmring_consumer_quiet(struct shmring_consumer *c, int quiet);
 
@@ -243,11 +246,11 @@ int shmring_consumer_quiet(struct shmring_consumer *c, int quiet);
 int shmring_consumer_spin(struct shmring_consumer *c, int64_t spin_ns);
 
 /*
- * What was gone in `lane` (0 to lanes - 1) when this consumer began there at the oldest
- * message, because it had been overwritten: messages, and bytes of their payload. 0 if it
+ * How much of `lane` (0 to lanes - 1) had been overwritten when this consumer began
+ * there at the oldest message: messages, and bytes of their payload. Both are 0 if it
  * began where its name had stopped, or with the next message to come
- * (SHMRING_START_NOW). Known when attach returns; the first message of the lane tells it
- * in `lost`, too. Errors: -EINVAL (no such lane), -ECHILD.
+ * (SHMRING_START_NOW). They are known when attach returns; `lost` of the lane's first
+ * message includes them. Errors: -EINVAL (no such lane), -ECHILD.
  */
 int shmring_consumer_missed(const struct shmring_consumer *c, uint32_t lane, uint64_t *ret_messages,
 			    uint64_t *ret_bytes);

@@ -46,8 +46,8 @@ struct shmring_producer_hot {
 	uint64_t seq;	      /* messages before position */
 	uint64_t bytes;	      /* their payload */
 	uint64_t position;    /* the next record goes here */
-	uint64_t claimed;     /* length of the open claim + 1, or another call is at
-				 work: 1; 0: neither. See below */
+	uint64_t claimed;     /* length of the open claim + 1; 1 also while another call
+				 is at work; 0: neither. See below */
 };
 
 /* From this length on a copy is not the caller's business, in bytes. */
@@ -55,15 +55,15 @@ struct shmring_producer_hot {
 
 /*
  * A signal handler that publishes may interrupt any of these functions on the same
- * handle. So `claimed` is set before anything else is read that a publication changes,
- * and cleared by the store that moves the position, or after it: until then a claim is
- * refused with -EBUSY. A handler that comes before the one or after the other finds, and
- * leaves, a handle between two messages. Signal fences keep the compiler to that order;
- * the processor shows a handler its own stores in program order anyway. It takes no
- * store more than without: the words are stored as pairs.
+ * handle. So a claim sets `claimed` before it reads anything that a publication changes,
+ * and the store that moves the position, or a later one, clears it. Between the two, a
+ * claim is refused with -EBUSY. A handler that runs before the one or after the other
+ * finds, and leaves, the handle between two messages. Signal fences keep the compiler to
+ * that order; a handler sees the stores of its own processor in program order anyway.
+ * This costs no additional store: the words are stored as pairs.
  */
 
-/* The slow halves: a misuse, no room (the claim is marked), a batch, somebody to wake. */
+/* The slow halves: a misuse, no room (the claim is marked), a batch, a sleeper to wake. */
 int shmring_claim_refused(struct shmring_producer *p, size_t len);
 int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadline);
 int shmring_commit_slowly(struct shmring_producer *p, size_t len);

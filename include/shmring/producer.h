@@ -14,9 +14,10 @@
  * producer afterwards, and not at all before. See <shmring/shmring.h> for the
  * conventions and link with -lshmring-producer -lshmring.
  *
- * A signal handler may publish through the handle whose call it has interrupted: if the
- * two would meet it is told -EBUSY and nothing is published. A handler that must not
- * fail needs a producer of its own. It neither attaches nor detaches.
+ * A signal handler may publish through the handle whose call it has interrupted. If the
+ * two calls would collide, the handler's call returns -EBUSY and publishes nothing. A
+ * handler that must not fail needs a producer of its own. A handler must neither attach
+ * nor detach.
  */
 #ifndef SHMRING_PRODUCER_H
 #define SHMRING_PRODUCER_H
@@ -34,7 +35,7 @@ extern "C" {
 struct shmring_producer;
 
 /* Flags. */
-#define SHMRING_WHILE_READ 1u /* tell me when no consumer is left: -EPIPE */
+#define SHMRING_WHILE_READ 1u /* a claim returns -EPIPE when no consumer is left */
 
 struct shmring_producer_options {
 	size_t size;	 /* sizeof(struct shmring_producer_options) */
@@ -44,7 +45,7 @@ struct shmring_producer_options {
 	struct shmring_memory memory;
 	uint32_t flags;	   /* SHMRING_WHILE_READ */
 	uint32_t reserved; /* 0 */
-	int64_t deadline;  /* wait for a free lane until then; 0: do not */
+	int64_t deadline;  /* how long attach waits for a lane; 0: it does not wait */
 };
 
 /*
@@ -52,14 +53,17 @@ struct shmring_producer_options {
  * proved dead, and go on behind its last message. The first owner of a lane
  * allocates its memory.
  *
- * With a `deadline` it waits for a lane while all have live producers, and answers
- * -EUSERS when that is over, with a sentence that names who has them, or -EINTR (a
- * signal handler ran while it slept). Fork is not kept out meanwhile.
+ * With a `deadline` the call waits while all lanes have live producers. It returns
+ * -EUSERS when the deadline has passed, with a sentence that names the processes which
+ * have the lanes, and -EINTR when a signal handler ran while it slept. Other threads may
+ * fork during the wait.
  *
  * Errors: -EUSERS (all lanes have live producers), -ENOSPC, -EACCES (ring open
  * read-only), -EOPNOTSUPP (no liveness lock there), -EPERM or -ENOMEM
  * (SHMRING_MEMORY_STRICT, see shmring_explain()), -EBUSY (a foreign process locks
- * the file, or a broken one changes the places all the time), -EBADF (the program closed the ring's descriptor), -ECHILD. Concurrency: any number of processes and threads.
+ * the file, or a broken process changes the places all the time), -EBADF (the program
+ * closed the ring's descriptor), -EINTR (see above), -ECHILD.
+ * Concurrency: any number of processes and threads.
  */
 int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
 			    const struct shmring_producer_options *options);
@@ -77,10 +81,9 @@ void shmring_producer_detach(struct shmring_producer *p);
  *
  * Waits for room until `deadline`. Errors: -EAGAIN (no room and
  * SHMRING_NOWAIT), -ETIMEDOUT, -EINTR (a signal handler ran while it slept),
- * -ECANCELED (shmring_producer_cancel()),
- * -EMSGSIZE (message, or batch with it, too long), -EBUSY (a claim is open, or a
- * signal handler calls this and has interrupted a call on the same producer),
- * -ECHILD.
+ * -ECANCELED (shmring_producer_cancel()), -EMSGSIZE (message, or batch with it, too
+ * long), -EBUSY (a claim is open, or a signal handler calls this and has interrupted a
+ * call on the same producer), -ECHILD.
  *
  * -EPIPE (SHMRING_WHILE_READ only): there is no room, no lossless consumer is left that
  * could make some, and there has been one since this producer attached (or was there
@@ -141,19 +144,19 @@ int shmring_producer_lane(const struct shmring_producer *p);
 int shmring_producer_fd(struct shmring_producer *p, uint32_t flags);
 int shmring_producer_arm(struct shmring_producer *p, size_t len);
 
-/* Cancel a wait for room, as shmring_consumer_cancel() does one for messages. */
+/* Cancel a wait for room, as shmring_consumer_cancel() cancels a wait for messages. */
 int shmring_producer_cancel(struct shmring_producer *p);
 
-/* This producer, waiting for room for `len` bytes, as shmring_wait() takes it. */
+/* What shmring_wait() takes to wait for room for `len` bytes. */
 struct shmring_waitable *shmring_producer_waitable(struct shmring_producer *p, size_t len);
 
 /*
- * While a producer is quiet it rings nobody: a batch of messages costs one
- * system call for all who sleep, not one for each message that finds a sleeper. It
- * still rings when it has to wait for room, when it is told to with shmring_wake(),
- * when it leaves, and when it is quiet no more. Who sleeps meanwhile sees the
+ * While a producer is quiet it wakes no consumer: a batch of messages costs one system
+ * call for all sleeping consumers, not one for each message that finds a sleeper. It
+ * still wakes them when it has to wait for room, when shmring_wake() is called, when it
+ * leaves, and when it is quiet no more. A consumer that sleeps meanwhile sees the
  * messages within the ring's longest sleep, even if the producer is killed.
- * shmring_wake() returns 1 if somebody slept and was woken, whatever its watermark
+ * shmring_wake() returns 1 if a consumer slept and was woken, whatever its watermark
  * is, else 0; so does the end of being quiet.
  * Error: -ECHILD.
  */

@@ -17,9 +17,9 @@
  *    SHMRING_NOWAIT to SHMRING_FOREVER; shmring_deadline() makes one.
  *  - A handle belongs to one thread of one process at a time. In a child made
  *    by fork every inherited handle answers -ECHILD (see shmring_join()).
- *  - A signal handler may publish through any producer of its thread, and is told
- *    -EBUSY where it has interrupted a call on it. For everything else it needs
- *    handles of its own, attached before.
+ *  - A signal handler may publish through any producer of its thread; the call
+ *    returns -EBUSY if the handler has interrupted a call on that producer. For
+ *    everything else a handler needs handles of its own, attached before.
  *  - The library never prints, aborts, installs signal handlers or starts
  *    threads.
  */
@@ -172,16 +172,16 @@ struct shmring_counters {
  * Make a ring.
  *
  * address: a path; a name without '/', which lives in shmring_directory();
- * "broker:NAME", which the broker makes, and keeps; or NULL for an anonymous ring. The ring appears under its name whole or not at
- * all; a creator killed half way leaves nothing behind. On success *ret is an
- * open handle, as from shmring_open().
+ * "broker:NAME", which the broker makes, and keeps; or NULL for an anonymous ring. The
+ * ring appears under its name whole or not at all; a creator killed half way leaves
+ * nothing behind. On success *ret is an open handle, as from shmring_open().
  *
  * Errors: -EINVAL (config out of range), -EEXIST, -ENOSPC, -EFBIG (larger than
  * RLIMIT_FSIZE), -EOPNOTSUPP (not a local tmpfs, ext4 or xfs; no counter for
- * SHMRING_STAMP_TSC), -EPERM (the
- * directory of plain names is not the user's alone), -ENAMETOOLONG, and those of
- * open(2), mmap(2), memfd_create(2). Concurrency: any number of creators; one wins, the others
- * get -EEXIST. With "broker:NAME" also those of shmring_broker_open(), and -EDQUOT.
+ * SHMRING_STAMP_TSC), -EPERM (the directory of plain names is not the user's alone),
+ * -ENAMETOOLONG, and those of open(2), mmap(2), memfd_create(2). With "broker:NAME"
+ * also those of shmring_broker_open(), and -EDQUOT.
+ * Concurrency: any number of creators; one wins, the others get -EEXIST.
  */
 int shmring_create(struct shmring **ret, const char *address, const struct shmring_config *config);
 
@@ -190,9 +190,9 @@ int shmring_create(struct shmring **ret, const char *address, const struct shmri
  * The file is never modified by this call.
  *
  * A ring of the broker is used like any other; attaching to it asks the broker,
- * which may refuse (-EACCES). If that has gone, its successor is waited for, up to
- * two seconds (-ECONNREFUSED), and must have the same ring (-ESTALE). Who is
- * attached does not need it.
+ * which may refuse (-EACCES). If the broker has gone, the call waits for its successor
+ * for up to two seconds (-ECONNREFUSED), and that must have the same ring (-ESTALE).
+ * Attached producers and consumers do not need the broker.
  *
  * Errors: -ENOENT, -EACCES, -ELOOP (a symbolic link), -EISDIR, -EINVAL (no
  * regular file), -EBADMSG (not a ring, cut off or damaged), -EPROTONOSUPPORT
@@ -289,8 +289,8 @@ struct shmring_consumer_stat {
 	uint32_t evictable;	/* 1: producers may evict it */
 	char name[SHMRING_NAME_SIZE]; /* "": unnamed */
 	uint32_t partial; /* 1: `lag` and `max_lag` are lower bounds, for the same reason */
-	uint64_t limit;	   /* it is evicted when a lane is that many bytes ahead of it;
-			      of the ring's limit and its own the smaller one; 0: none */
+	uint64_t limit;	   /* bytes: producers evict it when a lane is that far ahead of it;
+			      the smaller one of the ring's limit and its own; 0: none */
 	uint64_t limit_ns; /* the same for the age of what it has not released */
 };
 
@@ -299,9 +299,9 @@ struct shmring_consumer_stat {
  * SHMRING_MAX_LANES or SHMRING_MAX_CONSUMERS, exclusive. Errors: -ERANGE (no
  * such lane), -EAGAIN (the lane is written too fast to be examined), -EBADMSG
  * (it is damaged), -EBADF (the program closed the ring's descriptor), -ECHILD.
- * A member of a ring can write so much that counting takes minutes. So these calls give
- * up after some 20 ms (shmring_stat: 50 ms, and `resident` is unknown then), and say so
- * in `partial`.
+ * A member of a ring can write so much that counting takes minutes. So these calls stop
+ * counting after some 20 ms, and say so in `partial`; shmring_stat() stops after 50 ms,
+ * and `resident` is unknown then.
  * Concurrency: with everything; a snapshot, not an atom.
  */
 int shmring_stat(struct shmring *r, struct shmring_stat *ret);
@@ -309,8 +309,8 @@ int shmring_stat_lane(struct shmring *r, unsigned index, struct shmring_lane_sta
 int shmring_stat_consumer(struct shmring *r, unsigned index, struct shmring_consumer_stat *ret);
 
 /*
- * Prove who has died and clean up after them now, rather than when somebody
- * needs their place. Returns how many were recovered.
+ * Prove which members have died, and clean up after them now, rather than when their
+ * place is needed. Returns how many were recovered.
  * Errors: -EACCES (the ring is open read-only), -ECHILD.
  */
 int shmring_reap(struct shmring *r);
@@ -323,11 +323,11 @@ int shmring_reap(struct shmring *r);
 int shmring_forget(struct shmring *r, const char *name);
 
 /*
- * Remove a ring's name. Who is attached goes on undisturbed; the memory goes
- * with the last of them. Everything that begins like a ring can be removed,
+ * Remove a ring's name. Attached producers and consumers go on undisturbed; the memory
+ * goes with the last of them. Everything that begins like a ring can be removed,
  * whatever its version, and also if it is damaged or a copy; nothing else can.
- * Errors: -EBADMSG (not a ring), -EAGAIN (replaced meanwhile), -ENOENT, -ELOOP, -EISDIR, -EINVAL (no regular
- * file), and those of open(2) and unlink(2).
+ * Errors: -EBADMSG (not a ring), -EAGAIN (replaced meanwhile), -ENOENT, -ELOOP,
+ * -EISDIR, -EINVAL (no regular file), and those of open(2) and unlink(2).
  */
 int shmring_remove(const char *address);
 
@@ -417,8 +417,8 @@ struct shmring_wait {
  * filter forbids it, for a millisecond on each in turn). Ready means that the
  * next peek, or claim of that length, will not wait, or has an error to tell.
  * Returns how many are ready. Errors: -EAGAIN (none, and SHMRING_NOWAIT),
- * -ETIMEDOUT, -EINTR, -ECANCELED (of one of them), -EINVAL (count), -EBUSY (a producer has a claim open),
- * -EMSGSIZE, -ESTALE (as shmring_peek()), -ECHILD.
+ * -ETIMEDOUT, -EINTR, -ECANCELED (a wait of one of them was cancelled), -EINVAL (count),
+ * -EBUSY (a producer has a claim open), -EMSGSIZE, -ESTALE (as shmring_peek()), -ECHILD.
  * Concurrency: the handles belong to the calling thread.
  */
 int shmring_wait(struct shmring_wait *waits, int count, int64_t deadline);
