@@ -16,6 +16,14 @@
 #include "lane.h"
 #include "sys.h"
 
+/*
+ * A deadline passes also while this process does not run. So a lane up to this size is
+ * walked over whole, which takes at most some milliseconds, and a lane that is overwritten
+ * meanwhile is looked at that many times.
+ */
+#define SMALL_LANE (UINT64_C(1) << 20)
+enum { LEAST_TRIES = 16, MOST_TRIES = 100 };
+
 static enum shmring_state public_state(enum place_kind kind, unsigned slot, uint64_t status, int fd)
 {
 	if (shmr_place_is_dead(kind, slot, status, fd))
@@ -189,14 +197,16 @@ static bool begin_count(const struct lane *lane, struct look *look)
 static int survey(const struct lane *lane, const struct geometry *g, struct look *look,
 		  int64_t deadline, struct shmring_boundary *oldest)
 {
-	for (int tries = 0; tries < 100; tries++) {
+	const int64_t walk_until = g->lane_size <= SMALL_LANE ? INT64_MAX : deadline;
+
+	for (unsigned tries = 0; tries < MOST_TRIES; tries++) {
 		uint64_t from;
 		int e;
 
 		if (!begin_count(lane, look) || !shmr_lane_oldest(lane, g->lane_size, oldest))
 			continue;
 		from = look->at.position;
-		e = shmr_lane_walk_until(lane, g, &look->at, POSITION_NONE, deadline);
+		e = shmr_lane_walk_until(lane, g, &look->at, POSITION_NONE, walk_until);
 		fence_acquire(); /* [OVERRUN] pairs with announce() */
 		if (lane_holds(lane->mask, load_relaxed(&lane->control->reserved), from)) {
 			if (look->at.position - look->start > g->lane_size)
@@ -204,7 +214,7 @@ static int survey(const struct lane *lane, const struct geometry *g, struct look
 			return e == -EAGAIN ? 1 : e;
 		}
 		look->begun = false;
-		if (shmr_now() >= deadline)
+		if (tries >= LEAST_TRIES && shmr_now() >= deadline)
 			break;
 	}
 	return explain(-EAGAIN, "the lane is written too fast to be examined");
