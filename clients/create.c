@@ -54,11 +54,12 @@ static const struct argp_option options[] = {
 	  "(default: 1s)",
 	  2 },
 	{ "evict-lag", KEY_EVICT_LAG, "SIZE", 0,
-	  "How far it may fall behind in a lane, whether or not that is full; implies --slow "
-	  "evict (default: any distance)",
+	  "How far a consumer may fall behind in a lane, whether or not the lane is full; implies "
+	  "--slow evict (default: any distance)",
 	  2 },
 	{ "evict-lag-time", KEY_EVICT_LAG_TIME, "DURATION", 0,
-	  "How old a message may be that it has not read; implies --slow evict (default: any age)",
+	  "How old a message may be that a consumer has not read; implies --slow evict (default: "
+	  "any age)",
 	  2 },
 	{ "wake", KEY_WAKE, "auto|fence", 0,
 	  "How wake-ups are made safe: by membarrier(2) in the sleeper where the kernel has it, or "
@@ -68,7 +69,7 @@ static const struct argp_option options[] = {
 	{ "mode", KEY_MODE, "OCTAL", 0, "Permission bits of the file (default: 0600)", 3 },
 	{ "stamps", KEY_STAMPS, "auto|clock|tsc", OPTION_ARG_OPTIONAL,
 	  "Each message carries the time of its publication: by CLOCK_MONOTONIC, by the "
-	  "processor's counter, or by the better one (default: none; without a word: auto)",
+	  "processor's counter, or by the better one (default: none; without an argument: auto)",
 	  3 },
 	{ "persistent", KEY_PERSISTENT, NULL, 0, "Of broker:NAME: keep it on disk", 3 },
 	{ "isolated", KEY_ISOLATED, NULL, 0,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Text that others chose, as it may be shown: names of files, rings and consumers, arguments,
+ * Text from outside, as it may be shown: names of files, rings and consumers, arguments,
  * reasons. It may hold escape sequences that move the cursor, characters that reverse the
  * direction of writing, or a newline that forges a line. Every such text that is not written
  * as JSON goes through here; say() and usage_failed() (cli.h) see to it themselves.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who keeps a command waiting.
+ * Why a command waits: see holders.h.
  */
 #include <stdarg.h>
 #include <stdio.h>

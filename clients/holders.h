@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who keeps a command waiting: told on standard error after a second, if that is a
- * terminal or --verbose asks for it, and when the command gives up.
+ * Why a command waits: the processes, consumers or kept places that are the reason. The
+ * command names them on standard error after a second, if that is a terminal or with
+ * --verbose, and when it gives up.
  */
 #ifndef SHMRING_HOLDERS_H
 #define SHMRING_HOLDERS_H
@@ -26,17 +27,17 @@ struct patience {
 /* Nothing has to be waited for at present. */
 void patience_rest(struct patience *p);
 
-/* It has to wait, since now or longer: true if it is time to look who is the reason. */
+/* The command has to wait, since now or longer: true if it is time to look for the reason. */
 bool patience_is_over(struct patience *p);
 
-/* "ADDRESS: WHAT for 1 s: REASON". Again when the reason has changed, or in a minute. */
+/* Say "ADDRESS: WHAT for 1 s: REASON". Again when the reason has changed, or in a minute. */
 void patience_tell(struct patience *p, const char *address, const char *what, const char *reason);
 
 /* "all 8 lanes are taken; process IDs: 12, 13, 17", or the same of places for consumers. */
 const char *lane_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char *address);
 const char *place_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char *address);
 
-/* Who leaves no room in a full ring, and what to do about it. */
+/* The consumer or kept place that leaves no room in a full ring, and what to do about it. */
 const char *room_holder(char ret[HOLDERS_TEXT], struct shmring *r, const char *address);
 
 #endif

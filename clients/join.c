@@ -21,7 +21,7 @@
 #define LOOK_NS 10000000	 /* between two attempts */
 #define LOCK_PATIENCE_NS 2000000000 /* longer than any command needs it */
 
-/* The broker alone opens and makes its files, so nobody can lock them against it. */
+/* Only the broker opens and makes its files, so commands cannot agree by locks on them. */
 void check_fresh(const char *address, bool fresh, const struct argp_state *state)
 {
 	if (fresh && strncmp(address, "broker:", 7) == 0)
@@ -37,10 +37,10 @@ static void pause_before_next_look(void)
 }
 
 /*
- * A description of the ring's file of our own, locked; the library's must not be. -1:
- * it is not to be had, because the file is the broker's, or because somebody who may
- * read it holds the lock for ever. Then what the lock excludes is unlikely, but not
- * excluded, and nothing may be removed.
+ * A description of the ring's file of our own, locked; the library's must not be
+ * locked. -1: the command cannot have it, because the file is the broker's, or because a
+ * process that may read the file holds the lock for ever. Then what the lock excludes is
+ * unlikely, but possible, and the command may remove nothing.
  */
 static int lock_ring(struct shmring *r, int kind)
 {
@@ -87,7 +87,7 @@ static bool was_used(struct shmring *r, const struct shmring_stat *stat)
 	return stat->detached > 0;
 }
 
-/* What an earlier run has left: it was used, and nobody is there. */
+/* What an earlier run has left: the ring was used, and no process is attached. */
 static bool is_left_over(struct shmring *r)
 {
 	struct shmring_stat stat;
@@ -136,7 +136,7 @@ static int renew(struct joining *j)
 	if (err == 0)
 		err = shmring_remove(j->address);
 	if (err == -ENOENT || err == -EAGAIN)
-		return 0; /* somebody has removed it: look again */
+		return 0; /* another process has removed it: look again */
 	if (err == 0)
 		err = shmring_create(&new, j->address, &config);
 	if (err == 0)

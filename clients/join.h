@@ -4,11 +4,11 @@
  * what an earlier run left (--fresh); and attach, as soon as there is a free place.
  *
  * Commands that do so at the same moment agree by a lock on the ring's file
- * (flock(2)), which they hold while they look and attach: shared by those who take
- * the ring as it is, exclusive for those who may remove it. Who finds that the
- * ring was removed before it had the lock begins again with the ring that has the
- * name now. So a ring is removed only while no process is attached, and nobody
- * attaches to one that is just being removed.
+ * (flock(2)), which they hold while they look and attach: a shared one if the command
+ * takes the ring as it is, an exclusive one if it may remove the ring. A command that
+ * finds that the ring was removed before it had the lock begins again with the ring
+ * that has the name now. So a ring is removed only while no process is attached, and
+ * no command attaches to one that is just being removed.
  */
 #ifndef SHMRING_JOIN_H
 #define SHMRING_JOIN_H
@@ -24,7 +24,7 @@ struct joining {
 	bool create;	    /* if there is no ring */
 	bool fresh;	    /* make it anew if it was used and no process is attached */
 	bool for_lane;	    /* a producer's place; else a consumer's */
-	bool verbose;	    /* tell of waiting even if standard error is no terminal */
+	bool verbose;	    /* name the reason of a wait even if stderr is no terminal */
 	int64_t timeout_ns; /* for a free place; 0: do not wait; SHMRING_FOREVER */
 	struct shmring *ring;
 	bool made; /* this command has made the ring */
@@ -37,15 +37,15 @@ void check_fresh(const char *address, bool fresh, const struct argp_state *state
 typedef int attach_function(struct shmring *ring, void *context);
 
 /*
- * Open the ring and attach to it. Returns 0, or the exit status, and then has told
+ * Open the ring and attach to it. Returns 0, or the exit status after it has said
  * why; `j->ring` is open in both cases unless it is NULL. If stop_requested(), it
  * may return 0 without having attached.
  */
 int join_ring(struct joining *j, attach_function *attach, void *context);
 
 /*
- * The command has failed, and has left the ring: if it made the ring, and nobody has
- * used it, remove it.
+ * The command has failed, and has left the ring: if it made the ring, and no process
+ * has used it, remove it.
  */
 void abandon_ring(struct joining *j);
 

@@ -53,26 +53,26 @@ static const struct argp_option options[] = {
 	{ "blocks", KEY_BLOCKS, "SIZE", 0,
 	  "Each has SIZE bytes, the last may be shorter; waits until a block is full", 1 },
 	{ "raw", KEY_RAW, "SIZE", OPTION_ARG_OPTIONAL,
-	  "Bytes as they come, for a live stream: what was read, up to SIZE (default 64K), is "
-	  "published at once. Messages have no boundaries that mean anything; read them with sub "
+	  "Bytes as they come, for a live stream: the bytes of one read, up to SIZE (default 64K), "
+	  "are published at once. The boundaries of messages mean nothing; read them with sub "
 	  "--raw", 1 },
 	{ NULL, 0, NULL, 0, "Waiting:", 2 },
 	{ "wait-consumers", KEY_WAIT_CONSUMERS, "N", 0,
 	  "Begin when the ring has N lossless consumers", 2 },
 	{ "timeout", KEY_TIMEOUT, "DURATION", 0,
-	  "Give up, with status 3, when a wait for a free lane, for consumers or for room takes so "
-	  "long", 2 },
+	  "Give up, with status 3, when a wait for a free lane, for consumers or for room takes "
+	  "this long", 2 },
 	{ "nowait", KEY_NOWAIT, NULL, 0,
 	  "Give up, with status 3, when the ring is full or has no free lane", 2 },
 	{ "while-read", KEY_WHILE_READ, NULL, 0,
 	  "Begin when there is a consumer, and end, with status 5, when none is left", 2 },
 	{ NULL, 0, NULL, 0, "General:", -1 },
 	{ "fresh", KEY_FRESH, NULL, 0,
-	  "If no process is attached to the ring, but it has been used: make it anew, and drop "
+	  "If the ring has been used, but no process is attached to it: make it anew, and drop "
 	  "the messages and kept places that an earlier run has left", -1 },
 	{ "no-create", KEY_NO_CREATE, NULL, 0, "Fail if the ring does not exist", -1 },
 	{ "verbose", 'v', NULL, 0,
-	  "Say what is waited for, even if standard error is no terminal", -1 },
+	  "Name the reason of a wait, even if standard error is no terminal", -1 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 

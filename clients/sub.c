@@ -47,9 +47,9 @@ static const struct argp_option options[] = {
 	  "An object on a line for each: seq, producer, length, data (or data_base64), lost, "
 	  "stamp_ns", 1 },
 	{ "latency", KEY_LATENCY, NULL, 0,
-	  "No messages, but in the end how long they were under way: percentiles (with --json as "
-	  "an object). For rings with stamps. Without --no-follow and --drain it begins with what "
-	  "is published from now on", 1 },
+	  "No messages, but at the end percentiles of the time that they took (with --json as an "
+	  "object). For rings with stamps. Without --no-follow and --drain it begins with what is "
+	  "published from now on", 1 },
 	{ NULL, 0, NULL, 0, "Which messages:", 2 },
 	{ "from", KEY_FROM, "oldest|now|resume", 0,
 	  "Begin with the oldest message there is, with what is published from now on, or resume "
@@ -60,8 +60,8 @@ static const struct argp_option options[] = {
 	  "Hold no producer back; what is missed is reported (status 4)", 2 },
 	{ "pinned", KEY_PINNED, NULL, 0, "Never be evicted, whatever the ring's policy", 2 },
 	{ "max-lag", KEY_MAX_LAG, "SIZE|DURATION", 0,
-	  "Be evicted rather than hold producers back, when a lane is so far ahead, or has a "
-	  "message that was not read for so long; may be given twice",
+	  "Be evicted rather than hold producers back, when a lane is this far ahead, or has a "
+	  "message that was not read for this long; may be given twice",
 	  2 },
 	{ NULL, 0, NULL, 0, "When to end:", 3 },
 	{ "count", 'n', "N", 0, "After N messages", 3 },
@@ -70,16 +70,16 @@ static const struct argp_option options[] = {
 	  "After the messages that are there at the start, even if more are published meanwhile", 3 },
 	{ "drain", KEY_DRAIN, NULL, 0,
 	  "When all producers have left and the ring is empty. If there has been no producer yet "
-	  "(with --from now: if none is there), wait for one first", 3 },
+	  "(with --from now: if none is attached), wait for one first", 3 },
 	{ "timeout", KEY_TIMEOUT, "DURATION", 0,
-	  "With status 3, when no message came, or no place became free, for so long", 3 },
+	  "With status 3, when no message came, or no place became free, for this long", 3 },
 	{ NULL, 0, NULL, 0, "General:", -1 },
 	{ "fresh", KEY_FRESH, NULL, 0,
-	  "If no process is attached to the ring, but it has been used: make it anew, and drop "
+	  "If the ring has been used, but no process is attached to it: make it anew, and drop "
 	  "the messages and kept places that an earlier run has left", -1 },
 	{ "no-create", KEY_NO_CREATE, NULL, 0, "Fail if the ring does not exist", -1 },
 	{ "verbose", 'v', NULL, 0,
-	  "Say what is waited for, even if standard error is no terminal", -1 },
+	  "Name the reason of a wait, even if standard error is no terminal", -1 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * beside: start another program beside this one. It gets three descriptors and no other,
- * no blocked signal, and a session of its own. It works within the sandbox, which goes
- * along, and with threads. Nobody has to wait for its end: SIGCHLD is ignored.
+ * beside: start another program beside this one. The program gets three descriptors and
+ * no other, no blocked signal, and a session of its own; it inherits the sandbox. This
+ * process may have threads, and need not wait for the program's end: SIGCHLD is ignored.
  */
 #ifndef DAEMON_BESIDE_H
 #define DAEMON_BESIDE_H

@@ -26,7 +26,7 @@ void descriptor_store_open(struct descriptor_store *s)
 	queue_open(&s->queue);
 }
 
-/* One last time: without us nobody says it any more. */
+/* Try one last time: after the broker's end no process sends the rest. */
 void descriptor_store_close(struct descriptor_store *s)
 {
 	if (s->queue.count > 0)

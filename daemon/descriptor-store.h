@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * descriptor-store: the one that systemd has for a unit (FileDescriptorStoreMax=). What
- * is beyond its size systemd drops without an answer. So each ring reserves what it may
- * ever need, and one that finds no room is not made.
+ * descriptor-store: the store of descriptors that systemd has for a unit
+ * (FileDescriptorStoreMax=). systemd drops descriptors beyond its size without an answer.
+ * So each ring reserves as many as it may ever need, and the broker does not make a ring
+ * that finds no room.
  */
 #ifndef DAEMON_DESCRIPTOR_STORE_H
 #define DAEMON_DESCRIPTOR_STORE_H
@@ -30,8 +31,8 @@ void descriptor_store_drop(struct descriptor_store *s, int fd, const char *label
 void descriptor_store_tick(struct descriptor_store *s, int64_t now);
 
 /*
- * Room for a ring of so many descriptors, and the end of it. -ENOSPC, explained; `forced`
- * if the ring is there already, which never fails.
+ * Reserve room for a ring of that many descriptors, and give it back. -ENOSPC, explained;
+ * `forced` if the ring exists already, which never fails.
  */
 int descriptor_store_reserve(struct descriptor_store *s, uint64_t count, bool forced);
 void descriptor_store_give(struct descriptor_store *s, uint64_t count);

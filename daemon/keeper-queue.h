@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * keeper-queue: words that were not taken yet, in their order. Only the newest word about
- * a file counts: a file that is dropped before it was put leaves nothing behind. So there
- * are at most as many words as there are files, here and at the keeper.
+ * keeper-queue: words that the keeper has not taken yet, in their order. Only the newest
+ * word about a file counts: a file that is dropped before it was put leaves nothing
+ * behind. So there are at most as many words as there are files, here and at the keeper.
  */
 #ifndef DAEMON_KEEPER_QUEUE_H
 #define DAEMON_KEEPER_QUEUE_H
@@ -19,7 +19,7 @@ struct queued_word {
 	TAILQ_ENTRY(queued_word) next;
 	struct word word;
 	int fd, second; /* -1: none */
-	bool own;	/* the descriptors are the queue's; else whoever keeps the file has them */
+	bool own;	/* the descriptors are the queue's; else those of the file's owner */
 	char label[KEEPER_LABEL_SIZE];
 };
 
@@ -28,7 +28,7 @@ TAILQ_HEAD(queued_words, queued_word);
 struct keeper_queue {
 	struct queued_words words;
 	size_t count;
-	bool incomplete; /* there was no memory for a word */
+	bool incomplete; /* a word is missing: there was no memory for it */
 };
 
 void queue_open(struct keeper_queue *q);

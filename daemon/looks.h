@@ -3,9 +3,9 @@
  * looks: what the metrics know of each ring, found out by turns.
  *
  * A client can make a ring that takes minutes to count. So each ring gets a short turn
- * in each round, whatever the others are like; what time the round has left goes to those
- * that are not done. A ring that is not done keeps the numbers it had, with their age, and
- * the next round goes on where this one stopped.
+ * in each round, however long the others take; the rings that are not done share the time
+ * that the round has left. A ring that is not done keeps the numbers it had, with their
+ * age, and the next round goes on where this one stopped.
  */
 #ifndef DAEMON_LOOKS_H
 #define DAEMON_LOOKS_H

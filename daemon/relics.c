@@ -39,7 +39,7 @@ static void free_relic(struct rcu_head *head)
 	free(relic);
 }
 
-/* E1: -EAGAIN says that somebody has it. */
+/* E1: -EAGAIN says that another process has it. */
 static bool lease_is_refused(int fd)
 {
 	if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0)

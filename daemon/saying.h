@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * saying: how many lines the log gets about one user (or one kind of event): 20 in 10 s. What
- * is left out is counted, and said when the 10 s are over.
+ * saying: how many lines the log gets about one user (or one kind of event): 20 in 10 s. The
+ * broker counts the lines that it leaves out, and logs their number after the 10 s.
  */
 #ifndef DAEMON_SAYING_H
 #define DAEMON_SAYING_H
@@ -16,7 +16,7 @@ struct saying {
 	unsigned lines, left_out;
 };
 
-/* Has this line its turn? */
+/* May this line go to the log? */
 bool saying_has_turn(struct saying *s, int64_t now);
 
 /* Are the 10 s over? Then how many lines were left out in them, and it begins anew. */

@@ -4,8 +4,8 @@
  *
  * A limit for each user (quota.h) does not help against several users who all keep to it.
  * So there is one more rule: a user may hold at most a tenth (`descriptor_share`) as many
- * descriptors as are free. However many a user takes, most of what was free before stays
- * free: after ten users who took all they could, more than a third is left.
+ * descriptors as are free. Whatever one user takes, most of the free descriptors stay free:
+ * after ten users that took all they could, more than a third is left.
  *
  * What is counted are descriptors that the broker has open for a user: of its connections,
  * of the rings it owns, of their lanes if they are isolated.

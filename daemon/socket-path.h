@@ -3,9 +3,9 @@
  * socket-path: a name in the file system under which a Unix socket can be found, and
  * what may lie there already.
  *
- *  L1 Only a socket of our own user to which no living socket is bound is taken away.
- *     A datagram socket that connects finds out without the other one's noticing: it is
- *     refused only if nothing is bound; a socket of another type is a wrong type.
+ *  L1 The broker removes only a socket of its own user to which no living socket is bound.
+ *     A datagram socket that connects tests that unnoticed by the other program: the
+ *     kernel refuses it only if nothing is bound; a socket of another type is a wrong type.
  *  L2 The name may lead to another file between the look and the removal. So the file
  *     gets another name first, and is removed only if it is the one that was looked at.
  *     Otherwise it gets its name back.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * threads: may the broker have its threads? liburcu aborts the process when it cannot start
- * one, so the broker asks before it lets it.
+ * threads: may the broker start its threads? liburcu aborts the process when it cannot start
+ * one, so the broker tries it first.
  */
 #ifndef DAEMON_THREADS_H
 #define DAEMON_THREADS_H

@@ -2,16 +2,17 @@
 /*
  * window: release the first of several messages in hand.
  *
- * A consumer knows of each lane what is released and what was handed out, and no more:
- * the inline path of a message has nothing to note. In which order the lanes gave their
- * messages is noted when a turn ends with messages in hand, as a run: a lane, and how
- * far it had been handed out. The lane that has its turn comes after all runs.
+ * For each lane a consumer knows only the position that is released and the position
+ * that was handed out, so the inline path of a message has nothing to note. When a turn
+ * ends with messages in hand, the consumer notes a run: a lane, and how far it had been
+ * handed out. The runs give the order of the lanes. The lane whose turn it is comes
+ * after all runs.
  *
- * Where the first n messages of a lane end is found by walking over their headers from
- * what was last released. Our cursor protects them. But the lane belongs to somebody
- * else, so each header is read once and checked again, and no walk leaves what was
- * handed out. Whoever was evicted meanwhile may have walked through newer payload: its
- * status word is looked at after the walk, and before anything is released [EVICT].
+ * A walk over the headers, from the released position on, finds where the first n
+ * messages of a lane end. Our cursor protects them. But another process owns the lane,
+ * so each header is read once and checked again, and no walk leaves what was handed
+ * out. A consumer that was evicted meanwhile may have walked through newer payload: it
+ * looks at its status word after the walk, and before it releases anything [EVICT].
  */
 #include <errno.h>
 #include <string.h>

@@ -45,7 +45,7 @@ int shmr_look_at_ring(struct shmring *r, int64_t deadline, struct shmring_stat *
 int shmr_look_at_lane(struct shmring *r, unsigned index, struct look *look, int64_t deadline,
 		      struct shmring_lane_stat *ret);
 
-/* Ends of lanes that somebody has found, so that nobody needs to count for each consumer. */
+/* Ends of lanes that were found once, so that not each consumer needs a count. */
 struct lane_ends {
 	uint64_t known; /* bit i: lane i */
 	uint64_t partial;

@@ -17,7 +17,7 @@ static const struct holder *holder_of(const struct peers *p, const struct attach
 	return place_holder(a->registry, p->kind, place);
 }
 
-/* A sum that changes whenever somebody has attached. */
+/* A sum that changes with each attach. */
 static uint64_t count_attached(const struct peers *p, const struct attachment *a)
 {
 	uint64_t sum = 0;
@@ -73,7 +73,7 @@ static enum presence read_places(struct peers *p, const struct attachment *a, bo
 	return presence;
 }
 
-/* E1. Whoever has moved meanwhile is somebody. */
+/* E1. A place that has changed meanwhile has a peer. */
 static enum presence who_is_left(struct peers *p, const struct attachment *a, bool ask,
 				 struct shmring_counters *counters)
 {
@@ -134,7 +134,7 @@ int shmr_peers_check(struct peers *p, const struct attachment *a, bool waits,
 		p->gone_ns = now;
 	if (p->asked && presence == NOBODY && was_there(p, a))
 		return -EPIPE;
-	return p->removed ? -EIDRM : 0; /* nobody finds the way to a name that is kept there */
+	return p->removed ? -EIDRM : 0; /* no consumer comes back to a name that is kept there */
 }
 
 /* Who attached last, 0: unknown. */

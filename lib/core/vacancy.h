@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * vacancy: wait for a free lane, for a consumer's place, or for a name that a living
- * process holds; and say who has them.
+ * process holds; and list the processes that have them.
  *
- * Who waits here has no place, so nobody can be told to wake it. It needs no telling:
- * whoever leaves moves a bell unasked, that for messages when a producer goes, and that
- * of the first lane when a consumer does. The waiter reads the bell before it looks at
- * the places [PLACE], so it cannot miss one that becomes free.
+ * A process that waits here has no place, so it cannot ask to be woken. It need not ask:
+ * a producer that leaves always moves the bell for messages, and a consumer that leaves
+ * the bell of the first lane. The waiter reads the bell before it looks at the places
+ * [PLACE], so it cannot miss one that becomes free.
  *
- * It looks at words only. Whether their tenants live is for the attempt to find out that
- * follows, at least once in the ring's longest sleep: so a killed one is noticed, too.
- * All this happens between two attempts, so nothing is held meanwhile, least of all fork.
+ * The waiter looks at status words only. The next attempt to attach finds out whether
+ * their tenants live, at least once in the ring's longest sleep: so it also notices a
+ * killed one. A wait lies between two attempts, so it holds no lock, not even that
+ * against fork.
  */
 #ifndef SHMRING_CORE_VACANCY_H
 #define SHMRING_CORE_VACANCY_H
@@ -36,14 +37,15 @@ void shmr_vacancy_begin(struct vacancy *v, struct shmring *r, enum place_kind ki
 			const char *name, int64_t deadline);
 
 /*
- * An attempt gave `error`. 1: make another one, now; else the error that the caller
- * returns: this one if it is not about places, or the deadline is over; or -EINTR.
+ * After an attempt that failed with `error`. 1: make another one, now; else the error that
+ * the caller returns: this one if it is not about places, or the deadline is over; or
+ * -EINTR.
  */
 int shmr_vacancy_await(struct vacancy *v, int error);
 
 /*
- * Who has the places: "process 12 for 5 min, process 7 ('archive') for 3 s and 6 more".
- * For the sentence of an error; the caller gives some hundred bytes.
+ * The processes that have the places, for the sentence of an error: "process 12 for
+ * 5 min, process 7 ('archive') for 3 s and 6 more". The caller gives some hundred bytes.
  */
 void shmr_vacancy_holders(struct registry *r, enum place_kind kind, char *ret, size_t size);
 

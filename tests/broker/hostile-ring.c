@@ -2,7 +2,7 @@
 /*
  * A ring that takes long to count: a producer has filled its lanes with empty records, tens
  * of millions of them behind one entry of the index, and many names wait in it. The broker
- * and its other rings must not notice; whoever looks at this one is told that there is more.
+ * and its other rings must not notice; a look at this one says that there is more.
  */
 #include <errno.h>
 #include <fcntl.h>

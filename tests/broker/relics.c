@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files that the broker gives to nobody any more count as long as somebody keeps them: rings
+ * Files that the broker gives out no more count as long as a process keeps them: rings
  * that were removed, and lanes of isolated rings that went to another user.
  */
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A program closes all descriptors, as daemons do, and opens the ring once more, or another
- * file of its own. The numbers come again: whoever closes the old handle must not close what
+ * file of its own. The numbers come again: closing the old handle must not close what
  * has its number by now.
  */
 #include <errno.h>

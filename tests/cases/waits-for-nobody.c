@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A reader waits for somebody who will never come: its only writer was killed, or the
- * writer's service was restarted and has made the ring anew under the same name. Time-outs
- * would tell it neither.
+ * A reader waits for a writer that will never come: its only writer was killed, or the
+ * writer's service was restarted and has made the ring anew under the same name. A
+ * time-out would show neither.
  */
 #include <errno.h>
 #include <signal.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end of a stream, and of a ring: consumers that are told when no producer is
- * left, producers that are told when no consumer is left, and whoever waits in a ring
- * that was removed. The longest sleep of most rings here is ten seconds, which shows
- * every wake-up that is lost; where a death has to be found out it is 20 ms.
+ * The end of a stream, and of a ring: consumers that ask for the end when no producer
+ * is left, producers that ask for it when no consumer is left, and calls that wait in a
+ * ring that was removed. The longest sleep of most rings here is ten seconds, which
+ * shows every lost wake-up; in tests of a death it is 20 ms.
  */
 #include <errno.h>
 #include <poll.h>
