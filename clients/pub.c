@@ -96,10 +96,8 @@ static void parse_raw(struct pub_options *o, const char *arg, struct argp_state 
 		usage_failed(state, "--raw=%s: must be a size of 1 byte or more", arg);
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t parse_form(struct pub_options *o, int key, const char *arg, struct argp_state *state)
 {
-	struct pub_options *o = state->input;
-
 	switch (key) {
 	case KEY_LINES:
 		o->form = FRAME_LINES;
@@ -117,6 +115,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->form = FRAME_RAW;
 		parse_raw(o, arg, state);
 		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct pub_options *o = state->input;
+
+	switch (key) {
 	case KEY_WHILE_READ:
 		o->while_read = true;
 		return 0;
@@ -151,7 +159,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		check_fresh(o->address, o->join.fresh, state);
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return parse_form(o, key, arg, state);
 	}
 }
 

@@ -105,11 +105,8 @@ static void parse_from(struct subscribe_options *o, const char *arg, struct argp
 	usage_failed(state, "--from %s: must be oldest, now or resume", arg);
 }
 
-/* Options without an argument. */
-static error_t parse_flag(struct sub_options *all, int key)
+static error_t parse_form(struct subscribe_options *o, int key)
 {
-	struct subscribe_options *o = &all->subscribe;
-
 	switch (key) {
 	case KEY_LINES:
 		o->form = EMIT_LINES;
@@ -126,6 +123,17 @@ static error_t parse_flag(struct sub_options *all, int key)
 	case KEY_JSON:
 		o->form = EMIT_JSON;
 		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* Options without an argument. */
+static error_t parse_flag(struct sub_options *all, int key)
+{
+	struct subscribe_options *o = &all->subscribe;
+
+	switch (key) {
 	case KEY_LATENCY:
 		o->latency = true;
 		return 0;
@@ -154,7 +162,7 @@ static error_t parse_flag(struct sub_options *all, int key)
 		all->join.verbose = true;
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return parse_form(o, key);
 	}
 }
 
