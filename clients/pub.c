@@ -195,7 +195,7 @@ static int publishing_failed(int err, const struct publisher *p, const char *inp
 		say("%s: no consumer is left that reads it", p->address);
 		return STATUS_UNREAD;
 	case -ENOLINK:
-		say("%s: the ring is full, has been removed, and nobody reads it", input);
+		say("%s: the ring is full and has been removed, and no consumer is left", input);
 		return STATUS_FAILED;
 	default:
 		return ring_failed("%s", input);

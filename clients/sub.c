@@ -202,7 +202,7 @@ static void check_options(const struct sub_options *all, struct argp_state *stat
 	if (observe && o->attach.name)
 		usage_failed(state, "an observer (--observe) takes no --name");
 	if (observe && (o->attach.max_lag || o->attach.max_lag_ns))
-		usage_failed(state, "an observer (--observe) holds nobody back: no --max-lag");
+		usage_failed(state, "an observer (--observe) holds no producer back: no --max-lag");
 	if (observe && o->attach.flags & SHMRING_PINNED)
 		usage_failed(state, "an observer (--observe) cannot be --pinned");
 	if (o->attach.start == SHMRING_START_RESUME && !o->attach.name)

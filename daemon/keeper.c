@@ -75,7 +75,7 @@ static int send_words(struct keeper *k)
 	while (e == 0 && (w = queue_first(&k->queue))) {
 		e = send_first(k, w);
 		if (e < 0 && w->word.type == WORD_NAME) {
-			log_say(LOG_WARNING, "nobody will find the keeper of isolated rings: %s",
+			log_say(LOG_WARNING, "no broker will find the keeper of isolated rings: %s",
 				strerror(-e));
 			e = 0;
 		}

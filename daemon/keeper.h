@@ -8,23 +8,23 @@
  * It holds descriptors, knows nothing of them (N1 in isolated.h says why), and ends when
  * it has none and no broker.
  *
- *  E1 What was sent is kept, whatever becomes of the sender: a descriptor in the
- *     keeper's queue is open. What does not fit waits in a queue of the broker, and
- *     nobody is told of a ring, of its end, or gets a lane's new file before the words
- *     about it were sent (keeper_is_behind()). So a broker that is killed leaves
- *     nothing behind that anybody was promised.
+ *  E1 The keeper keeps what was sent, even if the sender is killed: a descriptor in the
+ *     keeper's queue is open. What does not fit waits in a queue of the broker. The broker
+ *     answers that a ring was made or removed, and gives out a lane's new file, only after
+ *     it has sent the words about it (keeper_is_behind()). So what a killed broker has
+ *     answered remains true.
  *  E2 The keeper serves one broker to the end of its connection, then the next. So a
- *     new broker is told of all that the one before sent, and no word of an earlier
- *     broker comes after one of a later broker. Should there be two rings of one name
+ *     new broker gets all that the one before sent, and no word of an earlier broker
+ *     comes after one of a later broker. Should there be two rings of one name
  *     nevertheless, the one with the higher serial number counts.
  *  E3 Both sides talk to their own user only (SO_PEERCRED), and the socket lies in a
  *     directory that is closed to others.
- *  E4 A keeper that has died, or takes nothing for a second, is replaced. The new one gets
- *     everything first, and the name ".keeper" then. One that has lost its name and
- *     its broker ends.
- *  E5 One that has not told yet what it has is not replaced, but waited for: until then
- *     no ring is made, because an isolated ring may have its name. It is waited for in
- *     the loop, so that a stopped keeper holds up nothing else.
+ *  E4 The broker replaces a keeper that has died, or takes nothing for a second. The new
+ *     keeper gets everything first, and then the name ".keeper". A keeper that has lost
+ *     its name and its broker ends.
+ *  E5 The broker does not replace a keeper that has not sent yet what it has, but waits
+ *     for it: until then no ring is made, because an isolated ring may have its name. The
+ *     broker waits in the loop, so that a stopped keeper holds up nothing else.
  */
 #ifndef DAEMON_KEEPER_H
 #define DAEMON_KEEPER_H

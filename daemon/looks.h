@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * looks: what the metrics know of each ring, found out by turns.
+ * looks: what the metrics say of each ring, counted by turns.
  *
  * A client can make a ring that takes minutes to count. So each ring gets a short turn
  * in each round, however long the others take; the rings that are not done share the time

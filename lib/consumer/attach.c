@@ -30,7 +30,7 @@ static int check_options(const struct shmring_consumer_options *o)
 	if (o->name && (o->flags & SHMRING_OBSERVE))
 		return explain(-EINVAL, "an observer has no cursor and so takes no name");
 	if (has_wish(o) && (o->flags & SHMRING_OBSERVE))
-		return explain(-EINVAL, "an observer holds nobody back, so it takes no limit");
+		return explain(-EINVAL, "an observer holds no producer back, so it takes no limit");
 	if (o->max_lag_ns > MAX_LAG_NS)
 		return explain(-EINVAL, "max_lag_ns must be at most one day");
 	if (o->start == SHMRING_START_RESUME && !o->name)
@@ -86,7 +86,7 @@ static int find_slot(struct attachment *a, struct shmring_counters *counters)
 		shmr_vacancy_holders(a->registry, PLACE_CONSUMER, holders, sizeof(holders));
 		return explain(e,
 			       "all %u places for consumers are taken: %s; wait for one to leave "
-			       "(with a deadline to attach), or drop kept names that nobody needs "
+			       "(with a deadline to attach), or drop kept names that are not needed "
 			       "(shmring forget)",
 			       (uint64_t)LAYOUT_CONSUMERS, holders);
 	}

@@ -55,8 +55,8 @@ static bool is_over(const struct shmring_producer *p, unsigned slot, uint64_t st
 }
 
 /*
- * Is it for the second time? Remembers the first one. Whoever has released meanwhile all
- * that was there at the first one has caught up, and begins anew.
+ * Is this the second look? Remembers the first one. A consumer that has released meanwhile
+ * all that was there at the first look has caught up, and begins anew.
  */
 static bool is_over_again(struct shmring_producer *p, unsigned slot, uint64_t status, int64_t now)
 {

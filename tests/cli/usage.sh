@@ -37,7 +37,7 @@ wrong "must be block or evict" create --slow down ring
 wrong "must be a size" create --evict-lag 2s ring
 wrong "must be a duration" create --evict-lag-time 4M ring
 wrong "must be a size or a duration" sub --max-lag far ring
-wrong "holds nobody back" sub --observe --max-lag 4M ring
+wrong "holds no producer back" sub --observe --max-lag 4M ring
 wrong "must be hold or overwrite" create --unread keep ring
 wrong "must be auto or fence" create --wake up ring
 for duration in s 1x 1.s .5s -1s "" 99999999999h; do
