@@ -132,11 +132,17 @@ static bool is_regular(const char *directory, const struct dirent *d)
 	       lstat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+/* One that is being removed, see shmring_remove_unused(). */
+static int is_visible(const struct dirent *d)
+{
+	return strncmp(d->d_name, SHMRING_HIDDEN_PREFIX, strlen(SHMRING_HIDDEN_PREFIX)) != 0;
+}
+
 /* `prefix` makes an address of a file name: the directory, or nothing. */
 static int list_directory(struct listing *l, const char *directory, const char *prefix)
 {
 	struct dirent **names;
-	int err = 0, count = scandir(directory, &names, NULL, alphasort);
+	int err = 0, count = scandir(directory, &names, is_visible, alphasort);
 
 	if (count < 0)
 		return -errno;

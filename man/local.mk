@@ -67,6 +67,7 @@ dist_man_MANS += \
 	man/shmring_release.3 \
 	man/shmring_release_first.3 \
 	man/shmring_remove.3 \
+	man/shmring_remove_unused.3 \
 	man/shmring_rewind.3 \
 	man/shmring_stage.3 \
 	man/shmring_stamp_now.3 \

@@ -331,6 +331,32 @@ int shmring_forget(struct shmring *r, const char *name);
  */
 int shmring_remove(const char *address);
 
+#define SHMRING_REMOVE_FORCE 1u	  /* also if a name is kept, messages were never read, or it is damaged */
+#define SHMRING_REMOVE_DRY_RUN 2u /* look, and remove nothing */
+
+/* What the name of a ring begins with while shmring_remove_unused() looks at it again. */
+#define SHMRING_HIDDEN_PREFIX ".shmring-removing-"
+
+/*
+ * Remove a ring if no living process is attached to it as a producer or lossless
+ * consumer, for `older_ns` nanoseconds or longer (0: whatever its age): since it was made,
+ * the last one attached, and the file was written by a system call. A ring that nobody can
+ * open (made before the last boot, or a copy) is one that nobody uses. Observers and
+ * processes that merely have the ring open are not seen; what attaches afterwards is in a
+ * removed ring (-EIDRM). A process that is attached never loses the ring; its name can be away
+ * for the moment of the second look. A call that was killed there leaves the ring under a name
+ * that begins with SHMRING_HIDDEN_PREFIX; the next call with that name finishes it.
+ *
+ * Returns 0: it was removed, or would be. Errors: -EBUSY (a process is attached, or another
+ * one is removing it), -EAGAIN (it was used within `older_ns`, or was replaced meanwhile),
+ * -ENOTEMPTY (nobody is attached, but it keeps a name, or has messages and never had a
+ * consumer, or is damaged; SHMRING_REMOVE_FORCE removes it), -EBADMSG (not a ring),
+ * -EPROTONOSUPPORT (of another version), -EOPNOTSUPP (a ring of the broker), -EINVAL (unknown
+ * flag, or no regular file), -ENAMETOOLONG, -EINTR, and those of shmring_open() and rename(2).
+ * Concurrency: with everything.
+ */
+int shmring_remove_unused(const char *address, int64_t older_ns, uint32_t flags);
+
 /*
  * The directory of names without '/': $XDG_RUNTIME_DIR/shmring, or
  * /dev/shm/shmring-UID. Writes a NUL-terminated path of at most `size` bytes,

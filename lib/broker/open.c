@@ -2,14 +2,17 @@
 /*
  * open: "broker:NAME" is asked for at the broker, anything else is a file.
  */
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 #include <shmring/shmring.h>
 
 #include "connection.h"
+#include "explain.h"
 #include "ring.h"
 #include "source.h"
 #include "sys.h"
+#include "unused.h"
 
 static bool is_brokers(const char *address)
 {
@@ -42,6 +45,20 @@ int shmring_remove(const char *address)
 	int e = is_brokers(address) ? source_remove_ring(address)
 				    : shmr_ring_remove(address);
 
+	shmr_cancel_on(cancel);
+	return e;
+}
+
+int shmring_remove_unused(const char *address, int64_t older_ns, uint32_t flags)
+{
+	int cancel, e;
+
+	if (is_brokers(address))
+		return explain(-EOPNOTSUPP,
+			       "%s: the broker keeps its rings until they are removed by name",
+			       address);
+	cancel = shmr_cancel_off();
+	e = shmr_ring_remove_unused(address, older_ns, flags);
 	shmr_cancel_on(cancel);
 	return e;
 }

@@ -41,6 +41,8 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/stat.c \
 	lib/core/sys.c \
 	lib/core/sys.h \
+	lib/core/unused.c \
+	lib/core/unused.h \
 	lib/core/uring.c \
 	lib/core/uring.h \
 	lib/core/vacancy.c \

@@ -13,10 +13,10 @@
 #include "sys.h"
 
 #define PLACE_BYTES (UINT64_C(1) << 62)
-#define NAME_BYTES (UINT64_C(1) << 61)
 #define TRIES_AT_LEAST 64
 #define TRYING_NS INT64_C(100000000)
 #define MARK_BYTES (UINT64_C(1) << 60)
+#define NAME_BYTES REGISTRY_BYTES
 
 uint64_t shmr_place_byte(enum place_kind kind, unsigned slot, uint32_t epoch)
 {

@@ -162,6 +162,9 @@ bool shmr_try_again(struct tries *t);
 /* -EBUSY, for a place that was tried so in vain. */
 int shmr_place_restless(void);
 
+/* All bytes that are ever locked lie from here on. */
+#define REGISTRY_BYTES (UINT64_C(1) << 61)
+
 /* The byte (place, epoch), and the byte a consumer's name is held by. */
 uint64_t shmr_place_byte(enum place_kind kind, unsigned slot, uint32_t epoch);
 uint64_t shmr_name_byte(const char *name);

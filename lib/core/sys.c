@@ -155,6 +155,20 @@ int shmr_is_marked_by(int fd, uint64_t offset)
 		     : lock.l_type == F_UNLCK || lock.l_start != (off_t)offset || lock.l_len != 1;
 }
 
+int shmr_probe_bytes_from(int fd, uint64_t offset)
+{
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = (off_t)offset };
+
+	return fcntl(fd, F_OFD_GETLK, &lock) < 0 ? -errno : lock.l_type != F_UNLCK;
+}
+
+int shmr_rename_new(int dirfd, const char *from, const char *to)
+{
+	const unsigned no_replace = 1; /* RENAME_NOREPLACE */
+
+	return syscall(SYS_renameat2, dirfd, from, dirfd, to, no_replace) < 0 ? -errno : 0;
+}
+
 int shmr_birth_time(int fd, uint64_t *ret)
 {
 	struct statx st;
@@ -262,6 +276,11 @@ static char *put_hex(char *to, uint64_t number)
 		*--p = "0123456789abcdef"[number % 16];
 	while ((number /= 16) != 0);
 	return stpcpy(to, p);
+}
+
+void shmr_hex(char ret[17], uint64_t number)
+{
+	put_hex(ret, number);
 }
 
 void shmr_mapping_path(char ret[64], const void *start, uint64_t size)

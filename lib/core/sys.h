@@ -74,6 +74,12 @@ int shmr_probe_byte(int fd, uint64_t offset);
 int shmr_mark_byte(int fd, uint64_t offset); /* -EAGAIN: somebody has a lock there */
 int shmr_is_marked_by(int fd, uint64_t offset);
 
+/* The same for all bytes from there on. */
+int shmr_probe_bytes_from(int fd, uint64_t offset);
+
+/* Another name in the same directory. -EEXIST: there is such a file. */
+int shmr_rename_new(int dirfd, const char *from, const char *to);
+
 /* Birth time of the inode in nanoseconds; 0: the file system keeps none. */
 int shmr_birth_time(int fd, uint64_t *ret);
 
@@ -96,6 +102,9 @@ void shmr_fd_path(char ret[32], int fd);
 
 /* The file's name as the kernel knows it, for free(); NULL: it has none. */
 char *shmr_path_of(int fd);
+
+/* A number in hexadecimal digits. */
+void shmr_hex(char ret[17], uint64_t number);
 
 /* "/proc/self/map_files/START-END": opens with CAP_CHECKPOINT_RESTORE only. */
 void shmr_mapping_path(char ret[64], const void *start, uint64_t size);

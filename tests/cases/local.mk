@@ -10,7 +10,8 @@ SHELL_CASES = \
 	tests/cases/live-stream.sh \
 	tests/cases/no-follow.sh \
 	tests/cases/second-run.sh \
-	tests/cases/unread.sh
+	tests/cases/unread.sh \
+	tests/cases/unused.sh
 C_CASES = \
 	tests/cases/closed-by-others \
 	tests/cases/closed-descriptors \

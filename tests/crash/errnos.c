@@ -52,6 +52,9 @@ static const struct {
 			 .gives = { { EEXIST, ENOENT } } },
 	[CALL_LINK] = { "linkat", .fails = { EEXIST, ENOENT, ENOSPC, EPERM, EXDEV } },
 	[CALL_UNLINK] = { "unlinkat", .fails = { EACCES, EPERM, EBUSY, EROFS } },
+	[CALL_RENAME] = { "renameat2", .fails = { EACCES, EPERM, EROFS, ENOSPC, EEXIST } },
+	[CALL_FLOCK] = { "flock", .fails = { ENOLCK, EINTR },
+			 .gives = { { EWOULDBLOCK, EBUSY } } },
 	[CALL_MEMFD] = { "memfd_create", .fails = { EMFILE, ENFILE, ENOMEM },
 			 .passes = { EINVAL } },
 	[CALL_DUP] = { "dup", .fails = { EMFILE, EBADF } },
@@ -119,6 +122,8 @@ static const struct {
 #endif
 	{ SYS_linkat, CALL_LINK, -1, 0, 0 },
 	{ SYS_unlinkat, CALL_UNLINK, -1, 0, 0 },
+	{ SYS_renameat2, CALL_RENAME, -1, 0, 0 },
+	{ SYS_flock, CALL_FLOCK, -1, 0, 0 },
 	{ SYS_memfd_create, CALL_MEMFD, -1, 0, 0 },
 	{ SYS_fcntl, CALL_DUP, 1, ~0UL, F_DUPFD_CLOEXEC },
 	{ SYS_fcntl, CALL_FLAGS, 1, ~0UL, F_GETFL },

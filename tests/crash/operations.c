@@ -4,6 +4,7 @@
  */
 #include "operations.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -122,6 +123,36 @@ static void make_one(struct scene *s)
 static int remove_one(struct scene *s)
 {
 	return shmring_remove(s->made_path);
+}
+
+/* A ring of the dead. */
+static void make_unused(struct scene *s)
+{
+	make_one(s);
+	must(shmring_open(&s->made, s->made_path));
+	shmring_consumer_detach(consumer_attach(s->made, NULL, 0, 0));
+	shmring_close(s->made);
+	s->made = NULL;
+}
+
+static int remove_unused(struct scene *s)
+{
+	return shmring_remove_unused(s->made_path, 1, 0);
+}
+
+/* Under its name, or hidden, which the next one finishes, or gone. */
+static void clean_unused(struct scene *s)
+{
+	DIR *d = opendir(room_directory());
+	const struct dirent *entry;
+
+	ck_assert_ptr_nonnull(d);
+	while ((entry = readdir(d)) != NULL)
+		if (strncmp(entry->d_name, SHMRING_HIDDEN_PREFIX, strlen(SHMRING_HIDDEN_PREFIX)) ==
+		    0)
+			must(shmring_remove_unused(room_path(entry->d_name), 0, 0));
+	closedir(d);
+	clean_made(s);
 }
 
 static void enter_open(struct scene *s)
@@ -537,6 +568,16 @@ static const struct exception creating_bare[] = { { CALL_STAT, { 0, { DONE } } }
 static const struct exception opening[] = { { CALL_OPEN, { EACCES, { SAME, DONE } } },
 					    { CALL_MMAP, { 0, { SAME, ENOMEM } } },
 					    { 0 } };
+/* A ring that somebody else may have, or that may be another one by now, stays. */
+static const struct exception removing_unused[] = {
+	{ CALL_OPEN, { EBADMSG, { SAME, ENOTEMPTY } } },
+	{ CALL_FSTAT, { 0, { SAME, EAGAIN, DONE } } },
+	{ CALL_STAT, { 0, { SAME, EAGAIN } } },
+	{ CALL_MMAP, { 0, { SAME, ENOMEM } } },
+	{ CALL_PROBE, { 0, { SAME, DONE } } }, /* of attached ones, or whether a descriptor is ours */
+	{ CALL_LOCK, { 0, { SAME, EBUSY, DONE } } }, /* of the descriptor */
+	{ 0 }
+};
 static const struct exception closing[] = { { CALL_FSTAT, { 0, { DONE } } },
 					    { CALL_LOCK, { 0, { DONE } } }, /* to unlock */
 					    { 0 } };
@@ -602,6 +643,12 @@ const struct operation operations[] = {
 	  .prepare = make_one,
 	  .clean = clean_made,
 	  .once = true },
+	{ .name = "remove an unused ring",
+	  .run = remove_unused,
+	  .prepare = make_unused,
+	  .clean = clean_unused,
+	  .once = true,
+	  .exceptions = removing_unused },
 	{ .name = "close",
 	  .run = close_mine,
 	  .enter = enter_open,

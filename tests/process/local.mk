@@ -43,6 +43,7 @@ PROCESS_TESTS = \
 	tests/process/stamps \
 	tests/process/stream \
 	tests/process/until \
+	tests/process/unused \
 	tests/process/vacancy \
 	tests/process/wake \
 	tests/process/window \
@@ -132,6 +133,9 @@ tests_process_stream_LDADD = $(PROCESS_LIBS)
 tests_process_until_SOURCES = tests/process/until.c
 tests_process_until_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_until_LDADD = $(PROCESS_LIBS)
+tests_process_unused_SOURCES = tests/process/unused.c
+tests_process_unused_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_unused_LDADD = $(PROCESS_LIBS)
 tests_process_vacancy_SOURCES = tests/process/vacancy.c
 tests_process_vacancy_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_vacancy_LDADD = $(PROCESS_LIBS)

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * unused: remove a ring that nobody is attached to, without a race.
+ *
+ * A living tenant of a place, and a process that is taking a name, hold a lock on a byte of
+ * the file (registry.h). So one question to the kernel about all those bytes proves that
+ * nobody is attached. The look and the removal are two steps; between them somebody may
+ * attach. So the ring is hidden first, under a name that nobody opens, and looked at again:
+ *
+ *  U1 A remover holds flock(2) on the file; there is one at a time.
+ *  U2 It reads all status words, and proves that no lock is held.
+ *  U3 It renames the file to the hidden name. From here on nobody can open the ring.
+ *  U4 It proves again that no lock is held, and that no status word has changed since U2.
+ *     If so, it unlinks the file. If not, somebody has attached or is attaching, and the
+ *     ring gets its name back, unless another ring has that name by now.
+ *
+ * A process that is attached before U4 keeps the ring, and its name. One that has opened the
+ * ring before U3 and attaches after U4 is in a removed ring, and is told so (-EIDRM) as
+ * soon as it waits there alone. A remover that is killed behind U3 leaves a hidden ring; the
+ * next one that is asked about the hidden name goes on at U4.
+ */
+#ifndef SHMRING_CORE_UNUSED_H
+#define SHMRING_CORE_UNUSED_H
+
+#include <stdint.h>
+
+#pragma GCC visibility push(default)
+
+/* shmring_remove_unused() for paths and names of the runtime directory. */
+int shmr_ring_remove_unused(const char *address, int64_t older_ns, uint32_t flags);
+
+#pragma GCC visibility pop
+
+#endif
