@@ -193,7 +193,8 @@ int consumer_is_at_end(void);
 
 /*
  * There was no message: may one come? 1: one has come meanwhile; 0: yes; -EPIPE or
- * -EIDRM: no (peers.h). `waits`: the caller is about to sleep.
+ * -EIDRM: no (peers.h); or an error of consumer_keep_place(). `waits`: the caller is
+ * about to sleep.
  */
 int consumer_check_end(struct shmring_consumer *c, bool waits);
 

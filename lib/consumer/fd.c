@@ -149,7 +149,10 @@ static bool waitable_look(struct shmring_waitable *w)
 {
 	struct shmring_consumer *c = consumer_of(w);
 
-	return c->broken || c->bounded || consumer_look(c) || consumer_check_end(c, false) != 0;
+	/* At the end peek looks again, and tells what it finds, which may be an eviction. */
+	return c->broken || c->bounded || consumer_look(c) ||
+	       (shmr_peers_check(&c->producers, &c->attachment, false, &c->counters) != 0 &&
+		consumer_has_all_files(c));
 }
 
 static int waitable_arm(struct shmring_waitable *w, uint32_t *ret_seen)

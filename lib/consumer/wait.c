@@ -169,17 +169,40 @@ void consumer_announce(struct shmring_consumer *c)
 	}
 }
 
+/*
+ * Is there really nothing? A consumer that was evicted meanwhile may have looked at newer
+ * payload, and a zero word in that is not the end of a lane. 1: there is a message; 0: there
+ * is none; or an error of consumer_keep_place().
+ */
+static int look_again(struct shmring_consumer *c)
+{
+	struct tries tries = { 0 };
+
+	do {
+		const uint64_t status = c->attachment.status;
+		int e;
+
+		if (consumer_look(c))
+			return 1;
+		e = consumer_keep_place(c, false);
+		if (e < 0 || c->attachment.status == status)
+			return e;
+	} while (shmr_try_again(&tries));
+	consumer_break(c);
+	return explain(-EBADMSG, "the ring is damaged: this consumer is evicted again and again");
+}
+
 int consumer_check_end(struct shmring_consumer *c, bool waits)
 {
 	int e = shmr_peers_check(&c->producers, &c->attachment, waits, &c->counters);
+	int found;
 
 	if (e == 0)
 		return 0;
 	if (!consumer_has_all_files(c))
 		return 0;
-	if (consumer_look(c)) /* E3 */
-		return 1;
-	return shmr_peers_explain(&c->producers, &c->attachment, e);
+	found = look_again(c); /* E3 */
+	return found != 0 ? found : shmr_peers_explain(&c->producers, &c->attachment, e);
 }
 
 /*
@@ -293,8 +316,10 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 
 	if (e < 0)
 		return e;
-	if (c->bounded)
-		return consumer_look(c) ? 0 : consumer_is_at_end();
+	if (c->bounded) {
+		e = look_again(c);
+		return e == 0 ? consumer_is_at_end() : e > 0 ? 0 : e;
+	}
 	/* We have not looked everywhere, and coming back may have brought messages. */
 	if ((deadline <= SHMRING_NOWAIT || c->evictable) && consumer_look(c))
 		return 0;

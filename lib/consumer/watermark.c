@@ -127,7 +127,7 @@ int consumer_wait_for_watermark(struct shmring_consumer *c, int64_t deadline)
 							     : deadline;
 	shmr_bell_begin_wait(&c->bell);
 	e = sleep_until_due(c, until);
-	if (e == -ECANCELED)
+	if (e == -ECANCELED || e == -ESTALE)
 		return e; /* it is told once, and that is now */
 	return e > 0 || consumer_look(c) ? 0 : e; /* a message is worth more than a signal */
 }

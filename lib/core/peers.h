@@ -20,7 +20,8 @@
  *     (R2 in registry.h), and stays gone.
  *  E3 After -EPIPE or -EIDRM the caller looks for messages, or for room, once more. What
  *     the last tenant stored is visible then: it left by a CAS that was read here
- *     [PLACE], or the kernel ended its life.
+ *     [PLACE], or the kernel ended its life. A consumer that finds nothing then looks
+ *     whether it was evicted: if so, the zero word may have been newer payload.
  *  E4 Reading words costs nothing to speak of. The kernel is asked at most once in the
  *     ring's longest sleep.
  *

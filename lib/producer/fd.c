@@ -104,7 +104,7 @@ static bool waitable_look(struct shmring_waitable *w)
 		return false;
 	e = producer_reserve(p, waited_size(p), &gate);
 	if (e < 0)
-		e = producer_check_end(p, false) < 0 ? 0 : -EAGAIN;
+		e = producer_check_end(p, waited_size(p), false) != 0 ? 0 : -EAGAIN;
 	producer_unmark(p);
 	return e == 0;
 }

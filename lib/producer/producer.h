@@ -213,10 +213,10 @@ int producer_arm(struct shmring_producer *p, uint64_t size, uint32_t *ret_seen);
 void producer_disarm(struct shmring_producer *p);
 
 /*
- * There was no room: may somebody make some? 0: yes; -EPIPE or -EIDRM: no (peers.h).
- * `waits`: the caller is about to sleep.
+ * There was no room: may somebody make some? 1: there is some by now; 0: yes; -EPIPE or
+ * -EIDRM: no (peers.h). `waits`: the caller is about to sleep.
  */
-int producer_check_end(struct shmring_producer *p, bool waits);
+int producer_check_end(struct shmring_producer *p, uint64_t size, bool waits);
 
 /*
  * Make room as above, waiting until `deadline`: 0, -EAGAIN, -ETIMEDOUT, -EINTR, and

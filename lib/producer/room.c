@@ -329,11 +329,29 @@ static int64_t sleep_deadline(const struct shmring_producer *p, const struct gat
 	return deadline;
 }
 
-int producer_check_end(struct shmring_producer *p, bool waits)
+/*
+ * Deal with those who hold us back, one after the other, each place once: dead
+ * ones may appear as fast as we bury them. True: there is room.
+ */
+static bool press_all(struct shmring_producer *p, uint64_t size, struct gate *gate)
+{
+	for (unsigned i = 0; i < LAYOUT_CONSUMERS && press(p, gate); i++)
+		if (producer_reserve(p, size, gate) == 0)
+			return true;
+	return false;
+}
+
+int producer_check_end(struct shmring_producer *p, uint64_t size, bool waits)
 {
 	int e = shmr_peers_check(&p->consumers, &p->attachment, waits, &p->counters);
+	struct gate gate;
 
-	return e == 0 ? 0 : shmr_peers_explain(&p->consumers, &p->attachment, e);
+	if (e == 0)
+		return 0;
+	p->pressed.last_probe = 0; /* whoever is in the way was found dead */
+	if (producer_reserve(p, size, &gate) == 0 || press_all(p, size, &gate)) /* E3 */
+		return 1;
+	return shmr_peers_explain(&p->consumers, &p->attachment, e);
 }
 
 /* [SLEEP] pairs with [WAKE] in lib/consumer, where cursors are released. */
@@ -349,25 +367,13 @@ static int sleep_for_room(struct shmring_producer *p, uint64_t size, const struc
 	shmr_bell_barrier(&p->bell, &p->counters);
 	e = producer_reserve(p, size, &again);
 	if (e == -EAGAIN) {
-		e = producer_check_end(p, true);
+		e = producer_check_end(p, size, true);
 		if (e == 0)
 			e = shmr_bell_sleep(&p->bell, bell, seen,
 					    sleep_deadline(p, &again, deadline), &p->counters);
 	}
 	store_relaxed(&p->lane.control->room_wanted, POSITION_NONE);
 	return e;
-}
-
-/*
- * Deal with those who hold us back, one after the other, each place once: dead
- * ones may appear as fast as we bury them. True: there is room.
- */
-static bool press_all(struct shmring_producer *p, uint64_t size, struct gate *gate)
-{
-	for (unsigned i = 0; i < LAYOUT_CONSUMERS && press(p, gate); i++)
-		if (producer_reserve(p, size, gate) == 0)
-			return true;
-	return false;
 }
 
 static int wait_once(struct shmring_producer *p, uint64_t size, int64_t deadline, struct gate *gate,
@@ -383,8 +389,8 @@ static int wait_once(struct shmring_producer *p, uint64_t size, int64_t deadline
 	if (!spin->over) {
 		e = shmr_bell_check_cancel(&p->bell);
 		if (e == 0)
-			e = producer_check_end(p, true);
-		return e < 0 ? e : -EAGAIN;
+			e = producer_check_end(p, size, true);
+		return e < 0 ? e : e > 0 ? 0 : -EAGAIN;
 	}
 	e = sleep_for_room(p, size, gate, deadline);
 	if (e == -EINTR)
@@ -415,9 +421,9 @@ int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
 	wake_whom_we_need(p);
 	if (press_all(p, size, &gate))
 		return 0;
-	e = producer_check_end(p, false);
-	if (e < 0)
-		return e;
+	e = producer_check_end(p, size, false);
+	if (e != 0)
+		return e > 0 ? 0 : e;
 	if (deadline <= SHMRING_NOWAIT)
 		return explain(-EAGAIN, "the ring is full");
 	e = shmr_bell_check_cancel(&p->bell);
@@ -443,7 +449,7 @@ int producer_arm(struct shmring_producer *p, uint64_t size, uint32_t *ret_seen)
 	store_relaxed(&p->lane.control->room_wanted, wanted_floor(p, size, &gate));
 	shmr_bell_barrier(&p->bell, &p->counters);
 	if (producer_reserve(p, size, &gate) != 0)
-		e = producer_check_end(p, true);
+		e = producer_check_end(p, size, true);
 	if (e != 0)
 		producer_disarm(p);
 	return e;

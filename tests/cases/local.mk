@@ -17,6 +17,7 @@ C_CASES = \
 	tests/cases/closed-descriptors \
 	tests/cases/handler-publishes \
 	tests/cases/interrupted-attach \
+	tests/cases/last-moment \
 	tests/cases/seals \
 	tests/cases/waits-for-nobody
 check_PROGRAMS += $(C_CASES)
@@ -35,6 +36,9 @@ tests_cases_closed_by_others_LDADD = $(PROCESS_LIBS)
 tests_cases_interrupted_attach_SOURCES = tests/cases/interrupted-attach.c
 tests_cases_interrupted_attach_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_interrupted_attach_LDADD = $(PROCESS_LIBS)
+tests_cases_last_moment_SOURCES = tests/cases/last-moment.c
+tests_cases_last_moment_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_cases_last_moment_LDADD = $(PROCESS_LIBS)
 tests_cases_handler_publishes_SOURCES = tests/cases/handler-publishes.c
 tests_cases_handler_publishes_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_handler_publishes_LDADD = $(PROCESS_LIBS)
