@@ -23,6 +23,14 @@
 
 #define ALIVE UINT64_C(0x73686d72696e6721)
 
+/*
+ * The number of a spare that is lost may be another's, so it is not closed. A program that
+ * loses so many closes all descriptors again and again, or a process that may read the ring
+ * puts locks on the marks of spares, so that they look like another's. It must not use up
+ * the descriptors of this process.
+ */
+#define MOST_SPARES 64
+
 const char *shmring_version(void)
 {
 	return PACKAGE_VERSION;
@@ -72,7 +80,7 @@ static bool is_ring(const struct shmring *r, int fd)
 
 /*
  * The number may be another handle's by now, or the program's, with a description of the
- * same file. Ours holds a read lock on a byte at random, and the mapping of the view keeps
+ * same file. Ours holds a lock on a byte at random, and the mapping of the view keeps
  * description and lock alive, whoever closes the descriptor. A lock that stands in its own
  * description's way is not reported, but it is to all others: so is ours known. Where the
  * kernel will not say, it is still ours.
@@ -117,18 +125,26 @@ static uint64_t mark_spare(const struct shmring *r, int fd)
 	return view == MAP_FAILED ? 0 : (uint64_t)(uintptr_t)view;
 }
 
+/* For writing if the ring was, because of the mark. */
+static int open_path(const struct shmring *r, const char *path, int flags)
+{
+	int fd = r->writable ? shmr_fd_above_standard(open(path, O_RDWR | flags)) : -1;
+
+	return fd >= 0 ? fd : shmr_fd_above_standard(open(path, O_RDONLY | flags));
+}
+
 static int open_anew(const struct shmring *r)
 {
-	const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+	const int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 	char path[64];
-	int fd = r->path ? shmr_fd_above_standard(open(r->path, flags)) : -1;
+	int fd = r->path ? open_path(r, r->path, flags) : -1;
 
 	if (fd >= 0 && is_ring(r, fd))
 		return fd;
 	if (fd >= 0)
 		close(fd);
 	shmr_mapping_path(path, r->view, r->geometry.view_size);
-	fd = shmr_fd_above_standard(open(path, O_RDONLY | O_CLOEXEC));
+	fd = open_path(r, path, O_CLOEXEC);
 	if (fd < 0)
 		return explain(
 			-EBADF,
@@ -148,11 +164,15 @@ int shmr_ring_probe_fd(struct shmring *r)
 		return r->fd;
 	if (is_spare(r, (int)spare))
 		return (int)spare;
+	if (load_acquire32(&r->spares) >= MOST_SPARES)
+		return explain(-EBADF, "the ring's descriptor was lost again and again, so dead "
+				       "peers cannot be told from living ones");
 	fd = open_anew(r);
 	if (fd < 0)
 		return fd;
 	view = mark_spare(r, fd);
 	if (compare_and_swap32(&r->spare_fd, spare, (uint32_t)fd)) {
+		fetch_add32(&r->spares, 1); /* no edge: a count */
 		drop_spare_view(exchange(&r->spare_view, view));
 		return fd;
 	}

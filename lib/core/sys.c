@@ -140,8 +140,10 @@ int shmr_probe_byte(int fd, uint64_t offset)
 int shmr_mark_byte(int fd, uint64_t offset)
 {
 	struct flock lock;
-	int r = byte_lock(fd, F_OFD_SETLK, F_RDLCK, offset, &lock);
+	int r = byte_lock(fd, F_OFD_SETLK, F_WRLCK, offset, &lock);
 
+	if (r == -EBADF) /* it can only read */
+		r = byte_lock(fd, F_OFD_SETLK, F_RDLCK, offset, &lock);
 	return r == -EACCES ? -EAGAIN : r;
 }
 

@@ -68,8 +68,10 @@ int shmr_unlock_byte(int fd, uint64_t offset);
 int shmr_probe_byte(int fd, uint64_t offset);
 
 /*
- * Is `fd` the description that put a mark (a read lock on that byte alone) there? Only if
- * that description is known to live, by a mapping for one. 1, 0 or a negative errno.
+ * Is `fd` the description that put a mark (a lock on that byte alone) there? Only if that
+ * description is known to live, by a mapping for one. 1, 0 or a negative errno. A mark is a
+ * write lock if the description can write: then nobody else can put one on the same byte,
+ * which would make this one look like another's. Else it is a read lock.
  */
 int shmr_mark_byte(int fd, uint64_t offset); /* -EAGAIN: somebody has a lock there */
 int shmr_is_marked_by(int fd, uint64_t offset);

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <check.h>
@@ -112,6 +114,89 @@ START_TEST(handles_of_one_description_know_it)
 }
 END_TEST
 
+/* The bytes by which the handles of this file know their descriptions; returns how many. */
+static int read_marks(const char *path, uint64_t *ret, int room)
+{
+	char line[256], inode[32];
+	FILE *locks = fopen("/proc/locks", "re");
+	struct stat st;
+	int count = 0;
+
+	ck_assert_ptr_nonnull(locks);
+	ck_assert_int_eq(stat(path, &st), 0);
+	snprintf(inode, sizeof(inode), ":%lu ", (unsigned long)st.st_ino);
+	while (count < room && fgets(line, sizeof(line), locks)) {
+		const char *at = strstr(line, inode);
+
+		if (at && sscanf(at + strlen(inode), "%lu", &ret[count]) == 1 &&
+		    ret[count] >> 60 == 1)
+			count++;
+	}
+	fclose(locks);
+	return count;
+}
+
+/* What a process can do that may only read: lock them, and those of the next descriptions. */
+static void lock_all_marks(const char *path)
+{
+	uint64_t marks[8];
+	int count = read_marks(path, marks, 8);
+
+	ck_assert_int_gt(count, 0);
+	for (int i = 0; i < 2 * count; i++) {
+		struct flock lock = {
+			.l_type = F_RDLCK, .l_start = (off_t)(marks[i / 2] + i % 2), .l_len = 1
+		};
+
+		fcntl(open(path, O_RDONLY | O_CLOEXEC), F_OFD_SETLK, &lock);
+	}
+}
+
+static int count_descriptors(void)
+{
+	int count = 0;
+
+	for (int fd = 0; fd < 1000; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* Long waits, in which it is looked again and again whether the ring was removed. */
+START_TEST(reader_locks_what_descriptors_are_known_by)
+{
+	struct shmring_config config = small_config();
+	const bool observes = _i != 0;
+	struct shmring_consumer *c;
+	struct shmring_message m;
+	struct shmring *r, *own;
+	int before;
+
+	config.max_sleep_ns = 1000000;
+	own = ring_create(&config);
+	if (observes) {
+		int fd = open(room_path("ring"), O_RDONLY | O_CLOEXEC);
+
+		must(shmring_open_fd(&r, fd));
+		close(fd);
+	} else {
+		must(shmring_open(&r, room_path("ring")));
+	}
+	c = consumer_attach(r, NULL, 0, observes ? SHMRING_OBSERVE : 0);
+	lock_all_marks(room_path("ring"));
+	before = count_descriptors();
+	for (int i = 0; i < 50; i++)
+		must_fail(ETIMEDOUT, shmring_peek(c, shmring_deadline(20000000), &m));
+	ck_assert_int_le(count_descriptors(), observes ? before + 64 : before);
+	if (!observes)
+		expect_use(r);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+	shmring_close(own);
+	for (int fd = 3; fd < 1000; fd++)
+		close(fd);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("closed-by-others");
@@ -120,6 +205,7 @@ int main(void)
 	tcase_add_loop_test(tc, newer_handle_has_the_number, WAY_MEMORY_EXEC, WAY_FILE_FORK);
 	tcase_add_loop_test(tc, program_has_the_number, WAY_MEMORY_EXEC, WAY_FILE_FORK);
 	tcase_add_test(tc, another_description_of_a_ring_without_a_name_has_the_number);
+	tcase_add_loop_test(tc, reader_locks_what_descriptors_are_known_by, 0, 2);
 	tcase_add_loop_test(tc, handles_of_one_description_know_it, 0, WAYS);
 	return run_suite(s);
 }
