@@ -80,6 +80,26 @@ static void print_ring(const struct ring_view *v)
 	printf("  stamps    %s\n", stamps_word(s->stamps));
 }
 
+/* Since the ring was made, by all that were attached; only what has happened. */
+static void print_counts(const struct ring_view *v)
+{
+	struct view_counts n;
+	char a[UNITS_TEXT], b[UNITS_TEXT];
+
+	view_count(v, &n);
+	if (n.full_waits)
+		printf("  full      %s times, producers have waited %s\n",
+		       format_count(a, n.full_waits), format_duration(b, n.full_wait_ns));
+	if (n.producer_sleeps || n.consumer_sleeps)
+		printf("  slept     producers %s times, consumers %s times\n",
+		       format_count(a, n.producer_sleeps), format_count(b, n.consumer_sleeps));
+	if (n.evictions)
+		printf("  evicted   consumers, %s times\n", format_count(a, n.evictions));
+	if (n.lost)
+		printf("  lost      %s messages, %s\n", format_count(a, n.lost),
+		       format_size(b, n.lost_bytes));
+}
+
 static void print_lanes(const struct ring_view *v)
 {
 	char count[UNITS_TEXT], bytes[UNITS_TEXT], readable[UNITS_TEXT], since[UNITS_TEXT];
@@ -163,7 +183,7 @@ static json_t *json_lanes(const struct ring_view *v)
 
 	for (unsigned i = 0; i < v->ring.lanes; i++) {
 		const struct shmring_lane_stat *l = &v->lanes[i];
-		json_t *lane = json_pack("{si, ss, so, sb, si, so, so, so, so, so, sb, sb}",
+		json_t *lane = json_pack("{si, ss, so, sb, si, so, so, so, so, so, sb, sb, so, so, so, so, so}",
 			"lane", (int)i,
 			"state", state_word(l->state),
 			"tenancy", json_unsigned(l->tenancy),
@@ -175,7 +195,12 @@ static json_t *json_lanes(const struct ring_view *v)
 			"position", json_unsigned(l->position),
 			"readable", json_unsigned(l->readable),
 			"waiting", (int)l->waiting,
-			"partial", (int)l->partial);
+			"partial", (int)l->partial,
+			"full_waits", json_unsigned(l->full_waits),
+			"full_wait_ns", json_unsigned(l->full_wait_ns),
+			"sleeps", json_unsigned(l->sleeps),
+			"wakes", json_unsigned(l->wakes),
+			"evictions", json_unsigned(l->evictions));
 
 		if (json_array_append_new(array, lane) == 0)
 			continue;
@@ -198,7 +223,7 @@ static json_t *json_consumers(const struct ring_view *v)
 			json_decref(name);
 			continue;
 		}
-		consumer = json_pack("{si, so?, ss, si, so, so, so, sb, so, so, sb}",
+		consumer = json_pack("{si, so?, ss, si, so, so, so, sb, so, so, sb, so, so, so, so, so}",
 			"index", (int)i,
 			"name", name,
 			"state", state_word(c->state),
@@ -209,7 +234,12 @@ static json_t *json_consumers(const struct ring_view *v)
 			"evictable", (int)c->evictable,
 			"limit", json_unsigned(c->limit),
 			"limit_ns", json_unsigned(c->limit_ns),
-			"partial", (int)c->partial);
+			"partial", (int)c->partial,
+			"waits", json_unsigned(c->waits),
+			"sleeps", json_unsigned(c->sleeps),
+			"lost", json_unsigned(c->lost),
+			"lost_bytes", json_unsigned(c->lost_bytes),
+			"evictions", json_unsigned(c->evictions));
 		if (json_array_append_new(array, consumer) == 0)
 			continue;
 		json_decref(array);
@@ -218,12 +248,31 @@ static json_t *json_consumers(const struct ring_view *v)
 	return array;
 }
 
+/* Those of places that are free, too. */
+static json_t *json_counts(const struct ring_view *v)
+{
+	struct view_counts n;
+
+	view_count(v, &n);
+	return json_pack("{so, so, so, so, so, so, so, so, so}",
+		"full_waits", json_unsigned(n.full_waits),
+		"full_wait_ns", json_unsigned(n.full_wait_ns),
+		"producer_sleeps", json_unsigned(n.producer_sleeps),
+		"producer_wakes", json_unsigned(n.producer_wakes),
+		"consumer_waits", json_unsigned(n.consumer_waits),
+		"consumer_sleeps", json_unsigned(n.consumer_sleeps),
+		"lost", json_unsigned(n.lost),
+		"lost_bytes", json_unsigned(n.lost_bytes),
+		"evictions", json_unsigned(n.evictions));
+}
+
 static int render_json(const struct ring_view *v)
 {
 	json_t *document = view_json_ring(v->address, &v->ring);
 	int err = json_object_set_new(document, "lane", json_lanes(v));
 
 	err |= json_object_set_new(document, "consumer", json_consumers(v));
+	err |= json_object_set_new(document, "counts", json_counts(v));
 	if (!err)
 		return json_print(document);
 	json_decref(document);
@@ -235,6 +284,7 @@ static int render(const struct ring_view *v, bool json)
 	if (json)
 		return render_json(v);
 	print_ring(v);
+	print_counts(v);
 	print_lanes(v);
 	print_consumers(v);
 	return finish_stdout(STATUS_OK);

@@ -20,6 +20,28 @@ int view_collect(struct ring_view *ret, struct shmring *r, const char *address)
 	return err;
 }
 
+void view_count(const struct ring_view *v, struct view_counts *ret)
+{
+	*ret = (struct view_counts){ 0 };
+	for (unsigned i = 0; i < v->ring.lanes; i++) {
+		const struct shmring_lane_stat *l = &v->lanes[i];
+
+		ret->full_waits += l->full_waits;
+		ret->full_wait_ns += l->full_wait_ns;
+		ret->producer_sleeps += l->sleeps;
+		ret->producer_wakes += l->wakes;
+		ret->evictions += l->evictions;
+	}
+	for (unsigned i = 0; i < SHMRING_MAX_CONSUMERS; i++) {
+		const struct shmring_consumer_stat *c = &v->consumers[i];
+
+		ret->consumer_waits += c->waits;
+		ret->consumer_sleeps += c->sleeps;
+		ret->lost += c->lost;
+		ret->lost_bytes += c->lost_bytes;
+	}
+}
+
 static const char *word(const char *const *words, size_t count, uint32_t value)
 {
 	return value < count ? words[value] : "unknown";

@@ -21,6 +21,14 @@ struct ring_view {
 /* Look at a ring, its lanes and its consumers. Returns 0 or a negative errno. */
 int view_collect(struct ring_view *ret, struct shmring *r, const char *address);
 
+/* What lanes and places for consumers have counted since the ring was made, summed up. */
+struct view_counts {
+	uint64_t full_waits, full_wait_ns, producer_sleeps, producer_wakes, evictions;
+	uint64_t consumer_waits, consumer_sleeps, lost, lost_bytes;
+};
+
+void view_count(const struct ring_view *v, struct view_counts *ret);
+
 /* "active", "dead"; "block", "evict"; "hold", "overwrite"; "auto", "fence"; "none", "tsc". */
 const char *state_word(uint32_t state);
 const char *slow_word(uint32_t policy);

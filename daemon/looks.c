@@ -23,6 +23,7 @@ struct watched {
 	int64_t begun_ns;
 	bool damaged;
 	uint64_t messages, bytes;
+	struct ring_counts counts;
 	struct lane_ends ends;
 };
 
@@ -94,10 +95,28 @@ static void begin_count(struct watched *w, int64_t now)
 	w->look = (struct look){ 0 };
 	w->ends = (struct lane_ends){ 0 };
 	w->messages = w->bytes = 0;
+	w->counts = (struct ring_counts){ 0 };
 	w->damaged = false;
 	w->begun_ns = now;
 	if (!w->numbers.known && w->numbers.counted_ns == 0)
 		w->numbers.counted_ns = now;
+}
+
+static void add_lane_counts(struct ring_counts *sum, const struct shmring_lane_stat *lane)
+{
+	sum->full_waits += lane->full_waits;
+	sum->full_wait_ns += lane->full_wait_ns;
+	sum->producer_sleeps += lane->sleeps;
+	sum->wakes += lane->wakes;
+	sum->evictions += lane->evictions;
+}
+
+static void add_consumer_counts(struct ring_counts *sum, const struct shmring_consumer_stat *c)
+{
+	sum->waits += c->waits;
+	sum->consumer_sleeps += c->sleeps;
+	sum->lost += c->lost;
+	sum->lost_bytes += c->lost_bytes;
 }
 
 static void add_lane(struct watched *w, int e, const struct shmring_lane_stat *lane)
@@ -107,6 +126,7 @@ static void add_lane(struct watched *w, int e, const struct shmring_lane_stat *l
 	if (e == 0) {
 		w->messages += lane->messages;
 		w->bytes += lane->bytes;
+		add_lane_counts(&w->counts, lane);
 		w->ends.known |= UINT64_C(1) << w->lane;
 		w->ends.position[w->lane] = lane->position;
 	}
@@ -123,12 +143,16 @@ static void count_consumers(struct watched *w, struct shmring *r)
 	n->consumers = n->stat.consumers + n->stat.detached == 0
 			       ? NULL
 			       : calloc(SHMRING_MAX_CONSUMERS, sizeof(*n->consumers));
-	for (unsigned i = 0; n->consumers && i < SHMRING_MAX_CONSUMERS; i++) {
-		struct consumer_numbers *to = &n->consumers[n->consumer_count];
+	for (unsigned i = 0; i < SHMRING_MAX_CONSUMERS; i++) {
+		struct consumer_numbers *to;
 		struct shmring_consumer_stat c;
 
-		if (shmr_look_at_consumer(r, i, &w->ends, &c) < 0 || c.state == SHMRING_FREE)
+		if (shmr_look_at_consumer(r, i, &w->ends, &c) < 0)
 			continue;
+		add_consumer_counts(&w->counts, &c); /* of those who have left, too */
+		if (c.state == SHMRING_FREE || !n->consumers)
+			continue;
+		to = &n->consumers[n->consumer_count];
 		n->evicted += c.state == SHMRING_EVICTED;
 		to->slot = i;
 		to->lag = c.lag;
@@ -152,6 +176,7 @@ static void take_turn(struct watched *w, struct shmring *r, int64_t deadline)
 	count_consumers(w, r);
 	w->numbers.messages = w->messages;
 	w->numbers.bytes = w->bytes;
+	w->numbers.counts = w->counts;
 	w->numbers.damaged = w->damaged;
 	w->numbers.counted_ns = w->begun_ns;
 	w->numbers.known = w->done = true;

@@ -28,6 +28,12 @@ struct consumer_numbers {
 	char name[SHMRING_NAME_SIZE];
 };
 
+/* Sums over all lanes and all places for consumers, since the ring was made. */
+struct ring_counts {
+	uint64_t full_waits, full_wait_ns, producer_sleeps, wakes, evictions;
+	uint64_t waits, consumer_sleeps, lost, lost_bytes;
+};
+
 struct ring_numbers {
 	struct shmring_stat stat; /* of this round */
 	bool damaged;
@@ -35,6 +41,7 @@ struct ring_numbers {
 	bool known;	    /* ever */
 	int64_t counted_ns; /* when the count of these numbers began; not known: of the first */
 	uint64_t messages, bytes, evicted;
+	struct ring_counts counts;
 	struct consumer_numbers *consumers;
 	size_t consumer_count;
 };

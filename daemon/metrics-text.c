@@ -16,6 +16,8 @@
 
 #include "sys.h"
 
+#define NS_PER_S UINT64_C(1000000000)
+
 struct report {
 	FILE *out;
 	const struct seen *seen;
@@ -61,11 +63,21 @@ enum column {
 	COLUMN_CLIENTS,
 	COLUMN_RECOVERIES,
 	COLUMN_DAMAGED,
+	COLUMN_FULL_WAITS,
+	COLUMN_FULL_WAIT_TIME,
+	COLUMN_PRODUCER_SLEEPS,
+	COLUMN_PRODUCER_WAKES,
+	COLUMN_CONSUMER_WAITS,
+	COLUMN_CONSUMER_SLEEPS,
+	COLUMN_LOST,
+	COLUMN_LOST_BYTES,
+	COLUMN_EVICTIONS,
 	COLUMNS
 };
 
 static const struct {
 	const char *name, *type, *help;
+	bool is_time; /* nanoseconds in the ring, seconds here */
 } columns[COLUMNS] = {
 	[COLUMN_MESSAGES] = { "ring_messages_total", "counter", "Messages published ever." },
 	[COLUMN_BYTES] = { "ring_payload_bytes_total", "counter", "Bytes of payload published ever." },
@@ -81,7 +93,49 @@ static const struct {
 	[COLUMN_RECOVERIES] = { "ring_recoveries_total", "counter",
 				"Dead peers that the broker cleaned up after." },
 	[COLUMN_DAMAGED] = { "ring_damaged", "gauge", "1 if the ring is corrupt." },
+	[COLUMN_FULL_WAITS] = { "ring_full_waits_total", "counter",
+				"Times that a producer found no room." },
+	[COLUMN_FULL_WAIT_TIME] = { "ring_full_wait_seconds_total", "counter",
+				    "Time that producers have waited for room.", true },
+	[COLUMN_PRODUCER_SLEEPS] = { "ring_producer_sleeps_total", "counter",
+				     "Times that a producer slept for room." },
+	[COLUMN_PRODUCER_WAKES] = { "ring_producer_wakes_total", "counter",
+				    "Times that a producer woke others." },
+	[COLUMN_CONSUMER_WAITS] = { "ring_consumer_waits_total", "counter",
+				    "Times that a consumer found no message and waited." },
+	[COLUMN_CONSUMER_SLEEPS] = { "ring_consumer_sleeps_total", "counter",
+				     "Times that a consumer slept for a message." },
+	[COLUMN_LOST] = { "ring_lost_messages_total", "counter",
+			  "Messages that consumers have lost, each consumer's by itself." },
+	[COLUMN_LOST_BYTES] = { "ring_lost_bytes_total", "counter",
+				"Bytes of payload of those messages." },
+	[COLUMN_EVICTIONS] = { "ring_evictions_total", "counter",
+			       "Times that a producer evicted a consumer." },
 };
+
+static uint64_t count_of(const struct ring_counts *n, enum column which)
+{
+	switch (which) {
+	case COLUMN_FULL_WAITS:
+		return n->full_waits;
+	case COLUMN_FULL_WAIT_TIME:
+		return n->full_wait_ns;
+	case COLUMN_PRODUCER_SLEEPS:
+		return n->producer_sleeps;
+	case COLUMN_PRODUCER_WAKES:
+		return n->wakes;
+	case COLUMN_CONSUMER_WAITS:
+		return n->waits;
+	case COLUMN_CONSUMER_SLEEPS:
+		return n->consumer_sleeps;
+	case COLUMN_LOST:
+		return n->lost;
+	case COLUMN_LOST_BYTES:
+		return n->lost_bytes;
+	default:
+		return n->evictions;
+	}
+}
 
 static uint64_t cell(const struct seen *s, const struct ring_numbers *n, enum column which)
 {
@@ -108,8 +162,10 @@ static uint64_t cell(const struct seen *s, const struct ring_numbers *n, enum co
 		return s->clients;
 	case COLUMN_RECOVERIES:
 		return s->recoveries;
-	default:
+	case COLUMN_DAMAGED:
 		return n->damaged;
+	default:
+		return count_of(&n->counts, which);
 	}
 }
 
@@ -124,8 +180,16 @@ static bool is_known(const struct ring_numbers *n, enum column which)
 	case COLUMN_EVICTED:
 		return n->known;
 	default:
-		return true;
+		return which < COLUMN_FULL_WAITS || n->known;
 	}
+}
+
+static void put_value(FILE *out, uint64_t value, bool is_time)
+{
+	if (is_time)
+		fprintf(out, "%" PRIu64 ".%09" PRIu64 "\n", value / NS_PER_S, value % NS_PER_S);
+	else
+		fprintf(out, "%" PRIu64 "\n", value);
 }
 
 static void put_column(struct report *r, enum column which)
@@ -137,8 +201,9 @@ static void put_column(struct report *r, enum column which)
 
 		if (!is_known(r->rings[i], which))
 			continue;
-		fprintf(r->out, "shmringd_%s{ring=\"%s\",owner=\"%u\"} %" PRIu64 "\n",
-			columns[which].name, s->name, (unsigned)s->owner, value);
+		fprintf(r->out, "shmringd_%s{ring=\"%s\",owner=\"%u\"} ", columns[which].name,
+			s->name, (unsigned)s->owner);
+		put_value(r->out, value, columns[which].is_time);
 	}
 }
 

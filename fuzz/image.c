@@ -47,6 +47,18 @@ static void normalize_stamps(const struct geometry *g, uint8_t *data)
 	}
 }
 
+/* How long somebody waited. */
+static void normalize_counts(const struct geometry *g, uint8_t *file)
+{
+	for (unsigned i = 0; i < g->lanes; i++) {
+		struct lane_control *control =
+			(struct lane_control *)(void *)(file + control_offset(g, i));
+
+		store_relaxed(&control->counts.full_wait_ns, 0);
+		store_relaxed(&control->counts.sleeps, 0);
+	}
+}
+
 /* Take out what differs from one run of the same program to the next. */
 static void normalize(uint8_t *file)
 {
@@ -59,9 +71,11 @@ static void normalize(uint8_t *file)
 	memset(id->boot_id, 0, sizeof(id->boot_id));
 	id->created_ns = id->device = id->inode = id->birth_ns = 0;
 	layout_seal(id);
-	if (layout_check(&g, id, id->file_size) == 0 && !layout_is_apart(&g) && g.stamp_size != 0)
-		for (unsigned i = 0; i < g.lanes; i++)
+	if (layout_check(&g, id, id->file_size) == 0 && !layout_is_apart(&g)) {
+		normalize_counts(&g, file);
+		for (unsigned i = 0; g.stamp_size != 0 && i < g.lanes; i++)
 			normalize_stamps(&g, file + data_offset(&g, i));
+	}
 	for (unsigned i = 0; i < LAYOUT_LANES; i++) {
 		store_relaxed(&registry->lane_holder[i].pid, 0);
 		store_relaxed(&registry->lane_holder[i].attached_ns, 0);

@@ -277,6 +277,12 @@ struct shmring_lane_stat {
 	uint32_t waiting;      /* 1: its producer waits for room */
 	uint32_t partial;      /* 1: it has more than could be counted in 20 ms: `messages`, */
 			       /* `bytes`, `position` and `readable` are lower bounds */
+	/* Of all its producers since the ring was made; they only grow. */
+	uint64_t full_waits;   /* times that the producer found no room */
+	uint64_t full_wait_ns; /* time that it has waited for room, asleep or not */
+	uint64_t sleeps;       /* times that it slept in the kernel for that */
+	uint64_t wakes;	       /* times that it woke others */
+	uint64_t evictions;    /* consumers that it evicted */
 };
 
 /* State of one lossless consumer. */
@@ -292,6 +298,16 @@ struct shmring_consumer_stat {
 	uint64_t limit;	   /* bytes: producers evict it when a lane is that far ahead of it;
 			      the smaller one of the ring's limit and its own; 0: none */
 	uint64_t limit_ns; /* the same for the age of what it has not released */
+	/*
+	 * Of all consumers that have had this place since the ring was made; they only
+	 * grow. They are also told of a place that is free.
+	 */
+	uint64_t waits;	     /* times that it found no message, and waited */
+	uint64_t sleeps;     /* times that it slept in the kernel for that */
+	uint64_t lost;	     /* messages that it has lost; not those that were gone when
+				it came */
+	uint64_t lost_bytes; /* payload of those */
+	uint64_t evictions;  /* times that it noticed that it was evicted */
 };
 
 /*

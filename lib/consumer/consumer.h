@@ -24,6 +24,7 @@
 #include "kick.h"
 #include "lane.h"
 #include "peers.h"
+#include "tally.h"
 #include "waitable.h"
 
 /* What a consumer knows of one lane. */
@@ -35,6 +36,7 @@ struct reader {
 	uint64_t until; /* SHMRING_UNTIL_NOW: the end of the lane at the attach */
 	uint64_t missed;		 /* gone already when it began at the oldest message */
 	uint64_t missed_bytes;
+	bool missed_told;		 /* that is no more in hot.lost */
 	uint64_t noted; /* its messages up to here are in a run, if they are in hand */
 	unsigned next_mark;
 	uint32_t file; /* isolated rings: which one of its files is mapped */
@@ -105,6 +107,7 @@ struct shmring_consumer {
 	struct window window;
 	struct shmring_memory memory;
 	struct shmring_counters counters;
+	struct shmring_counters shown; /* those of them that the ring's counts have */
 	struct reader readers[LAYOUT_LANES];
 };
 
@@ -272,6 +275,7 @@ static inline void reader_begin(struct reader *l, enum shmring_start start)
 
 	l->missed = oldest ? l->hot.at.seq : 0;
 	l->missed_bytes = oldest ? l->hot.at.bytes : 0;
+	l->missed_told = false;
 	l->hot.released = l->hot.at;
 	l->hot.lost = l->missed;
 	l->hot.lost_bytes = l->missed_bytes;
@@ -295,6 +299,9 @@ void window_close(struct shmring_consumer *c);
  */
 void consumer_count(struct shmring_consumer *c);
 void consumer_begin_count(struct shmring_consumer *c);
+
+/* Bring the ring's counts of this consumer up to date; observers have none. */
+void consumer_show_counts(struct shmring_consumer *c);
 
 /* Wake all producers that wait for room: who reads what has changed. */
 void consumer_tell_producers(struct shmring_consumer *c);

@@ -162,12 +162,14 @@ static int waitable_arm(struct shmring_waitable *w, uint32_t *ret_seen)
 	look_after_the_dead(consumer_of(w));
 	w->longest_ns = period(consumer_of(w)); /* it may have become quiet, or patient */
 	e = arm(consumer_of(w), ret_seen);
+	consumer_show_counts(consumer_of(w));
 	return e == -EPIPE || e == -EIDRM ? 1 : e; /* which peek will tell */
 }
 
 static void waitable_disarm(struct shmring_waitable *w)
 {
 	disarm(consumer_of(w));
+	consumer_show_counts(consumer_of(w));
 }
 
 struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c)

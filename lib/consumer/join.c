@@ -457,6 +457,8 @@ int consumer_keep_place(struct shmring_consumer *c, bool releasing)
 		if (move_on(c, status, status_next(status, PLACE_ACTIVE)))
 			return 0;
 	}
+	if (status_state(status) == PLACE_EVICTED)
+		shmr_tally(&c->attachment.registry->consumer_counts[c->attachment.slot].evictions, 1);
 	in_hand = consumer_in_hand(c) != 0;
 	shmring_rewind(c);
 	consumer_count(c);

@@ -161,6 +161,39 @@ void shmring_wake_producer(struct shmring_consumer *c, uint64_t released_before)
 	wake_owner(c, current_reader(c), released_before);
 }
 
+static struct consumer_counts *shared_counts(const struct shmring_consumer *c)
+{
+	return &c->attachment.registry->consumer_counts[c->attachment.slot];
+}
+
+void consumer_show_counts(struct shmring_consumer *c)
+{
+	struct consumer_counts *shared = shared_counts(c);
+
+	if (c->observer)
+		return;
+	shmr_tally(&shared->waits, c->counters.waits - c->shown.waits);
+	shmr_tally(&shared->sleeps, c->counters.sleeps - c->shown.sleeps);
+	c->shown = c->counters;
+}
+
+/*
+ * What was lost before the message that is now released. In the ring only what it had a
+ * place for counts: what was gone before it came is nobody's loss. The cursor has been moved:
+ * if we die before this the loss is not counted, and never twice.
+ */
+static void count_lost(struct shmring_consumer *c, struct reader *l)
+{
+	bool late = !l->missed_told;
+
+	shmr_tally(&shared_counts(c)->lost, l->hot.lost - (late ? l->missed : 0));
+	shmr_tally(&shared_counts(c)->lost_bytes, l->hot.lost_bytes - (late ? l->missed_bytes : 0));
+	l->missed_told = true;
+	c->counters.lost += l->hot.lost;
+	c->counters.lost_bytes += l->hot.lost_bytes;
+	l->hot.lost = l->hot.lost_bytes = 0;
+}
+
 void consumer_release_lane(struct shmring_consumer *c, struct reader *l,
 			   const struct shmring_boundary *to)
 {
@@ -170,9 +203,8 @@ void consumer_release_lane(struct shmring_consumer *c, struct reader *l,
 		consumer_write_mark(l, to);
 	/* [RELEASE] pairs with read_gate() in lib/producer/room.c: our reads are over. */
 	store_release(&l->cursor->position, to->position);
-	c->counters.lost += l->hot.lost;
-	c->counters.lost_bytes += l->hot.lost_bytes;
-	l->hot.lost = l->hot.lost_bytes = 0;
+	if (l->hot.lost != 0)
+		count_lost(c, l);
 	l->hot.released = *to;
 	bell_order(c->hot.fence); /* [WAKE] pairs with [SLEEP] in lib/producer/room.c */
 	wake_owner(c, l, before);

@@ -225,7 +225,9 @@ static int sleep_for_message(struct shmring_consumer *c, int64_t deadline)
 		return e > 0 ? 0 : e;
 	if (c->quiet && deadline - now > consumer_longest_sleep(c))
 		deadline = now + consumer_longest_sleep(c);
-	return shmr_bell_sleep(&c->bell, &shared->data_bell, seen, deadline, &c->counters);
+	e = shmr_bell_sleep(&c->bell, &shared->data_bell, seen, deadline, &c->counters);
+	consumer_show_counts(c);
+	return e;
 }
 
 /* [SLEEP] pairs with shmr_bell_ring_data(), which may be quicker. */
@@ -329,6 +331,7 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 	if (deadline <= SHMRING_NOWAIT)
 		return explain(-EAGAIN, "there is no message");
 	c->counters.waits++;
+	consumer_show_counts(c);
 	judge_backoff(c);
 	/*
 	 * What we have just published may still be in our store buffer, and would

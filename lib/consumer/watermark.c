@@ -113,6 +113,7 @@ static int sleep_until_due(struct shmring_consumer *c, int64_t until)
 		if (e != 0)
 			break; /* there will not be more than there is */
 		e = shmr_bell_sleep(&c->bell, &shared->data_bell, seen, until, &c->counters);
+		consumer_show_counts(c);
 	}
 	consumer_drop_watermarks(c);
 	return e;

@@ -129,6 +129,31 @@ struct holder {
 };
 _Static_assert(sizeof(struct holder) == 64, "holder is a line");
 
+/*
+ * What the tenants of a place have counted since the ring was made, for people: nothing is
+ * decided by it. Only the tenant writes it; it adds to what the one before it has left
+ * (tally.h). A line of its own, so that counting disturbs nobody.
+ */
+struct lane_counts {
+	shm_u64 full_waits;   /* times that it found no room */
+	shm_u64 full_wait_ns; /* time that it has waited for room */
+	shm_u64 sleeps;
+	shm_u64 wakes;	   /* times that it woke others */
+	shm_u64 evictions; /* consumers that it evicted */
+	shm_u64 reserved[3];
+};
+_Static_assert(sizeof(struct lane_counts) == 64, "a line per lane");
+
+struct consumer_counts {
+	shm_u64 waits; /* times that it found no message */
+	shm_u64 sleeps;
+	shm_u64 lost;	    /* messages that it could not read */
+	shm_u64 lost_bytes; /* payload of those */
+	shm_u64 evictions;  /* times that it was evicted */
+	shm_u64 reserved[3];
+};
+_Static_assert(sizeof(struct consumer_counts) == 64, "a line per consumer");
+
 /* Segment 1: registry.h explains the status words. */
 struct registry {
 	shm_u64 lanes_ready; /* bit i: lane i has memory; bits are only set */
@@ -139,9 +164,11 @@ struct registry {
 	shm_u64 consumer_status[LAYOUT_CONSUMERS];
 	struct holder lane_holder[LAYOUT_LANES];
 	struct holder consumer_holder[LAYOUT_CONSUMERS];
+	struct consumer_counts consumer_counts[LAYOUT_CONSUMERS];
 };
 _Static_assert(offsetof(struct registry, lane_holder) == 1088, "status words in the first page");
-_Static_assert(sizeof(struct registry) == 9280, "registry");
+_Static_assert(offsetof(struct registry, consumer_counts) == 9280, "counts are behind the holders");
+_Static_assert(sizeof(struct registry) == 13376, "registry");
 
 /* Segment 2: doorbell.h explains the protocol. */
 struct doorbell {
@@ -202,9 +229,11 @@ struct lane_control {
 	shm_u64 room_wanted; /* wake me when cursors reach it; POSITION_NONE */
 	shm_u64 pad1[15];
 	struct index_entry index[LAYOUT_INDEX];
+	struct lane_counts counts;
 };
 _Static_assert(offsetof(struct lane_control, room_wanted) == 128, "own pair of lines");
-_Static_assert(sizeof(struct lane_control) == 1280, "control fits into a page");
+_Static_assert(offsetof(struct lane_control, counts) == 1280, "counts are behind the index");
+_Static_assert(sizeof(struct lane_control) == 1344, "control fits into a page");
 
 /*
  * Format 1 and the protocol of the broker number unread policies the other way round than

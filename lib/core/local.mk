@@ -43,6 +43,8 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/sys.h \
 	lib/core/unused.c \
 	lib/core/unused.h \
+	lib/core/tally.c \
+	lib/core/tally.h \
 	lib/core/uring.c \
 	lib/core/uring.h \
 	lib/core/vacancy.c \

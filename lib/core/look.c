@@ -257,6 +257,25 @@ static int view_own_file(struct view *v, const struct shmring *r, unsigned index
 	return 0;
 }
 
+static void read_lane_counts(const struct lane_counts *counts, struct shmring_lane_stat *st)
+{
+	st->full_waits = load_relaxed(&counts->full_waits);
+	st->full_wait_ns = load_relaxed(&counts->full_wait_ns);
+	st->sleeps = load_relaxed(&counts->sleeps);
+	st->wakes = load_relaxed(&counts->wakes);
+	st->evictions = load_relaxed(&counts->evictions);
+}
+
+static void read_consumer_counts(const struct consumer_counts *counts,
+				 struct shmring_consumer_stat *st)
+{
+	st->waits = load_relaxed(&counts->waits);
+	st->sleeps = load_relaxed(&counts->sleeps);
+	st->lost = load_relaxed(&counts->lost);
+	st->lost_bytes = load_relaxed(&counts->lost_bytes);
+	st->evictions = load_relaxed(&counts->evictions);
+}
+
 static int survey_lane(const struct shmring *r, unsigned index, int fd, struct look *look,
 		       int64_t deadline, struct shmring_lane_stat *st)
 {
@@ -269,6 +288,7 @@ static int survey_lane(const struct shmring *r, unsigned index, int fd, struct l
 		return e;
 	e = survey(&v.lane, &r->geometry, look, deadline, &oldest);
 	st->waiting = load_relaxed(&v.lane.control->room_wanted) != POSITION_NONE;
+	read_lane_counts(&v.lane.control->counts, st);
 	munmap(v.base, v.size);
 	if (e < 0)
 		return e;
@@ -353,6 +373,7 @@ int shmr_look_at_consumer(struct shmring *r, unsigned index, const struct lane_e
 		return fd;
 	status = load_acquire(&r->registry->consumer_status[index]);
 	st.state = public_state(PLACE_CONSUMER, index, status, fd);
+	read_consumer_counts(&r->registry->consumer_counts[index], &st);
 	if (st.state != SHMRING_FREE) {
 		const struct holder *holder = &r->registry->consumer_holder[index];
 

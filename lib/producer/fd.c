@@ -117,6 +117,7 @@ static int waitable_arm(struct shmring_waitable *w, uint32_t *ret_seen)
 	if (e < 0)
 		return e;
 	e = producer_arm(p, waited_size(p), ret_seen);
+	producer_show_counts(p);
 	producer_unmark(p);
 	return e == -EPIPE || e == -EIDRM ? 1 : e; /* which the claim will tell */
 }
@@ -124,6 +125,7 @@ static int waitable_arm(struct shmring_waitable *w, uint32_t *ret_seen)
 static void waitable_disarm(struct shmring_waitable *w)
 {
 	producer_disarm(producer_of(w));
+	producer_show_counts(producer_of(w));
 }
 
 struct shmring_waitable *shmring_producer_waitable(struct shmring_producer *p, size_t len)

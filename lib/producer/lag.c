@@ -90,7 +90,7 @@ bool producer_evict_laggards(struct shmring_producer *p)
 {
 	struct registry *registry = p->attachment.registry;
 	int64_t now = shmr_now();
-	bool evicted = false;
+	uint64_t evicted = 0;
 
 	p->lag.pending = false;
 	for (unsigned slot = 0; slot < LAYOUT_CONSUMERS; slot++) {
@@ -101,11 +101,12 @@ bool producer_evict_laggards(struct shmring_producer *p)
 		if (!may_be_evicted(status) || !is_over_again(p, slot, status, now))
 			continue;
 		/* [EVICT] pairs with consumer_keep_place(): it precedes what we overwrite. */
-		evicted |= compare_and_swap(&registry->consumer_status[slot], status,
+		evicted += compare_and_swap(&registry->consumer_status[slot], status,
 					    status_next(status, kept ? PLACE_LAPSED
 								     : PLACE_EVICTED));
 	}
-	if (evicted)
+	shmr_tally(&p->lane.control->counts.evictions, evicted);
+	if (evicted > 0)
 		producer_tell_others(p);
-	return evicted;
+	return evicted > 0;
 }

@@ -117,8 +117,10 @@ void shmring_wake_consumers(struct shmring_producer *p)
 				      load_relaxed(&at->position), p->hot.mask + 1))
 			due |= left & -left;
 	}
-	if (due != 0)
-		shmr_bell_ring_data(&p->bell, due, &p->counters);
+	if (due == 0)
+		return;
+	shmr_bell_ring_data(&p->bell, due, &p->counters);
+	producer_show_counts(p);
 }
 
 int shmring_wake(struct shmring_producer *p)
@@ -129,6 +131,7 @@ int shmring_wake(struct shmring_producer *p)
 	if (load_relaxed(&p->bell.shared->sleepers) == 0)
 		return 0;
 	shmr_bell_ring_data(&p->bell, EVERYBODY, &p->counters);
+	producer_show_counts(p);
 	return 1;
 }
 
@@ -309,6 +312,16 @@ int shmring_producer_counters(const struct shmring_producer *p, struct shmring_c
 	ret->messages = published_end(p).seq - p->begin.seq;
 	ret->bytes = published_end(p).bytes - p->begin.bytes;
 	return 0;
+}
+
+void producer_show_counts(struct shmring_producer *p)
+{
+	struct lane_counts *shared = &p->lane.control->counts;
+
+	shmr_tally(&shared->full_waits, p->counters.waits - p->shown.waits);
+	shmr_tally(&shared->sleeps, p->counters.sleeps - p->shown.sleeps);
+	shmr_tally(&shared->wakes, p->counters.wakes - p->shown.wakes);
+	p->shown = p->counters;
 }
 
 int shmring_producer_memory(const struct shmring_producer *p, struct shmring_memory_report *ret)

@@ -18,6 +18,7 @@
 #include "kick.h"
 #include "lane.h"
 #include "peers.h"
+#include "tally.h"
 #include "waitable.h"
 
 /*
@@ -76,6 +77,7 @@ struct shmring_producer {
 	struct peers consumers;	       /* who is left of them */
 	struct shmring_boundary begin; /* where this tenancy began */
 	struct shmring_counters counters;
+	struct shmring_counters shown; /* those of them that the ring's counts have */
 };
 
 /* Readers farther behind than this are not answering us; in bytes. */
@@ -109,6 +111,9 @@ bool producer_evict_laggards(struct shmring_producer *p);
 
 /* The other producers may be waiting for the same consumer. */
 void producer_tell_others(struct shmring_producer *p);
+
+/* Bring the ring's counts of this lane up to date. */
+void producer_show_counts(struct shmring_producer *p);
 
 /* Where the zero word is that readers see. */
 static inline struct shmring_boundary published_end(const struct shmring_producer *p)

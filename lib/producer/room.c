@@ -244,10 +244,13 @@ static bool evict(struct shmring_producer *p, const struct gate *gate, int64_t n
 	if (!same_stall(p, gate, status, now) || p->pressed.waited < evict_after(p))
 		return false;
 	/* [EVICT] pairs with consumer_keep_place(): it precedes what we overwrite. */
-	return compare_and_swap(word, status,
-				status_next(status, status_state(status) == PLACE_DETACHED
-							    ? PLACE_LAPSED
-							    : PLACE_EVICTED));
+	if (!compare_and_swap(word, status,
+			      status_next(status, status_state(status) == PLACE_DETACHED
+							  ? PLACE_LAPSED
+							  : PLACE_EVICTED)))
+		return false;
+	shmr_tally(&p->lane.control->counts.evictions, 1);
+	return true;
 }
 
 /* The others may be waiting for the same consumer. [READY] pairs with show_lane(). */
@@ -402,6 +405,16 @@ static int wait_once(struct shmring_producer *p, uint64_t size, int64_t deadline
 	return -EAGAIN;
 }
 
+/* While it waits, so that a look shows it, and not only when the wait is over. */
+static void show_wait(struct shmring_producer *p, int64_t *since)
+{
+	int64_t now = shmr_now();
+
+	shmr_tally(&p->lane.control->counts.full_wait_ns, (uint64_t)(now - *since));
+	producer_show_counts(p);
+	*since = now;
+}
+
 /* Those who are to make room must know that there is something to read. */
 static void wake_whom_we_need(struct shmring_producer *p)
 {
@@ -413,11 +426,13 @@ int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
 {
 	struct spin spin = { 0 };
 	struct gate gate;
+	int64_t since;
 	int e;
 
 	if (producer_reserve(p, size, &gate) == 0)
 		return 0;
 	p->counters.waits++;
+	producer_show_counts(p);
 	wake_whom_we_need(p);
 	if (press_all(p, size, &gate))
 		return 0;
@@ -430,9 +445,11 @@ int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
 	if (e < 0)
 		return e;
 	shmr_bell_begin_wait(&p->bell);
-	do
+	since = shmr_now();
+	do {
 		e = wait_once(p, size, deadline, &gate, &spin);
-	while (e == -EAGAIN);
+		show_wait(p, &since);
+	} while (e == -EAGAIN);
 	return e;
 }
 

@@ -244,6 +244,77 @@ START_TEST(numbers_are_those_of_the_ring)
 }
 END_TEST
 
+/* What clients have counted in the ring, also those that have left it. */
+START_TEST(what_clients_counted_is_told)
+{
+	const struct shmring_consumer_options limited = { .size = sizeof(limited),
+							  .max_lag = 16384,
+							  .spin_ns = -1 };
+	static char data[1000];
+	struct shmring_consumer_stat place;
+	struct shmring_lane_stat lane;
+	struct shmring_consumer *c;
+	struct shmring_producer *p;
+	struct shmring_message m;
+	struct shmring *r;
+	struct server b;
+	int s;
+
+	server_start(&b, NULL);
+	server_ring("ring");
+	s = raw_hello(b.socket);
+	ck_assert_int_eq(raw_make(s, "ring", NULL), 0);
+	must(shmring_open(&r, server_ring("ring")));
+	must(shmring_producer_attach(&p, r, NULL));
+	must(shmring_producer_spin(p, 0));
+	get(s);
+	must_be("ring_full_waits_total", "ring", 0);
+	must_be("ring_full_wait_seconds_total", "ring", 0);
+	must_be("ring_lost_messages_total", "ring", 0);
+	must(shmring_consumer_attach(&c, r, &limited));
+	must_fail(ETIMEDOUT, shmring_peek(c, shmring_deadline(20000000), &m));
+	do
+		must(shmring_publish(p, data, sizeof(data), SHMRING_NOWAIT));
+	while (shmring_stat_consumer(r, 0, &place) == 0 && place.state != SHMRING_EVICTED);
+	for (int i = 0; i < 200; i++) /* three times as many as the lane holds */
+		must(shmring_publish(p, data, sizeof(data), SHMRING_NOWAIT));
+	must(shmring_peek(c, SHMRING_NOWAIT, &m));
+	ck_assert_uint_gt(m.lost, 100);
+	must(shmring_release(c));
+	shmring_consumer_detach(c);
+	must(shmring_stat_consumer(r, 0, &place));
+	ck_assert_uint_eq(place.lost, m.lost);
+	must(shmring_consumer_attach(&c, r, NULL));
+	while (shmring_publish(p, data, sizeof(data), SHMRING_NOWAIT) == 0)
+		;
+	must_fail(ETIMEDOUT,
+		  shmring_publish(p, data, sizeof(data), shmring_deadline(20000000)));
+	shmring_consumer_detach(c);
+	must(shmring_stat_lane(r, 0, &lane));
+	get(s);
+	get(s); /* and does not add up from one look to the next */
+	ck_assert_uint_ge(lane.full_waits, 2);
+	ck_assert_uint_ge(lane.full_wait_ns, 19000000);
+	ck_assert_uint_gt(lane.sleeps, 0);
+	ck_assert_uint_eq(place.waits, 1);
+	ck_assert_uint_gt(place.sleeps, 0);
+	must_be("ring_full_waits_total", "ring", lane.full_waits);
+	ck_assert_double_eq_tol(value_of("ring_full_wait_seconds_total", "ring"),
+				(double)lane.full_wait_ns / 1e9, 1e-9);
+	must_be("ring_producer_sleeps_total", "ring", lane.sleeps);
+	must_be("ring_producer_wakes_total", "ring", lane.wakes);
+	must_be("ring_evictions_total", "ring", 1);
+	must_be("ring_consumer_waits_total", "ring", 1);
+	must_be("ring_consumer_sleeps_total", "ring", place.sleeps);
+	must_be("ring_lost_messages_total", "ring", place.lost);
+	must_be("ring_lost_bytes_total", "ring", place.lost * sizeof(data));
+	shmring_producer_detach(p);
+	shmring_close(r);
+	close(s);
+	server_stop(&b);
+}
+END_TEST
+
 START_TEST(what_clients_and_users_have_is_told)
 {
 	char key[KEY_SIZE];
@@ -353,6 +424,7 @@ int main(void)
 	TCase *tc = room_case(s, "metrics", 30);
 
 	tcase_add_test(tc, numbers_are_those_of_the_ring);
+	tcase_add_test(tc, what_clients_counted_is_told);
 	tcase_add_test(tc, what_clients_and_users_have_is_told);
 	tcase_add_test(tc, everybody_gets_a_sealed_file_of_his_own);
 	tcase_add_loop_test(tc, parser_sees_what_is_wrong, 0, sizeof(wrong) / sizeof(wrong[0]));

@@ -82,6 +82,45 @@ expect 0 "ls of a directory" "$SHMRING" ls shmring .
 check "its names are addresses" grep -q '^shmring/full ' out
 expect 1 "ls of no directory" "$SHMRING" ls none
 
+# what clients have counted in the ring
+expect 0 "a small ring" "$SHMRING" create --lanes 1 --lane-size 64K counted
+expect 0 "its stat" "$SHMRING" stat counted
+check "nothing has happened" sh -c '! grep -E "^  (full|slept|evicted|lost) " out'
+expect 0 "in JSON" "$SHMRING" stat --json counted
+json "nothing either" '.counts | length == 9 and all(. == 0)'
+seq 1 100000 >noise.in
+start "$SHMRING" pub counted noise.in >out.3 2>&1 &
+pub=$!
+
+# lane_count FILTER: holds for the first lane
+lane_count() {
+	"$SHMRING" stat --json counted | jq -e ".lane[0] | $1" >/dev/null
+}
+until_true lane_count '.full_waits > 0 and .full_wait_ns > 0 and .sleeps > 0'
+expect 0 "stat while pub waits" "$SHMRING" stat counted
+check "says so" grep -E -q '^  full      [0-9]+ times?, producers have waited ' out
+check "and how it waits" grep -E -q '^  slept     producers [0-9]+ times, consumers 0 times$' out
+kill -KILL "$pub"
+ended "$pub" 137 "pub is killed"
+expect 0 "a reader" "$SHMRING" sub --no-follow counted
+expect 0 "stat afterwards" "$SHMRING" stat --json counted
+json "the numbers stay" '.counts.full_waits == .lane[0].full_waits and .counts.full_waits > 0 and
+	.counts.full_wait_ns == .lane[0].full_wait_ns and
+	.counts.producer_sleeps == .lane[0].sleeps and .counts.lost == 0 and .counts.evictions == 0'
+# Any number may stand there: all counts of lane 0 (at 458752 + 1280) and of consumer 0
+# (at 65536 + 9280) are as large as can be.
+for at in 460032 74816; do
+	head -c 40 /dev/zero | tr '\0' '\377' |
+		dd of=shmring/counted bs=1 seek=$at conv=notrunc 2>/dev/null
+done
+expect 0 "stat of the largest numbers" "$SHMRING" stat --json counted
+json "they are what they are" '.counts.full_waits > 18e18 and .counts.lost_bytes > 18e18 and
+	([.. | numbers | select(. < 0)] | length) == 0'
+expect 0 "for people" "$SHMRING" stat counted
+check "all lines are there" sh -c 'test "$(grep -E -c "^  (full|slept|evicted|lost) " out)" = 4'
+check "they fit into 80 columns" sh -c '! grep -E ".{81}" out'
+expect 0 "rm" "$SHMRING" rm counted
+
 # bytes that are no text
 printf 'tab\t"quote" \303\244\0no text: \377' | "$SHMRING" pub --null full
 expect 0 "sub --json" "$SHMRING" sub --json --no-follow full

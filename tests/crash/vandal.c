@@ -167,9 +167,9 @@ static void spoil_anything(struct actor *a)
 {
 	static const struct {
 		uint64_t offset, size;
-	} areas[] = { { 0, 256 },	  { REGISTRY, 9280 },
+	} areas[] = { { 0, 256 },	  { REGISTRY, 13376 },
 		      { DOORBELL, 2112 }, { CURSORS, SLOTS * 4096 },
-		      { CONTROLS, 1280 }, { DATA, LANES * LANE_SIZE } };
+		      { CONTROLS, 1344 }, { DATA, LANES * LANE_SIZE } };
 	uint64_t i = draw(a, 6);
 
 	put(a, areas[i].offset + draw(a, areas[i].size), random_next(&a->seed) >> draw(a, 64));

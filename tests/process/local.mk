@@ -15,6 +15,7 @@ PROCESS_TESTS = \
 	tests/process/claim-stamped \
 	tests/process/clocks \
 	tests/process/crowd \
+	tests/process/counts \
 	tests/process/death \
 	tests/process/ends \
 	tests/process/environ \
@@ -70,6 +71,9 @@ tests_process_clocks_LDADD = $(PROCESS_LIBS)
 tests_process_crowd_SOURCES = tests/process/crowd.c
 tests_process_crowd_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_crowd_LDADD = $(PROCESS_LIBS)
+tests_process_counts_SOURCES = tests/process/counts.c
+tests_process_counts_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_counts_LDADD = $(PROCESS_LIBS)
 tests_process_death_SOURCES = tests/process/death.c
 tests_process_death_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_death_LDADD = $(PROCESS_LIBS)
