@@ -30,6 +30,7 @@ struct subscription {
 	struct shmring_consumer *consumer;
 	struct out out;
 	unsigned lanes;
+	bool limited;	/* a limit of lag in bytes also says how far back to begin */
 	bool last_look; /* nobody can publish any more: what is there is all */
 	int batch;	/* how many messages to ask for */
 	uint64_t records;
@@ -71,8 +72,9 @@ static void report_missed(struct subscription *s)
 	}
 	if (messages)
 		say("%s: %llu messages (%s) are gone: they were overwritten before this subscriber "
-		    "came",
-		    s->options->address, (unsigned long long)messages, format_size(size, bytes));
+		    "came%s",
+		    s->options->address, (unsigned long long)messages, format_size(size, bytes),
+		    s->limited ? ", or its limit of lag does not reach back to them" : "");
 }
 
 /* What a message tells of lost ones, without those that report_missed() has told. */
@@ -281,7 +283,7 @@ static int set_up(struct subscription *s, struct shmring *ring, const struct sub
 {
 	const bool observer = o->attach.flags & SHMRING_OBSERVE;
 	struct shmring_stat stat;
-	bool evictable;
+	bool evictable, policy;
 
 	if (shmring_stat(ring, &stat) < 0)
 		return ring_failed("%s", o->address);
@@ -290,14 +292,15 @@ static int set_up(struct subscription *s, struct shmring *ring, const struct sub
 		    o->address);
 		return STATUS_FAILED;
 	}
-	evictable = !observer && ((stat.slow_policy == SHMRING_SLOW_EVICT &&
-				   !(o->attach.flags & SHMRING_PINNED)) ||
-				  o->attach.max_lag || o->attach.max_lag_ns);
+	policy = !observer && stat.slow_policy == SHMRING_SLOW_EVICT &&
+		 !(o->attach.flags & SHMRING_PINNED);
+	evictable = policy || o->attach.max_lag || o->attach.max_lag_ns;
 	*s = (struct subscription){
 		.options = o,
 		.ring = ring,
 		.consumer = s->consumer,
 		.lanes = stat.lanes,
+		.limited = (policy && stat.evict_lag) || o->attach.max_lag,
 		.batch = BATCH_MAX / 8,
 	};
 	if (out_init(&s->out, STDOUT_FILENO, observer, evictable) != 0)

@@ -246,11 +246,12 @@ int shmring_consumer_quiet(struct shmring_consumer *c, int quiet);
 int shmring_consumer_spin(struct shmring_consumer *c, int64_t spin_ns);
 
 /*
- * How much of `lane` (0 to lanes - 1) had been overwritten when this consumer began
- * there at the oldest message: messages, and bytes of their payload. Both are 0 if it
- * began where its name had stopped, or with the next message to come
- * (SHMRING_START_NOW). They are known when attach returns; `lost` of the lane's first
- * message includes them. Errors: -EINVAL (no such lane), -ECHILD.
+ * How much of `lane` (0 to lanes - 1) this consumer cannot get, because it began there
+ * at the oldest message and that had been overwritten, or lay too far behind for a limit
+ * of lag in bytes: messages, and bytes of their payload. Both are 0 if it began where its
+ * name had stopped, or with the next message to come (SHMRING_START_NOW). They are known
+ * when attach returns; `lost` of the lane's first message includes them.
+ * Errors: -EINVAL (no such lane), -ECHILD.
  */
 int shmring_consumer_missed(const struct shmring_consumer *c, uint32_t lane, uint64_t *ret_messages,
 			    uint64_t *ret_bytes);

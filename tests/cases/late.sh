@@ -60,4 +60,21 @@ same "every message came" numbers out
 check "no word of a loss" test ! -s err
 expect 0 "remove the ring that held" "$SHMRING" rm late
 
+# a limit of lag in bytes: what lies further back than half of it is gone for who comes
+expect 0 "make a ring with a limit of lag" "$SHMRING" create --lane-size 64K --evict-lag 8K late
+seq 1 3000 >some
+expect 0 "publish less than it holds" "$SHMRING" pub late some
+for how in "" "--max-lag 4K" "--pinned --max-lag 4K"; do
+	# shellcheck disable=SC2086 # words
+	expect 0 "come late${how:+, $how}" "$SHMRING" sub --no-follow $how late
+	check "what came and what is gone make the whole${how:+, $how}" \
+		test $(($(wc -l <out) + $(gone err))) = 3000
+	check "the limit is named${how:+, $how}" grep -q "or its limit of lag" err
+done
+for how in --pinned --observe; do
+	expect 0 "no limit holds for $how" "$SHMRING" sub --no-follow $how late
+	same "every message came, $how" some out
+done
+expect 0 "remove the ring with the limit" "$SHMRING" rm late
+
 finish
