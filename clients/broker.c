@@ -324,7 +324,7 @@ int cmd_broker(int argc, char **argv)
 	struct shmring_broker *broker;
 	int fd, status, err;
 
-	parse_arguments(&argp, argc, argv, &o);
+	parse_arguments(&argp, argc, argv, 0, &o);
 	err = shmring_broker_open(&broker, NULL);
 	if (err < 0)
 		return ring_failed("the broker");

@@ -56,7 +56,10 @@ int finish_stdout(int status);
 __attribute__((format(printf, 2, 3), noreturn)) void usage_failed(const struct argp_state *state,
 								  const char *format, ...);
 
-/* Parse the command line or exit with STATUS_USAGE. */
-void parse_arguments(const struct argp *argp, int argc, char **argv, void *input);
+/*
+ * Parse the command line or exit with STATUS_USAGE; `flags` are argp's. Help that cannot
+ * be written is a failure.
+ */
+void parse_arguments(const struct argp *argp, int argc, char **argv, unsigned flags, void *input);
 
 #endif

@@ -207,7 +207,7 @@ int cmd_create(int argc, char **argv)
 	struct shmring *ring;
 	int err;
 
-	parse_arguments(&argp, argc, argv, &o);
+	parse_arguments(&argp, argc, argv, 0, &o);
 	err = shmring_create(&ring, o.address, &o.config);
 	if (err < 0)
 		return address_failed(err, o.address);

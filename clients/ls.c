@@ -311,7 +311,7 @@ int cmd_ls(int argc, char **argv)
 	struct listing l = { 0 };
 	int status, rendered;
 
-	parse_arguments(&argp, argc, argv, &o);
+	parse_arguments(&argp, argc, argv, 0, &o);
 	status = collect(&l, &o);
 	rendered = o.json ? render_json(&l, o.all) : render_table(&l, o.all);
 	if (l.refused && !o.all)

@@ -124,7 +124,6 @@ int main(int argc, char **argv)
 	static char self[] = "shmring", *nothing[] = { self, NULL };
 	char name[32];
 	int first = 0;
-	error_t err;
 
 	if (!fill_standard_descriptors())
 		return EXIT_FAILURE;
@@ -136,12 +135,7 @@ int main(int argc, char **argv)
 	}
 	argv[0] = self; /* argp prints it, and whoever starts us may choose it */
 	turn_help_round(argc, argv);
-	check_command_line(&argp, argc, argv, ARGP_IN_ORDER);
-	err = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &first);
-	if (err) {
-		system_failed(err, "reading the command line");
-		return STATUS_USAGE;
-	}
+	parse_arguments(&argp, argc, argv, ARGP_IN_ORDER, &first);
 	snprintf(name, sizeof(name), "shmring %s", argv[first]);
 	say_as(name);
 	argv[first] = name;

@@ -446,7 +446,7 @@ int cmd_pub(int argc, char **argv)
 	struct publisher p = { 0 };
 	int status;
 
-	parse_arguments(&argp, argc, argv, &o);
+	parse_arguments(&argp, argc, argv, 0, &o);
 	if (!*o.files)
 		o.files = standard_input;
 	for (char **file = o.files; *file; file++)

@@ -233,7 +233,7 @@ int cmd_rm(int argc, char **argv)
 	struct rm_options o = { 0 };
 	int status = STATUS_OK;
 
-	parse_arguments(&argp, argc, argv, &o);
+	parse_arguments(&argp, argc, argv, 0, &o);
 	if (o.unused)
 		return finish_stdout(remove_all_unused(&o));
 	for (char **address = o.addresses; *address; address++) {

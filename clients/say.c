@@ -5,9 +5,11 @@
  */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "harmless.h"
@@ -137,13 +139,25 @@ void usage_failed(const struct argp_state *state, const char *format, ...)
 	exit(STATUS_USAGE);
 }
 
-void parse_arguments(const struct argp *argp, int argc, char **argv, void *input)
+static bool parsing;
+
+/* Behind help and version argp ends the process itself, and does not look whether they arrived. */
+static void finish_help(void)
 {
+	if (parsing && finish_stdout(STATUS_OK) != STATUS_OK)
+		_exit(STATUS_FAILED);
+}
+
+void parse_arguments(const struct argp *argp, int argc, char **argv, unsigned flags, void *input)
+{
+	static bool registered;
 	error_t err;
 
-	check_command_line(argp, argc, argv, 0);
-	err = argp_parse(argp, argc, argv, 0, NULL, input);
-
+	check_command_line(argp, argc, argv, flags);
+	registered = registered || atexit(finish_help) == 0;
+	parsing = true;
+	err = argp_parse(argp, argc, argv, flags, NULL, input);
+	parsing = false;
 	if (err == 0)
 		return;
 	system_failed(err, "reading the command line");

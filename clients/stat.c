@@ -298,7 +298,7 @@ int cmd_stat(int argc, char **argv)
 	struct shmring *ring;
 	int status, err;
 
-	parse_arguments(&argp, argc, argv, &o);
+	parse_arguments(&argp, argc, argv, 0, &o);
 	status = open_ring(&ring, o.address, false);
 	if (status != STATUS_OK)
 		return status;

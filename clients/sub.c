@@ -289,7 +289,7 @@ int cmd_sub(int argc, char **argv)
 	};
 	int status;
 
-	parse_arguments(&argp, argc, argv, &o);
+	parse_arguments(&argp, argc, argv, 0, &o);
 	complete_options(&o);
 	stop_install();
 	status = join_ring(&o.join, attach_consumer, &o);

@@ -426,6 +426,28 @@ static void check_arguments(int argc, char **argv)
 	}
 }
 
+static bool parsing;
+
+/* Behind help and version argp ends the process itself, and does not look whether they arrived. */
+static void finish_help(void)
+{
+	if (!parsing || (fflush(stdout) == 0 && !ferror(stdout)))
+		return;
+	fprintf(stderr, "shmringd: writing to standard output: %s\n", strerror(errno));
+	_exit(EXIT_FAILURE);
+}
+
+static error_t parse_arguments(int argc, char **argv, struct arguments *a)
+{
+	error_t err;
+
+	check_arguments(argc, argv);
+	parsing = atexit(finish_help) == 0;
+	err = argp_parse(&argp, argc, argv, 0, NULL, a);
+	parsing = false;
+	return err;
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments a = { .level = LOG_INFO };
@@ -438,8 +460,7 @@ int main(int argc, char **argv)
 	if (argc > 0 && keeper_process_is_it(argv[0]))
 		return keeper_process_run(argc, argv);
 	argp_program_version_hook = print_version;
-	check_arguments(argc, argv);
-	err = argp_parse(&argp, argc, argv, 0, NULL, &a);
+	err = parse_arguments(argc, argv, &a);
 	if (err != 0) {
 		fprintf(stderr, "shmringd: %s\n", strerror(err));
 		return EXIT_FAILURE;

@@ -76,6 +76,13 @@ for c in $closings; do
 	check "rm without $c" test ! -e made
 done
 
+# Help that does not arrive is no success either.
+for what in --help --version "sub --help" "help pub" "rm --usage"; do
+	# shellcheck disable=SC2086 # words
+	closed 1 "$SHMRING" $what
+	check "$what without 1 tells that it wrote nothing" test "$status" = 1
+done
+
 # Beside a live stream: whoever looks at it with closed descriptors stops nobody.
 fill
 "$SHMRING" sub --name live --count 20005 ./r >stream 2>sub.err &
@@ -101,6 +108,10 @@ rm -f r
 	skip "the broker" "there is no $SHMRINGD"
 	finish
 }
+for what in --help --version; do
+	closed 1 "$SHMRINGD" $what
+	check "shmringd $what without 1 tells that it wrote nothing" test "$status" = 1
+done
 for c in $closings; do
 	(without "$c" env --default-signal=INT "$SHMRINGD" --socket "$SHMRING_BROKER" \
 		--directory "$work/rings" ${SHMRING_SANITIZED:+--no-sandbox}) &
