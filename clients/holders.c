@@ -141,7 +141,7 @@ const char *room_holder(char ret[HOLDERS_TEXT], struct shmring *r, const char *a
 	struct shmring_consumer_stat c;
 
 	if (!find_slowest(r, &c))
-		add(&t, "nobody reads it; start a consumer, such as 'shmring sub %s'", address);
+		add(&t, "the ring has no consumer; start one, such as 'shmring sub %s'", address);
 	else if (c.state == SHMRING_DETACHED || c.state == SHMRING_DEAD)
 		add(&t,
 		    "the place that is kept for '%s' has not moved, and no process has it; go on with "

@@ -122,14 +122,14 @@ void broker_count_ring(struct broker *b, struct account *a, const struct geometr
 void broker_make_wishes(struct broker *b);
 
 /*
- * A hold is given back. From the last one the owner's quota is, when nobody has the ring's
- * files any more (relics.h).
+ * Give a hold back. After the last hold, the ring stops counting for its owner as soon as no
+ * process has its files any more (relics.h).
  */
 void broker_release(struct broker *b, struct entry *e);
 
 /*
- * The user may have so much more, what others keep of its files counted: then it is taken.
- * -EDQUOT: *ret_full says of what.
+ * Take that much of the user's quota; files of the user that other processes keep count,
+ * too. -EDQUOT: nothing was taken, and *ret_full says which limit is reached.
  */
 int broker_take(struct broker *b, struct account *a, const struct limits *l,
 		const struct charge *charge, enum resource *ret_full);

@@ -71,7 +71,7 @@ static int clear(const char *path, int file, char *error, size_t size)
 	else
 		e = socket_path_remove(path, st.st_dev, st.st_ino);
 	if (e == -EEXIST)
-		snprintf(error, size, "%s: there is something that is no socket", path);
+		snprintf(error, size, "%s: the file at this path is not a socket", path);
 	else if (e == -EPERM)
 		snprintf(error, size,
 			 "%s: there is a socket of user %u; remove it, or name another socket",

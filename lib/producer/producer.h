@@ -103,8 +103,8 @@ struct gate {
 int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *ret_gate);
 
 /*
- * The end has come from chunk `from` to chunk `to`: remember when. Evict who is over its
- * limits at a second look; true: somebody was, so look at the cursors again.
+ * The end has come from chunk `from` to chunk `to`: remember when. Evict the consumers that
+ * are over a limit at a second look; true: there was one, so look at the cursors again.
  */
 void producer_note_time(struct shmring_producer *p, uint64_t from, uint64_t to);
 bool producer_evict_laggards(struct shmring_producer *p);
@@ -179,8 +179,8 @@ void producer_copy(const struct shmring_producer *p, void *to, const void *from,
 int producer_wiped(const struct shmring_producer *p);
 
 /*
- * Whoever changes what a claim reads marks the handle first, so that a signal handler is
- * refused meanwhile, and ends that when the handle is whole again. See producer-inline.h.
+ * A call that changes what a claim reads marks the handle first, so that a signal handler
+ * is refused meanwhile, and unmarks it when the handle is whole again. See producer-inline.h.
  * [SIGNAL] pairs with producer_unmark().
  */
 static inline void producer_mark(struct shmring_producer *p, uint64_t claimed)

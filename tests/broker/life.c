@@ -186,7 +186,7 @@ START_TEST(a_path_that_is_not_its_own_is_left_alone)
 	ck_assert(exists(b.socket));
 	/* And one that is no socket is not swept away at start. */
 	server_begin(&b, NULL, -1);
-	server_await_words(&b, "something that is no socket");
+	server_await_words(&b, "the file at this path is not a socket");
 	server_must_fail(&b, 1);
 }
 END_TEST

@@ -19,7 +19,7 @@ told() {
 expect 0 "a small ring" "$SHMRING" create --lane-size 64K full
 start "$SHMRING" pub --verbose full many 2>err.1 &
 pub=$!
-told "full: no room for 1 s: nobody reads it; start a consumer, such as 'shmring sub full'"
+told "full: no room for 1 s: the ring has no consumer; start one, such as 'shmring sub full'"
 
 start "$SHMRING" sub full >/dev/null &
 sub=$!
