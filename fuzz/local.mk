@@ -7,7 +7,8 @@ FUZZ_CPPFLAGS = $(CORE_CPPFLAGS) -I$(top_srcdir)/lib/consumer -I$(top_srcdir)/li
 FUZZ_COMMON = fuzz/image.c fuzz/image.h fuzz/use.c fuzz/use.h
 FUZZ_SECONDS = 300
 FUZZ_CFLAGS = -std=c11 -O1 -g -Wall -Wextra -pthread \
-	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	-USHMR_HANDLE_CHECKS
 
 check_PROGRAMS += fuzz/golden fuzz/replay-attach fuzz/replay-proto fuzz/replay-reader
 fuzz_golden_SOURCES = fuzz/golden.c $(FUZZ_COMMON)

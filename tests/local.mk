@@ -52,6 +52,7 @@ AM_TESTS_ENVIRONMENT = \
 	abs_builddir='$(abs_top_builddir)'; export abs_builddir; \
 	SHMRING='$(abs_top_builddir)/clients/shmring'; export SHMRING; \
 	SHMRING_SANITIZED='$(SANITIZERS)'; export SHMRING_SANITIZED; \
+	SHMRING_HANDLE_CHECKS='$(HANDLE_CHECKS)'; export SHMRING_HANDLE_CHECKS; \
 	CC='$(CC)'; export CC; \
 	CXX='$(CXX)'; export CXX; \
 	NM='$(NM)'; export NM; \

@@ -21,7 +21,9 @@
  * the conventions and link with -lshmring-consumer -lshmring.
  *
  * A signal handler must not use a consumer whose call it may have interrupted: give
- * the handler a consumer of its own.
+ * the handler a consumer of its own. A handler that has interrupted a call that was
+ * waiting is told -EBUSY; at other moments only a library that was built with
+ * --enable-handle-checks tells it.
  */
 #ifndef SHMRING_CONSUMER_H
 #define SHMRING_CONSUMER_H

@@ -2,6 +2,7 @@
 /*
  * consumer: the handle of a consumer or observer.
  *
+ *	checked.c	what is public, in a build that checks how handles are used
  *	read.c		peek and release: the path of every message
  *	turn.c		which lane is next
  *	until.c		to read no further than the end at the attach
@@ -17,10 +18,13 @@
 #ifndef SHMRING_CONSUMER_PRIVATE_H
 #define SHMRING_CONSUMER_PRIVATE_H
 
+#include "unchecked.h" /* first: it changes names */
+
 #include <shmring/consumer.h>
 
 #include "attachment.h"
 #include "doorbell.h"
+#include "in-use.h"
 #include "kick.h"
 #include "lane.h"
 #include "peers.h"
@@ -63,6 +67,7 @@ struct window {
 /* Lives in memory that a child of fork finds zeroed. */
 struct shmring_consumer {
 	struct shmring_consumer_hot hot; /* observers: limit is always 0 */
+	struct in_use use;
 	uint64_t max_message;
 	uint32_t stamp_size; /* not 0: the ring has stamps, and all goes by the slow halves */
 
@@ -148,6 +153,12 @@ static inline uint64_t consumer_in_hand(const struct shmring_consumer *c)
 	if (!l || c->observer || l->at.position == l->released.position)
 		return c->hot.others;
 	return c->hot.others | UINT64_C(1) << l->index;
+}
+
+/* Does every message take the slow halves? */
+static inline bool consumer_is_slow(const struct shmring_consumer *c)
+{
+	return HANDLE_CHECKS || c->observer || c->stamp_size != 0;
 }
 
 /* Bytes of a record with a payload of `len`. */

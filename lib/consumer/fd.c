@@ -114,6 +114,8 @@ int shmring_consumer_arm(struct shmring_consumer *c)
 	bool deaf;
 	int e = consumer_wiped(c);
 
+	if (e == 0)
+		e = use_check_unless_checked(&c->use);
 	if (e < 0)
 		return e;
 	if (c->broken)
@@ -183,6 +185,7 @@ struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c)
 			.longest_ns = period(c),
 			.patient = consumer_has_watermark(c),
 			.side = &c->bell,
+			.use = &c->use,
 			.counters = &c->counters,
 		};
 	return &c->waitable;

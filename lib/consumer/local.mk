@@ -4,6 +4,7 @@
 noinst_LTLIBRARIES += lib/consumer/libconsumer.la
 lib_consumer_libconsumer_la_SOURCES = \
 	lib/consumer/attach.c \
+	lib/consumer/checked.c \
 	lib/consumer/consumer.h \
 	lib/consumer/fd.c \
 	lib/consumer/files.c \
@@ -11,11 +12,12 @@ lib_consumer_libconsumer_la_SOURCES = \
 	lib/consumer/observer.c \
 	lib/consumer/read.c \
 	lib/consumer/turn.c \
+	lib/consumer/unchecked.h \
 	lib/consumer/until.c \
 	lib/consumer/wait.c \
 	lib/consumer/watermark.c \
 	lib/consumer/window.c
-lib_consumer_libconsumer_la_CPPFLAGS = $(CORE_CPPFLAGS)
+lib_consumer_libconsumer_la_CPPFLAGS = $(CORE_CPPFLAGS) -DSHMR_UNCHECKED_NAMES
 lib_consumer_libconsumer_la_CFLAGS = $(LIBRARY_CFLAGS)
 lib_consumer_libconsumer_la_LDFLAGS = $(SANITIZE_FLAGS)
 

@@ -204,26 +204,16 @@ static int check_end(struct shmring_consumer *c, bool waits, struct shmring_mess
 	return n != 0 ? n : shmr_peers_explain(&c->producers, &c->attachment, e);
 }
 
-int observer_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)
+/* Spin, then sleep in slices: 0, or why there is no message. */
+static int wait_for_message(struct shmring_consumer *c, int64_t deadline,
+			    struct shmring_message *ret)
 {
 	struct spin spin = { 0 };
-	int n = try_all(c, ret);
 
-	if (n == 0 && c->bounded)
-		return consumer_is_at_end();
-	if (n == 0)
-		n = check_end(c, false, ret);
-	if (n != 0)
-		return n < 0 ? n : 0;
-	if (deadline <= SHMRING_NOWAIT)
-		return explain(-EAGAIN, "there is no message");
-	c->counters.waits++;
-	shmr_bell_begin_wait(&c->bell);
 	for (;;) {
 		bool goes_on = shmr_spin(&spin, &c->bell, deadline);
-		int e = 0;
+		int e = 0, n = try_all(c, ret);
 
-		n = try_all(c, ret);
 		if (n == 0 && !goes_on)
 			n = shmr_bell_check_cancel(&c->bell);
 		if (n == 0 && !goes_on)
@@ -239,4 +229,26 @@ int observer_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_m
 		if (e < 0)
 			return e;
 	}
+}
+
+int observer_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)
+{
+	int n = try_all(c, ret);
+
+	if (n == 0 && c->bounded)
+		return consumer_is_at_end();
+	if (n == 0)
+		n = check_end(c, false, ret);
+	if (n != 0)
+		return n < 0 ? n : 0;
+	if (deadline <= SHMRING_NOWAIT)
+		return explain(-EAGAIN, "there is no message");
+	c->counters.waits++;
+	shmr_bell_begin_wait(&c->bell);
+	n = use_begin_sleep(&c->use);
+	if (n < 0)
+		return n;
+	n = wait_for_message(c, deadline, ret);
+	use_end_sleep(&c->use);
+	return n;
 }

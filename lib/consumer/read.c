@@ -66,7 +66,7 @@ static int damaged(struct shmring_consumer *c, const struct reader *l)
 /* Where every message comes here, the lane whose turn it is goes on. */
 static bool turn_goes_on(const struct shmring_consumer *c)
 {
-	return c->stamp_size != 0 && c->hot.lane &&
+	return consumer_is_slow(c) && c->hot.lane &&
 	       (int64_t)(c->hot.turn - c->hot.lane->at.position) > 0 &&
 	       reader_has_message(c, current_reader(c));
 }
@@ -75,6 +75,8 @@ int shmring_peek_slowly(struct shmring_consumer *c, int64_t deadline, struct shm
 {
 	if (consumer_wiped(c) < 0)
 		return -ECHILD;
+	if (use_check_unless_checked(&c->use) < 0)
+		return -EBUSY;
 	if (c->broken)
 		return explain(-EBADMSG, "a producer damaged its lane; this handle is unusable");
 	if (c->observer)
@@ -215,6 +217,8 @@ int shmring_release_slowly(struct shmring_consumer *c)
 	uint64_t lanes;
 	int e = consumer_wiped(c);
 
+	if (e == 0)
+		e = use_check_unless_checked(&c->use);
 	if (e < 0)
 		return e;
 	lanes = consumer_in_hand(c);
@@ -234,6 +238,8 @@ int shmring_release_slowly(struct shmring_consumer *c)
 
 void shmring_rewind(struct shmring_consumer *c)
 {
+	if (use_check_unless_checked(&c->use) < 0)
+		return;
 	for (uint64_t lanes = consumer_in_hand(c); lanes != 0; lanes &= lanes - 1) {
 		struct reader *l = &c->readers[__builtin_ctzll(lanes)];
 

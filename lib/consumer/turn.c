@@ -70,7 +70,7 @@ static void begin_turn(struct shmring_consumer *c, struct reader *l)
 	c->hot.others = consumer_in_hand(c) & ~(UINT64_C(1) << l->hot.index);
 	c->hot.lane = &l->hot;
 	c->hot.turn = consumer_bounded_turn(c, l, l->hot.at.position + TURN);
-	c->hot.limit = c->observer || c->stamp_size ? 0 : c->max_message + 1;
+	c->hot.limit = consumer_is_slow(c) ? 0 : c->max_message + 1;
 	c->active |= UINT64_C(1) << l->hot.index;
 	c->turn_seq = l->hot.at.seq;
 }

@@ -312,6 +312,20 @@ static int spin_until_message(struct shmring_consumer *c, int64_t deadline)
 	return e < 0 ? e : -EAGAIN;
 }
 
+/* Spin, then sleep; the handle says so meanwhile, to other threads and signal handlers. */
+static int wait_in_use(struct shmring_consumer *c, int64_t deadline)
+{
+	int e = use_begin_sleep(&c->use);
+
+	if (e < 0)
+		return e;
+	e = consumer_has_watermark(c) ? -EAGAIN : spin_until_message(c, deadline);
+	if (e == -EAGAIN)
+		e = sleep_long(c, deadline);
+	use_end_sleep(&c->use);
+	return e;
+}
+
 int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 {
 	int e = consumer_keep_place(c, false);
@@ -343,9 +357,7 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 	e = shmr_bell_check_cancel(&c->bell);
 	if (e < 0)
 		return e;
-	e = consumer_has_watermark(c) ? -EAGAIN : spin_until_message(c, deadline);
-	if (e == -EAGAIN)
-		e = sleep_long(c, deadline);
+	e = wait_in_use(c, deadline);
 	if (e == -ETIMEDOUT)
 		return explain(e, "no message came until the deadline");
 	if (e == -EINTR)

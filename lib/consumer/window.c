@@ -183,6 +183,8 @@ int shmring_release_first(struct shmring_consumer *c, uint64_t count)
 	bool sound;
 	int e = consumer_wiped(c);
 
+	if (e == 0)
+		e = use_check_unless_checked(&c->use);
 	if (e < 0)
 		return e;
 	if (c->broken)

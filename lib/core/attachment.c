@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "explain.h"
+#include "in-use.h"
 #include "sys.h"
 
 enum { OPEN_TRIES = 3 };
@@ -39,9 +40,15 @@ static void after_fork(void)
 		pthread_mutex_unlock(&fork_guard);
 }
 
+static void after_fork_in_child(void)
+{
+	after_fork();
+	shmr_use_forked();
+}
+
 static void install_fork_guard(void)
 {
-	pthread_atfork(before_fork, after_fork, after_fork);
+	pthread_atfork(before_fork, after_fork, after_fork_in_child);
 }
 
 static void block_signals(sigset_t *ret_before)

@@ -18,6 +18,8 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/fault.h \
 	lib/core/harmless.c \
 	lib/core/harmless.h \
+	lib/core/in-use.c \
+	lib/core/in-use.h \
 	lib/core/kick.c \
 	lib/core/kick.h \
 	lib/core/lane.c \

@@ -10,6 +10,7 @@
 
 #include "doorbell.h"
 #include "explain.h"
+#include "in-use.h"
 #include "sys.h"
 
 #define SLICE_NS INT64_C(1000000) /* of a sleep on one bell in place of all */
@@ -180,13 +181,37 @@ static int sleep_until_ready(struct shmring_wait *waits, int count, int64_t dead
 	}
 }
 
-int shmring_wait(struct shmring_wait *waits, int count, int64_t deadline)
+/* The same handle may come twice. */
+static bool came_before(const struct shmring_wait *waits, int index)
 {
-	int e = check(waits, count);
+	for (int i = 0; i < index; i++)
+		if (waits[i].what == waits[index].what)
+			return true;
+	return false;
+}
 
-	if (e < 0)
-		return e;
-	e = look_at_all(waits, count);
+static void give_back(struct shmring_wait *waits, int count)
+{
+	for (int i = 0; i < count; i++)
+		use_end(waits[i].what->use);
+}
+
+/* All of them for this call, or none and -EBUSY. */
+static int take_all(struct shmring_wait *waits, int count)
+{
+	for (int i = 0; i < count; i++) {
+		if (use_begin(waits[i].what->use) < 0 && !came_before(waits, i)) {
+			give_back(waits, i);
+			return -EBUSY;
+		}
+	}
+	return 0;
+}
+
+static int wait_for_any(struct shmring_wait *waits, int count, int64_t deadline)
+{
+	int e = look_at_all(waits, count);
+
 	if (e == 0 && deadline <= SHMRING_NOWAIT)
 		return explain(-EAGAIN, "there is nothing");
 	if (e == 0)
@@ -195,5 +220,18 @@ int shmring_wait(struct shmring_wait *waits, int count, int64_t deadline)
 		return e;
 	e = sleep_until_ready(waits, count, deadline);
 	disarm_all(waits, count);
+	return e;
+}
+
+int shmring_wait(struct shmring_wait *waits, int count, int64_t deadline)
+{
+	int e = check(waits, count);
+
+	if (e == 0)
+		e = take_all(waits, count);
+	if (e < 0)
+		return e;
+	e = wait_for_any(waits, count, deadline);
+	give_back(waits, count);
 	return e;
 }

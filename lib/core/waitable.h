@@ -16,6 +16,7 @@
 #include "atomic.h"
 
 struct bell;
+struct in_use;
 struct shmring_counters;
 
 /* Part of a handle, so that a child of fork finds it zeroed. */
@@ -29,6 +30,7 @@ struct shmring_waitable {
 	int64_t longest_ns; /* to sleep without another look */
 	bool patient;	    /* it does not spin */
 	struct bell *side;  /* whose budget it is to spin */
+	struct in_use *use;
 	struct shmring_counters *counters;
 };
 

@@ -139,6 +139,7 @@ struct shmring_waitable *shmring_producer_waitable(struct shmring_producer *p, s
 			.bell = bell(p),
 			.longest_ns = period(p),
 			.side = &p->bell,
+			.use = &p->use,
 			.counters = &p->counters,
 		};
 	}

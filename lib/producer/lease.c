@@ -298,7 +298,8 @@ static void go_active(struct shmring_producer *p, const struct shmring_producer_
 	p->hot.fence = p->bell.fence_to_wake;
 	p->hot.sleepers = plain_words(&a->doorbell->sleepers);
 	p->hot.data = p->lane.data + p->stamp_size;
-	p->hot.slow = p->stamp_size != 0;
+	producer_set_slow(p, false);
+	producer_unmark(p);
 	p->hot.mask = p->lane.mask;
 	p->hot.align_mask = g->alignment - 1;
 	p->hot.header_bits = header_make(0, status_epoch(a->status));

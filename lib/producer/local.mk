@@ -3,6 +3,7 @@
 
 noinst_LTLIBRARIES += lib/producer/libproducer.la
 lib_producer_libproducer_la_SOURCES = \
+	lib/producer/checked.c \
 	lib/producer/copy.c \
 	lib/producer/fd.c \
 	lib/producer/lag.c \
@@ -10,8 +11,9 @@ lib_producer_libproducer_la_SOURCES = \
 	lib/producer/producer.c \
 	lib/producer/producer.h \
 	lib/producer/room.c \
-	lib/producer/take.c
-lib_producer_libproducer_la_CPPFLAGS = $(CORE_CPPFLAGS)
+	lib/producer/take.c \
+	lib/producer/unchecked.h
+lib_producer_libproducer_la_CPPFLAGS = $(CORE_CPPFLAGS) -DSHMR_UNCHECKED_NAMES
 lib_producer_libproducer_la_CFLAGS = $(LIBRARY_CFLAGS)
 lib_producer_libproducer_la_LDFLAGS = $(SANITIZE_FLAGS)
 

@@ -21,13 +21,10 @@ int producer_wiped(const struct shmring_producer *p)
 					  "here");
 }
 
-static bool claim_is_open(const struct shmring_producer *p)
+static int busy(const struct shmring_producer *p)
 {
-	return p->hot.claimed != 0;
-}
-
-static int busy(void)
-{
+	if (use_check_unless_checked(&p->use) < 0)
+		return -EBUSY;
 	return explain(-EBUSY,
 		       "a claim is open already, or this is a signal handler that has interrupted "
 		       "a call on the same handle; commit, stage or abort the claim first, and "
@@ -61,8 +58,8 @@ int producer_mark_claim(struct shmring_producer *p, size_t len)
 
 	if (producer_wiped(p) < 0)
 		return -ECHILD;
-	if (claim_is_open(p))
-		return busy();
+	if (producer_claim_is_open(p))
+		return busy(p);
 	producer_mark(p, (uint64_t)len + 1);
 	e = check_length(p, len);
 	if (e < 0)
@@ -88,7 +85,7 @@ int shmring_claim_refused(struct shmring_producer *p, size_t len)
 {
 	if (producer_wiped(p) < 0)
 		return -ECHILD;
-	return claim_is_open(p) ? busy() : check_length(p, len);
+	return producer_claim_is_open(p) ? busy(p) : check_length(p, len);
 }
 
 int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadline)
@@ -160,7 +157,7 @@ int shmring_producer_spin(struct shmring_producer *p, int64_t spin_ns)
 static void unstage(struct shmring_producer *p)
 {
 	p->staged = false;
-	p->hot.slow = p->stamp_size != 0;
+	producer_set_slow(p, false);
 }
 
 /* The payload is complete; whoever sees the header sees this, too. */
@@ -186,7 +183,7 @@ static void close_claim(struct shmring_producer *p, size_t len)
 		p->published = published_end(p);
 		p->first = p->hot.header_bits | len;
 		p->staged = true;
-		p->hot.slow = 1;
+		producer_set_slow(p, false);
 	}
 	p->hot.position = at + producer_size_of(p, len);
 	p->hot.seq++;
@@ -210,20 +207,27 @@ static void publish_batch(struct shmring_producer *p)
 		shmring_wake_consumers(p);
 }
 
-static int no_claim(const struct shmring_producer *p, size_t len)
+/* Is there a claim of this thread for a message of `len` bytes? */
+static int check_claim(const struct shmring_producer *p, size_t len)
 {
 	if (producer_wiped(p) < 0)
 		return -ECHILD;
-	if (!claim_is_open(p))
+	if (use_check_unless_checked(&p->use) < 0)
+		return -EBUSY; /* whose claim has no room yet */
+	if (!producer_claim_is_open(p))
 		return explain(-EINVAL, "there is no open claim");
-	return explain(-EINVAL, "%u bytes do not fit into the claim of %u", (uint64_t)len,
-		       p->hot.claimed - 1);
+	if (len >= p->hot.claimed)
+		return explain(-EINVAL, "%u bytes do not fit into the claim of %u", (uint64_t)len,
+			       p->hot.claimed - 1);
+	return 0;
 }
 
 int shmring_commit_slowly(struct shmring_producer *p, size_t len)
 {
-	if (len >= p->hot.claimed)
-		return no_claim(p, len);
+	int e = check_claim(p, len);
+
+	if (e < 0)
+		return e;
 	close_claim(p, len);
 	publish_batch(p);
 	return 0;
@@ -231,8 +235,10 @@ int shmring_commit_slowly(struct shmring_producer *p, size_t len)
 
 int shmring_stage(struct shmring_producer *p, size_t len)
 {
-	if (len >= p->hot.claimed)
-		return no_claim(p, len);
+	int e = check_claim(p, len);
+
+	if (e < 0)
+		return e;
 	close_claim(p, len);
 	producer_set_limit(p);
 	producer_unmark(p);
@@ -243,8 +249,8 @@ int shmring_flush(struct shmring_producer *p)
 {
 	if (producer_wiped(p) < 0)
 		return -ECHILD;
-	if (claim_is_open(p))
-		return busy();
+	if (producer_claim_is_open(p))
+		return busy(p);
 	producer_mark(p, 1);
 	if (p->staged)
 		publish_batch(p);
@@ -255,11 +261,14 @@ int shmring_flush(struct shmring_producer *p)
 
 void shmring_abort(struct shmring_producer *p)
 {
-	producer_unmark(p);
+	if (use_check_unless_checked(&p->use) == 0)
+		producer_unmark(p);
 }
 
 void shmring_discard(struct shmring_producer *p)
 {
+	if (use_check_unless_checked(&p->use) < 0)
+		return;
 	producer_mark(p, 1);
 	if (p->staged) {
 		unstage(p);

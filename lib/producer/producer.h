@@ -3,6 +3,7 @@
  * producer: the handle of a lane's owner.
  *
  *	producer.c	claim, commit and their kin: the path of every message
+ *	checked.c	what is public, in a build that checks how handles are used
  *	copy.c		large messages
  *	room.c		reserve room, wait for it, press slow or dead consumers
  *	lag.c		evict consumers that are further behind than their limits
@@ -11,10 +12,13 @@
 #ifndef SHMRING_PRODUCER_PRIVATE_H
 #define SHMRING_PRODUCER_PRIVATE_H
 
+#include "unchecked.h" /* first: it changes names */
+
 #include <shmring/producer.h>
 
 #include "attachment.h"
 #include "doorbell.h"
+#include "in-use.h"
 #include "kick.h"
 #include "lane.h"
 #include "peers.h"
@@ -27,6 +31,7 @@
  */
 struct shmring_producer {
 	struct shmring_producer_hot hot; /* touched for every message */
+	struct in_use use;
 	uint64_t first;			 /* the header held back while something is staged */
 	uint32_t stamp_size; /* not 0: the ring has stamps, and every message takes the slow halves
 			      */
@@ -161,9 +166,28 @@ static inline uint64_t producer_size_of(const struct shmring_producer *p, uint64
 /* The fast path has what is taken of that; it knows no stamps. */
 static inline void producer_set_limit(struct shmring_producer *p)
 {
-	uint64_t limit = p->stamp_size ? p->hot.position : earlier(producer_room(p), p->taken);
+	uint64_t limit = HANDLE_CHECKS || p->stamp_size != 0
+				 ? p->hot.position
+				 : earlier(producer_room(p), p->taken);
 
 	p->hot.limit = (int64_t)(limit - p->hot.position) > 0 ? limit : p->hot.position;
+}
+
+/* Must a commit come to its slow half? */
+static inline void producer_set_slow(struct shmring_producer *p, bool waiting)
+{
+	p->hot.slow = HANDLE_CHECKS || waiting || p->staged || p->stamp_size != 0;
+}
+
+/*
+ * What `claimed` says between two claims. In a build with checks it is not what the inline
+ * claim looks for, so that this asks shmring_claim_refused() each time.
+ */
+#define NO_CLAIM (HANDLE_CHECKS ? UINT64_MAX : 0)
+
+static inline bool producer_claim_is_open(const struct shmring_producer *p)
+{
+	return p->hot.claimed != NO_CLAIM;
 }
 
 /* There is room for a record of `size` bytes: take its lines from the consumers. */
@@ -193,7 +217,7 @@ static inline void producer_mark(struct shmring_producer *p, uint64_t claimed)
 static inline void producer_unmark(struct shmring_producer *p)
 {
 	fence_signal();
-	p->hot.claimed = 0;
+	p->hot.claimed = NO_CLAIM;
 }
 
 /*

@@ -422,11 +422,31 @@ static void wake_whom_we_need(struct shmring_producer *p)
 		shmring_wake(p);
 }
 
-int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
+/* The handle says so meanwhile, and a commit of somebody else is not done inline. */
+static int wait_in_use(struct shmring_producer *p, uint64_t size, int64_t deadline,
+		       struct gate *gate)
 {
 	struct spin spin = { 0 };
-	struct gate gate;
 	int64_t since;
+	int e = use_begin_sleep(&p->use);
+
+	if (e < 0)
+		return e;
+	producer_set_slow(p, true);
+	shmr_bell_begin_wait(&p->bell);
+	since = shmr_now();
+	do {
+		e = wait_once(p, size, deadline, gate, &spin);
+		show_wait(p, &since);
+	} while (e == -EAGAIN);
+	producer_set_slow(p, false);
+	use_end_sleep(&p->use);
+	return e;
+}
+
+int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
+{
+	struct gate gate;
 	int e;
 
 	if (producer_reserve(p, size, &gate) == 0)
@@ -442,15 +462,7 @@ int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
 	if (deadline <= SHMRING_NOWAIT)
 		return explain(-EAGAIN, "the ring is full");
 	e = shmr_bell_check_cancel(&p->bell);
-	if (e < 0)
-		return e;
-	shmr_bell_begin_wait(&p->bell);
-	since = shmr_now();
-	do {
-		e = wait_once(p, size, deadline, &gate, &spin);
-		show_wait(p, &since);
-	} while (e == -EAGAIN);
-	return e;
+	return e < 0 ? e : wait_in_use(p, size, deadline, &gate);
 }
 
 /* [SLEEP] pairs with bell_order(). */

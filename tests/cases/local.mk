@@ -19,6 +19,7 @@ C_CASES = \
 	tests/cases/interrupted-attach \
 	tests/cases/last-moment \
 	tests/cases/seals \
+	tests/cases/two-threads \
 	tests/cases/waits-for-nobody
 check_PROGRAMS += $(C_CASES)
 TESTS += $(C_CASES) $(SHELL_CASES)
@@ -45,3 +46,6 @@ tests_cases_handler_publishes_LDADD = $(PROCESS_LIBS)
 tests_cases_waits_for_nobody_SOURCES = tests/cases/waits-for-nobody.c
 tests_cases_waits_for_nobody_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_waits_for_nobody_LDADD = $(PROCESS_LIBS)
+tests_cases_two_threads_SOURCES = tests/cases/two-threads.c
+tests_cases_two_threads_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_cases_two_threads_LDADD = $(PROCESS_LIBS)

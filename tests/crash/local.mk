@@ -89,7 +89,8 @@ tests_crash_libfaulty_la_SOURCES = \
 	$(lib_core_libcore_la_SOURCES) \
 	$(lib_producer_libproducer_la_SOURCES) \
 	$(lib_consumer_libconsumer_la_SOURCES)
-tests_crash_libfaulty_la_CPPFLAGS = $(CORE_CPPFLAGS) -I$(top_srcdir)/lib/proto -DSHMR_FAULT_POINTS=1
+tests_crash_libfaulty_la_CPPFLAGS = $(CORE_CPPFLAGS) -I$(top_srcdir)/lib/proto -DSHMR_FAULT_POINTS=1 \
+	-USHMR_HANDLE_CHECKS
 tests_crash_libfaulty_la_CFLAGS = $(LIBRARY_CFLAGS) -fno-inline
 tests_crash_libfaulty_la_LDFLAGS = $(SANITIZE_FLAGS)
 

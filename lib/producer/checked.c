@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * checked: the public functions of a producer in a build with --enable-handle-checks; in
+ * other builds there is nothing here. See unchecked.h, and lib/core/in-use.h.
+ *
+ * shmring_producer_cancel() is for other threads and signal handlers, so it is not here;
+ * nor are shmring_max_message() and shmring_producer_lane(), whose answers never change.
+ * shmring_wait() takes its handles itself.
+ *
+ * The inline shmring_claim() always asks shmring_claim_refused() first, because `claimed`
+ * is never 0, and goes on to shmring_claim_slowly(), because there is never any room. So
+ * the first one takes the handle, and the second one gives it back.
+ */
+#ifdef SHMR_HANDLE_CHECKS
+#undef SHMR_UNCHECKED_NAMES
+#include "in-use.h"
+#include "producer.h"
+
+#define UNCHECKED(name) extern __typeof__(shmring_##name) unchecked_##name
+
+UNCHECKED(abort);
+UNCHECKED(claim);
+UNCHECKED(claim_refused);
+UNCHECKED(claim_slowly);
+UNCHECKED(commit);
+UNCHECKED(commit_slowly);
+UNCHECKED(discard);
+UNCHECKED(flush);
+UNCHECKED(producer_arm);
+UNCHECKED(producer_counters);
+UNCHECKED(producer_detach);
+UNCHECKED(producer_fd);
+UNCHECKED(producer_memory);
+UNCHECKED(producer_quiet);
+UNCHECKED(producer_spin);
+UNCHECKED(producer_waitable);
+UNCHECKED(publish);
+UNCHECKED(publish_large);
+UNCHECKED(publishv);
+UNCHECKED(stage);
+UNCHECKED(wake);
+
+static struct in_use *use_of(const struct shmring_producer *p)
+{
+	return (struct in_use *)(uintptr_t)&p->use; /* not part of what the call may not change */
+}
+
+/* The handle, and the claim if one is open: that belongs to the thread that opened it. */
+static int take(struct shmring_producer *p)
+{
+	int e = use_begin(&p->use);
+
+	if (e < 0 || !p->hot.data || !producer_claim_is_open(p) ||
+	    p->use.claimer == shmr_use_thread())
+		return e;
+	e = shmr_use_claimed(p->use.claimer);
+	use_end(&p->use);
+	return e;
+}
+
+static int give_back(struct shmring_producer *p, int r)
+{
+	use_end(&p->use);
+	return r;
+}
+
+int shmring_claim_refused(struct shmring_producer *p, size_t len)
+{
+	int e = take(p);
+
+	if (e < 0)
+		return e;
+	e = unchecked_claim_refused(p, len);
+	if (e < 0)
+		return give_back(p, e);
+	p->use.claimer = shmr_use_thread();
+	return 0;
+}
+
+int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadline)
+{
+	return give_back(p, unchecked_claim_slowly(p, len, deadline));
+}
+
+int shmring_claim(struct shmring_producer *p, size_t len, int64_t deadline, void **ret_data)
+{
+	int e = take(p);
+
+	if (e < 0)
+		return e;
+	e = unchecked_claim(p, len, deadline, ret_data);
+	if (e == 0)
+		p->use.claimer = shmr_use_thread();
+	return give_back(p, e);
+}
+
+int shmring_commit(struct shmring_producer *p, size_t len)
+{
+	int e = take(p);
+
+	return e < 0 ? e : give_back(p, unchecked_commit(p, len));
+}
+
+int shmring_commit_slowly(struct shmring_producer *p, size_t len)
+{
+	int e = take(p);
+
+	return e < 0 ? e : give_back(p, unchecked_commit_slowly(p, len));
+}
+
+int shmring_stage(struct shmring_producer *p, size_t len)
+{
+	int e = take(p);
+
+	return e < 0 ? e : give_back(p, unchecked_stage(p, len));
+}
+
+int shmring_flush(struct shmring_producer *p)
+{
+	int e = take(p);
+
+	return e < 0 ? e : give_back(p, unchecked_flush(p));
+}
+
+int shmring_publish(struct shmring_producer *p, const void *data, size_t len, int64_t deadline)
+{
+	int e = take(p);
+
+	return e < 0 ? e : give_back(p, unchecked_publish(p, data, len, deadline));
+}
+
+int shmring_publish_large(struct shmring_producer *p, const void *data, size_t len,
+			  int64_t deadline)
+{
+	int e = take(p);
+
+	return e < 0 ? e : give_back(p, unchecked_publish_large(p, data, len, deadline));
+}
+
+int shmring_publishv(struct shmring_producer *p, const struct iovec *pieces, int count,
+		     int64_t deadline)
+{
+	int e = take(p);
+
+	return e < 0 ? e : give_back(p, unchecked_publishv(p, pieces, count, deadline));
+}
+
+int shmring_producer_fd(struct shmring_producer *p, uint32_t flags)
+{
+	int e = use_begin(&p->use);
+
+	return e < 0 ? e : give_back(p, unchecked_producer_fd(p, flags));
+}
+
+int shmring_producer_arm(struct shmring_producer *p, size_t len)
+{
+	int e = take(p);
+
+	return e < 0 ? e : give_back(p, unchecked_producer_arm(p, len));
+}
+
+int shmring_producer_quiet(struct shmring_producer *p, int quiet)
+{
+	int e = use_begin(&p->use);
+
+	return e < 0 ? e : give_back(p, unchecked_producer_quiet(p, quiet));
+}
+
+int shmring_producer_spin(struct shmring_producer *p, int64_t spin_ns)
+{
+	int e = use_begin(&p->use);
+
+	return e < 0 ? e : give_back(p, unchecked_producer_spin(p, spin_ns));
+}
+
+int shmring_wake(struct shmring_producer *p)
+{
+	int e = use_begin(&p->use);
+
+	return e < 0 ? e : give_back(p, unchecked_wake(p));
+}
+
+int shmring_producer_counters(const struct shmring_producer *p, struct shmring_counters *ret)
+{
+	int e = use_begin(use_of(p));
+
+	if (e < 0)
+		return e;
+	e = unchecked_producer_counters(p, ret);
+	use_end(use_of(p));
+	return e;
+}
+
+int shmring_producer_memory(const struct shmring_producer *p, struct shmring_memory_report *ret)
+{
+	int e = use_begin(use_of(p));
+
+	if (e < 0)
+		return e;
+	e = unchecked_producer_memory(p, ret);
+	use_end(use_of(p));
+	return e;
+}
+
+/* What follows cannot answer: it does nothing, and leaves the sentence. */
+void shmring_abort(struct shmring_producer *p)
+{
+	if (take(p) < 0)
+		return;
+	unchecked_abort(p);
+	use_end(&p->use);
+}
+
+void shmring_discard(struct shmring_producer *p)
+{
+	if (take(p) < 0)
+		return;
+	unchecked_discard(p);
+	use_end(&p->use);
+}
+
+/* A claim that a thread has left open does not hinder another one from leaving. */
+void shmring_producer_detach(struct shmring_producer *p)
+{
+	if (p && use_begin(&p->use) == 0)
+		unchecked_producer_detach(p);
+}
+
+/* The wait with it will answer. */
+struct shmring_waitable *shmring_producer_waitable(struct shmring_producer *p, size_t len)
+{
+	if (use_begin(&p->use) < 0)
+		return &p->waitable;
+	unchecked_producer_waitable(p, len);
+	use_end(&p->use);
+	return &p->waitable;
+}
+
+#endif
