@@ -15,6 +15,8 @@ static const struct {
 	const char *reason;
 } excuses[] = {
 	{ "shmr_ring_probe_fd.1", "a word of this process; nobody else sees it" },
+	{ "shmr_ring_probe_fd.2", "the same" },
+	{ "shmr_ring_probe_fd.3", "the same" },
 	{ "calibrate.1", "the same" },
 	{ "shmr_bell_check_cancel.1", "the same" },
 	{ "shmr_bell_cancel.1", "for another thread of the same process" },
