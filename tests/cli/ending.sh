@@ -155,7 +155,7 @@ pub=$!
 until_true has_producers ring 1
 expect 0 "remove the full ring" "$SHMRING" rm ring
 ended "$pub" 1 "pub ends when nobody can ever come"
-says "and says so" "nobody reads"
+says "and says so" "no consumer is left"
 
 expect 3 "--wait-consumers --timeout" "$SHMRING" pub --wait-consumers 1 --timeout 50ms ring some
 says "says who has not come" "fewer than 1 consumer came"
