@@ -206,7 +206,7 @@ END_TEST
 int main(void)
 {
 	Suite *s = suite_create("interrupted-attach");
-	TCase *tc = room_case(s, "interrupted-attach", 30);
+	TCase *tc = room_case(s, "interrupted-attach", 120);
 
 	tcase_add_loop_test(tc, handler_forks, 0, 2);
 	tcase_add_loop_test(tc, handler_forks_and_the_broker_gives_the_ring, 0, 2);
