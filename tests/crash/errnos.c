@@ -148,6 +148,7 @@ static const struct {
 	{ SYS_membarrier, CALL_BARRIER, -1, 0, 0 },
 	{ SYS_getrandom, CALL_RANDOM, -1, 0, 0 },
 	{ SYS_getpid, CALL_HARMLESS, -1, 0, 0 },
+	{ SYS_gettid, CALL_HARMLESS, -1, 0, 0 },
 	{ SYS_geteuid, CALL_HARMLESS, -1, 0, 0 },
 	{ SYS_sched_yield, CALL_HARMLESS, -1, 0, 0 },
 	{ SYS_rt_sigprocmask, CALL_HARMLESS, -1, 0, 0 },
