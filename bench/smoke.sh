@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The bench works: rows come out for a limit, a reference, a peer and shmring itself. How fast
-# they are is no matter here. A row during which the two processors moved apart or together is
-# dropped, and the bench says so: that is right, too.
+# they are is no matter here. Three rounds, for one may fall into a moment in which a process did not
+# run at all.
 
 bench=$abs_builddir/bench/shmring-bench
 
@@ -14,14 +14,10 @@ dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 
 number=0
-came_out() {
-	grep -q '"value": [1-9]' "$dir/out.json" ||
-		grep -q 'dropped for changing [1-9][0-9]*, failed 0$' "$dir/out"
-}
-
 measure() { # what, pattern
 	number=$((number + 1))
-	if "$bench" --quick --only="$2" --json="$dir/out.json" >"$dir/out" 2>&1 && came_out; then
+	if "$bench" --quick --rounds=3 --only="$2" --json="$dir/out.json" >"$dir/out" 2>&1 &&
+	   [ "$(grep -c '"value": [1-9]' "$dir/out.json")" -ge 1 ]; then
 		echo "ok $number - $1"
 	else
 		echo "not ok $number - $1"

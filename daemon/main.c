@@ -349,6 +349,7 @@ static int broker_main(struct arguments *a, char **argv, const char *program)
 	a->broker.argv = argv;
 	while ((status = run_broker(a, argv, program, pipe)) < 0)
 		pipe = -1; /* U2 */
+	free(a->broker.kept); /* a start that failed has not taken it */
 	return status;
 }
 

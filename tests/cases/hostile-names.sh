@@ -129,8 +129,6 @@ expect 0 "rm of that ring" "$SHMRING" rm ring
 
 # the broker: arguments, its lines, its configuration
 if [ -x "$SHMRINGD" ]; then
-	# A broker that refuses to start leaves its memory to the end of the process.
-	export ASAN_OPTIONS=detect_leaks=0
 	printf 'rules = ( { who = "%s"; } );\n' "$evil" >conf
 	told 64 1 "shmringd: no option" "$SHMRINGD" "--$evil"
 	told 64 1 "shmringd: an option with an argument" "$SHMRINGD" "--socket=$evil"
