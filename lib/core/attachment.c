@@ -19,7 +19,7 @@ enum { OPEN_TRIES = 3 };
 /*
  * Held while attaching and by fork(): the two exclude each other. A signal handler that
  * forks would wait for the call that it has interrupted, so signals are blocked as well.
- * Those that a fault raises cannot be: `guarding` lets the fork of a crash reporter pass.
+ * The signal of a fault cannot be blocked: `guarding` lets the fork of a crash reporter pass.
  * Its child may then have a copy of what was half attached, until it ends.
  */
 static pthread_mutex_t fork_guard = PTHREAD_MUTEX_INITIALIZER;
@@ -40,9 +40,17 @@ static void after_fork(void)
 		pthread_mutex_unlock(&fork_guard);
 }
 
+/*
+ * In the child of a crash reporter the handle of the interrupted attach is empty, so nothing
+ * would give the guard back.
+ */
 static void after_fork_in_child(void)
 {
-	after_fork();
+	if (guarding)
+		fork_guard = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	else
+		pthread_mutex_unlock(&fork_guard);
+	guarding = false;
 	shmr_use_forked();
 }
 
