@@ -18,10 +18,10 @@
 
 static const char *command = "shmring";
 
-/* What the library's sentences call by its own names: the command's. */
+/* Words of the library's sentences, and the command's words for the same. */
 static const struct {
-	const char *library;
-	const char *command;
+	const char *in_c;
+	const char *in_shell;
 } terms[] = {
 	{ "SHMRING_OBSERVE", "--observe" },
 	{ "SHMRING_PERSISTENT", "--persistent" },
@@ -62,9 +62,9 @@ static char *reason_in_own_terms(void)
 	char *reason = strdup(shmring_explain()), *found, *longer;
 
 	for (size_t i = 0; reason && i < sizeof(terms) / sizeof(terms[0]); i++) {
-		found = strstr(reason, terms[i].library);
+		found = strstr(reason, terms[i].in_c);
 		if (!found || asprintf(&longer, "%.*s%s%s", (int)(found - reason), reason,
-				       terms[i].command, found + strlen(terms[i].library)) < 0)
+				       terms[i].in_shell, found + strlen(terms[i].in_c)) < 0)
 			continue;
 		free(reason);
 		reason = longer;
