@@ -133,7 +133,7 @@ int main(int argc, char **argv)
 		argc = 1;
 		argv = nothing;
 	}
-	argv[0] = self; /* argp prints it, and whoever starts us may choose it */
+	argv[0] = self; /* argp prints it, and the starting process may choose it */
 	turn_help_round(argc, argv);
 	parse_arguments(&argp, argc, argv, ARGP_IN_ORDER, &first);
 	snprintf(name, sizeof(name), "shmring %s", argv[first]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shmring rm: remove the names of rings, or those that nobody uses.
+ * shmring rm: remove rings by name, or all unused rings.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -2,7 +2,7 @@
 /*
  * Ending without leaving anything half done: on SIGINT, SIGTERM and SIGHUP,
  * which set a flag that the loops look at between records; and when the reader
- * of standard output has gone, which only those who wait have to look for.
+ * of standard output has gone, which only a waiting command has to look for.
  */
 #ifndef SHMRING_STOP_H
 #define SHMRING_STOP_H
@@ -21,8 +21,8 @@ bool stop_requested(void);
 
 /*
  * The same for loops that wait, once in a slice: look also whether standard
- * output is a pipe or socket whose other end has been closed. One who writes is
- * told that by write(2), but one who waits would never hear of it.
+ * output is a pipe or socket whose other end has been closed. write(2) tells that to a
+ * command that writes, but a command that waits would never hear of it.
  */
 bool stop_look(void);
 

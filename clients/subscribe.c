@@ -58,7 +58,7 @@ static void report_lost(struct subscription *s, const char *when)
 	s->next_report_ns = now_ns() + LOST_REPORT_NS;
 }
 
-/* What was gone before we came is no loss of ours, but whoever reads the output must know. */
+/* What was gone before this subscriber came is no loss of its own, but a reader of the output must know. */
 static void report_missed(struct subscription *s)
 {
 	uint64_t messages = 0, bytes = 0;

@@ -64,7 +64,7 @@ struct isolated *isolated_of(const struct shmring *ring);
 int isolated_create(struct keeper *keeper, const char *name, uid_t owner,
 		    const struct shmring_config *config, struct shmring **ret);
 
-/* It is removed: nobody keeps it any more, and whoever has it is told. */
+/* It is removed: the keeper drops it, and processes that have it open are told. */
 void isolated_forget(struct isolated *i);
 
 /* A new description of the lane's file. -ENOENT. */

@@ -149,7 +149,7 @@ static void count_consumers(struct watched *w, struct shmring *r)
 
 		if (shmr_look_at_consumer(r, i, &w->ends, &c) < 0)
 			continue;
-		add_consumer_counts(&w->counts, &c); /* of those who have left, too */
+		add_consumer_counts(&w->counts, &c); /* of consumers that have left, too */
 		if (c.state == SHMRING_FREE || !n->consumers)
 			continue;
 		to = &n->consumers[n->consumer_count];

@@ -50,8 +50,8 @@ bool relics_keep_ring(struct relics *r, struct shmring *ring, const struct charg
 bool relics_keep_file(struct relics *r, int fd, const struct charge *charge);
 
 /*
- * Close those that no other process has any more (E3), of that user or, with NULL, of all;
- * gone() is called for each.
+ * Close the files that no other process has any more (E3), those of the user *uid or, with
+ * NULL, of all users; gone() is called for each.
  */
 void relics_sweep(struct relics *r, const uid_t *uid,
 		  void (*gone)(const struct charge *charge, void *arg), void *arg);

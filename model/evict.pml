@@ -32,7 +32,7 @@
  * back, whatever the consumer has released in between. All of the above holds but for what is said
  * of a release since a producer began to count.
  *
- * Negative variants: LIMIT_LATE (who is over the limit passes for evicted before the CAS), NO_SUSPECT (evicted from ACTIVE), NO_LOOK_AT_RELEASE (release does not look at
+ * Negative variants: LIMIT_LATE (a consumer over its limit passes for evicted before the CAS), NO_SUSPECT (evicted from ACTIVE), NO_LOOK_AT_RELEASE (release does not look at
  * the status), LOOK_TOO_EARLY (it looks before it reads),
  * STALE_WORD (the evicting CAS does not compare the generation), NO_SECOND_LOOK.
  *

@@ -72,7 +72,7 @@ connection_state connections[CONNECTIONS];
 chan wire[CONNECTIONS] = [ROOM] of { mtype, byte, byte };
 byte connection_count;
 byte keeper_count;
-byte named = NOBODY; /* whom the next broker finds */
+byte named = NOBODY; /* the keeper that the next broker finds */
 bool safe; /* true: that one lives, or has died with a broker that knows everything */
 
 byte ops = OPS;
@@ -194,7 +194,7 @@ inline judge()
 {
 	assert(!safe || has == promised || (doubt && has == doubtful));
 	if
-	:: !safe -> promised = has; doubt = false /* whoever had it is dead */
+	:: !safe -> promised = has; doubt = false /* the process that had it is dead */
 	:: else
 	fi
 }

@@ -317,7 +317,7 @@ static int begin(struct shmring_consumer *c, const struct shmring_consumer_optio
 	c->hot.plain = !c->named && !c->evictable;
 	c->pauses = 1;
 	c->patience = CONSUMER_PATIENCE;
-	/* Before the cursors stand: whoever comes in between counts. */
+	/* Before the cursors stand: a producer that attaches in between counts. */
 	shmr_peers_begin(&c->producers, &c->attachment, PLACE_LANE,
 			 (o->flags & SHMRING_UNTIL_END) != 0, o->start == SHMRING_START_NOW);
 	e = c->observer ? observer_begin(c, o->start) : take_places(c, o);

@@ -108,7 +108,7 @@ struct shmring_consumer {
 	unsigned unsettled;	/* how often places were chosen in vain */
 	unsigned char *copy;	/* observers: the private copy */
 	struct attachment attachment;
-	struct peers producers; /* who is left of them */
+	struct peers producers; /* is one of them left? */
 	struct window window;
 	struct shmring_memory memory;
 	struct shmring_counters counters;

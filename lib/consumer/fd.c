@@ -65,7 +65,7 @@ static bool announced_too_late(struct shmring_consumer *c)
 }
 
 /*
- * 1: there is something; 0: whatever comes moves the bell, and whoever leaves.
+ * 1: there is something; 0: a message that comes moves the bell, and so does a producer that leaves.
  * [SLEEP] pairs with bell_order(), shmr_bell_ring_leaving().
  */
 static int arm(struct shmring_consumer *c, uint32_t *ret_seen)
@@ -134,7 +134,7 @@ int shmring_consumer_arm(struct shmring_consumer *c)
 			return e;
 		c->counters.system_calls += 2;
 		e = shmr_kick_arm(c->kick, bell, seen, deaf);
-		if (e == 0) /* whoever cancels from now on makes it readable */
+		if (e == 0) /* a cancel from now on makes it readable */
 			e = shmr_bell_check_cancel(&c->bell);
 		if (e != 1)
 			return e;

@@ -49,9 +49,9 @@ static uint64_t first_reach(const struct shmring_consumer *c, const struct reade
 }
 
 /*
- * Who comes back to where it was evicted for its lag would be evicted again. Then it goes
- * on at half of its limit in bytes, and half-way if it is the time that is limited: how
- * old messages are only the owner knows.
+ * A consumer that comes back to where it was evicted for its lag would be evicted again.
+ * So it goes on at half of its limit in bytes, and half-way if the time is limited: only
+ * the lane's owner knows how old messages are.
  */
 static uint64_t return_reach(const struct shmring_consumer *c, const struct reader *l)
 {
@@ -256,8 +256,9 @@ static int learn_status(struct shmring_consumer *c)
 }
 
 /*
- * Those that found nobody to read for may be waiting; and on the bell of the first lane
- * those that found no place (vacancy.h). [READY] pairs with show_lane().
+ * Producers may be waiting for a consumer, each on the bell of its lane. Processes that
+ * found no place wait on the bell of the first lane (vacancy.h).
+ * [READY] pairs with show_lane().
  */
 void consumer_tell_producers(struct shmring_consumer *c)
 {

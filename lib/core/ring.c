@@ -81,7 +81,7 @@ static bool is_ring(const struct shmring *r, int fd)
 /*
  * The number may be another handle's by now, or the program's, with a description of the
  * same file. Ours holds a lock on a byte at random, and the mapping of the view keeps
- * description and lock alive, whoever closes the descriptor. A lock that stands in its own
+ * description and lock alive when the descriptor is closed. A lock that stands in its own
  * description's way is not reported, but it is to all others: so is ours known. Where the
  * kernel will not say, it is still ours.
  */

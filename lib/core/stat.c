@@ -71,8 +71,8 @@ static int begin_repair(struct attachment *a, struct shmring *r)
 }
 
 /*
- * Producers may have been waiting for those who are gone, consumers for the end, others for
- * a place (vacancy.h). [READY] pairs with show_lane().
+ * Producers may have been waiting for consumers that are gone, consumers for the end, and
+ * other processes for a place (vacancy.h). [READY] pairs with show_lane().
  */
 static void tell_producers(struct attachment *a)
 {

@@ -269,8 +269,9 @@ static const char *name_before(const char *hidden)
 }
 
 /*
- * Back to its name. If another ring has that by now, this one has been removed for those who
- * are attached. Without them it stays hidden: it has something to lose.
+ * Back to its name. If another ring has the name by now, this one is removed for the
+ * processes that are attached to it. If none is attached it stays hidden, because it holds
+ * messages or a kept name.
  */
 static void bring_back(const struct subject *s, const char *hidden, const char *name, int reason)
 {

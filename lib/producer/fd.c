@@ -64,7 +64,7 @@ static int arm(struct shmring_producer *p, size_t len)
 			return e;
 		p->counters.system_calls += 2;
 		e = shmr_kick_arm(p->kick, bell(p), seen, deaf);
-		if (e == 0) /* whoever cancels from now on makes it readable */
+		if (e == 0) /* a cancel from now on makes it readable */
 			e = shmr_bell_check_cancel(&p->bell);
 		if (e != 1)
 			return e;

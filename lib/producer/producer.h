@@ -79,7 +79,7 @@ struct shmring_producer {
 		} over[LAYOUT_CONSUMERS];
 	} lag;
 	struct attachment attachment;
-	struct peers consumers;	       /* who is left of them */
+	struct peers consumers;	       /* is one of them left? */
 	struct shmring_boundary begin; /* where this tenancy began */
 	struct shmring_counters counters;
 	struct shmring_counters shown; /* those of them that the ring's counts have */
@@ -235,8 +235,8 @@ int producer_claim_room(struct shmring_producer *p, size_t len, int64_t deadline
 /*
  * The first half of a sleep for room, for who sleeps elsewhere: 1: there is room;
  * 0: what is wanted is announced, and whoever passes it moves the bell on from
- * `seen`; -EPIPE or -EIDRM: nobody will make room. Deals with those who hold us back,
- * as waiting does.
+ * `seen`; -EPIPE or -EIDRM: no consumer will make room. Deals with the consumers that
+ * hold this producer back, as waiting does.
  */
 int producer_arm(struct shmring_producer *p, uint64_t size, uint32_t *ret_seen);
 void producer_disarm(struct shmring_producer *p);

@@ -333,8 +333,8 @@ static int64_t sleep_deadline(const struct shmring_producer *p, const struct gat
 }
 
 /*
- * Deal with those who hold us back, one after the other, each place once: dead
- * ones may appear as fast as we bury them. True: there is room.
+ * Deal with the consumers that hold this producer back, one after the other, each place
+ * once: dead ones may appear as fast as they are buried. True: there is room.
  */
 static bool press_all(struct shmring_producer *p, uint64_t size, struct gate *gate)
 {
@@ -351,7 +351,7 @@ int producer_check_end(struct shmring_producer *p, uint64_t size, bool waits)
 
 	if (e == 0)
 		return 0;
-	p->pressed.last_probe = 0; /* whoever is in the way was found dead */
+	p->pressed.last_probe = 0; /* the consumer in the way was found dead */
 	if (producer_reserve(p, size, &gate) == 0 || press_all(p, size, &gate)) /* E3 */
 		return 1;
 	return shmr_peers_explain(&p->consumers, &p->attachment, e);

@@ -83,7 +83,7 @@ for what in --help --version "sub --help" "help pub" "rm --usage"; do
 	check "$what without 1 tells that it wrote nothing" test "$status" = 1
 done
 
-# Beside a live stream: whoever looks at it with closed descriptors stops nobody.
+# Beside a live stream: a command with closed descriptors that looks at it stops no process.
 fill
 "$SHMRING" sub --name live --count 20005 ./r >stream 2>sub.err &
 sub=$!

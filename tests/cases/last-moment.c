@@ -65,7 +65,7 @@ static void overwrite_and_leave(void)
 	shmring_producer_detach(producer);
 }
 
-/* The first peek finds nothing, and while it looks who is left everything happens. */
+/* The first peek finds nothing; everything happens while it looks for producers that are left. */
 START_TEST(evicted_just_before_the_end)
 {
 	struct shmring_message m;

@@ -60,7 +60,7 @@ same "every message came" numbers out
 check "no word of a loss" test ! -s err
 expect 0 "remove the ring that held" "$SHMRING" rm late
 
-# a limit of lag in bytes: what lies further back than half of it is gone for who comes
+# a limit of lag in bytes: what lies further back than half of it is gone for a new consumer
 expect 0 "make a ring with a limit of lag" "$SHMRING" create --lane-size 64K --evict-lag 8K late
 seq 1 3000 >some
 expect 0 "publish less than it holds" "$SHMRING" pub late some

@@ -8,7 +8,7 @@
 time_limit 120
 enter
 
-# run INPUT ORDER: the copy recipe of the README; ORDER says who is started first.
+# run INPUT ORDER: the copy recipe of the README; ORDER says which side is started first.
 run() {
 	case $2 in
 	pub)

@@ -52,7 +52,7 @@ says "it is named by its name" "missing: No such file"
 expect 1 "an input that is a directory" "$SHMRING" pub ring .
 expect 0 "remove it" "$SHMRING" rm ring
 
-# A ring that overwrites: with no consumer the oldest are overwritten; who comes then begins with the oldest there is.
+# A ring that overwrites: with no consumer the oldest are overwritten; a consumer that comes then begins with the oldest there is.
 seq 1 100000 >many
 expect 0 "a small ring" "$SHMRING" create --lane-size 64K --unread overwrite ring
 expect 0 "publish more than it takes" "$SHMRING" pub ring many

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What producers and consumers count in the ring, for those who look at it from outside:
+ * What producers and consumers count in the ring, for tools that look at it from outside:
  * the same as their handles say, and it stays when they have gone.
  */
 #include <errno.h>
@@ -233,7 +233,7 @@ START_TEST(evictions_and_losses)
 }
 END_TEST
 
-/* It is told to whoever begins at the oldest message, but it is not the consumer's loss. */
+/* A consumer that begins at the oldest message is told it, but it is not the consumer's loss. */
 START_TEST(what_was_gone_before_it_came_is_not_lost)
 {
 	struct shmring *r = create(0, SHMRING_UNREAD_OVERWRITE);

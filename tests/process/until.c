@@ -134,7 +134,7 @@ START_TEST(overrun_observer_is_told_before_the_end)
 }
 END_TEST
 
-/* Whoever waits in another way is sent to peek. */
+/* A program that waits in another way is sent to peek. */
 START_TEST(end_is_something_to_be_told)
 {
 	struct shmring *r = create(1);

@@ -245,7 +245,7 @@ START_TEST(waiting_producer_is_woken)
 }
 END_TEST
 
-/* Whoever comes next under the name gets what was not released, of each lane. */
+/* The next holder of the name gets what was not released, of each lane. */
 START_TEST(name_goes_on_behind_the_window)
 {
 	struct shmring_config config = small_config();
