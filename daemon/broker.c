@@ -583,7 +583,15 @@ static int start(struct broker *b, char *error, size_t size)
 	return e;
 }
 
-int broker_start(struct broker *b, const struct broker_options *o, char *error, size_t size)
+/* What was handed over and not taken back. */
+static void drop_handed(struct broker_options *o)
+{
+	free(o->kept);
+	o->kept = NULL;
+	o->kept_count = 0;
+}
+
+static int begin(struct broker *b, const struct broker_options *o, char *error, size_t size)
 {
 	int e;
 
@@ -620,6 +628,15 @@ int broker_start(struct broker *b, const struct broker_options *o, char *error, 
 	e = start(b, error, size);
 	if (e < 0)
 		broker_stop(b);
+	return e;
+}
+
+int broker_start(struct broker *b, const struct broker_options *o, char *error, size_t size)
+{
+	int e = begin(b, o, error, size);
+
+	if (e < 0)
+		drop_handed(&b->options);
 	return e;
 }
 
@@ -734,4 +751,5 @@ void broker_stop(struct broker *b)
 	policy_free(b->policy);
 	quota_close(&b->quota);
 	loop_close(&b->loop);
+	drop_handed(&b->options);
 }

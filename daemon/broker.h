@@ -40,7 +40,8 @@ struct broker_options {
 	bool no_sandbox;	     /* nor for the keeper */
 	const char *program;	     /* that may take our place, and its arguments */
 	char **argv;
-	struct kept_file *kept; /* from systemd's store or the predecessor, for free() */
+	struct kept_file *kept; /* from systemd's store or the predecessor; broker_start()
+				   takes it, whatever it returns, and frees it */
 	size_t kept_count;
 	bool complete; /* these are all isolated rings that there are */
 };

@@ -213,6 +213,7 @@ static int inherit(struct broker_options *o)
 	free(names);
 	if (sound)
 		return 0;
+	free(o->kept);
 	log_say(LOG_ERR, "exactly one socket can be handed over, a listening Unix one with "
 			 "ListenSequentialPacket=");
 	return -EINVAL;
@@ -349,7 +350,6 @@ static int broker_main(struct arguments *a, char **argv, const char *program)
 	a->broker.argv = argv;
 	while ((status = run_broker(a, argv, program, pipe)) < 0)
 		pipe = -1; /* U2 */
-	free(a->broker.kept); /* a start that failed has not taken it */
 	return status;
 }
 
@@ -379,11 +379,11 @@ static int check_config(const char *file)
 	char error[512];
 
 	if (config_load(&p, file, geteuid(), error, sizeof(error)) < 0) {
-		shmr_harmless(error, sizeof(error), error);
+		text_harmless(error, sizeof(error), error);
 		fprintf(stderr, "%s\n", error);
 		return EXIT_FAILURE;
 	}
-	shmr_harmless(error, sizeof(error), file);
+	text_harmless(error, sizeof(error), file);
 	printf("%s: rules=%zu limits=%zu rings=%zu\n", error, p->rule_count, p->limit_count,
 	       p->ring_count);
 	policy_free(p);
@@ -406,7 +406,7 @@ static bool fill_standard_descriptors(void)
 
 static bool is_harmless(const char *text, char *ret, size_t size)
 {
-	shmr_harmless(ret, size, text);
+	text_harmless(ret, size, text);
 	return strcmp(ret, text) == 0;
 }
 
@@ -473,7 +473,7 @@ int main(int argc, char **argv)
 		return choose_paths(&a.broker) ? check_start(&a.broker) : EXIT_FAILURE;
 	block_signals();
 	raise_descriptors();
-	if (n < 0 || inherit(&a.broker) < 0 || !choose_paths(&a.broker))
+	if (n < 0 || !choose_paths(&a.broker) || inherit(&a.broker) < 0)
 		return EXIT_FAILURE;
 	return broker_main(&a, argv, program);
 }
