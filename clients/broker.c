@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "foreign.h"
 #include "harmless.h"
 #include "json.h"
 #include "samples.h"
@@ -293,7 +294,7 @@ static int print_text(int fd)
 	while ((n = getline(&line, &size, text)) > 0) {
 		if (line[n - 1] == '\n')
 			line[n - 1] = '\0';
-		harmless(line, size, line);
+		text_harmless(line, size, line);
 		puts(line);
 	}
 	err = ferror(text) ? errno : 0;

@@ -4,6 +4,7 @@
 bin_PROGRAMS += clients/shmring
 
 clients_shmring_SOURCES = \
+	$(TEXT_SOURCES) \
 	clients/address.c \
 	clients/address.h \
 	clients/broker.c \
@@ -14,8 +15,8 @@ clients_shmring_SOURCES = \
 	clients/forget.c \
 	clients/frame.c \
 	clients/frame.h \
-	clients/harmless.c \
-	clients/harmless.h \
+	clients/foreign.c \
+	clients/foreign.h \
 	clients/holders.c \
 	clients/holders.h \
 	clients/join.c \
@@ -49,6 +50,6 @@ clients_shmring_SOURCES = \
 	clients/units.h \
 	clients/view.c \
 	clients/view.h
-clients_shmring_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+clients_shmring_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/lib/text $(JANSSON_CFLAGS)
 clients_shmring_LDADD = $(SHMRING_LIBS) $(JANSSON_LIBS)
 clients_shmring_LDFLAGS = $(CLIENT_LDFLAGS)

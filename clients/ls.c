@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "cli.h"
+#include "foreign.h"
 #include "harmless.h"
 #include "json.h"
 #include "view.h"
@@ -223,7 +224,7 @@ static const char *bare_reason(const struct entry *e)
 {
 	const char *reason = e->reason, *behind;
 	char shown[FOREIGN_TEXT];
-	size_t length = harmless(shown, sizeof(shown), e->address);
+	size_t length = text_harmless(shown, sizeof(shown), e->address);
 
 	if (strncmp(reason, shown, length) != 0)
 		return reason;

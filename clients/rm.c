@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 
 #include "cli.h"
-#include "harmless.h"
+#include "foreign.h"
 #include "options.h"
 
 struct rm_options {

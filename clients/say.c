@@ -49,7 +49,7 @@ __attribute__((format(printf, 2, 0))) static void say_line(const char *reason, c
 		about = NULL;
 	if (asprintf(&line, "%s: %s%s%s", command, about ? about : "", reason ? ": " : "",
 		     reason ? reason : "") >= 0) {
-		harmless(line, strlen(line) + 1, line);
+		text_harmless(line, strlen(line) + 1, line);
 		fprintf(stderr, "%s\n", line);
 		free(line);
 	}

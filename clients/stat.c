@@ -9,7 +9,7 @@
 
 #include "address.h"
 #include "cli.h"
-#include "harmless.h"
+#include "foreign.h"
 #include "json.h"
 #include "view.h"
 

@@ -45,7 +45,7 @@ static void put_line(char *line, int length)
 	if (length >= LINE_SIZE)
 		length = LINE_SIZE - 1;
 	line[length] = '\0';
-	length = (int)shmr_harmless(line, LINE_SIZE, line);
+	length = (int)text_harmless(line, LINE_SIZE, line);
 	line[length] = '\n';
 	/* Without a reader there is nobody to tell. */
 	if (write(STDERR_FILENO, line, (size_t)length + 1) < 0)

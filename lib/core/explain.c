@@ -20,7 +20,7 @@ static _Thread_local size_t used;
 
 static void put(const char *text)
 {
-	used += shmr_harmless(line + used, LINE_SIZE - used, text);
+	used += text_harmless(line + used, LINE_SIZE - used, text);
 }
 
 static void put_number(uint64_t number)

@@ -3,6 +3,7 @@
 
 noinst_LTLIBRARIES += lib/core/libcore.la
 lib_core_libcore_la_SOURCES = \
+	$(TEXT_SOURCES) \
 	lib/core/address.c \
 	lib/core/address.h \
 	lib/core/apart.c \
@@ -16,8 +17,6 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/explain.h \
 	lib/core/fault.c \
 	lib/core/fault.h \
-	lib/core/harmless.c \
-	lib/core/harmless.h \
 	lib/core/in-use.c \
 	lib/core/in-use.h \
 	lib/core/kick.c \

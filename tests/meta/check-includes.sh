@@ -8,20 +8,22 @@ set -u
 : "${abs_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}"
 . "$abs_srcdir/tests/meta/tap.sh"
 
-rooms="include/shmring lib/core lib/proto lib/broker lib/producer lib/consumer daemon
+rooms="include/shmring lib/text lib/core lib/proto lib/broker lib/producer lib/consumer daemon
 clients examples bench tests/support tests/unit tests/process tests/crash tests/broker tests/cases tests/cli tests/meta fuzz"
 
 # private ROOM: the rooms whose headers it may include between quotes.
 private() {
 	case $1 in
 	include/shmring) ;;
-	lib/core) echo lib/core ;;
+	lib/text) echo lib/text ;;
+	lib/core) echo lib/core lib/text ;;
 	lib/proto) echo lib/proto ;;
 	lib/broker) echo lib/broker lib/core lib/proto ;;
-	daemon) echo daemon lib/core lib/proto ;;
+	daemon) echo daemon lib/core lib/proto lib/text ;;
+	clients) echo clients lib/text ;;
 	lib/producer) echo lib/producer lib/core ;;
 	lib/consumer) echo lib/consumer lib/core ;;
-	clients | examples | bench | tests/support) echo "$1" ;;
+	examples | bench | tests/support) echo "$1" ;;
 	tests/process | tests/cases | tests/cli | tests/meta) echo "$1" tests/support ;;
 	tests/crash) echo tests/crash tests/support lib/core ;;
 	tests/broker) echo tests/broker tests/support lib/proto ;;
@@ -37,6 +39,7 @@ foreign() {
 	case $1 in
 	include/shmring) echo "urcu*" ;;
 	lib/core) echo "shmring/producer.h shmring/consumer.h stdio.h wchar.h urcu*" ;;
+	lib/text) echo "shmring/*.h stdio.h wchar.h urcu*" ;;
 	lib/proto) echo "shmring/*.h stdio.h wchar.h urcu*" ;;
 	lib/broker) echo "shmring/producer.h shmring/consumer.h stdio.h wchar.h urcu*" ;;
 	daemon) echo "shmring/producer.h shmring/consumer.h" ;;
@@ -169,7 +172,7 @@ caught() {
 	rm -rf "$tree"
 }
 
-tap_plan 37
+tap_plan 38
 
 for room in $rooms; do
 	tap_ok "$room includes what it may" "$(violations "$abs_srcdir" "$room")"

@@ -60,7 +60,7 @@ arguments() {
 }
 
 # raw_output ROOT: places of the command that print arguments or sentences as they are. What say.c
-# and harmless.c do is the way to do it.
+# and foreign.c do is the way to do it.
 raw_output() {
 	(cd "$1" && grep -n -E 'argp_error|argp_failure|perror|shmring_explain|fprintf\(stderr' \
 		clients/*.c | grep -v -E '^clients/(say|progress)\.c:|strdup\(shmring_explain')

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Text from outside, as it may be shown: see harmless.h. lib/core/harmless.c has the same table, but
- * is private to the library; tests/cases/hostile-names.sh tries both.
+ * harmless: see harmless.h.
  */
 #include "harmless.h"
 
@@ -65,7 +64,7 @@ static size_t decode(const unsigned char *text, uint32_t *ret)
 	return length > 1 && *ret < least[length] ? 0 : length;
 }
 
-size_t harmless(char *ret, size_t size, const char *text)
+size_t text_harmless(char *ret, size_t size, const char *text)
 {
 	size_t used = 0;
 
@@ -85,38 +84,4 @@ size_t harmless(char *ret, size_t size, const char *text)
 	}
 	ret[used] = '\0';
 	return used;
-}
-
-static size_t characters(const char *text)
-{
-	size_t count = 0;
-
-	for (; *text; text++)
-		count += ((unsigned char)*text & 0xc0) != 0x80;
-	return count;
-}
-
-size_t foreign_width(const char *text)
-{
-	char shown[FOREIGN_TEXT];
-
-	harmless(shown, sizeof(shown), text);
-	return characters(shown);
-}
-
-void print_foreign(FILE *stream, const char *text, int width)
-{
-	char shown[FOREIGN_TEXT];
-
-	harmless(shown, sizeof(shown), text);
-	fputs(shown, stream);
-	for (width -= (int)characters(shown); width > 0; width--)
-		fputc(' ', stream);
-}
-
-void print_column(const char *text, int width)
-{
-	print_foreign(stdout, text, width);
-	if ((int)foreign_width(text) > width)
-		printf("\n%*s", width, "");
 }
