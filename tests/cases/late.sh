@@ -38,6 +38,7 @@ for how in "" --observe "--from oldest" "--name reader"; do
 	0) not_ok "something is gone${how:+, $how}" ;;
 	*) ok "something is gone${how:+, $how}" ;;
 	esac
+	check "and no limit is blamed for it${how:+, $how}" sh -c '! grep -q limit err'
 	[ "$how" = "--name reader" ] || expect 0 "remove it" "$SHMRING" rm late
 done
 
@@ -45,6 +46,26 @@ done
 expect 0 "come again under the name" "$SHMRING" sub --no-follow --name reader late
 check "nothing is told again" test ! -s err
 expect 0 "remove the ring" "$SHMRING" rm late
+
+# what is gone is the sum over all producers, in messages and in bytes: each message has one byte
+expect 0 "make a small ring that overwrites" "$SHMRING" create --lane-size 64K --unread overwrite late
+mkfifo pipe
+yes x | head -n 4200 >bytes
+start "$SHMRING" pub late <pipe &
+pub=$!
+exec 3>pipe
+until_true has_producers late 1
+expect 0 "publish beside another producer" "$SHMRING" pub late bytes
+cat bytes >&3
+exec 3>&-
+ended "$pub" 0 "which publishes as much"
+expect 0 "read what both have left" "$SHMRING" sub --no-follow late
+check "what came and what is gone is from both" test $(($(wc -l <out) + $(gone err))) = 8400
+check "something of each is gone" test "$(gone err)" -gt 0
+bytes_gone=$(sed -n 's/^.* messages (\([0-9.]*\) KiB) are gone:.*/\1/p' err)
+check "and as many bytes" awk -v size="$bytes_gone" -v messages="$(gone err)" \
+	'BEGIN { off = size * 1024 - messages; exit !(off > -8 && off < 8) }'
+expect 0 "remove the small ring" "$SHMRING" rm late
 
 # by default the writer waits for the reader
 expect 0 "make a ring" "$SHMRING" create late
