@@ -69,8 +69,9 @@ done
 check "64 consumers" until_true has_consumers ring 64
 expect 3 "one more waits in vain" "$SHMRING" sub --timeout 100ms ring
 says "and says for whom" "all 64 places for consumers are taken; process IDs: [0-9]"
-start "$SHMRING" sub --count 1 ring >out.1 &
+start "$SHMRING" sub --verbose --count 1 ring >out.1 2>err.3 &
 sub=$!
+check "another one waits" until_true grep -q "no place for 1 s.*all 64 places" err.3
 # shellcheck disable=SC2086 # these are many
 kill $subs
 wait $subs 2>/dev/null
