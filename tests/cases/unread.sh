@@ -52,6 +52,44 @@ pub=$!
 told "too few consumers for 1 s: 0 of the 2 that are waited for"
 expect 0 "remove the full ring" "$SHMRING" rm full
 
+# Of several consumers the slowest is named: once, and again when it is another one.
+expect 0 "a ring with several readers" "$SHMRING" create --lane-size 64K several
+start "$SHMRING" sub several >/dev/null &
+first=$!
+until_true has_consumers several 1
+start "$SHMRING" sub --name slow several >/dev/null &
+slow=$!
+until_true has_consumers several 2
+start "$SHMRING" sub several >/dev/null &
+last=$!
+until_true has_consumers several 3
+kill -STOP "$slow"
+start "$SHMRING" pub --verbose several many - many <pipe 2>err.1 &
+pub=$!
+exec 3>pipe
+check "the one that is stopped is named" until_true \
+	grep -q "no room for 1 s: consumer 'slow' (process $slow) does not read on" err.1
+expect 3 "a second publisher waits for 2.5 s" "$SHMRING" pub --verbose --timeout 2.5s several many
+check "and is told once" test "$(grep -c "consumer 'slow'" err)" = 1
+check "as the first one" test "$(grep -c "no room" err.1)" = 1
+kill -CONT "$slow"
+has_passed() {
+	"$SHMRING" stat --json several | jq -e '.lane[0].messages == 100000 and
+		([.consumer[].lag] == [0, 0, 0])'
+}
+check "it goes on" until_true has_passed
+kill -STOP "$first"
+exec 3>&- # the publisher goes on with its next file
+check "another one is named, and its time begins anew" until_true \
+	grep -q "no room for 1 s: the consumer in process $first does not read on" err.1
+kill -KILL "$first"
+ended "$first" 137 "when that is killed"
+ended "$pub" 0 "the publisher can end"
+kill "$slow" "$last"
+ended "$slow" 143 "one reader ends"
+ended "$last" 143 "and the other"
+expect 0 "remove the ring of several" "$SHMRING" rm several
+
 # --while-read: as the writer of a pipe.
 expect 0 "a small one" "$SHMRING" create --lane-size 64K ring
 start "$SHMRING" pub --while-read ring many 2>err &
