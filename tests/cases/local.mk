@@ -25,6 +25,21 @@ check_PROGRAMS += $(C_CASES)
 TESTS += $(C_CASES) $(SHELL_CASES)
 EXTRA_DIST += $(SHELL_CASES)
 
+# What installed-service.sh looks at. It is made before any test runs: libtool links the libraries
+# anew while it installs them, and a program that starts meanwhile does not find them.
+if ENABLE_BROKER
+check_DATA += tests/installed.stamp
+CLEAN_HOOKS += clean-installed
+PHONY_TARGETS += clean-installed
+tests/installed.stamp: $(lib_LTLIBRARIES) $(bin_PROGRAMS) $(sbin_PROGRAMS) $(systemdunit_DATA) \
+		$(check_LTLIBRARIES) $(check_PROGRAMS)
+	rm -rf tests/installed
+	$(MAKE) $(AM_MAKEFLAGS) install DESTDIR='$(abs_builddir)/tests/installed' >tests/installed.log
+	touch $@
+clean-installed:
+	rm -rf tests/installed tests/installed.stamp tests/installed.log
+endif
+
 tests_cases_closed_descriptors_SOURCES = tests/cases/closed-descriptors.c
 tests_cases_closed_descriptors_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_closed_descriptors_LDADD = $(PROCESS_LIBS)
