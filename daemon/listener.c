@@ -46,7 +46,16 @@ static int lock_path(const char *path, char *error, size_t size)
 	return -EADDRINUSE;
 }
 
-/* Who may do what is for the rules to say, so everybody may connect. */
+/* N5 */
+static int bind_for_all(int fd, const struct sockaddr_un *address)
+{
+	mode_t mask = umask(0111);
+	int e = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
+
+	umask(mask);
+	return e;
+}
+
 static int listen_at(struct listener *l, const char *path, char *error, size_t size)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -58,10 +67,10 @@ static int listen_at(struct listener *l, const char *path, char *error, size_t s
 	if (l->fd < 0)
 		return fail(-errno, error, size, path, "cannot make a socket");
 	strcpy(address.sun_path, path);
-	if (bind(l->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    chmod(path, 0666) < 0 || listen(l->fd, BACKLOG) < 0)
-		return fail(-errno, error, size, path, "cannot listen there");
-	return 0;
+	e = bind_for_all(l->fd, &address);
+	if (e == 0 && listen(l->fd, BACKLOG) < 0)
+		e = -errno;
+	return e < 0 ? fail(e, error, size, path, "cannot listen there") : 0;
 }
 
 /* N2: what it is that we may remove. */

@@ -9,8 +9,12 @@
  *    kept in reserve, and sent away at once; and the listener is silent until
  *    something was closed. Otherwise the one who cannot be accepted would wake the
  *    loop for ever.
- * N4 Who comes is looked at last in a round, so that who has hung up before counts no
- *    more.
+ * N4 New clients are accepted last in a round, so that a client that has hung up before
+ *    counts no more.
+ * N5 The rules say which user may do what, so every user may connect. The socket has
+ *    that mode from its first moment: a client that comes back while a broker starts
+ *    takes a refusal as final. The mask of the process changes for one call; it takes
+ *    no right from a file that another thread makes meanwhile.
  */
 #ifndef DAEMON_LISTENER_H
 #define DAEMON_LISTENER_H

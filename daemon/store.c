@@ -23,18 +23,21 @@ enum { NOTE_SIZE = PROTO_NAME_SIZE + 1 };
 
 /* --- the directories --- */
 
-/* The umask has no say. */
+/* With this mode from its first moment; the umask has no say. No thread runs yet. */
 static int make_directory(const char *path, mode_t mode)
 {
-	if (mkdir(path, mode) < 0)
-		return errno == EEXIST ? 0 : -1;
-	return chmod(path, mode);
+	mode_t mask = umask(0);
+	int e = mkdir(path, mode) < 0 && errno != EEXIST ? -errno : 0;
+
+	umask(mask);
+	return e;
 }
 
 /* All of the path; what root makes on the way may be entered by everybody, the last one not. */
 static int make_directories(const char *path)
 {
 	char part[PATH_MAX];
+	int e;
 
 	if (strlen(path) >= sizeof(part))
 		return -ENAMETOOLONG;
@@ -43,8 +46,9 @@ static int make_directories(const char *path)
 			continue;
 		memcpy(part, path, i);
 		part[i] = '\0';
-		if (make_directory(part, path[i] == '\0' || geteuid() != 0 ? 0700 : 0755) < 0)
-			return -errno;
+		e = make_directory(part, path[i] == '\0' || geteuid() != 0 ? 0700 : 0755);
+		if (e < 0)
+			return e;
 	}
 	return 0;
 }

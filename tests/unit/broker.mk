@@ -2,6 +2,7 @@
 # Tests of single modules of the broker, linked to its objects.
 BROKER_UNIT_TESTS = \
 	tests/unit/config \
+	tests/unit/listener \
 	tests/unit/passing \
 	tests/unit/policy \
 	tests/unit/ring-registry
@@ -15,6 +16,9 @@ BROKER_UNIT_LIBS = tests/support/libsupport.la lib/producer/libproducer.la lib/c
 tests_unit_config_SOURCES = tests/unit/config.c
 tests_unit_config_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
 tests_unit_config_LDADD = $(BROKER_UNIT_LIBS)
+tests_unit_listener_SOURCES = tests/unit/listener.c
+tests_unit_listener_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
+tests_unit_listener_LDADD = $(BROKER_UNIT_LIBS)
 tests_unit_passing_SOURCES = tests/unit/passing.c
 tests_unit_passing_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
 tests_unit_passing_LDADD = $(BROKER_UNIT_LIBS)
