@@ -328,10 +328,10 @@ int cmd_broker(int argc, char **argv)
 	parse_arguments(&argp, argc, argv, 0, &o);
 	err = shmring_broker_open(&broker, NULL);
 	if (err < 0)
-		return ring_failed("the broker");
+		return broker_failed();
 	err = shmring_broker_metrics(broker, &fd);
 	if (err < 0) {
-		status = ring_failed("the broker");
+		status = broker_failed();
 	} else {
 		status = render(fd, o.form);
 		close(fd);

@@ -43,6 +43,9 @@ __attribute__((format(printf, 1, 2))) void say(const char *format, ...);
  */
 __attribute__((format(printf, 1, 2))) int ring_failed(const char *format, ...);
 
+/* The same for calls about the broker, whose sentences name it. */
+int broker_failed(void);
+
 /* The same for shmring_create(), shmring_open() and shmring_remove(), which returned `err`. */
 int address_failed(int err, const char *address);
 

@@ -175,7 +175,7 @@ static int list_broker(struct listing *l)
 	int err = shmring_broker_open(&broker, NULL), more;
 
 	if (err < 0)
-		return ring_failed("broker:");
+		return broker_failed();
 	while ((more = shmring_broker_next(broker, ring.name, &ring)) == 1 && err == 0) {
 		if (asprintf(&address, "broker:%s", ring.name) < 0)
 			address = NULL;
@@ -183,7 +183,7 @@ static int list_broker(struct listing *l)
 	}
 	shmring_broker_close(broker);
 	if (more < 0)
-		return ring_failed("broker:");
+		return broker_failed();
 	return err < 0 ? system_failed(err, "broker:") : STATUS_OK;
 }
 

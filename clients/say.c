@@ -102,6 +102,12 @@ int ring_failed(const char *format, ...)
 	return STATUS_FAILED;
 }
 
+int broker_failed(void)
+{
+	say("%s", shmring_explain());
+	return STATUS_FAILED;
+}
+
 int address_failed(int err, const char *address)
 {
 	char *reason = reason_in_own_terms();

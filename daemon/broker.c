@@ -74,9 +74,9 @@ static void relic_is_gone(const struct charge *charge, void *arg)
 	broker_give(arg, charge);
 }
 
-/* All of it, or -EDQUOT and nothing, and what there is not enough of. */
+/* All of it, or -EDQUOT and nothing; then *ret_shortage says what there is too little of. */
 static int take(struct broker *b, struct account *a, const struct limits *l, const struct charge *c,
-		enum resource *ret_full)
+		struct shortage *ret_shortage)
 {
 	const struct {
 		enum resource what;
@@ -85,13 +85,13 @@ static int take(struct broker *b, struct account *a, const struct limits *l, con
 		      { QUOTA_BYTES, c->bytes },
 		      { QUOTA_DESCRIPTORS, c->descriptors } };
 
-	*ret_full = QUOTA_SHARE;
+	*ret_shortage = (struct shortage){ QUOTA_SHARE, c->held };
 	if (!share_take(&b->share, a, b->policy->descriptor_share, c->held))
 		return -EDQUOT;
 	for (unsigned i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
 		if (needs[i].amount == 0 || quota_take(a, l, needs[i].what, needs[i].amount) == 0)
 			continue;
-		*ret_full = needs[i].what;
+		*ret_shortage = (struct shortage){ needs[i].what, needs[i].amount };
 		while (i-- > 0)
 			quota_give(a, needs[i].what, needs[i].amount);
 		share_give(&b->share, a, c->held);
@@ -101,9 +101,9 @@ static int take(struct broker *b, struct account *a, const struct limits *l, con
 }
 
 int broker_take(struct broker *b, struct account *a, const struct limits *l, const struct charge *c,
-		enum resource *ret_full)
+		struct shortage *ret_shortage)
 {
-	int e = take(b, a, l, c, ret_full);
+	int e = take(b, a, l, c, ret_shortage);
 
 	if (e == 0 || b->relics.count == 0)
 		return e;
@@ -111,7 +111,7 @@ int broker_take(struct broker *b, struct account *a, const struct limits *l, con
 	quota_count(a, QUOTA_RINGS, 1);
 	relics_sweep(&b->relics, &c->uid, relic_is_gone, b);
 	quota_give(a, QUOTA_RINGS, 1);
-	return take(b, a, l, c, ret_full);
+	return take(b, a, l, c, ret_shortage);
 }
 
 void broker_release(struct broker *b, struct entry *e)
@@ -218,7 +218,7 @@ static int create(struct broker *b, const char *name, bool persistent, uid_t own
 
 int broker_make(struct broker *b, const char *name, bool persistent, uid_t owner,
 		const struct limits *limits, const struct shmring_config *config,
-		struct entry **ret, enum resource *ret_full)
+		struct entry **ret, struct shortage *ret_shortage)
 {
 	struct account *a = quota_account(&b->quota, owner);
 	struct charge charge;
@@ -231,7 +231,7 @@ int broker_make(struct broker *b, const char *name, bool persistent, uid_t owner
 		layout_set_apart(&g);
 	charge = charge_of(&g, owner);
 	if (e == 0 && limits)
-		e = broker_take(b, a, limits, &charge, ret_full);
+		e = broker_take(b, a, limits, &charge, ret_shortage);
 	else if (e == 0)
 		count(b, a, &charge);
 	if (e < 0) {
@@ -296,7 +296,7 @@ void broker_make_wishes(struct broker *b)
 		return;
 	for (size_t i = 0; i < b->policy->ring_count; i++) {
 		const struct ring_wish *w = &b->policy->rings[i];
-		enum resource full;
+		struct shortage shortage;
 		struct entry *made;
 		int e;
 
@@ -304,7 +304,7 @@ void broker_make_wishes(struct broker *b)
 			continue;
 		if (e == -ENOENT)
 			e = broker_make(b, w->name, w->persistent, w->owner, NULL, &w->config,
-					&made, &full);
+					&made, &shortage);
 		if (e < 0)
 			log_say(LOG_ERR, "ring=%s of %s:%u cannot be made: %s", w->name,
 				b->policy->file, w->line, shmring_explain());

@@ -109,11 +109,11 @@ struct entry *broker_find(struct broker *b, const char *name, int *ret_error);
 
 /*
  * Make it for `owner`, within `limits` (NULL: none); isolated if the config says so.
- * -EDQUOT: *ret_full says of what.
+ * -EDQUOT: *ret_shortage says of what.
  */
 int broker_make(struct broker *b, const char *name, bool persistent, uid_t owner,
 		const struct limits *limits, const struct shmring_config *config,
-		struct entry **ret, enum resource *ret_full);
+		struct entry **ret, struct shortage *ret_shortage);
 int broker_remove(struct broker *b, const char *name);
 
 /* A ring that is there counts for its owner, whatever the limits. */
@@ -130,10 +130,10 @@ void broker_release(struct broker *b, struct entry *e);
 
 /*
  * Take that much of the user's quota; files of the user that other processes keep count,
- * too. -EDQUOT: nothing was taken, and *ret_full says which limit is reached.
+ * too. -EDQUOT: nothing was taken, and *ret_shortage says which limit is reached.
  */
 int broker_take(struct broker *b, struct account *a, const struct limits *l,
-		const struct charge *charge, enum resource *ret_full);
+		const struct charge *charge, struct shortage *ret_shortage);
 void broker_give(struct broker *b, const struct charge *charge);
 
 /* What a lane of the ring counts for the user that it is copied for (N4 in isolated.h). */

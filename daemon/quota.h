@@ -25,6 +25,12 @@ enum resource {
 	QUOTA_SHARE = QUOTA_RESOURCES /* no limit of its own: share.h */
 };
 
+/* A request that a limit refuses: what it asked for, and how much of it. */
+struct shortage {
+	enum resource what;
+	uint64_t asked;
+};
+
 extern const char *const quota_names[QUOTA_RESOURCES];
 
 struct limits {

@@ -56,35 +56,38 @@ static void refuse_right(struct session *s, uint32_t serial, const char *name, u
 	char rule[RULE_SIZE];
 
 	policy_name_rule(s->broker->policy, v.line, rule, sizeof(rule));
-	session_refuse(s, serial, -EACCES, "%s: user %u may not %s it: %s", name,
-		       (unsigned)s->peer.uid, word_of(right), rule);
+	session_refuse_ring(s, serial, name, -EACCES, "user %u may not %s it: %s",
+			    (unsigned)s->peer.uid, word_of(right), rule);
 }
 
-static void refuse_share(struct session *s, uint32_t serial)
+static void refuse_share(struct session *s, uint32_t serial, uint64_t asked)
 {
 	const struct broker *b = s->broker;
 	unsigned percent = b->policy->descriptor_share;
 
 	session_refuse(s, serial, -EDQUOT,
-		       "user %u holds %llu of the broker's descriptors and may hold %llu now, %u%% "
-		       "of those that are free: close connections, remove rings, or raise "
-		       "LimitNOFILE or descriptor_share of the broker",
-		       (unsigned)s->peer.uid, (unsigned long long)s->account->held,
-		       (unsigned long long)share_most(&b->share, percent), percent);
+		       "user %u asks for %llu more of the broker's descriptors, holds %llu and may "
+		       "hold %llu then, %u%% of those that are free: close connections, remove rings, "
+		       "or raise LimitNOFILE or descriptor_share of the broker",
+		       (unsigned)s->peer.uid, (unsigned long long)asked,
+		       (unsigned long long)s->account->held,
+		       (unsigned long long)share_most(&b->share, percent, asked), percent);
 }
 
-static void refuse_amount(struct session *s, uint32_t serial, enum resource what)
+static void refuse_amount(struct session *s, uint32_t serial, struct shortage lacks)
 {
+	const enum resource what = lacks.what;
 	char limit[RULE_SIZE];
 	unsigned line;
 	const struct limits *l = policy_limits(s->broker->policy, &s->peer, &line);
 
 	if (what == QUOTA_SHARE) {
-		refuse_share(s, serial);
+		refuse_share(s, serial, lacks.asked);
 		return;
 	}
 	policy_name_limit(s->broker->policy, line, limit, sizeof(limit));
-	session_refuse(s, serial, -EDQUOT, "user %u has %llu of %llu %s: %s", (unsigned)s->peer.uid,
+	session_refuse(s, serial, -EDQUOT, "user %u asks for %llu more and has %llu of %llu %s: %s",
+		       (unsigned)s->peer.uid, (unsigned long long)lacks.asked,
 		       (unsigned long long)s->account->used[what],
 		       (unsigned long long)l->most[what], quota_names[what], limit);
 }
@@ -107,7 +110,7 @@ static bool take_one(struct session *s, uint32_t serial, enum resource what)
 {
 	if (take_silently(s, what))
 		return true;
-	refuse_amount(s, serial, what);
+	refuse_amount(s, serial, (struct shortage){ what, 1 });
 	return false;
 }
 
@@ -130,13 +133,12 @@ static int describe(const struct entry *e, bool writable)
 static void refuse_describe(struct session *s, uint32_t serial, const char *name, int e)
 {
 	if (e == -EMFILE || e == -ENFILE)
-		session_refuse(s, serial, e,
-			       "%s: the broker has no descriptor left: try again, or "
-			       "raise its LimitNOFILE",
-			       name);
+		session_refuse_ring(s, serial, name, e,
+				    "the broker has no descriptor left: try again, or raise its "
+				    "LimitNOFILE");
 	else
-		session_refuse(s, serial, e, "%s: the broker cannot open it again: %s", name,
-			       strerror(-e));
+		session_refuse_ring(s, serial, name, e, "the broker cannot open it again: %s",
+				    strerror(-e));
 }
 
 /* --- HELLO --- */
@@ -193,7 +195,7 @@ static struct entry *make_ring(struct session *s, const struct proto_message *m,
 	struct broker *b = s->broker;
 	unsigned line;
 	const struct limits *l = policy_limits(b->policy, &s->peer, &line);
-	enum resource full = QUOTA_RINGS;
+	struct shortage shortage = { QUOTA_RINGS, 1 };
 	struct entry *made;
 	int e;
 
@@ -201,10 +203,10 @@ static struct entry *make_ring(struct session *s, const struct proto_message *m,
 	if (!take_one(s, m->head.serial, QUOTA_DESCRIPTORS))
 		return NULL;
 	e = broker_make(b, o->name, (o->flags & PROTO_PERSISTENT) != 0, s->peer.uid, l, config,
-			&made, &full);
+			&made, &shortage);
 	quota_give(s->account, QUOTA_DESCRIPTORS, 1);
 	if (e == -EDQUOT)
-		refuse_amount(s, m->head.serial, full);
+		refuse_amount(s, m->head.serial, shortage);
 	else if (e < 0)
 		refuse_explained(s, m->head.serial, e);
 	return e < 0 ? NULL : made;
@@ -222,22 +224,19 @@ static struct entry *make_new(struct session *s, const struct proto_message *m, 
 		return NULL;
 	}
 	if (registry_find(&s->broker->registry, o->name) || error != -ENOENT) {
-		session_refuse(s, m->head.serial, -EEXIST, "%s: it exists already", o->name);
+		session_refuse_ring(s, m->head.serial, o->name, -EEXIST, "it exists already");
 		return NULL;
 	}
 	if (o->config.mode != 0) {
-		session_refuse(s, m->head.serial, -EINVAL,
-			       "%s: the rings of a broker have no mode; its rules say who may use "
-			       "them",
-			       o->name);
+		session_refuse_ring(s, m->head.serial, o->name, -EINVAL,
+				    "the rings of a broker have no mode; its rules say which users "
+				    "may use them");
 		return NULL;
 	}
 	from_wire(&config, &o->config);
 	if (isolated && (o->flags & PROTO_PERSISTENT) != 0) {
-		session_refuse(s, m->head.serial, -EINVAL,
-			       "%s: it is to be isolated, so it lies in memory and cannot be "
-			       "persistent",
-			       o->name);
+		session_refuse_ring(s, m->head.serial, o->name, -EINVAL,
+				    "an isolated ring lies in memory, so it cannot be persistent");
 		return NULL;
 	}
 	config.flags = isolated ? SHMRING_ISOLATED : 0;
@@ -322,7 +321,7 @@ static bool take_attachment(struct session *s, uint32_t serial)
 	if (take_silently(s, QUOTA_DESCRIPTORS))
 		return true;
 	quota_give(s->account, QUOTA_ATTACHMENTS, 1); /* T6 */
-	refuse_amount(s, serial, QUOTA_DESCRIPTORS);
+	refuse_amount(s, serial, (struct shortage){ QUOTA_DESCRIPTORS, 1 });
 	return false;
 }
 
@@ -402,11 +401,11 @@ static bool take_lane_charge(struct session *s, uint32_t serial, const struct ch
 {
 	unsigned line;
 	const struct limits *l = policy_limits(s->broker->policy, &s->peer, &line);
-	enum resource full;
+	struct shortage shortage;
 
-	if (broker_take(s->broker, s->account, l, charge, &full) == 0)
+	if (broker_take(s->broker, s->account, l, charge, &shortage) == 0)
 		return true;
-	refuse_amount(s, serial, full);
+	refuse_amount(s, serial, shortage);
 	return false;
 }
 
@@ -449,8 +448,8 @@ void serve_lane_answer(struct session *s, uint32_t serial, struct entry *e, unsi
 {
 	s->awaits_lane = false;
 	if (error < 0)
-		session_refuse(s, serial, error, "%s: lane %u cannot be passed on: %s", e->name,
-			       lane, strerror(-error));
+		session_refuse_ring(s, serial, e->name, error, "lane %u cannot be passed on: %s",
+				    lane, strerror(-error));
 	else
 		give_lane(s, serial, e, lane, true);
 }

@@ -287,20 +287,39 @@ static void make_printable(char *text)
 			*text = '?';
 }
 
-void session_refuse(struct session *s, uint32_t serial, int error, const char *format, ...)
+__attribute__((format(printf, 5, 0))) static void refuse(struct session *s, uint32_t serial,
+							  const char *ring, int error,
+							  const char *format, va_list args)
 {
 	struct proto_message m = { .u.error.error = error };
-	va_list args;
 
-	va_start(args, format);
 	vsnprintf(m.u.error.text, sizeof(m.u.error.text), format, args);
-	va_end(args);
 	make_printable(m.u.error.text);
 	if (error == -EACCES || error == -EDQUOT)
 		s->broker->refusals++;
-	log_say(LOG_DEBUG, "client=%llu pid=%d uid=%u refused: %s", (unsigned long long)s->number,
-		(int)s->peer.pid, (unsigned)s->peer.uid, m.u.error.text);
+	log_say(LOG_DEBUG, "client=%llu pid=%d uid=%u%s%s refused: %s",
+		(unsigned long long)s->number, (int)s->peer.pid, (unsigned)s->peer.uid,
+		ring ? " ring=" : "", ring ? ring : "", m.u.error.text);
 	session_answer(s, serial, PROTO_ERROR, &m, -1);
+}
+
+void session_refuse_ring(struct session *s, uint32_t serial, const char *ring, int error,
+			 const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	refuse(s, serial, ring, error, format, args);
+	va_end(args);
+}
+
+void session_refuse(struct session *s, uint32_t serial, int error, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	refuse(s, serial, NULL, error, format, args);
+	va_end(args);
 }
 
 /* --- its life --- */
@@ -360,9 +379,9 @@ static bool enter_account(struct session *s)
 	if (!a)
 		return false;
 	s->account = a;
-	s->lacks = QUOTA_SHARE;
+	s->lacks = (struct shortage){ QUOTA_SHARE, SHARE_CONNECTION };
 	if (share_take(&b->share, a, b->policy->descriptor_share, SHARE_CONNECTION)) {
-		s->lacks = QUOTA_CONNECTIONS;
+		s->lacks = (struct shortage){ QUOTA_CONNECTIONS, 1 };
 		if (quota_take(a, policy_limits(b->policy, &s->peer, &line), QUOTA_CONNECTIONS,
 			       1) == 0)
 			return true;

@@ -58,7 +58,7 @@ struct session {
 	struct peer peer;
 	struct account *account; /* NULL: the session has ended */
 	bool stranger;		 /* beyond the limit of connections: to be told so, no more */
-	enum resource lacks;	 /* then of what */
+	struct shortage lacks;	 /* then of what */
 	bool greeted;		 /* HELLO was answered */
 	bool closing;		 /* to be ended when the queue is empty */
 	bool awaits_metrics, awaits_lane;
@@ -82,6 +82,12 @@ void session_free(struct session *s); /* after its end */
 /* Answer the request with this serial; takes the descriptor (or -1). */
 void session_answer(struct session *s, uint32_t serial, enum proto_type type,
 		    struct proto_message *m, int fd);
+/*
+ * Answer that it is refused, and why. The sentence does not name the ring: its client puts the
+ * name before it. `ring` is for the log.
+ */
+void session_refuse_ring(struct session *s, uint32_t serial, const char *ring, int error,
+			 const char *format, ...) __attribute__((format(printf, 5, 6)));
 void session_refuse(struct session *s, uint32_t serial, int error, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 

@@ -17,7 +17,7 @@ void share_open(struct share *s)
 	*s = (struct share){ .total = limit.rlim_cur > OWN ? limit.rlim_cur - OWN : 0 };
 }
 
-static uint64_t part_of_free(const struct share *s, unsigned percent, uint64_t taken)
+uint64_t share_most(const struct share *s, unsigned percent, uint64_t taken)
 {
 	uint64_t used = s->held + taken;
 
@@ -25,14 +25,9 @@ static uint64_t part_of_free(const struct share *s, unsigned percent, uint64_t t
 	return used >= s->total ? 0 : ((s->total - used) & ~(UINT64_C(127) << 57)) * percent / 100;
 }
 
-uint64_t share_most(const struct share *s, unsigned percent)
-{
-	return part_of_free(s, percent, 0);
-}
-
 bool share_take(struct share *s, struct account *a, unsigned percent, uint64_t count)
 {
-	if (a->held + count > part_of_free(s, percent, count))
+	if (a->held + count > share_most(s, percent, count))
 		return false;
 	share_count(s, a, count);
 	return true;

@@ -30,8 +30,8 @@ struct share {
 /* From RLIMIT_NOFILE, without what the broker needs itself. */
 void share_open(struct share *s);
 
-/* How many the user may hold now. */
-uint64_t share_most(const struct share *s, unsigned percent);
+/* How many a user may hold when it has taken `taken` more. */
+uint64_t share_most(const struct share *s, unsigned percent, uint64_t taken);
 
 /* Take some, or false and nothing. */
 bool share_take(struct share *s, struct account *a, unsigned percent, uint64_t count);

@@ -14,9 +14,12 @@ SHMRING_BROKER=$work/socket
 export SHMRING_BROKER
 expect 1 "without a broker" "$SHMRING" ls broker:
 says "it says what to do" "start shmringd"
+says "it names the broker once" '^shmring ls: no broker listens at '
 expect 1 "a ring without a broker" "$SHMRING" create broker:one
 says "it says what to do" "start shmringd"
+says "it names the ring once" '^shmring create: broker:one: no broker listens at '
 expect 1 "stat without a broker" "$SHMRING" broker stat
+says "it names the broker once" '^shmring broker: no broker listens at '
 expect 1 "--persistent is for the broker" "$SHMRING" create --persistent plain
 says "it says so" "of the broker"
 expect 1 "a name that is none" "$SHMRING" stat broker:a/b
@@ -39,6 +42,9 @@ expect 0 "ls without rings" "$SHMRING" ls broker:
 check "is empty" test ! -s out
 expect 0 "a ring" "$SHMRING" create --lane-size 64K --lanes 2 --unread hold broker:one
 expect 1 "another one of that name" "$SHMRING" create broker:one
+says "it names the ring once" '^shmring create: broker:one: it exists already$'
+expect 1 "one with a mode" "$SHMRING" create --mode 600 broker:three
+says "it names the ring once" '^shmring create: broker:three: the rings of a broker have no mode'
 expect 0 "one on disk" "$SHMRING" create --lane-size 64K --persistent broker:two
 check "it is there" test -e state/two
 expect 0 "ls" "$SHMRING" ls broker:
