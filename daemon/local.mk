@@ -61,6 +61,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/sigbus.h \
 	daemon/socket-path.c \
 	daemon/socket-path.h \
+	daemon/stop.c \
+	daemon/stop.h \
 	daemon/store.c \
 	daemon/store.h \
 	daemon/threads.c \

@@ -27,6 +27,7 @@
 #include "log.h"
 #include "proto.h"
 #include "sandbox.h"
+#include "stop.h"
 #include "store.h"
 #include "sys.h"
 #include "upgrade.h"
@@ -36,6 +37,7 @@ _Static_assert(UPGRADE_FIRST == SD_LISTEN_FDS_START, "it is as systemd hands ove
 enum key {
 	KEY_CHECK = 256,
 	KEY_CHECK_START,
+	KEY_STOP,
 	KEY_FOREGROUND,
 	KEY_DAEMON,
 	KEY_NO_SANDBOX,
@@ -47,6 +49,7 @@ struct arguments {
 	const char *check; /* only read this configuration */
 	bool daemon;
 	bool check_start;
+	bool stop; /* the broker that runs */
 	int level;
 };
 
@@ -70,6 +73,8 @@ static const struct argp_option options[] = {
 	{ "check-config", KEY_CHECK, "FILE", 0, "Only check this configuration", 0 },
 	{ "check-start", KEY_CHECK_START, NULL, 0,
 	  "Only check whether a start with these arguments would find what it needs", 0 },
+	{ "stop", KEY_STOP, NULL, 0,
+	  "End the broker that listens at the socket, and wait until it has ended", 0 },
 	{ "foreground", KEY_FOREGROUND, NULL, 0, "Stay in the foreground (default)", 1 },
 	{ "daemon", KEY_DAEMON, NULL, 0, "Go to the background when clients can come", 1 },
 	{ "verbose", 'v', NULL, 0, "Log every client and every refusal, too", 1 },
@@ -100,6 +105,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_CHECK_START:
 		a->check_start = true;
+		return 0;
+	case KEY_STOP:
+		a->stop = true;
 		return 0;
 	case KEY_FOREGROUND:
 	case KEY_DAEMON:
@@ -150,21 +158,31 @@ static char *below_runtime(const char *name)
 	return asprintf(&path, "%s/%s", runtime, name) < 0 ? NULL : path;
 }
 
+static bool choose_socket(struct broker_options *o)
+{
+	if (!o->socket)
+		o->socket = getenv(PROTO_SOCKET_VARIABLE);
+	if (!o->socket)
+		o->socket = geteuid() == 0 ? PROTO_SYSTEM_SOCKET : below_runtime(PROTO_USER_SOCKET);
+	if (o->socket)
+		return true;
+	log_say(LOG_ERR, "XDG_RUNTIME_DIR is not set: name --socket");
+	return false;
+}
+
 static bool choose_paths(struct broker_options *o)
 {
 	bool root = geteuid() == 0;
 
-	if (!o->socket)
-		o->socket = getenv(PROTO_SOCKET_VARIABLE);
-	if (!o->socket)
-		o->socket = root ? PROTO_SYSTEM_SOCKET : below_runtime(PROTO_USER_SOCKET);
+	if (!choose_socket(o))
+		return false;
 	if (!o->directory)
 		o->directory = root ? "/run/shmring/rings" : below_runtime("shmring/broker-rings");
 	if (!o->config && root && access("/etc/shmring/shmringd.conf", F_OK) == 0)
 		o->config = "/etc/shmring/shmringd.conf";
-	if (o->socket && o->directory)
+	if (o->directory)
 		return true;
-	log_say(LOG_ERR, "XDG_RUNTIME_DIR is not set: name --socket and --directory");
+	log_say(LOG_ERR, "XDG_RUNTIME_DIR is not set: name --directory, too");
 	return false;
 }
 
@@ -469,6 +487,8 @@ int main(int argc, char **argv)
 	if (a.check)
 		return check_config(a.check);
 	log_begin(a.level);
+	if (a.stop)
+		return choose_socket(&a.broker) ? stop_broker(a.broker.socket) : EXIT_FAILURE;
 	if (a.check_start)
 		return choose_paths(&a.broker) ? check_start(&a.broker) : EXIT_FAILURE;
 	block_signals();

@@ -162,7 +162,7 @@ START_TEST(a_second_one_is_refused)
 	ck_assert_int_eq(raw_make(s, "lock", NULL), 0);
 	close(s);
 	server_begin(&second, other_directory, -1);
-	server_await_words(&second, "another broker listens there");
+	server_await_words(&second, "another broker listens there; stop it with 'shmringd --stop'");
 	server_must_fail(&second, 1);
 	server_begin(&second, other_socket, -1);
 	server_await_words(&second, "another broker keeps its rings there");
@@ -572,6 +572,53 @@ START_TEST(in_the_background_it_is_ready_when_its_parent_ends)
 }
 END_TEST
 
+/* `shmringd --stop`, at this socket (NULL: that of servers); what it says, and its status. */
+static void stop_at(const char *socket, const char *words, int status)
+{
+	const char *extra[] = { "--stop", socket ? "--socket" : NULL, socket, NULL };
+	struct server stopper;
+
+	server_begin(&stopper, extra, -1);
+	if (words)
+		server_await_words(&stopper, words);
+	server_must_fail(&stopper, status);
+}
+
+START_TEST(a_broker_can_be_stopped_by_its_socket)
+{
+	const char *extra[] = { "--daemon", "--no-sandbox", NULL };
+	struct server b;
+	siginfo_t info;
+	int s;
+
+	server_begin(&b, extra, -1);
+	server_must_fail(&b, 0);
+	s = raw_hello(b.socket);
+	stop_at(NULL, NULL, 0);
+	raw_must_end(s);
+	/* It has ended already, not only been told to. */
+	ck_assert_int_eq(waitid(P_ALL, 0, &info, WEXITED | WNOHANG), 0);
+	ck_assert_int_eq(info.si_code, CLD_EXITED);
+	ck_assert_int_eq(info.si_status, 0);
+	stop_at(NULL, "no broker listens there", 0);
+}
+END_TEST
+
+/* This test listens, and would be ended by the signal. */
+START_TEST(only_a_broker_is_stopped)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	strcpy(address.sun_path, room_path("other"));
+	ck_assert_int_eq(bind(s, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(listen(s, 1), 0);
+	stop_at(address.sun_path, "is not shmringd", 1);
+	close(s);
+	unlink(address.sun_path);
+}
+END_TEST
+
 /* --- clients that die, or want too much --- */
 
 enum { PEERPIDFD = 77 /* SO_PEERPIDFD, which older headers lack */ };
@@ -880,6 +927,8 @@ int main(void)
 	tcase_add_test(tc, the_watchdog_is_fed);
 	tcase_add_test(tc, it_gives_up_what_it_does_not_need);
 	tcase_add_loop_test(tc, in_the_background_it_is_ready_when_its_parent_ends, 0, 2);
+	tcase_add_test(tc, a_broker_can_be_stopped_by_its_socket);
+	tcase_add_test(tc, only_a_broker_is_stopped);
 	tcase_add_loop_test(tc, the_dead_are_buried_at_once, 0, 2);
 	tcase_add_test(tc, a_death_is_noticed_though_the_connection_lives);
 	tcase_add_test(tc, the_dead_of_an_interregnum_are_buried);

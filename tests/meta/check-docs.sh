@@ -153,12 +153,17 @@ as_user() {
 	fi
 }
 
-# end_broker DIRECTORY: the broker that was started with that as its runtime directory.
+# end_broker DIRECTORY: a recipe ends its broker, which had that as its runtime directory. One that is
+# left is ended here, and named.
 end_broker() {
+	end_status=0
 	for environ in $(grep -l -z -F -x -e "XDG_RUNTIME_DIR=$1" /proc/[0-9]*/environ 2>/dev/null); do
 		pid=${environ#/proc/}
-		kill "${pid%/environ}" 2>/dev/null
+		kill "${pid%/environ}" 2>/dev/null || continue
+		echo "the broker still runs: process ${pid%/environ}"
+		end_status=1
 	done
+	return $end_status
 }
 
 # run_recipe FILE: its output goes to $work/out.
@@ -176,7 +181,7 @@ run_recipe() {
 		PATH=${SHMRING%/*}:${SHMRINGD%/*}:$PATH XDG_RUNTIME_DIR=$run_dir \
 			$run_as timeout 60 sh -e "$1" >"$work/out" 2>&1 </dev/null)
 	run_status=$?
-	[ -z "$run_as" ] || end_broker "$run_dir"
+	[ -z "$run_as" ] || end_broker "$run_dir" >>"$work/out" || run_status=1
 	return $run_status
 }
 
@@ -253,7 +258,7 @@ doctored() {
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 
-tap_plan 27
+tap_plan 28
 
 tap_ok "every function has a page" "$(function_pages "$abs_srcdir")"
 tap_ok "every constant stands in a page" "$(constant_pages "$abs_srcdir")"
@@ -295,6 +300,12 @@ tap_caught "a command that does not work" \
 	"$(commands "$(doctored README.md 's/^shmring create /&--size 3 /')")"
 tap_caught "a recipe that works only once" \
 	"$(commands "$(doctored README.md 's/^shmring rm timed/true/')")"
+if (as_user "$SHMRINGD" --version) >/dev/null 2>&1; then
+	tap_caught "a recipe that leaves its broker" \
+		"$(commands "$(doctored README.md 's/^shmringd --stop.*/true/')")"
+else
+	tap_ok "a recipe that leaves its broker # SKIP there is no $SHMRINGD" ""
+fi
 tap_caught "an output that is another one" \
 	"$(commands "$(doctored README.md 's/^p99.9  /p99.8  /')")"
 tap_caught "an output that is too short" \
