@@ -400,9 +400,9 @@ int broker_ask_metrics(struct broker *b)
 	return 0;
 }
 
-static void metrics_ready(struct source *source, uint32_t events)
+static void metrics_ready(struct watch *watch, uint32_t events)
 {
-	struct broker *b = source_owner(source, struct broker, metrics_done);
+	struct broker *b = watch_owner(watch, struct broker, metrics_done);
 	struct session *s, *next;
 	uint64_t bytes = 0;
 	int fd = metrics_take(&b->metrics, &bytes);
@@ -429,13 +429,13 @@ static void reload_told(struct broker *b)
 	sd_notify(0, "READY=1");
 }
 
-static void signals_ready(struct source *source, uint32_t events)
+static void signals_ready(struct watch *watch, uint32_t events)
 {
-	struct broker *b = source_owner(source, struct broker, signals);
+	struct broker *b = watch_owner(watch, struct broker, signals);
 	struct signalfd_siginfo info;
 
 	(void)events;
-	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
+	if (read(watch->fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	switch (info.ssi_signo) {
 	case SIGHUP:
@@ -519,14 +519,14 @@ static void finish_pass(struct broker *b, struct pass *pass)
 	free(pass);
 }
 
-static void passing_ready(struct source *source, uint32_t events)
+static void passing_ready(struct watch *watch, uint32_t events)
 {
-	struct broker *b = source_owner(source, struct broker, passing_done);
+	struct broker *b = watch_owner(watch, struct broker, passing_done);
 	struct pass *pass;
 	uint64_t count;
 
 	(void)events;
-	if (read(source->fd, &count, sizeof(count)) != sizeof(count))
+	if (read(watch->fd, &count, sizeof(count)) != sizeof(count))
 		return;
 	while ((pass = passing_take(&b->passing)))
 		finish_pass(b, pass);
@@ -536,7 +536,7 @@ static void passing_ready(struct source *source, uint32_t events)
 
 static void arrived(struct listener *l, int fd)
 {
-	session_begin(source_owner(l, struct broker, listener), fd);
+	session_begin(watch_owner(l, struct broker, listener), fd);
 }
 
 static int start_machinery(struct broker *b)
@@ -600,8 +600,8 @@ static int begin(struct broker *b, const struct broker_options *o, char *error, 
 	b->start_ns = shmr_now();
 	share_open(&b->share);
 	relics_open(&b->relics);
-	b->signals.fd = b->metrics_done.fd = b->passing_done.fd = b->keeper.source.fd =
-		b->upgrade.output.fd = b->upgrade.process.fd = b->listener.source.fd = -1;
+	b->signals.fd = b->metrics_done.fd = b->passing_done.fd = b->keeper.watch.fd =
+		b->upgrade.output.fd = b->upgrade.process.fd = b->listener.watch.fd = -1;
 	b->listener.fd = b->listener.lock = b->listener.spare = -1;
 	b->store = (struct store){ .directory = { -1, -1 } };
 	LIST_INIT(&b->sessions);

@@ -62,11 +62,11 @@ struct broker {
 	struct listener listener;
 	struct reaper reaper;
 	struct metrics metrics;
-	struct source metrics_done;
+	struct watch metrics_done;
 	struct keeper keeper;
 	struct passing passing;
-	struct source passing_done;
-	struct source signals;
+	struct watch passing_done;
+	struct watch signals;
 	struct upgrade upgrade;
 	enum broker_end end;
 	bool ready; /* it has been started */

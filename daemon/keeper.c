@@ -46,7 +46,7 @@ static uint64_t next_serial(struct keeper *k)
 static int send_first(struct keeper *k, const struct queued_word *w)
 {
 	if (w->word.type != WORD_NAME)
-		return word_say(k->source.fd, &w->word, w->fd, w->second, MSG_DONTWAIT);
+		return word_say(k->watch.fd, &w->word, w->fd, w->second, MSG_DONTWAIT);
 	return renameat(k->directory, KEEPER_NEW_NAME, k->directory, KEEPER_NAME) < 0 ? -errno : 0;
 }
 
@@ -89,11 +89,11 @@ static void flush(struct keeper *k)
 {
 	int e;
 
-	if (k->source.fd < 0)
+	if (k->watch.fd < 0)
 		return;
 	e = send_words(k);
 	k->throttled = e < 0 && e != -EAGAIN;
-	loop_change(k->loop, &k->source, EPOLLIN | (e == -EAGAIN ? EPOLLOUT : 0));
+	loop_change(k->loop, &k->watch, EPOLLIN | (e == -EAGAIN ? EPOLLOUT : 0));
 	if (e == 0 && (k->behind || k->hung))
 		caught_up(k);
 	if (e < 0 && k->overdue_ns == 0 && !k->hung)
@@ -104,7 +104,7 @@ static void flush(struct keeper *k)
 /* Without memory for a word nothing that follows is right; a new keeper gets everything. */
 static void push(struct keeper *k)
 {
-	if (k->source.fd < 0)
+	if (k->watch.fd < 0)
 		queue_clear(&k->queue);
 	else
 		flush(k);
@@ -146,9 +146,9 @@ static void end_taking_back(struct keeper *k)
 
 static void disconnect(struct keeper *k)
 {
-	int fd = k->source.fd;
+	int fd = k->watch.fd;
 
-	loop_remove(k->loop, &k->source);
+	loop_remove(k->loop, &k->watch);
 	if (fd >= 0)
 		close(fd);
 }
@@ -167,7 +167,7 @@ static void lose(struct keeper *k)
 static bool hear(struct keeper *k)
 {
 	struct word w;
-	int fd, second, n = word_hear(k->source.fd, &w, &fd, &second);
+	int fd, second, n = word_hear(k->watch.fd, &w, &fd, &second);
 
 	if (n < 0)
 		return false;
@@ -191,14 +191,14 @@ static bool hear(struct keeper *k)
 	return true;
 }
 
-static void ready(struct source *source, uint32_t events)
+static void ready(struct watch *watch, uint32_t events)
 {
-	struct keeper *k = source_owner(source, struct keeper, source);
+	struct keeper *k = watch_owner(watch, struct keeper, watch);
 
 	if (events & EPOLLOUT)
 		flush(k);
 	if (events & ~(uint32_t)EPOLLOUT)
-		while (k->source.fd >= 0 && hear(k))
+		while (k->watch.fd >= 0 && hear(k))
 			;
 }
 
@@ -215,7 +215,7 @@ static void name_socket(struct sockaddr_un *ret, int directory, const char *name
 
 static int adopt(struct keeper *k, int socket)
 {
-	int e = loop_add(k->loop, &k->source, socket, EPOLLIN, ready);
+	int e = loop_add(k->loop, &k->watch, socket, EPOLLIN, ready);
 
 	if (e < 0)
 		close(socket);
@@ -376,7 +376,7 @@ static void restart(struct keeper *k)
 /* E5 */
 static void take_back(struct keeper *k)
 {
-	struct pollfd answer = { .fd = k->source.fd, .events = POLLIN };
+	struct pollfd answer = { .fd = k->watch.fd, .events = POLLIN };
 	int64_t limit = shmr_now() + START_PATIENCE_NS;
 
 	k->takes_back = true;
@@ -419,7 +419,7 @@ void keeper_open(struct keeper *k, struct loop *loop, int directory, bool wanted
 {
 	*k = (struct keeper){ .loop = loop,
 			      .calls = calls,
-			      .source.fd = -1,
+			      .watch.fd = -1,
 			      .directory = directory,
 			      .wanted = wanted && !getenv("FDSTORE"),
 			      .sandboxed = sandboxed };
@@ -447,12 +447,12 @@ void keeper_find(struct keeper *k, bool complete)
 
 bool keeper_is_there(const struct keeper *k)
 {
-	return k->source.fd >= 0 || k->store.used;
+	return k->watch.fd >= 0 || k->store.used;
 }
 
 bool keeper_is_behind(const struct keeper *k)
 {
-	return k->source.fd >= 0 && k->queue.count > 0 && !k->hung;
+	return k->watch.fd >= 0 && k->queue.count > 0 && !k->hung;
 }
 
 void keeper_put(struct keeper *k, int fd, const char *label)
@@ -485,7 +485,7 @@ int64_t keeper_deadline(const struct keeper *k)
 
 	if (k->throttled)
 		deadline = earlier(deadline, shmr_now() + RETRY_NS);
-	if (k->source.fd < 0 && k->wanted && k->next_search_ns == 0)
+	if (k->watch.fd < 0 && k->wanted && k->next_search_ns == 0)
 		deadline = earlier(deadline, k->next_start_ns);
 	return earlier(deadline, k->next_search_ns);
 }
@@ -513,11 +513,11 @@ void keeper_tick(struct keeper *k)
 	descriptor_store_tick(&k->store, now);
 	if (k->next_search_ns != 0 && now >= k->next_search_ns)
 		search(k);
-	else if (k->source.fd < 0 && k->wanted && k->next_search_ns == 0 && now >= k->next_start_ns)
+	else if (k->watch.fd < 0 && k->wanted && k->next_search_ns == 0 && now >= k->next_start_ns)
 		restart(k);
 	if (k->throttled)
 		flush(k);
-	if (k->source.fd >= 0 && ((k->overdue_ns != 0 && now >= k->overdue_ns) ||
+	if (k->watch.fd >= 0 && ((k->overdue_ns != 0 && now >= k->overdue_ns) ||
 				  (k->queue.incomplete && now >= k->next_start_ns)))
 		replace(k);
 }
@@ -528,14 +528,14 @@ static bool drain(struct keeper *k)
 	int64_t limit = shmr_now() + PATIENCE_NS;
 	struct pollfd room = { .events = POLLOUT };
 
-	while (k->source.fd >= 0 && k->queue.count > 0 && shmr_now() < limit) {
-		room.fd = k->source.fd;
+	while (k->watch.fd >= 0 && k->queue.count > 0 && shmr_now() < limit) {
+		room.fd = k->watch.fd;
 		if (poll(&room, 1, PATIENCE_MS) == 1 && (room.revents & (POLLHUP | POLLERR)) != 0)
 			lose(k);
 		else
 			flush(k);
 	}
-	return k->source.fd < 0 || k->queue.count == 0;
+	return k->watch.fd < 0 || k->queue.count == 0;
 }
 
 static void say_last_words(struct keeper *k)
@@ -562,5 +562,5 @@ void keeper_close(struct keeper *k, bool successor)
 	disconnect(k);
 	queue_clear(&k->queue);
 	descriptor_store_close(&k->store);
-	*k = (struct keeper){ .source.fd = -1 };
+	*k = (struct keeper){ .watch.fd = -1 };
 }

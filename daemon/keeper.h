@@ -57,7 +57,7 @@ struct keeper_calls {
 struct keeper {
 	struct loop *loop;
 	const struct keeper_calls *calls;
-	struct source source; /* to the process */
+	struct watch watch; /* to the process */
 	int directory;	      /* where its name lies */
 	bool wanted;	      /* start one if there is none */
 	bool sandboxed;	      /* so is the process */

@@ -123,16 +123,16 @@ static void turn_away(struct listener *l)
 static void disarm(struct listener *l)
 {
 	l->armed = false;
-	loop_change(l->loop, &l->source, 0);
+	loop_change(l->loop, &l->watch, 0);
 	log_say(LOG_WARNING,
 		"no descriptors left, %llu clients were turned away so far; raise "
 		"LimitNOFILE, or lower the limits of connections and rings",
 		(unsigned long long)l->turned_away);
 }
 
-static void ready(struct source *s, uint32_t events)
+static void ready(struct watch *w, uint32_t events)
 {
-	struct listener *l = source_owner(s, struct listener, source);
+	struct listener *l = watch_owner(w, struct listener, watch);
 
 	(void)events;
 	for (unsigned i = 0; i < ACCEPTS; i++) {
@@ -160,7 +160,7 @@ void listener_rearm(struct listener *l)
 	if (l->spare < 0)
 		l->spare = open_spare();
 	l->armed = true;
-	loop_change(l->loop, &l->source, EPOLLIN);
+	loop_change(l->loop, &l->watch, EPOLLIN);
 }
 
 int listener_open(struct listener *l, struct loop *loop, const char *path, int inherited, bool ours,
@@ -173,7 +173,7 @@ int listener_open(struct listener *l, struct loop *loop, const char *path, int i
 				.lock = -1,
 				.spare = -1,
 				.armed = true,
-				.source.fd = -1,
+				.watch.fd = -1,
 				.arrived = arrived };
 	if (inherited < 0 || ours) {
 		if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
@@ -183,8 +183,8 @@ int listener_open(struct listener *l, struct loop *loop, const char *path, int i
 	}
 	if (e == 0) {
 		l->spare = open_spare();
-		e = loop_add(loop, &l->source, l->fd, EPOLLIN, ready);
-		l->source.last = true; /* N4 */
+		e = loop_add(loop, &l->watch, l->fd, EPOLLIN, ready);
+		l->watch.last = true; /* N4 */
 		if (e < 0)
 			fail(e, error, size, path, "cannot wait for clients");
 	}
@@ -199,7 +199,7 @@ int listener_give(struct listener *l)
 
 	if (fd < 0)
 		return -1;
-	loop_remove(l->loop, &l->source);
+	loop_remove(l->loop, &l->watch);
 	free(l->path);
 	l->path = NULL;
 	l->fd = -1;
@@ -210,8 +210,8 @@ void listener_close(struct listener *l)
 {
 	if (l->path)
 		socket_path_remove(l->path, l->device, l->inode); /* N2 */
-	if (l->source.fd >= 0)
-		loop_remove(l->loop, &l->source);
+	if (l->watch.fd >= 0)
+		loop_remove(l->loop, &l->watch);
 	if (l->fd >= 0)
 		close(l->fd);
 	if (l->spare >= 0)
@@ -219,5 +219,5 @@ void listener_close(struct listener *l)
 	if (l->lock >= 0)
 		close(l->lock);
 	free(l->path);
-	*l = (struct listener){ .fd = -1, .lock = -1, .spare = -1, .source.fd = -1 };
+	*l = (struct listener){ .fd = -1, .lock = -1, .spare = -1, .watch.fd = -1 };
 }

@@ -26,7 +26,7 @@
 #include "loop.h"
 
 struct listener {
-	struct source source;
+	struct watch watch;
 	struct loop *loop;
 	int fd;
 	int lock;  /* -1: the socket was handed to us */

@@ -21,43 +21,43 @@ void loop_close(struct loop *l)
 	l->epoll = -1;
 }
 
-int loop_add(struct loop *l, struct source *s, int fd, uint32_t events,
-	     void (*ready)(struct source *s, uint32_t events))
+int loop_add(struct loop *l, struct watch *w, int fd, uint32_t events,
+	     void (*ready)(struct watch *w, uint32_t events))
 {
-	struct epoll_event ev = { .events = events, .data.ptr = s };
+	struct epoll_event ev = { .events = events, .data.ptr = w };
 
 	if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
 		return -errno;
-	*s = (struct source){ .fd = fd, .events = events, .ready = ready };
+	*w = (struct watch){ .fd = fd, .events = events, .ready = ready };
 	return 0;
 }
 
 /* Of a descriptor that is in there neither of the two can fail. */
-void loop_change(struct loop *l, struct source *s, uint32_t events)
+void loop_change(struct loop *l, struct watch *w, uint32_t events)
 {
-	struct epoll_event ev = { .events = events, .data.ptr = s };
+	struct epoll_event ev = { .events = events, .data.ptr = w };
 
-	if (s->fd < 0 || s->events == events)
+	if (w->fd < 0 || w->events == events)
 		return;
-	s->events = events;
-	epoll_ctl(l->epoll, EPOLL_CTL_MOD, s->fd, &ev);
+	w->events = events;
+	epoll_ctl(l->epoll, EPOLL_CTL_MOD, w->fd, &ev);
 }
 
-void loop_remove(struct loop *l, struct source *s)
+void loop_remove(struct loop *l, struct watch *w)
 {
-	if (s->fd < 0)
+	if (w->fd < 0)
 		return;
-	epoll_ctl(l->epoll, EPOLL_CTL_DEL, s->fd, NULL);
-	s->fd = -1;
+	epoll_ctl(l->epoll, EPOLL_CTL_DEL, w->fd, NULL);
+	w->fd = -1;
 }
 
 static void call(const struct epoll_event *events, int n, bool last)
 {
 	for (int i = 0; i < n; i++) {
-		struct source *s = events[i].data.ptr;
+		struct watch *w = events[i].data.ptr;
 
-		if (s->fd >= 0 && s->last == last)
-			s->ready(s, events[i].events);
+		if (w->fd >= 0 && w->last == last)
+			w->ready(w, events[i].events);
 	}
 }
 

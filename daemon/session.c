@@ -134,13 +134,13 @@ static void give_everything_back(struct session *s)
 
 /* --- its end --- */
 
-static void close_source(struct loop *l, struct source *source)
+static void close_watch(struct loop *l, struct watch *watch)
 {
-	int fd = source->fd;
+	int fd = watch->fd;
 
 	if (fd < 0)
 		return;
-	loop_remove(l, source);
+	loop_remove(l, watch);
 	close(fd);
 }
 
@@ -160,8 +160,8 @@ void session_end(struct session *s)
 	log_say(LOG_DEBUG, "client=%llu pid=%d uid=%u gone", (unsigned long long)s->number,
 		(int)s->peer.pid, (unsigned)s->peer.uid);
 	unstall(s);
-	close_source(&b->loop, &s->socket);
-	close_source(&b->loop, &s->process);
+	close_watch(&b->loop, &s->socket);
+	close_watch(&b->loop, &s->process);
 	while (s->queued > 0)
 		if (s->queue[--s->queued].fd >= 0)
 			close(s->queue[s->queued].fd);
@@ -339,9 +339,9 @@ static void receive(struct session *s)
 		serve(s, &m);
 }
 
-static void socket_ready(struct source *source, uint32_t events)
+static void socket_ready(struct watch *watch, uint32_t events)
 {
-	struct session *s = source_owner(source, struct session, socket);
+	struct session *s = watch_owner(watch, struct session, socket);
 
 	if (events & EPOLLOUT)
 		flush(s);
@@ -351,10 +351,10 @@ static void socket_ready(struct source *source, uint32_t events)
 		session_end(s); /* EPOLLHUP or EPOLLERR, and nothing left to read */
 }
 
-static void process_ready(struct source *source, uint32_t events)
+static void process_ready(struct watch *watch, uint32_t events)
 {
 	(void)events;
-	session_end(source_owner(source, struct session, process));
+	session_end(watch_owner(watch, struct session, process));
 }
 
 /* Where the kernel has it; the end of the connection says nearly the same. */
@@ -418,7 +418,7 @@ void session_begin(struct broker *b, int fd)
 		return;
 	}
 	if (!enter_account(s)) {
-		close_source(&b->loop, &s->socket);
+		close_watch(&b->loop, &s->socket);
 		session_free(s);
 		return;
 	}

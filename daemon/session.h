@@ -53,7 +53,7 @@ struct session {
 	LIST_ENTRY(session) all;      /* of the broker, living or ended */
 	TAILQ_ENTRY(session) stalled; /* T2, in the order of deadlines */
 	struct broker *broker;
-	struct source socket, process;
+	struct watch socket, process;
 	uint64_t number;
 	struct peer peer;
 	struct account *account; /* NULL: the session has ended */

@@ -87,10 +87,10 @@ static void judge(struct broker *b)
 	refuse(b, why);
 }
 
-static void process_ended(struct source *source, uint32_t events)
+static void process_ended(struct watch *watch, uint32_t events)
 {
 	(void)events;
-	judge(source_owner(source, struct broker, upgrade.process));
+	judge(watch_owner(watch, struct broker, upgrade.process));
 }
 
 /* It has said everything. It is to be gone before it is believed. */
@@ -104,9 +104,9 @@ static void await_end(struct broker *b)
 }
 
 /* Of much text the end is what counts. */
-static void output_ready(struct source *source, uint32_t events)
+static void output_ready(struct watch *watch, uint32_t events)
 {
-	struct broker *b = source_owner(source, struct broker, upgrade.output);
+	struct broker *b = watch_owner(watch, struct broker, upgrade.output);
 	struct upgrade *u = &b->upgrade;
 	ssize_t n;
 
@@ -115,7 +115,7 @@ static void output_ready(struct source *source, uint32_t events)
 		memmove(u->text, u->text + u->length - sizeof(u->text) / 2, sizeof(u->text) / 2);
 		u->length = sizeof(u->text) / 2;
 	}
-	n = read(source->fd, u->text + u->length, sizeof(u->text) - 1 - u->length);
+	n = read(watch->fd, u->text + u->length, sizeof(u->text) - 1 - u->length);
 	if (n > 0)
 		u->length += (size_t)n;
 	else if (n == 0 || errno != EAGAIN)

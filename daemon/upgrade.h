@@ -33,8 +33,8 @@ enum { UPGRADE_FIRST = 3 /* the descriptor of the socket; the rings follow */ };
 struct broker;
 
 struct upgrade {
-	struct source output;  /* of the program that is being checked */
-	struct source process; /* its pidfd, when it has said everything */
+	struct watch output;  /* of the program that is being checked */
+	struct watch process; /* its pidfd, when it has said everything */
 	int pidfd;
 	bool late;	  /* it was killed */
 	int64_t deadline; /* 0: no check is going on */
