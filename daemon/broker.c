@@ -119,7 +119,7 @@ void broker_release(struct broker *b, struct entry *e)
 	const struct charge charge = charge_of(&e->ring->geometry, e->owner);
 	struct shmring *ring = shmr_ring_ref(e->ring);
 
-	if (!registry_release(e))
+	if (!catalog_release(e))
 		shmring_close(ring);
 	else if (relics_keep_ring(&b->relics, ring, &charge))
 		b->to_sweep = true;
@@ -129,7 +129,7 @@ void broker_release(struct broker *b, struct entry *e)
 
 static void drop(struct broker *b, struct entry *e)
 {
-	registry_remove(&b->registry, e);
+	catalog_remove(&b->catalog, e);
 	broker_release(b, e);
 }
 
@@ -164,7 +164,7 @@ static struct entry *adopt(struct broker *b, const char *name, int *ret_error)
 		return NULL;
 	a = quota_account(&b->quota, owner);
 	if (a)
-		e = registry_add(&b->registry, name, ring, owner, persistent);
+		e = catalog_add(&b->catalog, name, ring, owner, persistent);
 	if (!e) {
 		shmring_close(ring);
 		if (a)
@@ -183,7 +183,7 @@ static const char waits[] =
 
 struct entry *broker_find(struct broker *b, const char *name, int *ret_error)
 {
-	struct entry *e = registry_find(&b->registry, name);
+	struct entry *e = catalog_find(&b->catalog, name);
 
 	if (e && is_retired(e)) {
 		drop(b, e);
@@ -205,7 +205,7 @@ static int create(struct broker *b, const char *name, bool persistent, uid_t own
 
 	if (e < 0)
 		return e;
-	*ret = registry_add(&b->registry, name, ring, owner, persistent);
+	*ret = catalog_add(&b->catalog, name, ring, owner, persistent);
 	if (*ret)
 		return 0;
 	if (isolated)
@@ -255,7 +255,7 @@ int broker_make(struct broker *b, const char *name, bool persistent, uid_t owner
 
 int broker_remove(struct broker *b, const char *name)
 {
-	struct entry *e = registry_find(&b->registry, name);
+	struct entry *e = catalog_find(&b->catalog, name);
 	int error;
 
 	if (e && isolated_of(e->ring)) {
@@ -278,7 +278,7 @@ static void take_in(const char *name, void *arg)
 	struct broker *b = arg;
 	int error;
 
-	if (registry_find(&b->registry, name) || adopt(b, name, &error))
+	if (catalog_find(&b->catalog, name) || adopt(b, name, &error))
 		return;
 	/*
 	 * What an earlier boot left in shared memory can be of use to nobody. Anything
@@ -546,9 +546,9 @@ static int start_machinery(struct broker *b)
 	if (e == 0)
 		e = watch_signals(b);
 	if (e == 0)
-		e = reaper_start(&b->reaper, &b->registry);
+		e = reaper_start(&b->reaper, &b->catalog);
 	if (e == 0)
-		e = metrics_start(&b->metrics, &b->registry);
+		e = metrics_start(&b->metrics, &b->catalog);
 	if (e == 0)
 		e = loop_add(&b->loop, &b->metrics_done, b->metrics.done, EPOLLIN, metrics_ready);
 	if (e == 0)
@@ -616,13 +616,13 @@ static int begin(struct broker *b, const struct broker_options *o, char *error, 
 			 THREADS_NEEDED, strerror(-e));
 		return e;
 	}
-	registry_enter_thread();
+	catalog_enter_thread();
 	e = loop_open(&b->loop);
 	if (e == 0)
-		e = registry_open(&b->registry);
+		e = catalog_open(&b->catalog);
 	if (e < 0) {
 		snprintf(error, size, "cannot start: %s", strerror(-e));
-		registry_leave_thread();
+		catalog_leave_thread();
 		return e;
 	}
 	e = start(b, error, size);
@@ -743,8 +743,8 @@ void broker_stop(struct broker *b)
 	keeper_close(&b->keeper, b->end == BROKER_UPGRADE);
 	upgrade_close(b);
 	relics_close(&b->relics);
-	registry_close(&b->registry);
-	registry_leave_thread();
+	catalog_close(&b->catalog);
+	catalog_leave_thread();
 	if (b->signals.fd >= 0)
 		close(b->signals.fd);
 	store_close(&b->store);

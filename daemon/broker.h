@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "catalog.h"
 #include "keeper.h"
 #include "listener.h"
 #include "loop.h"
@@ -23,7 +24,6 @@
 #include "quota.h"
 #include "reaper.h"
 #include "relics.h"
-#include "ring-registry.h"
 #include "session.h"
 #include "share.h"
 #include "store.h"
@@ -56,7 +56,7 @@ struct broker {
 	struct share share;
 	int64_t swept_ns; /* when old accounts were last looked for */
 	bool to_sweep;
-	struct ring_registry registry;
+	struct catalog catalog;
 	struct relics relics;
 	struct store store;
 	struct listener listener;

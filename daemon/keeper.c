@@ -15,9 +15,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "keeper-process.h"
 #include "log.h"
-#include "beside.h"
 #include "sys.h"
 
 #define PATIENCE_NS INT64_C(1000000000)

@@ -7,6 +7,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/beside.h \
 	daemon/broker.c \
 	daemon/broker.h \
+	daemon/catalog.c \
+	daemon/catalog.h \
 	daemon/config.c \
 	daemon/config.h \
 	daemon/copy.c \
@@ -46,13 +48,11 @@ daemon_libbroker_la_SOURCES = \
 	daemon/relics.h \
 	daemon/restore.c \
 	daemon/restore.h \
-	daemon/ring-registry.c \
-	daemon/ring-registry.h \
 	daemon/sandbox.c \
 	daemon/sandbox.h \
-	daemon/serve.c \
 	daemon/saying.c \
 	daemon/saying.h \
+	daemon/serve.c \
 	daemon/session.c \
 	daemon/session.h \
 	daemon/share.c \

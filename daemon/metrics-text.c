@@ -327,7 +327,7 @@ static char *write_text(struct report *r, const struct snapshot *s, size_t *ret_
 	return NULL;
 }
 
-char *metrics_write(struct ring_registry *registry, struct looks *looks,
+char *metrics_write(struct catalog *catalog, struct looks *looks,
 		    const struct looks_end *end, const struct snapshot *s, size_t *ret_bytes)
 {
 	struct report r = { .begun_ns = shmr_now() };
@@ -335,7 +335,7 @@ char *metrics_write(struct ring_registry *registry, struct looks *looks,
 	struct seen *seen;
 	char *text = NULL;
 
-	if (registry_collect(registry, is_any, &seen, &r.ring_count) < 0)
+	if (catalog_collect(catalog, is_any, &seen, &r.ring_count) < 0)
 		return NULL;
 	r.seen = seen;
 	r.rings = calloc(r.ring_count + 1, sizeof(*r.rings));

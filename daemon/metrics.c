@@ -57,7 +57,7 @@ static int answer(struct metrics *m, const struct snapshot *s, uint64_t *ret_byt
 {
 	const struct looks_end end = { is_stopped, m };
 	size_t bytes = 0;
-	char *text = metrics_write(m->registry, &m->looks, &end, s, &bytes);
+	char *text = metrics_write(m->catalog, &m->looks, &end, s, &bytes);
 	int fd = text ? to_file(text, bytes) : -ENOMEM;
 
 	free(text);
@@ -85,7 +85,7 @@ static void *run(void *arg)
 	struct metrics *m = arg;
 	struct snapshot *s;
 
-	registry_enter_thread();
+	catalog_enter_thread();
 	while ((s = await_question(m))) {
 		uint64_t bytes = 0;
 		int fd = answer(m, s, &bytes);
@@ -99,19 +99,19 @@ static void *run(void *arg)
 		eventfd_write(m->done, 1);
 	}
 	looks_close(&m->looks);
-	registry_leave_thread();
+	catalog_leave_thread();
 	return NULL;
 }
 
-int metrics_start(struct metrics *m, struct ring_registry *registry)
+int metrics_start(struct metrics *m, struct catalog *catalog)
 {
 	int e;
 
-	*m = (struct metrics){ .registry = registry };
+	*m = (struct metrics){ .catalog = catalog };
 	m->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (m->done < 0) {
 		e = -errno;
-		m->registry = NULL;
+		m->catalog = NULL;
 		return e;
 	}
 	pthread_mutex_init(&m->mutex, NULL);
@@ -119,7 +119,7 @@ int metrics_start(struct metrics *m, struct ring_registry *registry)
 	e = pthread_create(&m->thread, NULL, run, m);
 	if (e != 0) {
 		close(m->done);
-		m->registry = NULL;
+		m->catalog = NULL;
 	}
 	return -e;
 }
@@ -153,7 +153,7 @@ void metrics_stop(struct metrics *m)
 	uint64_t bytes;
 	int fd;
 
-	if (!m->registry)
+	if (!m->catalog)
 		return;
 	pthread_mutex_lock(&m->mutex);
 	m->stop = true;
@@ -167,5 +167,5 @@ void metrics_stop(struct metrics *m)
 	close(m->done);
 	pthread_cond_destroy(&m->asked);
 	pthread_mutex_destroy(&m->mutex);
-	m->registry = NULL;
+	m->catalog = NULL;
 }

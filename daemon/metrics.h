@@ -4,7 +4,7 @@
  * Prometheus, into a sealed memory file. The loop asks and gets the file through an
  * eventfd, and never waits. What belongs to the loop (clients, quotas, counts of its
  * own) it gives along with the question; rings the thread reads itself, from the
- * registry and from the rings.
+ * catalog and from the rings.
  */
 #ifndef DAEMON_METRICS_H
 #define DAEMON_METRICS_H
@@ -14,9 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "catalog.h"
 #include "looks.h"
 #include "quota.h"
-#include "ring-registry.h"
 
 struct client_numbers {
 	uint64_t connection; /* its number since the broker started */
@@ -36,7 +36,7 @@ struct snapshot {
 };
 
 struct metrics {
-	struct ring_registry *registry;
+	struct catalog *catalog;
 	struct looks looks; /* the thread's */
 	pthread_t thread;
 	pthread_mutex_t mutex; /* of what follows, but for `done` */
@@ -49,7 +49,7 @@ struct metrics {
 	int done; /* eventfd: readable when there is an answer */
 };
 
-int metrics_start(struct metrics *m, struct ring_registry *registry);
+int metrics_start(struct metrics *m, struct catalog *catalog);
 void metrics_stop(struct metrics *m);
 
 /* Takes the snapshot over. There is no other question under way. */
@@ -63,7 +63,7 @@ int metrics_take(struct metrics *m, uint64_t *ret_bytes);
  * The text of the format; for the thread, and for tests. For free(). NULL: out of memory, or
  * it was broken off (`end` may be NULL).
  */
-char *metrics_write(struct ring_registry *registry, struct looks *looks,
+char *metrics_write(struct catalog *catalog, struct looks *looks,
 		    const struct looks_end *end, const struct snapshot *s, size_t *ret_bytes);
 
 #endif

@@ -58,7 +58,7 @@ static void look(struct reaper *r, const struct seen *s)
 			shmring_explain());
 	if (n <= 0)
 		return;
-	registry_note_recoveries(r->registry, s->name, (uint32_t)n);
+	catalog_note_recoveries(r->catalog, s->name, (uint32_t)n);
 	if (may_say(r))
 		log_say(LOG_INFO, "ring=%s recovered=%d", s->name, n);
 }
@@ -79,7 +79,7 @@ static void look_at_those(struct reaper *r, bool (*wanted)(struct entry *e))
 	struct seen *list;
 	size_t count;
 
-	if (registry_collect(r->registry, wanted, &list, &count) < 0)
+	if (catalog_collect(r->catalog, wanted, &list, &count) < 0)
 		return;
 	for (size_t i = 0; i < count; i++) {
 		if (!is_stopped(r))
@@ -117,7 +117,7 @@ static void *run(void *arg)
 	unsigned step = LOOKS - 1;
 	bool woken = false;
 
-	registry_enter_thread();
+	catalog_enter_thread();
 	do {
 		if (woken)
 			step = 0;
@@ -125,20 +125,20 @@ static void *run(void *arg)
 			step++;
 		look_at_those(r, step < LOOKS ? is_marked : is_any);
 	} while (rest(r, shmr_now() + pauses[step < LOOKS ? step : LOOKS - 1], &woken));
-	registry_leave_thread();
+	catalog_leave_thread();
 	return NULL;
 }
 
-int reaper_start(struct reaper *r, struct ring_registry *registry)
+int reaper_start(struct reaper *r, struct catalog *catalog)
 {
 	int e;
 
-	*r = (struct reaper){ .registry = registry };
+	*r = (struct reaper){ .catalog = catalog };
 	pthread_mutex_init(&r->mutex, NULL);
 	pthread_cond_init(&r->changed, NULL);
 	e = pthread_create(&r->thread, NULL, run, r);
 	if (e != 0)
-		r->registry = NULL;
+		r->catalog = NULL;
 	return -e;
 }
 
@@ -158,11 +158,11 @@ void reaper_wake(struct reaper *r)
 
 void reaper_stop(struct reaper *r)
 {
-	if (!r->registry)
+	if (!r->catalog)
 		return;
 	tell(r, true);
 	pthread_join(r->thread, NULL);
 	pthread_cond_destroy(&r->changed);
 	pthread_mutex_destroy(&r->mutex);
-	r->registry = NULL;
+	r->catalog = NULL;
 }

@@ -12,11 +12,11 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#include "ring-registry.h"
+#include "catalog.h"
 #include "saying.h"
 
 struct reaper {
-	struct ring_registry *registry;
+	struct catalog *catalog;
 	struct saying saying; /* the thread's */
 	pthread_t thread;
 	pthread_mutex_t mutex; /* of the next two */
@@ -24,7 +24,7 @@ struct reaper {
 	bool wanted, stop;
 };
 
-int reaper_start(struct reaper *r, struct ring_registry *registry);
+int reaper_start(struct reaper *r, struct catalog *catalog);
 void reaper_stop(struct reaper *r);
 
 /* The loop's: somebody who was at this ring has gone. Never waits. */

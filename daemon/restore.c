@@ -19,8 +19,8 @@
 static struct entry *enter(struct broker *b, const char *name, uid_t owner, struct shmring *ring)
 {
 	struct account *a =
-		registry_find(&b->registry, name) ? NULL : quota_account(&b->quota, owner);
-	struct entry *e = a ? registry_add(&b->registry, name, ring, owner, false) : NULL;
+		catalog_find(&b->catalog, name) ? NULL : quota_account(&b->quota, owner);
+	struct entry *e = a ? catalog_add(&b->catalog, name, ring, owner, false) : NULL;
 
 	if (e)
 		broker_count_ring(b, a, &ring->geometry, owner);
@@ -32,7 +32,7 @@ static struct entry *enter(struct broker *b, const char *name, uid_t owner, stru
 static void take_back(const char *name, uid_t owner, struct shmring *ring, void *arg)
 {
 	struct broker *b = arg;
-	const struct entry *known = registry_find(&b->registry, name);
+	const struct entry *known = catalog_find(&b->catalog, name);
 
 	if (known && memcmp(known->ring->uuid, ring->uuid, sizeof(ring->uuid)) == 0) {
 		shmring_close(ring); /* two have kept it */
@@ -91,8 +91,8 @@ static void everything(struct keeper *k)
 	struct broker *b =
 		(struct broker *)(void *)((unsigned char *)k - offsetof(struct broker, keeper));
 
-	for (size_t n = 0; n < b->registry.count; n++) {
-		const struct isolated *i = isolated_of(b->registry.sorted[n]->ring);
+	for (size_t n = 0; n < b->catalog.count; n++) {
+		const struct isolated *i = isolated_of(b->catalog.sorted[n]->ring);
 
 		if (i)
 			isolated_each_file(i, tell_file, k);
@@ -137,14 +137,14 @@ struct kept_file *restore_give_rings(struct broker *b, size_t *ret_count, bool *
 	struct kept_file *files;
 	size_t count = 0, given = 0;
 
-	for (size_t n = 0; n < b->registry.count; n++)
-		if (isolated_of(b->registry.sorted[n]->ring))
-			isolated_each_file(isolated_of(b->registry.sorted[n]->ring), count_file,
+	for (size_t n = 0; n < b->catalog.count; n++)
+		if (isolated_of(b->catalog.sorted[n]->ring))
+			isolated_each_file(isolated_of(b->catalog.sorted[n]->ring), count_file,
 					   &count);
 	files = calloc(count + 1, sizeof(*files));
-	for (size_t n = 0; files && n < b->registry.count; n++)
-		if (isolated_of(b->registry.sorted[n]->ring))
-			given += isolated_give(isolated_of(b->registry.sorted[n]->ring),
+	for (size_t n = 0; files && n < b->catalog.count; n++)
+		if (isolated_of(b->catalog.sorted[n]->ring))
+			given += isolated_give(isolated_of(b->catalog.sorted[n]->ring),
 					       files + given);
 	if (given < count)
 		log_say(LOG_ERR, "%zu files of isolated rings cannot be handed over",

@@ -223,7 +223,7 @@ static struct entry *make_new(struct session *s, const struct proto_message *m, 
 		refuse_explained(s, m->head.serial, error);
 		return NULL;
 	}
-	if (registry_find(&s->broker->registry, o->name) || error != -ENOENT) {
+	if (catalog_find(&s->broker->catalog, o->name) || error != -ENOENT) {
 		session_refuse_ring(s, m->head.serial, o->name, -EEXIST, "it exists already");
 		return NULL;
 	}
@@ -437,7 +437,7 @@ static void pass_lane(struct session *s, const struct proto_message *m, struct e
 			       .uid = s->peer.uid,
 			       .from = i->lane[l->lane].fd,
 			       .to = to };
-	registry_hold(e);
+	catalog_hold(e);
 	s->awaits_lane = true;
 	loop_change(&s->broker->loop, &s->socket, 0);
 	passing_ask(&s->broker->passing, pass);
@@ -514,9 +514,9 @@ static void answer_next(struct session *s, uint32_t serial, const struct entry *
 
 static void serve_next(struct session *s, const struct proto_message *m)
 {
-	const struct entry *e = registry_after(&s->broker->registry, m->u.name.name);
+	const struct entry *e = catalog_after(&s->broker->catalog, m->u.name.name);
 
-	for (; e; e = registry_after(&s->broker->registry, e->name)) {
+	for (; e; e = catalog_after(&s->broker->catalog, e->name)) {
 		uint32_t rights = judge(s, e->name).rights;
 
 		if (rights != 0) {

@@ -81,7 +81,7 @@ struct open_ring *session_add_ring(struct session *s, struct entry *e)
 	if (!rings)
 		return NULL;
 	s->rings = rings;
-	registry_hold(e);
+	catalog_hold(e);
 	fetch_add32(&e->clients, 1); /* no edge: a count */
 	rings[s->ring_count] = (struct open_ring){ ++s->last_number, e };
 	return &rings[s->ring_count++];

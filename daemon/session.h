@@ -23,11 +23,11 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "catalog.h"
 #include "loop.h"
 #include "policy.h"
 #include "proto.h"
 #include "quota.h"
-#include "ring-registry.h"
 
 enum { STALL_SECONDS = 5, SESSION_QUEUE = 2 };
 

@@ -14,10 +14,10 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "broker.h"
 #include "log.h"
 #include "restore.h"
-#include "beside.h"
 #include "sys.h"
 
 #define LIMIT_NS INT64_C(5000000000)

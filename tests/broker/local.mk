@@ -57,8 +57,8 @@ tests_broker_measure_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)
 tests_broker_measure_LDADD = $(BROKER_TESTS_LIBS)
 
 PHONY_TARGETS += bench-broker
-bench-broker: daemon/shmringd$(EXEEXT) tests/broker/measure$(EXEEXT) tests/unit/registry-rate$(EXEEXT)
-	tests/unit/registry-rate$(EXEEXT)
+bench-broker: daemon/shmringd$(EXEEXT) tests/broker/measure$(EXEEXT) tests/unit/catalog-rate$(EXEEXT)
+	tests/unit/catalog-rate$(EXEEXT)
 	dir=`mktemp -d /dev/shm/shmring-bench-XXXXXX` && \
 		tests/broker/measure$(EXEEXT) $$dir daemon/shmringd$(EXEEXT); \
 		status=$$?; rm -rf "$$dir"; exit $$status

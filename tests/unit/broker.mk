@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 # Tests of single modules of the broker, linked to its objects.
 BROKER_UNIT_TESTS = \
+	tests/unit/catalog \
 	tests/unit/config \
 	tests/unit/listener \
 	tests/unit/passing \
-	tests/unit/policy \
-	tests/unit/ring-registry
+	tests/unit/policy
 check_PROGRAMS += $(BROKER_UNIT_TESTS)
 TESTS += $(BROKER_UNIT_TESTS)
 
@@ -13,6 +13,9 @@ BROKER_UNIT_CPPFLAGS = $(TESTS_CPPFLAGS) $(BROKER_CPPFLAGS)
 BROKER_UNIT_LIBS = tests/support/libsupport.la lib/producer/libproducer.la lib/consumer/libconsumer.la \
 	$(BROKER_LIBS) $(CHECK_LIBS)
 
+tests_unit_catalog_SOURCES = tests/unit/catalog.c
+tests_unit_catalog_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
+tests_unit_catalog_LDADD = $(BROKER_UNIT_LIBS)
 tests_unit_config_SOURCES = tests/unit/config.c
 tests_unit_config_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
 tests_unit_config_LDADD = $(BROKER_UNIT_LIBS)
@@ -25,12 +28,9 @@ tests_unit_passing_LDADD = $(BROKER_UNIT_LIBS)
 tests_unit_policy_SOURCES = tests/unit/policy.c
 tests_unit_policy_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
 tests_unit_policy_LDADD = $(BROKER_UNIT_LIBS)
-tests_unit_ring_registry_SOURCES = tests/unit/ring-registry.c
-tests_unit_ring_registry_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
-tests_unit_ring_registry_LDADD = $(BROKER_UNIT_LIBS)
 
 # No test; see the source.
-check_PROGRAMS += tests/unit/registry-rate
-tests_unit_registry_rate_SOURCES = tests/unit/registry-rate.c
-tests_unit_registry_rate_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
-tests_unit_registry_rate_LDADD = $(BROKER_UNIT_LIBS)
+check_PROGRAMS += tests/unit/catalog-rate
+tests_unit_catalog_rate_SOURCES = tests/unit/catalog-rate.c
+tests_unit_catalog_rate_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
+tests_unit_catalog_rate_LDADD = $(BROKER_UNIT_LIBS)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The broker's registry of rings: one thread adds and removes, several look, without a
+ * The broker's catalog of rings: one thread adds and removes, several look, without a
  * lock. Under the address sanitizer a reader that keeps what it may not is found out.
  */
 #include <errno.h>
@@ -12,10 +12,10 @@
 
 #include <check.h>
 
+#include "catalog.h"
 #include "child.h"
 #include "must.h"
 #include "random.h"
-#include "ring-registry.h"
 #include "room.h"
 #include "runner.h"
 
@@ -35,81 +35,81 @@ static void name_of(unsigned i, char ret[PROTO_NAME_SIZE])
 	snprintf(ret, PROTO_NAME_SIZE, "ring-%u", i * 7919 % 1000);
 }
 
-static struct entry *add(struct ring_registry *r, unsigned i)
+static struct entry *add(struct catalog *r, unsigned i)
 {
 	struct shmring *ring = new_ring();
 	char name[PROTO_NAME_SIZE];
 	struct entry *e;
 
 	name_of(i, name);
-	e = registry_add(r, name, ring, i, i % 2);
+	e = catalog_add(r, name, ring, i, i % 2);
 	ck_assert_ptr_nonnull(e);
 	return e;
 }
 
 static int keep_order(int socket, void *arg)
 {
-	struct ring_registry r;
+	struct catalog r;
 	char before[PROTO_NAME_SIZE] = "", name[PROTO_NAME_SIZE];
 	const struct entry *e;
 	unsigned count = 0;
 
 	(void)socket;
 	(void)arg;
-	registry_enter_thread();
-	must(registry_open(&r));
+	catalog_enter_thread();
+	must(catalog_open(&r));
 	for (unsigned i = 0; i < NAMES; i++)
 		add(&r, i);
 	for (unsigned i = 0; i < NAMES; i++) {
 		name_of(i, name);
-		e = registry_find(&r, name);
+		e = catalog_find(&r, name);
 		ck_assert_ptr_nonnull(e);
 		ck_assert_uint_eq(e->owner, i);
-		ck_assert(registry_has(&r, name));
+		ck_assert(catalog_has(&r, name));
 	}
-	ck_assert_ptr_null(registry_find(&r, "none"));
-	ck_assert(!registry_has(&r, "none"));
-	while ((e = registry_after(&r, before))) {
+	ck_assert_ptr_null(catalog_find(&r, "none"));
+	ck_assert(!catalog_has(&r, "none"));
+	while ((e = catalog_after(&r, before))) {
 		ck_assert_int_gt(strcmp(e->name, before), 0);
 		strcpy(before, e->name);
 		count++;
 	}
 	ck_assert_uint_eq(count, NAMES);
-	registry_close(&r);
-	registry_leave_thread();
+	catalog_close(&r);
+	catalog_leave_thread();
 	return 0;
 }
 
 static int hold_entry(int socket, void *arg)
 {
-	struct ring_registry r;
+	struct catalog r;
 	struct entry *e, *next;
 	char name[PROTO_NAME_SIZE];
 
 	(void)socket;
 	(void)arg;
-	registry_enter_thread();
-	must(registry_open(&r));
+	catalog_enter_thread();
+	must(catalog_open(&r));
 	name_of(1, name);
 	e = add(&r, 1);
-	registry_hold(e);
-	registry_remove(&r, e);
-	ck_assert_ptr_null(registry_find(&r, name));
-	ck_assert(!registry_release(e));
+	catalog_hold(e);
+	catalog_remove(&r, e);
+	ck_assert_ptr_null(catalog_find(&r, name));
+	ck_assert(!catalog_release(e));
 	next = add(&r, 1); /* the name is free */
 	ck_assert_ptr_ne(next, e);
 	rcu_barrier();
 	must(shmring_fd(e->ring)); /* we hold it */
-	ck_assert(registry_release(e));
-	registry_close(&r);
-	registry_leave_thread();
+	ck_assert(catalog_release(e));
+	catalog_close(&r);
+	catalog_leave_thread();
 	return 0;
 }
 
 static shm_u32 over;
 
 struct reader {
-	struct ring_registry *registry;
+	struct catalog *catalog;
 	uint64_t looks, found;
 	pthread_t thread;
 };
@@ -126,18 +126,18 @@ static void *read_on(void *arg)
 	uint64_t seed = random_seed() + (uint64_t)(uintptr_t)me;
 	char name[PROTO_NAME_SIZE];
 
-	registry_enter_thread();
+	catalog_enter_thread();
 	while (!load_acquire32(&over)) { /* no edge: the end may be seen late */
 		struct seen *list;
 		size_t count;
 
 		for (unsigned i = 0; i < 200; i++) {
 			name_of((unsigned)random_below(&seed, NAMES), name);
-			me->found += registry_has(me->registry, name);
-			registry_note_recoveries(me->registry, name, 1);
+			me->found += catalog_has(me->catalog, name);
+			catalog_note_recoveries(me->catalog, name, 1);
 			me->looks++;
 		}
-		if (registry_collect(me->registry, is_any, &list, &count) < 0)
+		if (catalog_collect(me->catalog, is_any, &list, &count) < 0)
 			abort();
 		for (size_t i = 0; i < count; i++) {
 			if (shmring_fd(list[i].ring) < 0 || list[i].name[0] != 'r')
@@ -146,7 +146,7 @@ static void *read_on(void *arg)
 		}
 		free(list);
 	}
-	registry_leave_thread();
+	catalog_leave_thread();
 	return NULL;
 }
 
@@ -156,23 +156,23 @@ static int churn(int socket, void *arg)
 	uint64_t seed = random_seed(), changes = 0;
 	int64_t end = clock_now() + INT64_C(1000000000);
 	struct entry *there[NAMES] = { 0 };
-	struct ring_registry r;
+	struct catalog r;
 
 	(void)socket;
 	(void)arg;
-	registry_enter_thread();
-	must(registry_open(&r));
+	catalog_enter_thread();
+	must(catalog_open(&r));
 	store_release32(&over, 0);
 	for (unsigned i = 0; i < READERS; i++) {
-		readers[i].registry = &r;
+		readers[i].catalog = &r;
 		ck_assert_int_eq(pthread_create(&readers[i].thread, NULL, read_on, &readers[i]), 0);
 	}
 	for (; clock_now() < end || changes < 1000; changes++) {
 		unsigned i = (unsigned)random_below(&seed, NAMES);
 
 		if (there[i]) {
-			registry_remove(&r, there[i]);
-			registry_release(there[i]);
+			catalog_remove(&r, there[i]);
+			catalog_release(there[i]);
 			there[i] = NULL;
 		} else {
 			there[i] = add(&r, i);
@@ -185,8 +185,8 @@ static int churn(int socket, void *arg)
 		ck_assert_uint_gt(readers[i].found, 0);
 		ck_assert_uint_lt(readers[i].found, readers[i].looks);
 	}
-	registry_close(&r);
-	registry_leave_thread();
+	catalog_close(&r);
+	catalog_leave_thread();
 	return 0;
 }
 
@@ -219,8 +219,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("ring-registry");
-	TCase *tc = room_case(s, "ring-registry", 30);
+	Suite *s = suite_create("catalog");
+	TCase *tc = room_case(s, "catalog", 30);
 
 	tcase_add_test(tc, names_are_kept_in_order);
 	tcase_add_test(tc, an_entry_lives_until_its_last_hold);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ring-registry: see ring-registry.h.
+ * catalog: see catalog.h.
  */
-#include "ring-registry.h"
+#include "catalog.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,9 +12,9 @@
 
 enum { BUCKETS = 64 };
 
-int registry_open(struct ring_registry *r)
+int catalog_open(struct catalog *r)
 {
-	*r = (struct ring_registry){ 0 };
+	*r = (struct catalog){ 0 };
 	if (shmr_random(&r->seed, sizeof(r->seed)) < 0)
 		return -EIO;
 	r->table = cds_lfht_new(BUCKETS, BUCKETS, 0, CDS_LFHT_AUTO_RESIZE, NULL);
@@ -22,18 +22,18 @@ int registry_open(struct ring_registry *r)
 	return r->table ? 0 : -ENOMEM;
 }
 
-void registry_enter_thread(void)
+void catalog_enter_thread(void)
 {
 	rcu_register_thread();
 }
 
-void registry_leave_thread(void)
+void catalog_leave_thread(void)
 {
 	rcu_unregister_thread();
 }
 
 /* FNV-1a from a secret start, so that nobody knows which names fall together. */
-static unsigned long hash_name(const struct ring_registry *r, const char *name)
+static unsigned long hash_name(const struct catalog *r, const char *name)
 {
 	uint64_t h = r->seed;
 
@@ -48,13 +48,13 @@ static struct entry *entry_of(struct cds_lfht_node *node)
 }
 
 /* All entries, one after the other, inside of a read-side section. */
-static struct entry *first(struct ring_registry *r, struct cds_lfht_iter *iter)
+static struct entry *first(struct catalog *r, struct cds_lfht_iter *iter)
 {
 	cds_lfht_first(r->table, iter);
 	return entry_of(cds_lfht_iter_get_node(iter));
 }
 
-static struct entry *next(struct ring_registry *r, struct cds_lfht_iter *iter)
+static struct entry *next(struct catalog *r, struct cds_lfht_iter *iter)
 {
 	cds_lfht_next(r->table, iter);
 	return entry_of(cds_lfht_iter_get_node(iter));
@@ -66,7 +66,7 @@ static int has_name(struct cds_lfht_node *node, const void *name)
 }
 
 /* Inside of a read-side section, or by the loop (U1). */
-static struct entry *look_up(struct ring_registry *r, const char *name)
+static struct entry *look_up(struct catalog *r, const char *name)
 {
 	struct cds_lfht_iter iter;
 
@@ -74,7 +74,7 @@ static struct entry *look_up(struct ring_registry *r, const char *name)
 	return entry_of(cds_lfht_iter_get_node(&iter));
 }
 
-struct entry *registry_find(struct ring_registry *r, const char *name)
+struct entry *catalog_find(struct catalog *r, const char *name)
 {
 	struct entry *e;
 
@@ -84,7 +84,7 @@ struct entry *registry_find(struct ring_registry *r, const char *name)
 	return e; /* U1 */
 }
 
-bool registry_has(struct ring_registry *r, const char *name)
+bool catalog_has(struct catalog *r, const char *name)
 {
 	bool found;
 
@@ -95,7 +95,7 @@ bool registry_has(struct ring_registry *r, const char *name)
 }
 
 /* No edge: a count. */
-void registry_note_recoveries(struct ring_registry *r, const char *name, uint32_t count)
+void catalog_note_recoveries(struct catalog *r, const char *name, uint32_t count)
 {
 	struct entry *e;
 
@@ -107,7 +107,7 @@ void registry_note_recoveries(struct ring_registry *r, const char *name, uint32_
 }
 
 /* How many names are not behind `name`. */
-static size_t place_of(const struct ring_registry *r, const char *name)
+static size_t place_of(const struct catalog *r, const char *name)
 {
 	size_t low = 0, high = r->count;
 
@@ -122,14 +122,14 @@ static size_t place_of(const struct ring_registry *r, const char *name)
 	return low;
 }
 
-struct entry *registry_after(const struct ring_registry *r, const char *name)
+struct entry *catalog_after(const struct catalog *r, const char *name)
 {
 	size_t at = place_of(r, name);
 
 	return at < r->count ? r->sorted[at] : NULL;
 }
 
-static bool make_room(struct ring_registry *r)
+static bool make_room(struct catalog *r)
 {
 	size_t room = r->room == 0 ? BUCKETS : 2 * r->room;
 	struct entry **sorted;
@@ -144,8 +144,8 @@ static bool make_room(struct ring_registry *r)
 	return true;
 }
 
-struct entry *registry_add(struct ring_registry *r, const char *name, struct shmring *ring,
-			   uid_t owner, bool persistent)
+struct entry *catalog_add(struct catalog *r, const char *name, struct shmring *ring, uid_t owner,
+			  bool persistent)
 {
 	struct entry *e = calloc(1, sizeof(*e));
 	size_t at = place_of(r, name);
@@ -169,7 +169,7 @@ struct entry *registry_add(struct ring_registry *r, const char *name, struct shm
 	return e;
 }
 
-void registry_remove(struct ring_registry *r, struct entry *e)
+void catalog_remove(struct catalog *r, struct entry *e)
 {
 	size_t at = place_of(r, e->name) - 1;
 
@@ -188,12 +188,12 @@ static void free_entry(struct rcu_head *head)
 	free(e);
 }
 
-void registry_hold(struct entry *e)
+void catalog_hold(struct entry *e)
 {
 	e->holds++;
 }
 
-bool registry_release(struct entry *e)
+bool catalog_release(struct entry *e)
 {
 	if (--e->holds > 0)
 		return false;
@@ -201,13 +201,13 @@ bool registry_release(struct entry *e)
 	return true;
 }
 
-void registry_close(struct ring_registry *r)
+void catalog_close(struct catalog *r)
 {
 	while (r->count > 0) {
 		struct entry *e = r->sorted[r->count - 1];
 
-		registry_remove(r, e);
-		registry_release(e);
+		catalog_remove(r, e);
+		catalog_release(e);
 	}
 	rcu_barrier(); /* U5 */
 	cds_lfht_destroy(r->table, NULL);
@@ -225,7 +225,7 @@ static void look_at(struct seen *s, const struct entry *e)
 }
 
 /* How many are there, about? */
-static size_t estimate(struct ring_registry *r)
+static size_t estimate(struct catalog *r)
 {
 	struct cds_lfht_iter iter;
 	size_t count = 0;
@@ -237,8 +237,8 @@ static size_t estimate(struct ring_registry *r)
 	return count;
 }
 
-int registry_collect(struct ring_registry *r, bool (*wanted)(struct entry *e), struct seen **ret,
-		     size_t *ret_count)
+int catalog_collect(struct catalog *r, bool (*wanted)(struct entry *e), struct seen **ret,
+		    size_t *ret_count)
 {
 	size_t room = estimate(r) + BUCKETS, count = 0;
 	struct seen *list = calloc(room, sizeof(*list));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * No test: how many look-ups per second the broker's registry gives to its readers
+ * No test: how many look-ups per second the broker's catalog gives to its readers
  * while rings come and go, against a table of the same kind behind a mutex.
  *
- *	tests/unit/registry-rate [SECONDS]
+ *	tests/unit/catalog-rate [SECONDS]
  */
 #include <pthread.h>
 #include <stdint.h>
@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "catalog.h"
 #include "random.h"
-#include "ring-registry.h"
 #include "sys.h"
 
 enum { NAMES = 1000, BUCKETS = 1024, MAX_READERS = 4 };
@@ -81,7 +81,7 @@ static void table_remove(const char *name)
 
 /* --- both alike --- */
 
-static struct ring_registry registry;
+static struct catalog catalog;
 static bool behind_mutex;
 
 struct reader {
@@ -94,7 +94,7 @@ static void *read_on(void *arg)
 	struct reader *me = arg;
 	uint64_t seed = (uint64_t)(uintptr_t)me;
 
-	registry_enter_thread();
+	catalog_enter_thread();
 	while (!load_acquire32(&over)) /* no edge: the end may be seen late */
 		for (unsigned i = 0; i < 100; i++, me->looks++) {
 			const char *name = names[random_below(&seed, NAMES)];
@@ -102,9 +102,9 @@ static void *read_on(void *arg)
 			if (behind_mutex)
 				table_has(name);
 			else
-				registry_has(&registry, name);
+				catalog_has(&catalog, name);
 		}
-	registry_leave_thread();
+	catalog_leave_thread();
 	return NULL;
 }
 
@@ -115,11 +115,11 @@ static void change(struct shmring *ring, const char *name)
 		table_remove(name);
 		table_add(name, shmr_ring_ref(ring));
 	} else {
-		struct entry *e = registry_find(&registry, name);
+		struct entry *e = catalog_find(&catalog, name);
 
-		registry_remove(&registry, e);
-		registry_release(e);
-		registry_add(&registry, name, shmr_ring_ref(ring), 0, false);
+		catalog_remove(&catalog, e);
+		catalog_release(e);
+		catalog_add(&catalog, name, shmr_ring_ref(ring), 0, false);
 	}
 }
 
@@ -155,12 +155,12 @@ int main(int argc, char **argv)
 	int64_t ns = (argc > 1 ? atoi(argv[1]) : 2) * INT64_C(1000000000);
 	struct shmring *ring;
 
-	registry_enter_thread();
-	if (registry_open(&registry) < 0 || shmr_ring_create(&ring, NULL, &config) < 0)
+	catalog_enter_thread();
+	if (catalog_open(&catalog) < 0 || shmr_ring_create(&ring, NULL, &config) < 0)
 		return 1;
 	for (unsigned i = 0; i < NAMES; i++) {
 		snprintf(names[i], sizeof(names[i]), "ring.of.somebody.%u", i);
-		registry_add(&registry, names[i], shmr_ring_ref(ring), 0, false);
+		catalog_add(&catalog, names[i], shmr_ring_ref(ring), 0, false);
 		table_add(names[i], shmr_ring_ref(ring));
 	}
 	for (unsigned count = 1; count <= MAX_READERS; count *= 2)
@@ -168,7 +168,7 @@ int main(int argc, char **argv)
 			behind_mutex = mutex;
 			measure(ring, count, ns);
 		}
-	registry_close(&registry);
-	registry_leave_thread();
+	catalog_close(&catalog);
+	catalog_leave_thread();
 	return 0;
 }
