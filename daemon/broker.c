@@ -23,6 +23,7 @@
 #include "isolated.h"
 #include "log.h"
 #include "restore.h"
+#include "serve.h"
 #include "sigbus.h"
 #include "sys.h"
 #include "threads.h"

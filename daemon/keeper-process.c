@@ -153,7 +153,7 @@ static void hear(struct shelf *s, int socket, const struct word *w, int fd, int 
 }
 
 /* E2: until the broker is gone. */
-static void serve(struct shelf *s, int socket)
+static void keep_for_broker(struct shelf *s, int socket)
 {
 	int fd, second;
 	struct word w;
@@ -161,7 +161,8 @@ static void serve(struct shelf *s, int socket)
 	while (word_hear(socket, &w, &fd, &second) > 0)
 		hear(s, socket, &w, fd, second);
 	close(socket);
-	/* It was in the midst of it: what it put is there, and so is what was there before. */
+	/* A broker that went in the middle of a list: what it put stays, and so does what was there
+	 * before. */
 	for (size_t i = 0; i < s->count; i++)
 		s->items[i].old = false;
 }
@@ -198,7 +199,7 @@ static void keep(int socket)
 
 	while (socket >= 0) {
 		if (word_is_own_user(socket))
-			serve(&s, socket);
+			keep_for_broker(&s, socket);
 		else
 			close(socket);
 		socket = await_broker(&s);

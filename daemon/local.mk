@@ -53,6 +53,7 @@ daemon_libbroker_la_SOURCES = \
 	daemon/saying.c \
 	daemon/saying.h \
 	daemon/serve.c \
+	daemon/serve.h \
 	daemon/session.c \
 	daemon/session.h \
 	daemon/share.c \

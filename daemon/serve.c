@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a client asks for, one function for each request. Rights are looked up anew
- * for each of them, so a new configuration holds from its first moment on; who is
- * attached already stays.
- *
- * A client without any right to a name is not told whether there is such a ring.
+ * serve: see serve.h.
  */
+#include "serve.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -595,7 +593,7 @@ void serve_metrics_answer(struct session *s, int file, uint64_t bytes)
 		session_answer(s, s->metrics_serial, PROTO_TEXT, &m, fd);
 }
 
-void serve(struct session *s, const struct proto_message *m)
+void serve_request(struct session *s, const struct proto_message *m)
 {
 	static void (*const requests[PROTO_TYPES])(struct session * s,
 						   const struct proto_message *m) = {

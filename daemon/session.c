@@ -14,6 +14,7 @@
 
 #include "broker.h"
 #include "log.h"
+#include "serve.h"
 #include "sys.h"
 
 #ifndef SO_PEERPIDFD
@@ -336,7 +337,7 @@ static void receive(struct session *s)
 	else if (e < 0)
 		session_end(s);
 	else
-		serve(s, &m);
+		serve_request(s, &m);
 }
 
 static void socket_ready(struct watch *watch, uint32_t events)

@@ -108,11 +108,4 @@ struct grant *session_add_grant(struct session *s, struct entry *e);
 /* False: it has no such grant. */
 bool session_drop_grant(struct session *s, uint64_t number);
 
-/* What a client asks for; in serve.c. */
-void serve(struct session *s, const struct proto_message *m);
-/* The lane was passed on, or not: the answer that a session waits for. */
-void serve_lane_answer(struct session *s, uint32_t serial, struct entry *e, unsigned lane,
-		       int error);
-void serve_metrics_answer(struct session *s, int file, uint64_t bytes);
-
 #endif
