@@ -3,7 +3,7 @@
 # made by `make golden` and belong to the source.
 
 FUZZ_CPPFLAGS = $(CORE_CPPFLAGS) -I$(top_srcdir)/lib/consumer -I$(top_srcdir)/lib/proto \
-	-I$(top_srcdir)/lib/broker
+	-I$(top_srcdir)/lib/client
 FUZZ_COMMON = fuzz/image.c fuzz/image.h fuzz/use.c fuzz/use.h
 FUZZ_SECONDS = 300
 FUZZ_CFLAGS = -std=c11 -O1 -g -Wall -Wextra -pthread \
@@ -31,7 +31,7 @@ EXTRA_DIST += fuzz/smoke.sh fuzz/corpus
 # compiler builds the rest.
 FUZZ_LIBRARY = \
 	$(lib_core_libcore_la_SOURCES) \
-	$(lib_broker_libbroker_la_SOURCES) \
+	$(lib_client_libclient_la_SOURCES) \
 	$(lib_proto_libproto_la_SOURCES) \
 	$(lib_producer_libproducer_la_SOURCES) \
 	$(lib_consumer_libconsumer_la_SOURCES)

@@ -58,7 +58,7 @@ lib_core_libcore_la_LDFLAGS = $(SANITIZE_FLAGS)
 
 lib_LTLIBRARIES += libshmring.la
 libshmring_la_SOURCES =
-libshmring_la_LIBADD = lib/core/libcore.la lib/broker/libbroker.la lib/proto/libproto.la
+libshmring_la_LIBADD = lib/core/libcore.la lib/client/libclient.la lib/proto/libproto.la
 libshmring_la_LDFLAGS = $(LIBRARY_LDFLAGS) \
 	-version-info $(LIBSHMRING_VERSION) \
 	-Wl,--version-script=$(srcdir)/lib/core/libshmring.map

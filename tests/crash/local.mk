@@ -85,7 +85,7 @@ check-sweep: tests/crash/sweep
 check_LTLIBRARIES += tests/crash/libfaulty.la
 tests_crash_libfaulty_la_SOURCES = \
 	$(lib_proto_libproto_la_SOURCES) \
-	$(lib_broker_libbroker_la_SOURCES) \
+	$(lib_client_libclient_la_SOURCES) \
 	$(lib_core_libcore_la_SOURCES) \
 	$(lib_producer_libproducer_la_SOURCES) \
 	$(lib_consumer_libconsumer_la_SOURCES)

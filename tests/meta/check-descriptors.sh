@@ -49,7 +49,7 @@ makers() {
 	}' "$@"
 }
 
-# lib/proto knows no other room; lib/broker moves what it receives.
+# lib/proto knows no other room; lib/client moves what it receives.
 excused() {
 	grep -v '/lib/proto/proto\.c:[0-9]*:.*recvmsg('
 }

@@ -8,7 +8,7 @@ set -u
 : "${abs_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}"
 . "$abs_srcdir/tests/meta/tap.sh"
 
-rooms="include/shmring lib/text lib/core lib/proto lib/broker lib/producer lib/consumer daemon
+rooms="include/shmring lib/text lib/core lib/proto lib/client lib/producer lib/consumer daemon
 clients examples bench tests/support tests/unit tests/process tests/crash tests/broker tests/cases tests/cli tests/meta fuzz"
 
 # private ROOM: the rooms whose headers it may include between quotes.
@@ -18,7 +18,7 @@ private() {
 	lib/text) echo lib/text ;;
 	lib/core) echo lib/core lib/text ;;
 	lib/proto) echo lib/proto ;;
-	lib/broker) echo lib/broker lib/core lib/proto ;;
+	lib/client) echo lib/client lib/core lib/proto ;;
 	daemon) echo daemon lib/core lib/proto lib/text ;;
 	clients) echo clients lib/text ;;
 	lib/producer) echo lib/producer lib/core ;;
@@ -27,9 +27,9 @@ private() {
 	tests/process | tests/cases | tests/cli | tests/meta) echo "$1" tests/support ;;
 	tests/crash) echo tests/crash tests/support lib/core ;;
 	tests/broker) echo tests/broker tests/support lib/proto ;;
-	fuzz) echo fuzz lib/core lib/proto lib/broker lib/consumer ;;
+	fuzz) echo fuzz lib/core lib/proto lib/client lib/consumer ;;
 	tests/unit)
-		echo tests/unit tests/support lib/core lib/proto lib/broker lib/producer lib/consumer daemon
+		echo tests/unit tests/support lib/core lib/proto lib/client lib/producer lib/consumer daemon
 		;;
 	esac
 }
@@ -41,7 +41,7 @@ foreign() {
 	lib/core) echo "shmring/producer.h shmring/consumer.h stdio.h wchar.h urcu*" ;;
 	lib/text) echo "shmring/*.h stdio.h wchar.h urcu*" ;;
 	lib/proto) echo "shmring/*.h stdio.h wchar.h urcu*" ;;
-	lib/broker) echo "shmring/producer.h shmring/consumer.h stdio.h wchar.h urcu*" ;;
+	lib/client) echo "shmring/producer.h shmring/consumer.h stdio.h wchar.h urcu*" ;;
 	daemon) echo "shmring/producer.h shmring/consumer.h" ;;
 	lib/producer) echo "shmring/consumer.h stdio.h wchar.h urcu*" ;;
 	lib/consumer) echo "shmring/producer.h stdio.h wchar.h urcu*" ;;

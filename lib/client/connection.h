@@ -6,8 +6,8 @@
  * answer that is not the one to our question ends the conversation, as does none
  * in time: then nothing that comes late can be taken for something else.
  */
-#ifndef SHMRING_BROKER_CONNECTION_H
-#define SHMRING_BROKER_CONNECTION_H
+#ifndef SHMRING_CLIENT_CONNECTION_H
+#define SHMRING_CLIENT_CONNECTION_H
 
 #include <stdbool.h>
 #include <stdint.h>

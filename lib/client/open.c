@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * open: "broker:NAME" is asked for at the broker, anything else is a file.
+ * open: where each address leads: "broker:NAME" to the broker, any other one to a file.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -9,8 +9,8 @@
 
 #include "connection.h"
 #include "explain.h"
+#include "ring-source.h"
 #include "ring.h"
-#include "source.h"
 #include "sys.h"
 #include "unused.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * source: see source.h.
+ * ring-source: see ring-source.h.
  *
  * B1 Nothing is locked through a description before GO: until then the broker, or
  *    the queue of the socket, may hold a copy that would outlive us (proto.h, M3).
@@ -11,7 +11,7 @@
  * B4 The conversation is used under the mutex. A child made by fork does not use
  *    that of its parent: it begins its own when it attaches.
  */
-#include "source.h"
+#include "ring-source.h"
 
 #include <errno.h>
 #include <pthread.h>
