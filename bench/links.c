@@ -229,7 +229,7 @@ void link_join_receiver(struct link *l)
 
 void link_leave(struct link *l)
 {
-	struct shmring_counters c = { 0 };
+	struct shmring_counters c = { .size = sizeof(c) };
 
 	if (l->producer)
 		check(l, "counters", shmring_producer_counters(l->producer, &c));

@@ -118,7 +118,7 @@ static double calls_per_message(const struct shmring_counters *c)
 static void self_leave(struct side *side)
 {
 	double *calls = &side->control->system_calls[side->role];
-	struct shmring_counters counters;
+	struct shmring_counters counters = { .size = sizeof(counters) };
 
 	if (side->out) {
 		check(side, shmring_producer_counters(out_of(side)->producer, &counters));

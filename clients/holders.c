@@ -82,8 +82,8 @@ static void add_pid(struct text *t, unsigned count, int pid)
 const char *lane_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char *address)
 {
 	struct text t = { ret, 0 };
-	struct shmring_lane_stat lane;
-	struct shmring_stat stat = { 0 };
+	struct shmring_lane_stat lane = { .size = sizeof(lane) };
+	struct shmring_stat stat = { .size = sizeof(stat) };
 	unsigned count = 0;
 
 	(void)address;
@@ -101,7 +101,7 @@ const char *lane_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char *
 const char *place_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char *address)
 {
 	struct text t = { ret, 0 };
-	struct shmring_consumer_stat place;
+	struct shmring_consumer_stat place = { .size = sizeof(place) };
 	unsigned count = 0, kept = 0;
 
 	add(&t, "all %d places for consumers are taken", SHMRING_MAX_CONSUMERS);
@@ -122,7 +122,7 @@ const char *place_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char 
 /* The consumer that has read least. False: there is none. */
 static bool find_slowest(struct shmring *r, struct shmring_consumer_stat *ret)
 {
-	struct shmring_consumer_stat c;
+	struct shmring_consumer_stat c = { .size = sizeof(c) };
 	bool found = false;
 
 	for (unsigned i = 0; i < SHMRING_MAX_CONSUMERS; i++) {
@@ -138,7 +138,7 @@ static bool find_slowest(struct shmring *r, struct shmring_consumer_stat *ret)
 const char *room_holder(char ret[HOLDERS_TEXT], struct shmring *r, const char *address)
 {
 	struct text t = { ret, 0 };
-	struct shmring_consumer_stat c;
+	struct shmring_consumer_stat c = { .size = sizeof(c) };
 
 	if (!find_slowest(r, &c))
 		add(&t, "the ring has no consumer; start one, such as 'shmring sub %s'", address);

@@ -89,7 +89,7 @@ static struct entry *add_entry(struct listing *l)
 		l->entries = grown;
 		l->size = size;
 	}
-	l->entries[l->count] = (struct entry){ 0 };
+	l->entries[l->count] = (struct entry){ .stat.size = sizeof(struct shmring_stat) };
 	return &l->entries[l->count++];
 }
 
@@ -169,7 +169,7 @@ static bool is_broker(const char *directory)
 
 static int list_broker(struct listing *l)
 {
-	struct shmring_broker_ring ring = { .name = "" };
+	struct shmring_broker_ring ring = { .size = sizeof(ring) };
 	struct shmring_broker *broker;
 	char *address;
 	int err = shmring_broker_open(&broker, NULL), more;

@@ -282,7 +282,7 @@ static int run(struct subscription *s)
 static int set_up(struct subscription *s, struct shmring *ring, const struct subscribe_options *o)
 {
 	const bool observer = o->attach.flags & SHMRING_OBSERVE;
-	struct shmring_stat stat;
+	struct shmring_stat stat = { .size = sizeof(stat) };
 	bool evictable, policy;
 
 	if (shmring_stat(ring, &stat) < 0)

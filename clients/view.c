@@ -10,13 +10,19 @@
 
 int view_collect(struct ring_view *ret, struct shmring *r, const char *address)
 {
-	int err = shmring_stat(r, &ret->ring);
+	int err;
 
 	ret->address = address;
-	for (unsigned i = 0; err == 0 && i < ret->ring.lanes; i++)
+	ret->ring.size = sizeof(ret->ring);
+	err = shmring_stat(r, &ret->ring);
+	for (unsigned i = 0; err == 0 && i < ret->ring.lanes; i++) {
+		ret->lanes[i].size = sizeof(ret->lanes[i]);
 		err = shmring_stat_lane(r, i, &ret->lanes[i]);
-	for (unsigned i = 0; err == 0 && i < SHMRING_MAX_CONSUMERS; i++)
+	}
+	for (unsigned i = 0; err == 0 && i < SHMRING_MAX_CONSUMERS; i++) {
+		ret->consumers[i].size = sizeof(ret->consumers[i]);
 		err = shmring_stat_consumer(r, i, &ret->consumers[i]);
+	}
 	return err;
 }
 

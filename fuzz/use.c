@@ -98,9 +98,9 @@ void use_producer(struct shmring_producer *p, unsigned count)
 
 void use_ring(struct shmring *r)
 {
-	struct shmring_consumer_stat consumer;
-	struct shmring_lane_stat lane;
-	struct shmring_stat st;
+	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };
+	struct shmring_lane_stat lane = { .size = sizeof(lane) };
+	struct shmring_stat st = { .size = sizeof(st) };
 
 	insist(shmring_stat(r, &st) == 0);
 	for (unsigned i = 0; i < st.lanes; i++)

@@ -194,6 +194,7 @@ static int give_back(struct consumer_report *report, struct shmring_consumer *co
 	int r = shmring_release(consumer);
 
 	/* The counters end with the process: what is to survive is copied. */
+	report->counters[life].size = sizeof(report->counters[life]);
 	if (r == 0)
 		r = shmring_consumer_counters(consumer, &report->counters[life]);
 	return r < 0 ? ring_error("consumer", r) : 0;

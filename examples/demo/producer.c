@@ -113,6 +113,7 @@ int producer_main(const struct demo *demo, int index, int life)
 		report->first_ns = now_ns();
 		r = send_all(producer, &demo->files, (unsigned)index);
 	}
+	report->counters.size = sizeof(report->counters);
 	if (r == 0)
 		r = shmring_producer_counters(producer, &report->counters);
 	if (r < 0)

@@ -13,6 +13,13 @@
  *    success. shmring_explain() gives the sentence that belongs to a failure.
  *  - Option structs begin with their own size. A field that is zero means the
  *    default; a NULL struct means all defaults.
+ *  - Structs that a call fills begin with their own size too, and the caller sets it
+ *    before the call: struct shmring_counters n = { .size = sizeof(n) }. The call writes
+ *    the fields that lie within that size, and sets to zero what the caller's struct has
+ *    beyond the library's. `size` keeps its value. A size of 0, of less than the struct
+ *    had in version 0.1.0, or of more than 4096 bytes is an error: -EINVAL.
+ *  - Both kinds of struct grow at their end only. struct shmring_message and struct
+ *    shmring_wait have no size, and never change.
  *  - Deadlines are absolute, in nanoseconds of CLOCK_MONOTONIC, and range from
  *    SHMRING_NOWAIT to SHMRING_FOREVER; shmring_deadline() makes one.
  *  - A handle belongs to one thread of one process at a time. In a child made
@@ -150,6 +157,7 @@ struct shmring_memory {
 
 /* What became of it. All in bytes. */
 struct shmring_memory_report {
+	size_t size;		/* sizeof(struct shmring_memory_report) */
 	uint64_t mapped;	/* shared memory mapped by this attachment */
 	uint64_t lock_wanted;	/* how much was to be locked */
 	uint64_t locked;	/* how much is */
@@ -158,10 +166,12 @@ struct shmring_memory_report {
 	uint64_t huge;		/* lane data the kernel agreed to back with
 				   huge pages */
 	int lock_error;		/* 0, or the negative errno of mlock */
+	uint32_t reserved;
 };
 
 /* Counters of one handle, since it was attached. */
 struct shmring_counters {
+	size_t size;	       /* sizeof(struct shmring_counters) */
 	uint64_t messages;     /* published, or released */
 	uint64_t bytes;	       /* payload of those */
 	uint64_t lost;	       /* consumers: messages missed */
@@ -234,6 +244,7 @@ int shmring_fd(struct shmring *r);
 
 /* State of the whole ring, read without disturbing it. */
 struct shmring_stat {
+	size_t size;		/* sizeof(struct shmring_stat) */
 	uint8_t uuid[16];
 	uint32_t format;	/* version of the layout */
 	uint32_t lanes;
@@ -270,6 +281,7 @@ enum shmring_state {
 
 /* State of one lane: positions and numbers never reset. */
 struct shmring_lane_stat {
+	size_t size;	       /* sizeof(struct shmring_lane_stat) */
 	uint32_t state;	       /* enum shmring_state, SHMRING_FREE to _DEAD */
 	uint32_t tenancy;      /* how many producers have owned it */
 	int32_t pid;	       /* of the last owner, in its own pid namespace */
@@ -292,6 +304,7 @@ struct shmring_lane_stat {
 
 /* State of one lossless consumer. */
 struct shmring_consumer_stat {
+	size_t size;	/* sizeof(struct shmring_consumer_stat) */
 	uint32_t state; /* enum shmring_state */
 	int32_t pid;	/* of the last holder, in its own pid namespace */
 	uint64_t attached_ns;	/* CLOCK_REALTIME */
@@ -414,6 +427,7 @@ void shmring_broker_close(struct shmring_broker *b); /* NULL is fine */
 
 /* One ring of the broker. */
 struct shmring_broker_ring {
+	size_t size;			     /* sizeof(struct shmring_broker_ring) */
 	char name[SHMRING_BROKER_NAME_SIZE]; /* without "broker:" */
 	uint32_t owner;			     /* user id */
 	uint32_t rights;		     /* SHMRING_MAY_*, or-ed */

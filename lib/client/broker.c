@@ -12,6 +12,7 @@
 
 #include "connection.h"
 #include "explain.h"
+#include "options.h"
 #include "ring.h"
 
 #define ALIVE UINT64_C(0x73686d72696e6721)
@@ -74,6 +75,7 @@ int shmring_broker_next(struct shmring_broker *b, const char *after,
 {
 	struct proto_message m = { 0 };
 	const struct proto_entry *entry = &m.u.entry;
+	struct shmring_broker_ring found;
 	int fd, e = check(b);
 
 	if (e < 0)
@@ -86,7 +88,7 @@ int shmring_broker_next(struct shmring_broker *b, const char *after,
 	e = connection_ask(&b->connection, &m, PROTO_NEXT, PROTO_ENTRY, &fd);
 	if (e < 0)
 		return e == -ENOENT ? 0 : e;
-	*ret = (struct shmring_broker_ring){
+	found = (struct shmring_broker_ring){
 		.owner = entry->owner,
 		.rights = entry->rights,
 		.flags = (entry->flags & PROTO_IS_PERSISTENT ? SHMRING_PERSISTENT : 0) |
@@ -95,9 +97,11 @@ int shmring_broker_next(struct shmring_broker *b, const char *after,
 		.allocated = entry->bytes,
 		.created_ns = entry->created_ns,
 	};
-	memcpy(ret->uuid, entry->uuid, sizeof(ret->uuid));
-	memcpy(ret->name, entry->name, sizeof(ret->name));
-	return 1;
+	memcpy(found.uuid, entry->uuid, sizeof(found.uuid));
+	memcpy(found.name, entry->name, sizeof(found.name));
+	e = shmr_output_write(ret, &found, sizeof(found),
+			      SIZE_UP_TO(struct shmring_broker_ring, uuid));
+	return e < 0 ? e : 1;
 }
 
 /* A text that nobody changes while it is read: sealed, and of that length. */

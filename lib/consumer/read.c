@@ -10,6 +10,7 @@
 
 #include "consumer.h"
 #include "explain.h"
+#include "options.h"
 #include "stamp.h"
 
 int consumer_wiped(const struct shmring_consumer *c)
@@ -331,11 +332,14 @@ void consumer_begin_count(struct shmring_consumer *c)
 
 int shmring_consumer_counters(const struct shmring_consumer *c, struct shmring_counters *ret)
 {
+	struct shmring_counters counters;
+
 	if (consumer_wiped(c) < 0)
 		return -ECHILD;
-	*ret = c->counters;
-	add_released(c, ret);
-	return 0;
+	counters = c->counters;
+	add_released(c, &counters);
+	return shmr_output_write(ret, &counters, sizeof(counters),
+				 SIZE_UP_TO(struct shmring_counters, system_calls));
 }
 
 int shmring_consumer_missed(const struct shmring_consumer *c, uint32_t lane, uint64_t *ret_messages,
@@ -354,19 +358,22 @@ int shmring_consumer_missed(const struct shmring_consumer *c, uint32_t lane, uin
 
 int shmring_consumer_memory(const struct shmring_consumer *c, struct shmring_memory_report *ret)
 {
+	struct shmring_memory_report report;
+
 	if (consumer_wiped(c) < 0)
 		return -ECHILD;
-	*ret = c->attachment.memory;
-	ret->resident = 0;
+	report = c->attachment.memory;
+	report.resident = 0;
 	for (uint64_t lanes = c->lanes; lanes != 0; lanes &= lanes - 1) {
 		const struct lane *lane = &c->readers[__builtin_ctzll(lanes)].lane;
 		uint64_t resident = shmr_resident(lane->data, lane->mask + 1);
 
 		if (resident == UINT64_MAX) {
-			ret->resident = resident;
+			report.resident = resident;
 			break;
 		}
-		ret->resident += resident;
+		report.resident += resident;
 	}
-	return 0;
+	return shmr_output_write(ret, &report, sizeof(report),
+				 SIZE_UP_TO(struct shmring_memory_report, reserved));
 }

@@ -32,3 +32,20 @@ int shmr_options_read(void *ret, size_t size, const void *given)
 	memcpy(ret, given, given_size < size ? given_size : size);
 	return 0;
 }
+
+int shmr_output_write(void *ret, const void *ours, size_t size, size_t first)
+{
+	const size_t head = sizeof(size_t);
+	size_t given, common;
+
+	memcpy(&given, ret, sizeof(given));
+	if (given < first || given > OUTPUT_MAX)
+		return explain(-EINVAL,
+			       "the size in the struct for the answer is %u; set it to sizeof of "
+			       "the struct before the call",
+			       (uint64_t)given);
+	common = given < size ? given : size;
+	memcpy((char *)ret + head, (const char *)ours + head, common - head);
+	memset((char *)ret + common, 0, given - common);
+	return 0;
+}

@@ -11,18 +11,30 @@
 #include "explain.h"
 #include "lane.h"
 #include "look.h"
+#include "options.h"
 #include "sys.h"
 
 int shmring_stat(struct shmring *r, struct shmring_stat *ret)
 {
-	return shmr_look_at_ring(r, shmr_now() + LOOK_MEMORY_NS, ret);
+	struct shmring_stat st;
+	int e = shmr_look_at_ring(r, shmr_now() + LOOK_MEMORY_NS, &st);
+
+	if (e < 0)
+		return e;
+	return shmr_output_write(ret, &st, sizeof(st),
+				 SIZE_UP_TO(struct shmring_stat, evict_lag_ns));
 }
 
 int shmring_stat_lane(struct shmring *r, unsigned index, struct shmring_lane_stat *ret)
 {
+	struct shmring_lane_stat st;
 	struct look look = { 0 };
+	int e = shmr_look_at_lane(r, index, &look, shmr_now() + LOOK_NS, &st);
 
-	return shmr_look_at_lane(r, index, &look, shmr_now() + LOOK_NS, ret);
+	if (e < 0)
+		return e;
+	return shmr_output_write(ret, &st, sizeof(st),
+				 SIZE_UP_TO(struct shmring_lane_stat, evictions));
 }
 
 /*
@@ -51,6 +63,7 @@ static void find_ends(struct shmring *r, unsigned index, struct lane_ends *ret)
 
 int shmring_stat_consumer(struct shmring *r, unsigned index, struct shmring_consumer_stat *ret)
 {
+	struct shmring_consumer_stat st;
 	struct lane_ends ends = { 0 };
 	int e = shmr_ring_check(r);
 
@@ -59,7 +72,11 @@ int shmring_stat_consumer(struct shmring *r, unsigned index, struct shmring_cons
 	if (index < LAYOUT_CONSUMERS &&
 	    status_gates(load_relaxed(&r->registry->consumer_status[index])))
 		find_ends(r, index, &ends);
-	return shmr_look_at_consumer(r, index, &ends, ret);
+	e = shmr_look_at_consumer(r, index, &ends, &st);
+	if (e < 0)
+		return e;
+	return shmr_output_write(ret, &st, sizeof(st),
+				 SIZE_UP_TO(struct shmring_consumer_stat, evictions));
 }
 
 /* A writable view of registry and doorbell, for the time of one repair. */

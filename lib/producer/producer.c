@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "explain.h"
+#include "options.h"
 #include "stamp.h"
 
 int producer_wiped(const struct shmring_producer *p)
@@ -315,12 +316,15 @@ int shmring_producer_lane(const struct shmring_producer *p)
 
 int shmring_producer_counters(const struct shmring_producer *p, struct shmring_counters *ret)
 {
+	struct shmring_counters counters;
+
 	if (producer_wiped(p) < 0)
 		return -ECHILD;
-	*ret = p->counters;
-	ret->messages = published_end(p).seq - p->begin.seq;
-	ret->bytes = published_end(p).bytes - p->begin.bytes;
-	return 0;
+	counters = p->counters;
+	counters.messages = published_end(p).seq - p->begin.seq;
+	counters.bytes = published_end(p).bytes - p->begin.bytes;
+	return shmr_output_write(ret, &counters, sizeof(counters),
+				 SIZE_UP_TO(struct shmring_counters, system_calls));
 }
 
 void producer_show_counts(struct shmring_producer *p)
@@ -335,9 +339,12 @@ void producer_show_counts(struct shmring_producer *p)
 
 int shmring_producer_memory(const struct shmring_producer *p, struct shmring_memory_report *ret)
 {
+	struct shmring_memory_report report;
+
 	if (producer_wiped(p) < 0)
 		return -ECHILD;
-	*ret = p->attachment.memory;
-	ret->resident = shmr_resident(p->lane.data, p->hot.mask + 1);
-	return 0;
+	report = p->attachment.memory;
+	report.resident = shmr_resident(p->lane.data, p->hot.mask + 1);
+	return shmr_output_write(ret, &report, sizeof(report),
+				 SIZE_UP_TO(struct shmring_memory_report, reserved));
 }

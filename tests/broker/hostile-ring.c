@@ -155,9 +155,9 @@ END_TEST
 
 START_TEST(look_says_that_there_is_more)
 {
-	struct shmring_consumer_stat c;
-	struct shmring_lane_stat lane;
-	struct shmring_stat st;
+	struct shmring_consumer_stat c = { .size = sizeof(c) };
+	struct shmring_lane_stat lane = { .size = sizeof(lane) };
+	struct shmring_stat st = { .size = sizeof(st) };
 	struct shmring *r;
 	struct server b;
 	int64_t start;

@@ -913,7 +913,7 @@ static int await_notice(int notify, const char *words)
 START_TEST(systemd_keeps_rings)
 {
 	const char *extra[] = { "--config", server_config(rules), "--keeper", NULL };
-	struct shmring_stat before, after;
+	struct shmring_stat before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
 	struct shmring *r;
 	struct server b;
 	int control, lane;
@@ -984,9 +984,9 @@ END_TEST
 START_TEST(isolated_rings_are_told_apart)
 {
 	struct shmring_config config = small_config();
-	struct shmring_broker_ring entry;
+	struct shmring_broker_ring entry = { .size = sizeof(entry) };
 	struct shmring_broker *broker;
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 	struct shmring *r, *other;
 	struct server b;
 
@@ -1027,7 +1027,7 @@ static void start_configured(struct server *b, const char *text)
 
 START_TEST(isolated_rings_of_the_configuration)
 {
-	struct shmring_broker_ring entry;
+	struct shmring_broker_ring entry = { .size = sizeof(entry) };
 	struct shmring_broker *broker;
 	struct server b;
 

@@ -98,7 +98,7 @@ static void audit_one(unsigned number)
 /* Exactly the rings whose bit is set are there, whole. */
 static void audit(uint64_t rings)
 {
-	struct shmring_broker_ring entry;
+	struct shmring_broker_ring entry = { .size = sizeof(entry) };
 	struct shmring_broker *broker;
 	uint64_t found = 0;
 	unsigned number;

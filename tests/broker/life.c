@@ -660,7 +660,7 @@ static int take_part(int socket, void *arg)
 
 static uint32_t lane_state(struct shmring *r)
 {
-	struct shmring_lane_stat st;
+	struct shmring_lane_stat st = { .size = sizeof(st) };
 
 	must(shmring_stat_lane(r, 0, &st));
 	return st.state;
@@ -668,7 +668,7 @@ static uint32_t lane_state(struct shmring *r)
 
 static uint32_t consumer_state(struct shmring *r)
 {
-	struct shmring_consumer_stat st;
+	struct shmring_consumer_stat st = { .size = sizeof(st) };
 
 	must(shmring_stat_consumer(r, 0, &st));
 	return st.state;

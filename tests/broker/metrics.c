@@ -193,10 +193,10 @@ static void scribble(const char *path, const char *old, const char *new)
 START_TEST(numbers_are_those_of_the_ring)
 {
 	struct shmring_consumer_options named = { .size = sizeof(named), .name = "a-b-c" };
-	struct shmring_consumer_stat place;
+	struct shmring_consumer_stat place = { .size = sizeof(place) };
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 	struct shmring *r;
 	struct server b;
 	uint64_t ring;
@@ -251,8 +251,8 @@ START_TEST(what_clients_counted_is_told)
 							  .max_lag = 16384,
 							  .spin_ns = -1 };
 	static char data[1000];
-	struct shmring_consumer_stat place;
-	struct shmring_lane_stat lane;
+	struct shmring_consumer_stat place = { .size = sizeof(place) };
+	struct shmring_lane_stat lane = { .size = sizeof(lane) };
 	struct shmring_consumer *c;
 	struct shmring_producer *p;
 	struct shmring_message m;

@@ -330,7 +330,7 @@ START_TEST(environment_arms_a_fault)
 	};
 	struct shmring_config config = small_config();
 	struct shmring *r = ring_create(&config);
-	struct shmring_lane_stat st;
+	struct shmring_lane_stat st = { .size = sizeof(st) };
 
 	for (unsigned i = 0; i < sizeof(wishes) / sizeof(*wishes); i++) {
 		ck_assert_int_eq(run_with(wishes[i].wish, room_path("ring")), wishes[i].status);

@@ -329,9 +329,9 @@ static void come_and_go(struct actor *a)
 
 static void look_around(struct actor *a)
 {
-	struct shmring_consumer_stat consumer;
-	struct shmring_lane_stat lane;
-	struct shmring_stat st;
+	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };
+	struct shmring_lane_stat lane = { .size = sizeof(lane) };
+	struct shmring_stat st = { .size = sizeof(st) };
 	struct shmring *again;
 
 	due_now(a);

@@ -213,7 +213,7 @@ static void expect_report(const struct scene *s, const struct shmring_memory_rep
 
 static void undo_producer(struct scene *s)
 {
-	struct shmring_memory_report report;
+	struct shmring_memory_report report = { .size = sizeof(report) };
 
 	must(shmring_producer_memory(s->p, &report));
 	expect_report(s, &report);
@@ -255,7 +255,7 @@ static int attach_observer(struct scene *s)
 
 static void undo_consumer(struct scene *s)
 {
-	struct shmring_memory_report report;
+	struct shmring_memory_report report = { .size = sizeof(report) };
 	struct audit audit;
 
 	must(shmring_consumer_memory(s->c, &report));
@@ -363,7 +363,7 @@ static int forget(struct scene *s)
 
 static int look_at_ring(struct scene *s)
 {
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 	int e = shmring_stat(s->mine, &st);
 
 	if (e == 0 && (s->kind == CALL_MMAP || s->kind == CALL_MINCORE) && !s->done)
@@ -373,21 +373,21 @@ static int look_at_ring(struct scene *s)
 
 static int look_at_lane(struct scene *s)
 {
-	struct shmring_lane_stat st;
+	struct shmring_lane_stat st = { .size = sizeof(st) };
 
 	return shmring_stat_lane(s->mine, 0, &st);
 }
 
 static int look_at_consumer(struct scene *s)
 {
-	struct shmring_consumer_stat st;
+	struct shmring_consumer_stat st = { .size = sizeof(st) };
 
 	return shmring_stat_consumer(s->mine, 0, &st);
 }
 
 static int look_at_memory(struct scene *s)
 {
-	struct shmring_memory_report report;
+	struct shmring_memory_report report = { .size = sizeof(report) };
 	int e = shmring_producer_memory(s->p, &report);
 
 	if (e == 0 && s->kind == CALL_MINCORE && !s->done)

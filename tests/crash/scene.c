@@ -229,7 +229,7 @@ static void write_some(struct scene *s, unsigned count, size_t len)
 
 static bool is_evicted(struct scene *s, const struct seat *seat)
 {
-	struct shmring_consumer_stat st;
+	struct shmring_consumer_stat st = { .size = sizeof(st) };
 
 	for (unsigned slot = 0; slot < SHMRING_MAX_CONSUMERS; slot++) {
 		must(shmring_stat_consumer(s->ring, slot, &st));
@@ -639,7 +639,7 @@ static void succeed(struct scene *s, const struct notes *n)
 static void take_all_lanes(struct scene *s)
 {
 	struct shmring_producer *p[LANES];
-	struct shmring_lane_stat st;
+	struct shmring_lane_stat st = { .size = sizeof(st) };
 	unsigned ready = 0;
 
 	for (unsigned lane = 0; lane < LANES; lane++) {
@@ -680,7 +680,7 @@ static void end_survivors(struct scene *s)
 /* Nobody is there who should not be. */
 static void check_places(struct scene *s)
 {
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 
 	figures->recoveries += (uint64_t)must(shmring_reap(s->ring));
 	ck_assert_int_eq(must(shmring_reap(s->ring)), 0);

@@ -334,7 +334,7 @@ static void finish(struct storm *s)
 static void audit_ring(struct storm *s, unsigned ring)
 {
 	uint64_t there = 0, least = 0, most = 0;
-	struct shmring_lane_stat st;
+	struct shmring_lane_stat st = { .size = sizeof(st) };
 
 	for (unsigned lane = 0; lane < LANES; lane++) {
 		must(shmring_stat_lane(s->rings[ring], lane, &st));
@@ -391,7 +391,7 @@ static void expect_all_places(struct shmring *r)
 
 static void expect_nothing_left(struct shmring *r)
 {
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 
 	must(shmring_reap(r));
 	must(shmring_stat(r, &st));

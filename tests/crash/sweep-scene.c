@@ -88,7 +88,7 @@ static bool may_be_evicted(const struct scene *s)
 /* Has somebody evicted it? */
 static bool is_idler_evicted(struct scene *s)
 {
-	struct shmring_consumer_stat st;
+	struct shmring_consumer_stat st = { .size = sizeof(st) };
 
 	for (unsigned i = 0; i < SHMRING_MAX_CONSUMERS; i++) {
 		must(shmring_stat_consumer(s->ring, i, &st));
@@ -178,7 +178,7 @@ static bool may_wait(const struct scene *s)
 /* S2 */
 static void go_on_for_laps(struct scene *s, bool dead)
 {
-	struct shmring_counters before, after;
+	struct shmring_counters before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
 
 	must(shmring_producer_counters(s->writer, &before));
 	scene_write(s, FAR);
@@ -524,8 +524,8 @@ static void dismiss_idler(struct scene *s)
 /* S5: only the witnesses are left. */
 static void check_places(struct scene *s)
 {
-	struct shmring_consumer_stat consumer;
-	struct shmring_stat st;
+	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };
+	struct shmring_stat st = { .size = sizeof(st) };
 	unsigned taken = 0;
 
 	must(shmring_reap(s->ring));
@@ -691,7 +691,7 @@ void scene_open(struct scene *s, const struct operation *o, enum action action, 
 void scene_close(struct scene *s)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 
 	shmring_producer_detach(s->writer);
 	shmring_consumer_detach(s->reader);

@@ -106,7 +106,7 @@ static void producer_open(struct production *x, struct worker *w, struct shmring
 
 static void producer_close(struct production *x)
 {
-	struct shmring_counters counters;
+	struct shmring_counters counters = { .size = sizeof(counters) };
 
 	must(shmring_producer_counters(x->p, &counters));
 	ck_assert_uint_eq(counters.messages, x->number);
@@ -147,7 +147,7 @@ static size_t some_length(struct worker *w)
 
 static void account(struct production *x, const struct watch *watch)
 {
-	struct shmring_counters counters;
+	struct shmring_counters counters = { .size = sizeof(counters) };
 
 	must(shmring_producer_counters(x->p, &counters));
 	watch_end(x->w, watch, counters.waits == x->waits ? DELAY_PUBLISH : DELAY_ROOM);
@@ -277,7 +277,7 @@ static void note(const struct consumption *x, enum entry_kind kind)
 static void note_lanes(const struct consumption *x, struct shmring *r)
 {
 	struct entry e = { .kind = ENTRY_JOINED };
-	struct shmring_lane_stat st;
+	struct shmring_lane_stat st = { .size = sizeof(st) };
 	uint64_t bytes;
 	int result;
 
@@ -315,7 +315,7 @@ static void consumer_open(struct consumption *x, struct worker *w, struct shmrin
 
 static void count_recoveries(struct consumption *x)
 {
-	struct shmring_counters counters;
+	struct shmring_counters counters = { .size = sizeof(counters) };
 
 	must(shmring_consumer_counters(x->c, &counters));
 	page(x->w)->recoveries += counters.recoveries - x->recoveries;
@@ -486,9 +486,9 @@ static void consume(struct worker *w, struct shmring *r)
 /* Look at everything, and bury the dead before anybody needs their place. */
 static void visit(struct worker *w, struct shmring *r)
 {
-	struct shmring_consumer_stat consumer;
-	struct shmring_lane_stat lane;
-	struct shmring_stat st;
+	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };
+	struct shmring_lane_stat lane = { .size = sizeof(lane) };
+	struct shmring_stat st = { .size = sizeof(st) };
 	int result;
 
 	while (!is_over(w, PHASE_FINISH)) {

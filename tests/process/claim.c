@@ -226,7 +226,7 @@ END_TEST
 START_TEST(dropped_messages_are_not_counted)
 {
 	struct shmring_consumer *late;
-	struct shmring_lane_stat st;
+	struct shmring_lane_stat st = { .size = sizeof(st) };
 	struct shmring_message m;
 	uint64_t published = 0;
 
@@ -398,7 +398,7 @@ END_TEST
 
 START_TEST(counters_count_what_was_published)
 {
-	struct shmring_counters n;
+	struct shmring_counters n = { .size = sizeof(n) };
 
 	begin();
 	publish_text("12345");

@@ -29,7 +29,7 @@ static struct shmring *create(uint64_t evict_after_ns, uint32_t unread_policy)
 
 static struct shmring_lane_stat lane(struct shmring *r)
 {
-	struct shmring_lane_stat st;
+	struct shmring_lane_stat st = { .size = sizeof(st) };
 
 	must(shmring_stat_lane(r, 0, &st));
 	return st;
@@ -37,7 +37,7 @@ static struct shmring_lane_stat lane(struct shmring *r)
 
 static struct shmring_consumer_stat consumer(struct shmring *r)
 {
-	struct shmring_consumer_stat st;
+	struct shmring_consumer_stat st = { .size = sizeof(st) };
 
 	must(shmring_stat_consumer(r, 0, &st));
 	return st;
@@ -57,7 +57,7 @@ static struct shmring_consumer *attach(struct shmring *r, uint64_t lag)
 
 static void must_be_shown_of_producer(struct shmring *r, struct shmring_producer *p)
 {
-	struct shmring_counters n;
+	struct shmring_counters n = { .size = sizeof(n) };
 
 	must(shmring_producer_counters(p, &n));
 	ck_assert_uint_eq(lane(r).full_waits, n.waits);
@@ -67,7 +67,7 @@ static void must_be_shown_of_producer(struct shmring *r, struct shmring_producer
 
 static void must_be_shown_of_consumer(struct shmring *r, struct shmring_consumer *c)
 {
-	struct shmring_counters n;
+	struct shmring_counters n = { .size = sizeof(n) };
 
 	must(shmring_consumer_counters(c, &n));
 	ck_assert_uint_eq(consumer(r).waits, n.waits);
@@ -169,7 +169,7 @@ START_TEST(wakes_of_a_producer)
 	struct shmring *r = create(0, SHMRING_UNREAD_HOLD);
 	struct shmring_producer *p = producer_attach(r);
 	int64_t end = patience();
-	struct shmring_counters n;
+	struct shmring_counters n = { .size = sizeof(n) };
 	struct child child;
 
 	child_fork(&child, consume_for_ever, NULL);
@@ -206,7 +206,7 @@ START_TEST(evictions_and_losses)
 	struct shmring *r = create(_i ? 10 * MS : 0, SHMRING_UNREAD_OVERWRITE);
 	struct shmring_consumer *c = attach(r, _i ? 0 : LAG);
 	struct shmring_producer *p = producer_attach(r);
-	struct shmring_consumer_stat st;
+	struct shmring_consumer_stat st = { .size = sizeof(st) };
 	uint64_t number = 0;
 	struct audit audit;
 
@@ -306,9 +306,9 @@ static int wait_for_room(int socket, void *arg)
 START_TEST(producer_goes_on_from_the_numbers_of_a_killed_one)
 {
 	struct shmring *r = create(0, SHMRING_UNREAD_HOLD);
-	struct shmring_lane_stat left;
+	struct shmring_lane_stat left = { .size = sizeof(left) };
 	struct shmring_producer *p;
-	struct shmring_counters n;
+	struct shmring_counters n = { .size = sizeof(n) };
 	int64_t end = patience();
 	static char data[SIZE];
 	struct child child;
@@ -336,10 +336,10 @@ END_TEST
 START_TEST(consumer_goes_on_from_the_numbers_of_a_killed_one)
 {
 	struct shmring *r = create(0, SHMRING_UNREAD_HOLD);
-	struct shmring_consumer_stat left;
+	struct shmring_consumer_stat left = { .size = sizeof(left) };
 	struct shmring_consumer *c;
 	struct shmring_message m;
-	struct shmring_counters n;
+	struct shmring_counters n = { .size = sizeof(n) };
 	int64_t end = patience();
 	struct child child;
 

@@ -30,7 +30,7 @@ static struct shmring *create(uint32_t lanes)
 
 static struct shmring_lane_stat stat_lane(struct shmring *r)
 {
-	struct shmring_lane_stat st;
+	struct shmring_lane_stat st = { .size = sizeof(st) };
 
 	must(shmring_stat_lane(r, 0, &st));
 	return st;
@@ -38,7 +38,7 @@ static struct shmring_lane_stat stat_lane(struct shmring *r)
 
 static struct shmring_consumer_stat stat_consumer(struct shmring *r)
 {
-	struct shmring_consumer_stat st;
+	struct shmring_consumer_stat st = { .size = sizeof(st) };
 
 	must(shmring_stat_consumer(r, 0, &st));
 	return st;
@@ -357,7 +357,7 @@ END_TEST
 START_TEST(reap_recovers_the_dead_on_demand)
 {
 	struct shmring *r = create(2);
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 	struct peer one, two;
 
 	ring_start(&one);

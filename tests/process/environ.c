@@ -44,7 +44,7 @@ static void start(struct peer *p, int (*run)(int socket, void *arg), void *arg)
 
 static struct shmring_consumer_stat stat_consumer(struct shmring *r, unsigned index)
 {
-	struct shmring_consumer_stat st;
+	struct shmring_consumer_stat st = { .size = sizeof(st) };
 
 	must(shmring_stat_consumer(r, index, &st));
 	return st;
@@ -52,7 +52,7 @@ static struct shmring_consumer_stat stat_consumer(struct shmring *r, unsigned in
 
 static struct shmring_lane_stat stat_lane(struct shmring *r, unsigned index)
 {
-	struct shmring_lane_stat st;
+	struct shmring_lane_stat st = { .size = sizeof(st) };
 
 	must(shmring_stat_lane(r, index, &st));
 	return st;
@@ -439,7 +439,7 @@ START_TEST(producer_that_can_prove_nothing_overwrites_nothing)
 	struct shmring_config config = small_config();
 	struct shmring *r = way_create(_i ? WAY_MEMORY_EXEC : WAY_PASSED_EXEC, &config);
 	struct shmring *other = NULL;
-	struct shmring_lane_stat before;
+	struct shmring_lane_stat before = { .size = sizeof(before) };
 	struct peer p, c;
 
 	way_start(&c, _i ? WAY_MEMORY_EXEC : WAY_PASSED_EXEC, r);

@@ -44,7 +44,7 @@ static unsigned count_files(void)
 START_TEST(existing_name_is_not_taken)
 {
 	struct shmring_config config = small_config();
-	struct shmring_stat before, after;
+	struct shmring_stat before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
 	struct shmring *r, *other;
 	int fd;
 
@@ -289,7 +289,7 @@ START_TEST(removed_ring_goes_on_for_those_who_are_there)
 	struct shmring *r = way_create((enum way)_i, &config), *other;
 	const char *path = _i == WAY_DISK_EXEC ? room_disk_path("ring") : room_path("ring");
 	struct shmring_producer *p = producer_attach(r);
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 	struct peer c;
 
 	way_start(&c, (enum way)_i, r);
@@ -324,7 +324,7 @@ START_TEST(stat_tells_the_shape)
 	struct shmring *r = way_create((enum way)_i, &config);
 	struct shmring_producer *p = producer_attach(r);
 	struct timespec now;
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 
 	must(shmring_stat(r, &st));
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -350,7 +350,7 @@ END_TEST
 
 START_TEST(default_ring_has_eight_lanes_of_eight_mebibytes)
 {
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 	struct shmring *r;
 
 	must(shmring_create(&r, room_path("ring"), NULL));
@@ -372,7 +372,8 @@ START_TEST(stat_lane_tells_its_content)
 	struct shmring *r = ring_create(&config);
 	struct shmring_producer *p = producer_attach(r);
 	unsigned lane = (unsigned)must(shmring_producer_lane(p));
-	struct shmring_lane_stat st;
+	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };
+	struct shmring_lane_stat st = { .size = sizeof(st) };
 
 	publish_numbers(p, SOURCE, 0, 10, 96);
 	must(shmring_stat_lane(r, lane, &st));
@@ -394,7 +395,7 @@ START_TEST(stat_lane_tells_its_content)
 	ck_assert_uint_eq(st.tenancy, 0);
 	must_fail(ERANGE, shmring_stat_lane(r, 4, &st));
 	must_fail(ERANGE, shmring_stat_lane(r, UINT32_MAX, &st));
-	must_fail(ERANGE, shmring_stat_consumer(r, 64, &(struct shmring_consumer_stat){ 0 }));
+	must_fail(ERANGE, shmring_stat_consumer(r, 64, &consumer));
 	shmring_close(r);
 }
 END_TEST
@@ -405,7 +406,7 @@ START_TEST(stat_consumer_tells_its_lag)
 	struct shmring *r = ring_create(&config);
 	struct shmring_producer *p = producer_attach(r), *q = producer_attach(r);
 	struct shmring_consumer *c = consumer_attach(r, "reader", 0, 0);
-	struct shmring_consumer_stat st;
+	struct shmring_consumer_stat st = { .size = sizeof(st) };
 	struct audit audit;
 
 	publish_numbers(p, SOURCE, 0, 10, 96);
@@ -515,7 +516,7 @@ START_TEST(options_of_other_versions_work_while_they_ask_for_nothing_unknown)
 		uint64_t more;
 	} newer = { .config = small_config() };
 	struct shmring_config older = small_config();
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 	struct shmring *r;
 
 	newer.config.size = sizeof(newer);

@@ -64,11 +64,11 @@ static void end(struct handles *h)
 
 static void expect_ring_refuses(struct handles *h)
 {
-	struct shmring_consumer_stat consumer_stat;
-	struct shmring_lane_stat lane_stat;
+	struct shmring_consumer_stat consumer_stat = { .size = sizeof(consumer_stat) };
+	struct shmring_lane_stat lane_stat = { .size = sizeof(lane_stat) };
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 
 	must_fail(ECHILD, shmring_fd(h->ring));
 	must_fail(ECHILD, shmring_stat(h->ring, &st));
@@ -82,8 +82,8 @@ static void expect_ring_refuses(struct handles *h)
 
 static void expect_producer_refuses(struct shmring_producer *p)
 {
-	struct shmring_memory_report report;
-	struct shmring_counters counters;
+	struct shmring_memory_report report = { .size = sizeof(report) };
+	struct shmring_counters counters = { .size = sizeof(counters) };
 	void *data;
 
 	must_fail(ECHILD, shmring_claim(p, 8, SHMRING_NOWAIT, &data));
@@ -103,8 +103,8 @@ static void expect_producer_refuses(struct shmring_producer *p)
 
 static void expect_consumer_refuses(struct shmring_consumer *c)
 {
-	struct shmring_memory_report report;
-	struct shmring_counters counters;
+	struct shmring_memory_report report = { .size = sizeof(report) };
+	struct shmring_counters counters = { .size = sizeof(counters) };
 	struct shmring_message m;
 	char buffer[8];
 

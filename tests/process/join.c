@@ -46,7 +46,7 @@ START_TEST(unread_ring_runs_free)
 {
 	struct shmring *r = create(SHMRING_UNREAD_OVERWRITE);
 	struct shmring_producer *p = producer_attach(r);
-	struct shmring_counters n;
+	struct shmring_counters n = { .size = sizeof(n) };
 
 	for (uint64_t number = 0; number < 10000; number++)
 		must(shmring_publish(p, &number, sizeof(number), SHMRING_NOWAIT));
@@ -64,7 +64,7 @@ START_TEST(first_consumer_of_an_overwritten_ring_begins_at_the_oldest)
 	struct shmring *r = create(SHMRING_UNREAD_OVERWRITE);
 	struct shmring_producer *p = producer_attach(r);
 	uint64_t published = 1000 + (uint64_t)_i * 13, count, missed, missed_bytes;
-	struct shmring_counters n;
+	struct shmring_counters n = { .size = sizeof(n) };
 	struct shmring_consumer *c;
 	struct shmring_message m;
 	struct audit audit;

@@ -46,7 +46,7 @@ static struct shmring_consumer *attach(struct shmring *r, const char *name, uint
 
 static struct shmring_consumer_stat look(struct shmring *r, unsigned index)
 {
-	struct shmring_consumer_stat st;
+	struct shmring_consumer_stat st = { .size = sizeof(st) };
 
 	must(shmring_stat_consumer(r, index, &st));
 	return st;
@@ -285,7 +285,7 @@ START_TEST(limits_are_checked_and_kept)
 	const struct shmring_consumer_options observer = { .size = sizeof(observer),
 							   .flags = SHMRING_OBSERVE,
 							   .max_lag = 1 };
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 	struct shmring_consumer *c;
 	struct shmring *r;
 

@@ -605,7 +605,8 @@ START_TEST(sleeps_on_several_are_counted)
 	struct shmring_consumer *reader = consumer_attach(full, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(full);
 	struct shmring_wait waits[2] = { { .what = shmring_consumer_waitable(c) } };
-	struct shmring_counters of_consumer, of_producer;
+	struct shmring_counters of_consumer = { .size = sizeof(of_consumer) };
+	struct shmring_counters of_producer = { .size = sizeof(of_producer) };
 
 	publish_until_full(p, SOURCE, 0, 1000);
 	waits[1].what = shmring_producer_waitable(p, 1000);

@@ -90,7 +90,7 @@ static void may_lock(void)
 
 START_TEST(control_pages_are_locked_by_default)
 {
-	struct shmring_memory_report pr, cr;
+	struct shmring_memory_report pr = { .size = sizeof(pr) }, cr = { .size = sizeof(cr) };
 	uint64_t before = locked_memory();
 	struct shmring *r;
 	struct shmring_producer *p;
@@ -117,7 +117,7 @@ END_TEST
 
 START_TEST(lock_all_locks_the_lanes_too)
 {
-	struct shmring_memory_report pr;
+	struct shmring_memory_report pr = { .size = sizeof(pr) };
 	uint64_t before = locked_memory();
 	struct shmring *r;
 	struct shmring_producer *p;
@@ -138,7 +138,7 @@ END_TEST
 
 START_TEST(lock_none_locks_nothing)
 {
-	struct shmring_memory_report pr;
+	struct shmring_memory_report pr = { .size = sizeof(pr) };
 	uint64_t before = locked_memory();
 	struct shmring *r = create();
 	struct shmring_producer *p;
@@ -156,7 +156,8 @@ END_TEST
 
 static int work_without_locks(int socket, void *arg)
 {
-	struct shmring_memory_report report[2];
+	struct shmring_memory_report report[2] = { { .size = sizeof(*report) },
+						   { .size = sizeof(*report) } };
 	struct shmring *r;
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
@@ -197,7 +198,7 @@ static int be_strict_without_locks(int socket, void *arg)
 	struct shmring_consumer_options consume = { .size = sizeof(consume), .memory = memory };
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 	struct shmring *r;
 	int result;
 
@@ -261,7 +262,7 @@ START_TEST(prefaulted_lane_does_not_fault)
 {
 	struct shmring_memory memory = { .lock = SHMRING_LOCK_NONE,
 					 .flags = SHMRING_MEMORY_PREFAULT };
-	struct shmring_memory_report report;
+	struct shmring_memory_report report = { .size = sizeof(report) };
 	struct shmring *r;
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
@@ -292,7 +293,7 @@ END_TEST
 
 START_TEST(huge_pages_are_a_wish)
 {
-	struct shmring_memory_report report;
+	struct shmring_memory_report report = { .size = sizeof(report) };
 	struct shmring_config config = small_config();
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
@@ -330,7 +331,7 @@ START_TEST(unused_lanes_take_no_memory)
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_consumer *o = consumer_attach(r, NULL, 0, SHMRING_OBSERVE);
 	struct shmring_message m;
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 
 	must_fail(EAGAIN, shmring_peek(c, SHMRING_NOWAIT, &m));
 	must_fail(EAGAIN, shmring_peek(o, SHMRING_NOWAIT, &m));

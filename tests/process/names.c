@@ -52,7 +52,7 @@ static int try_name(const char *name, uint32_t start)
 /* The state of the named consumer; the test fails if there is none. */
 static struct shmring_consumer_stat stat_name(const char *name)
 {
-	struct shmring_consumer_stat st;
+	struct shmring_consumer_stat st = { .size = sizeof(st) };
 
 	for (unsigned i = 0; i < SHMRING_MAX_CONSUMERS; i++) {
 		must(shmring_stat_consumer(ring, i, &st));
@@ -239,7 +239,7 @@ static int run_for_the_name(int socket, void *arg)
 START_TEST(one_of_two_gets_the_name)
 {
 	struct race race = { .name = "prize" };
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 	struct child c[2];
 
 	begin();
@@ -304,8 +304,8 @@ END_TEST
 
 START_TEST(stat_tells_of_detached_names)
 {
-	struct shmring_consumer_stat one;
-	struct shmring_stat st;
+	struct shmring_consumer_stat one = { .size = sizeof(one) };
+	struct shmring_stat st = { .size = sizeof(st) };
 
 	begin();
 	publish_numbers(producer, SOURCE, 0, 3, 1000);

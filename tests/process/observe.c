@@ -72,7 +72,7 @@ START_TEST(sleeping_observer_costs_producers_nothing)
 	struct shmring *r = create();
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *o = observe(r);
-	struct shmring_counters n;
+	struct shmring_counters n = { .size = sizeof(n) };
 	struct audit audit;
 
 	for (uint64_t number = 0; number < 5000; number++)
@@ -97,7 +97,7 @@ START_TEST(overrun_observer_is_told_messages_and_bytes)
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *o = observe(r);
 	uint64_t bytes = 0, published = 0, step = 1 + (uint64_t)_i * 37;
-	struct shmring_counters n;
+	struct shmring_counters n = { .size = sizeof(n) };
 	struct audit audit;
 
 	audit_begin(&audit, true);
@@ -201,7 +201,7 @@ START_TEST(readonly_ring_serves_nobody_else)
 	struct shmring *r = create(), *readonly = open_readonly(r);
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 
 	must_fail(EACCES, shmring_producer_attach(&p, readonly, NULL));
 	must_fail(EACCES, shmring_consumer_attach(&c, readonly, NULL));
@@ -318,7 +318,7 @@ START_TEST(observer_takes_no_name_and_no_place)
 						    .flags = SHMRING_OBSERVE };
 	struct shmring *r = create();
 	struct shmring_consumer *o;
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 
 	must_fail(EINVAL, shmring_consumer_attach(&o, r, &options));
 	o = observe(r);

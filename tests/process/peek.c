@@ -242,7 +242,7 @@ END_TEST
 
 START_TEST(release_gives_back_all_lanes)
 {
-	struct shmring_counters counters;
+	struct shmring_counters counters = { .size = sizeof(counters) };
 	struct shmring_producer *other;
 	struct shmring_message m[2];
 

@@ -154,6 +154,7 @@ static int read_all(int socket, void *board)
 		n = take_some(b, c);
 		note(b, n, clock_now() - began);
 	}
+	b->counters.size = sizeof(b->counters);
 	must(shmring_consumer_counters(c, &b->counters));
 	shmring_consumer_detach(c);
 	return 0;
@@ -178,7 +179,7 @@ static void end_reader(struct child *reader, struct board *b)
 
 static uint64_t rings(const struct shmring_producer *p)
 {
-	struct shmring_counters counters;
+	struct shmring_counters counters = { .size = sizeof(counters) };
 
 	must(shmring_producer_counters(p, &counters));
 	return counters.wakes;
@@ -621,7 +622,7 @@ START_TEST(spinning_is_controlled)
 	struct board *b = board_new(1);
 	struct shmring_producer *p = producer_attach(b->ring);
 	struct shmring_consumer *c = consumer_attach(b->ring, NULL, 0, 0);
-	struct shmring_counters before, after;
+	struct shmring_counters before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
 	struct shmring_message m;
 
 	must(shmring_consumer_counters(c, &before));

@@ -38,7 +38,7 @@ static void start_consumer(struct peer *c, struct shmring_producer *p, const cha
 
 static uint32_t consumer_state(struct shmring *r)
 {
-	struct shmring_consumer_stat st;
+	struct shmring_consumer_stat st = { .size = sizeof(st) };
 
 	must(shmring_stat_consumer(r, 0, &st));
 	return st.state;
@@ -49,7 +49,7 @@ START_TEST(full_ring_refuses_at_once_if_asked_to)
 	struct shmring *r = create(SHMRING_SLOW_BLOCK, 0);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
-	struct shmring_counters n;
+	struct shmring_counters n = { .size = sizeof(n) };
 	static char data[SIZE];
 
 	publish_until_full(p, SOURCE, 0, SIZE);
@@ -186,7 +186,7 @@ START_TEST(idle_consumer_is_evicted_and_told_its_loss)
 	struct shmring *r = create(SHMRING_SLOW_EVICT, 20 * MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
-	struct shmring_counters counters;
+	struct shmring_counters counters = { .size = sizeof(counters) };
 	struct shmring_message m;
 	struct audit audit;
 
@@ -241,7 +241,7 @@ START_TEST(pinned_consumer_is_never_evicted)
 	struct shmring *r = create(SHMRING_SLOW_EVICT, 10 * MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, SHMRING_PINNED);
 	struct shmring_producer *p = producer_attach(r);
-	struct shmring_consumer_stat st;
+	struct shmring_consumer_stat st = { .size = sizeof(st) };
 	static char data[SIZE];
 	struct audit audit;
 	uint64_t count;
@@ -308,7 +308,7 @@ START_TEST(receive_goes_on_behind_an_eviction)
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	static char data[SIZE], due[SIZE];
-	struct shmring_counters n;
+	struct shmring_counters n = { .size = sizeof(n) };
 	ssize_t result;
 
 	publish_numbers(p, SOURCE, 0, 300, SIZE);
@@ -331,7 +331,7 @@ START_TEST(blocking_ring_never_evicts)
 	struct shmring *r = create(SHMRING_SLOW_BLOCK, 10 * MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
-	struct shmring_consumer_stat st;
+	struct shmring_consumer_stat st = { .size = sizeof(st) };
 	static char data[SIZE];
 
 	publish_until_full(p, SOURCE, 0, SIZE);
@@ -450,7 +450,7 @@ START_TEST(evicted_consumer_leaves_cleanly)
 	struct shmring *r = create(SHMRING_SLOW_EVICT, 5 * MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 
 	publish_numbers(p, SOURCE, 0, 300, SIZE);
 	ck_assert_uint_eq(consumer_state(r), SHMRING_EVICTED);

@@ -321,7 +321,7 @@ END_TEST
 START_TEST(rings_without_stamps_have_none)
 {
 	struct shmring_message m = { .stamp_ns = 1 };
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 
 	begin(SHMRING_STAMP_NONE);
 	must(shmring_publish(producer, "", 1, SHMRING_NOWAIT));
@@ -339,7 +339,7 @@ END_TEST
 START_TEST(where_no_counter_is_trusted_stamps_are_the_clock)
 {
 	struct shmring_config config = small_config();
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 
 	if (unshare(CLONE_NEWNS | (geteuid() == 0 ? 0 : CLONE_NEWUSER)) != 0 ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
@@ -358,7 +358,7 @@ END_TEST
 START_TEST(ring_says_which_stamps_it_has)
 {
 	struct shmring_config config = small_config();
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 
 	begin(kinds[_i]);
 	must(shmring_stat(ring, &st));

@@ -324,7 +324,7 @@ START_TEST(consumer_waits_until_the_deadline)
 						    .spin_ns = spins[_i] };
 	struct shmring *r = create(SHMRING_WAKE_AUTO);
 	struct shmring_consumer *c;
-	struct shmring_counters n;
+	struct shmring_counters n = { .size = sizeof(n) };
 	struct shmring_message m;
 	int64_t deadline;
 
@@ -351,7 +351,7 @@ START_TEST(past_deadline_does_not_wait)
 	struct shmring *r = create(SHMRING_WAKE_AUTO);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
-	struct shmring_counters n;
+	struct shmring_counters n = { .size = sizeof(n) };
 	struct shmring_message m;
 	char buffer[64];
 
@@ -448,7 +448,7 @@ START_TEST(sleeper_that_was_killed_does_not_tax_the_producer)
 {
 	struct shmring *r = create((uint32_t)_i);
 	struct shmring_producer *p = producer_attach(r);
-	struct shmring_counters n;
+	struct shmring_counters n = { .size = sizeof(n) };
 	struct peer c;
 
 	for (int round = 0; round < 5; round++) {
@@ -471,7 +471,7 @@ START_TEST(nobody_asleep_costs_no_system_call)
 	struct shmring *r = create(SHMRING_WAKE_AUTO);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
-	struct shmring_counters n;
+	struct shmring_counters n = { .size = sizeof(n) };
 	struct audit audit;
 
 	audit_begin(&audit, true);

@@ -67,7 +67,7 @@ static void take(int lane, uint64_t seq)
 
 static uint64_t released(void)
 {
-	struct shmring_counters counters;
+	struct shmring_counters counters = { .size = sizeof(counters) };
 
 	must(shmring_consumer_counters(consumer, &counters));
 	return counters.messages;

@@ -433,6 +433,7 @@ static bool send_answer(struct server *s, int64_t result)
 
 	memset(&answer, 0, sizeof(answer));
 	answer.result = result;
+	answer.counters.size = sizeof(answer.counters);
 	if (result < 0)
 		snprintf(answer.explain, sizeof(answer.explain), "%s", shmring_explain());
 	answer.published = s->number;

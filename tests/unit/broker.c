@@ -76,7 +76,7 @@ START_TEST(ring_is_used_like_any_other)
 	struct shmring *r, *file;
 	struct shmring_producer *p;
 	struct shmring_consumer *c, *o;
-	struct shmring_stat st;
+	struct shmring_stat st = { .size = sizeof(st) };
 	struct audit audit, observed;
 
 	begin();
@@ -244,7 +244,7 @@ static const struct {
 
 static void do_everything(enum proto_type at, int error)
 {
-	struct shmring_broker_ring entry;
+	struct shmring_broker_ring entry = { .size = sizeof(entry) };
 	struct shmring_broker *b = NULL;
 	struct shmring_producer *p;
 	struct shmring *r;
@@ -705,7 +705,7 @@ END_TEST
 
 START_TEST(rings_are_listed)
 {
-	struct shmring_broker_ring ring = { .name = "" };
+	struct shmring_broker_ring ring = { .size = sizeof(ring) };
 	struct shmring_broker *b;
 
 	begin();
@@ -723,6 +723,10 @@ START_TEST(rings_are_listed)
 	ck_assert_int_eq((int)must(shmring_broker_next(b, ring.name, &ring)), 0);
 	ck_assert_str_eq(ring.name, "ring");
 	must_fail(EINVAL, shmring_broker_next(b, "a/b", &ring));
+	ring.size -= sizeof(uint64_t);
+	must_fail(EINVAL, shmring_broker_next(b, "", &ring));
+	ck_assert_str_eq(ring.name, "ring");
+	ring.size = sizeof(ring);
 	ck_assert_int_eq((int)must(shmring_broker_next(b, "", &ring)), 1);
 	ck_assert_uint_eq(fake->connections, 1);
 	shmring_broker_close(b);
@@ -732,7 +736,7 @@ END_TEST
 
 static int use_inherited(int socket, void *arg)
 {
-	struct shmring_broker_ring ring;
+	struct shmring_broker_ring ring = { .size = sizeof(ring) };
 	int fd;
 
 	(void)socket;

@@ -278,8 +278,8 @@ static void play_observer(struct thread *t)
 
 static void play_prober(struct thread *t)
 {
-	struct shmring_consumer_stat consumer;
-	struct shmring_lane_stat lane;
+	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };
+	struct shmring_lane_stat lane = { .size = sizeof(lane) };
 
 	for (unsigned i = 0; !is_over(t); i++) {
 		int r = shmring_stat_lane(t->ring, i % LANES, &lane);

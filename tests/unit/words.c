@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The small things: option structs of other versions, and the sentences behind
- * errors.
+ * The small things: structs of other versions, into a call and out of it, and the
+ * sentences behind errors.
  */
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <check.h>
+
+#include <shmring/consumer.h>
+#include <shmring/producer.h>
 
 #include "explain.h"
 #include "must.h"
@@ -67,6 +72,188 @@ START_TEST(forgotten_size_is_noticed)
 	must_fail(EINVAL, shmr_options_read(&k, sizeof(k), &none));
 	none.size = sizeof(size_t) - 1;
 	must_fail(EINVAL, shmr_options_read(&k, sizeof(k), &none));
+}
+END_TEST
+
+/* A page that ends at memory which nothing may touch. */
+static unsigned char *fenced_page(void)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	unsigned char *p =
+		mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert_ptr_ne(p, MAP_FAILED);
+	ck_assert_int_eq(mprotect(p + page, page, PROT_NONE), 0);
+	return p;
+}
+
+/* A struct of `size` bytes, full of noise, that ends where the fenced page ends. */
+static void *fenced_struct(unsigned char *page, size_t size)
+{
+	unsigned char *to = page + (size_t)sysconf(_SC_PAGESIZE) - size;
+
+	memset(to, 0xa5, size);
+	memcpy(to, &size, sizeof(size));
+	return to;
+}
+
+static void drop_page(unsigned char *page)
+{
+	munmap(page, 2 * (size_t)sysconf(_SC_PAGESIZE));
+}
+
+START_TEST(answer_to_an_older_program_ends_where_its_struct_ends)
+{
+	const size_t old = offsetof(struct known, b);
+	const struct newer ours = { .known = { 0, 5, 6 }, .c = { 7, 8 } };
+	unsigned char *page = fenced_page();
+	struct known *k = fenced_struct(page, old);
+
+	must(shmr_output_write(k, &ours, sizeof(ours), old));
+	ck_assert_uint_eq(k->size, old);
+	ck_assert_uint_eq(k->a, 5);
+	drop_page(page);
+}
+END_TEST
+
+START_TEST(answer_of_equal_size_is_whole)
+{
+	const struct known ours = { 0, 5, 6 };
+	unsigned char *page = fenced_page();
+	struct known *k = fenced_struct(page, sizeof(*k));
+
+	must(shmr_output_write(k, &ours, sizeof(ours), offsetof(struct known, b)));
+	ck_assert_uint_eq(k->size, sizeof(*k));
+	ck_assert_uint_eq(k->a, 5);
+	ck_assert_uint_eq(k->b, 6);
+	drop_page(page);
+}
+END_TEST
+
+START_TEST(answer_to_a_newer_program_ends_in_zeros)
+{
+	const struct known ours = { 0, 5, 6 };
+	unsigned char *page = fenced_page();
+	struct newer *n = fenced_struct(page, sizeof(*n));
+
+	must(shmr_output_write(n, &ours, sizeof(ours), sizeof(ours)));
+	ck_assert_uint_eq(n->known.size, sizeof(*n));
+	ck_assert_uint_eq(n->known.b, 6);
+	ck_assert_uint_eq(n->c[0], 0);
+	ck_assert_uint_eq(n->c[1], 0);
+	drop_page(page);
+}
+END_TEST
+
+START_TEST(answer_needs_a_size_that_can_be_true)
+{
+	const size_t wrong[] = { 0, sizeof(size_t), sizeof(struct known) - 1, OUTPUT_MAX + 1, SIZE_MAX };
+	const struct known ours = { 0, 5, 6 };
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct known k = { wrong[i], 1, 2 };
+
+		must_fail(EINVAL, shmr_output_write(&k, &ours, sizeof(ours), sizeof(ours)));
+		ck_assert_ptr_nonnull(strstr(shmring_explain(), "sizeof"));
+		ck_assert_uint_eq(k.size, wrong[i]);
+		ck_assert_uint_eq(k.a, 1);
+		ck_assert_uint_eq(k.b, 2);
+	}
+}
+END_TEST
+
+/* Every public call that fills a struct, with structs of all the sizes that it may meet. */
+struct asked {
+	struct shmring *ring;
+	struct shmring_producer *producer;
+	struct shmring_consumer *consumer;
+};
+
+static int ask_stat(const struct asked *a, void *ret)
+{
+	return shmring_stat(a->ring, ret);
+}
+
+static int ask_lane(const struct asked *a, void *ret)
+{
+	return shmring_stat_lane(a->ring, 0, ret);
+}
+
+static int ask_consumer(const struct asked *a, void *ret)
+{
+	return shmring_stat_consumer(a->ring, 0, ret);
+}
+
+static int ask_producer_counters(const struct asked *a, void *ret)
+{
+	return shmring_producer_counters(a->producer, ret);
+}
+
+static int ask_consumer_counters(const struct asked *a, void *ret)
+{
+	return shmring_consumer_counters(a->consumer, ret);
+}
+
+static int ask_producer_memory(const struct asked *a, void *ret)
+{
+	return shmring_producer_memory(a->producer, ret);
+}
+
+static int ask_consumer_memory(const struct asked *a, void *ret)
+{
+	return shmring_consumer_memory(a->consumer, ret);
+}
+
+static const struct answer {
+	int (*ask)(const struct asked *a, void *ret);
+	size_t size;
+} answers[] = {
+	{ ask_stat, sizeof(struct shmring_stat) },
+	{ ask_lane, sizeof(struct shmring_lane_stat) },
+	{ ask_consumer, sizeof(struct shmring_consumer_stat) },
+	{ ask_producer_counters, sizeof(struct shmring_counters) },
+	{ ask_consumer_counters, sizeof(struct shmring_counters) },
+	{ ask_producer_memory, sizeof(struct shmring_memory_report) },
+	{ ask_consumer_memory, sizeof(struct shmring_memory_report) },
+};
+
+static struct asked asked_begin(void)
+{
+	struct asked a;
+
+	must(shmring_create(&a.ring, NULL, NULL));
+	must(shmring_producer_attach(&a.producer, a.ring, NULL));
+	must(shmring_consumer_attach(&a.consumer, a.ring, NULL));
+	return a;
+}
+
+static void asked_end(const struct asked *a)
+{
+	shmring_consumer_detach(a->consumer);
+	shmring_producer_detach(a->producer);
+	shmring_close(a->ring);
+}
+
+START_TEST(public_answers_stay_within_the_size)
+{
+	const struct answer *answer = &answers[_i];
+	const size_t larger = answer->size + 64;
+	struct asked a = asked_begin();
+	unsigned char *page = fenced_page(), *to;
+
+	to = fenced_struct(page, answer->size - sizeof(uint64_t));
+	must_fail(EINVAL, answer->ask(&a, to));
+	ck_assert_int_eq(to[answer->size - sizeof(uint64_t) - 1], 0xa5);
+	must(answer->ask(&a, fenced_struct(page, answer->size)));
+	to = fenced_struct(page, larger);
+	must(answer->ask(&a, to));
+	for (size_t i = answer->size; i < larger; i++)
+		ck_assert_int_eq(to[i], 0);
+	ck_assert_mem_eq(to, &larger, sizeof(larger));
+	memset(to, 0, sizeof(size_t));
+	must_fail(EINVAL, answer->ask(&a, to));
+	drop_page(page);
+	asked_end(&a);
 }
 END_TEST
 
@@ -135,6 +322,12 @@ int main(void)
 	tcase_add_test(tc, options_of_an_older_program_end_in_defaults);
 	tcase_add_test(tc, options_of_a_newer_program_work_unless_it_needs_the_news);
 	tcase_add_test(tc, forgotten_size_is_noticed);
+	tcase_add_test(tc, answer_to_an_older_program_ends_where_its_struct_ends);
+	tcase_add_test(tc, answer_of_equal_size_is_whole);
+	tcase_add_test(tc, answer_to_a_newer_program_ends_in_zeros);
+	tcase_add_test(tc, answer_needs_a_size_that_can_be_true);
+	tcase_add_loop_test(tc, public_answers_stay_within_the_size, 0,
+			    sizeof(answers) / sizeof(answers[0]));
 	tcase_add_test(tc, sentence_has_words_and_numbers);
 	tcase_add_test(tc, names_in_a_sentence_are_harmless);
 	tcase_add_test(tc, endless_sentence_is_cut);
