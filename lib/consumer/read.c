@@ -113,24 +113,36 @@ static bool more_in_lane(struct shmring_consumer *c)
 	return true;
 }
 
-int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret,
-		       int count)
+/* -ESTALE: what there is of the batch was overwritten. */
+static int peek_several(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret,
+			int count)
 {
 	int n;
-	int e;
+	int e = shmring_peek(c, deadline, ret);
 
-	if (count < 1)
-		return explain(-EINVAL, "a batch needs room for at least 1 message");
-	e = shmring_peek(c, deadline, ret);
 	if (e < 0)
 		return e;
 	for (n = 1; n < count && more_in_lane(c); n++) {
 		e = shmring_peek(c, SHMRING_NOWAIT, &ret[n]);
 		if (e == -ESTALE)
-			return e; /* what we have of the batch was overwritten, too */
+			return e;
 		if (e < 0)
 			break; /* the next call meets the same, and reports it */
 	}
+	return n;
+}
+
+int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret,
+		       int count)
+{
+	const bool in_hand = !consumer_wiped(c) && consumer_in_hand(c) != 0;
+	int n;
+
+	if (count < 1)
+		return explain(-EINVAL, "a batch needs room for at least 1 message");
+	do
+		n = peek_several(c, deadline, ret, count);
+	while (n == -ESTALE && !in_hand); /* the caller has seen nothing that is to be discarded */
 	return n;
 }
 

@@ -13,6 +13,7 @@ SHELL_CASES = \
 	tests/cases/unread.sh \
 	tests/cases/unused.sh
 C_CASES = \
+	tests/cases/batch-evicted \
 	tests/cases/closed-by-others \
 	tests/cases/closed-descriptors \
 	tests/cases/handler-publishes \
@@ -43,6 +44,9 @@ endif
 tests_cases_closed_descriptors_SOURCES = tests/cases/closed-descriptors.c
 tests_cases_closed_descriptors_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_closed_descriptors_LDADD = $(PROCESS_LIBS)
+tests_cases_batch_evicted_SOURCES = tests/cases/batch-evicted.c
+tests_cases_batch_evicted_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_cases_batch_evicted_LDADD = $(PROCESS_LIBS)
 tests_cases_seals_SOURCES = tests/cases/seals.c
 tests_cases_seals_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_seals_LDADD = $(PROCESS_LIBS)
