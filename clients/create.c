@@ -54,12 +54,12 @@ static const struct argp_option options[] = {
 	  "(default: 1s)",
 	  2 },
 	{ "evict-lag", KEY_EVICT_LAG, "SIZE", 0,
-	  "How far a consumer may fall behind in a lane, whether or not the lane is full; implies "
-	  "--slow evict (default: any distance)",
+	  "How far a consumer may fall behind in a lane, 4K or more, whether or not the lane is "
+	  "full; implies --slow evict (default: any distance)",
 	  2 },
 	{ "evict-lag-time", KEY_EVICT_LAG_TIME, "DURATION", 0,
-	  "How old a message may be that a consumer has not read; implies --slow evict (default: "
-	  "any age)",
+	  "How old a message may be that a consumer has not read, 1ms or more; implies --slow evict "
+	  "(default: any age)",
 	  2 },
 	{ "wake", KEY_WAKE, "auto|fence", 0,
 	  "How wake-ups are made safe: by membarrier(2) in the sleeper where the kernel has it, or "
@@ -173,12 +173,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		c->slow_policy = SHMRING_SLOW_EVICT;
 		return 0;
 	case KEY_EVICT_LAG:
-		if (parse_size(arg, &c->evict_lag) != 0 || c->evict_lag == 0)
-			usage_failed(state, "--evict-lag %s: must be a size such as 64K or 4M", arg);
+		c->evict_lag = lag_size_argument("--evict-lag", arg, state);
 		c->slow_policy = SHMRING_SLOW_EVICT;
 		return 0;
 	case KEY_EVICT_LAG_TIME:
-		c->evict_lag_ns = parse_ns("--evict-lag-time", arg, state);
+		c->evict_lag_ns = lag_time_argument("--evict-lag-time", arg, state);
 		c->slow_policy = SHMRING_SLOW_EVICT;
 		return 0;
 	case KEY_WAKE:

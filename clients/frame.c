@@ -73,14 +73,25 @@ static int next_delimited(struct frame_reader *r, const void **ret_data, size_t 
 	return have ? take(r, ret_data, ret_len, 0, have, 0) : 0;
 }
 
-static int next_frame(struct frame_reader *r, const void **ret_data, size_t *ret_len)
+bool frame_head(const struct frame_reader *r, const unsigned char **ret_bytes, uint32_t *ret_length)
 {
 	const unsigned char *head = (const unsigned char *)r->buffer + r->begin;
-	size_t have = r->end - r->begin, len;
 
-	if (have >= FRAME_HEADER) {
-		len = (size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16 |
-		      (size_t)head[3] << 24;
+	if (r->end - r->begin < FRAME_HEADER)
+		return false;
+	*ret_bytes = head;
+	*ret_length = (uint32_t)head[0] | (uint32_t)head[1] << 8 | (uint32_t)head[2] << 16 |
+		      (uint32_t)head[3] << 24;
+	return true;
+}
+
+static int next_frame(struct frame_reader *r, const void **ret_data, size_t *ret_len)
+{
+	const unsigned char *head;
+	size_t have = r->end - r->begin;
+	uint32_t len;
+
+	if (frame_head(r, &head, &len)) {
 		if (len > r->limit)
 			return -EMSGSIZE;
 		if (have - FRAME_HEADER >= len)

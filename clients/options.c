@@ -12,8 +12,9 @@
 #include "units.h"
 
 enum { NAME_MAX_LENGTH = 32, NAMES_MAX = 64 };
+enum { LEAST_LAG = 4096, LEAST_LAG_NS = 1000000 };
 
-/* argp's own. */
+/* argp's own; beside them say.c has -h. */
 static const char *const common[] = { "help", "usage", "version" };
 
 static bool is_option(const struct argp_option *o)
@@ -136,7 +137,7 @@ static bool check_short(const struct argp *argp, const char *letters, struct arg
 
 		if (o && o->arg)
 			return takes_argument(o) && letters[1] == '\0';
-		if (o || *letters == '?' || *letters == 'V')
+		if (o || *letters == '?' || *letters == 'h' || *letters == 'V')
 			continue;
 		usage_failed(state, "unrecognized option '-%c'", *letters);
 	}
@@ -147,14 +148,11 @@ void check_command_line(const struct argp *argp, int argc, char **argv, unsigned
 {
 	bool in_order = flags & ARGP_IN_ORDER || getenv("POSIXLY_CORRECT");
 	struct argp_state state = { .name = argv[0] };
-	static char help[] = "--help";
 
 	for (int i = 1; i < argc; i++) {
 		const char *word = argv[i];
 		bool skip = false;
 
-		if (strcmp(word, "-h") == 0 && !find_short(argp, 'h'))
-			word = argv[i] = help;
 		if (strcmp(word, "--") == 0 || (word[0] != '-' && in_order))
 			return;
 		if (word[0] != '-' || word[1] == '\0')
@@ -179,6 +177,59 @@ int64_t duration_argument(const char *option, const char *arg, struct argp_state
 		usage_failed(state, "%s %s: needs a unit, e.g. %ss", option, arg, arg);
 	usage_failed(state, "%s %s: must be a duration such as 500ms or 2s", option, arg);
 	return 0;
+}
+
+static void check_lag_size(const char *option, const char *arg, uint64_t bytes, const char *instead,
+			   struct argp_state *state)
+{
+	if (bytes < LEAST_LAG)
+		usage_failed(state, "%s %s: is %llu byte%s, and the least is 4K; give %s", option, arg,
+			     (unsigned long long)bytes, bytes == 1 ? "" : "s", instead);
+}
+
+static void check_lag_time(const char *option, const char *arg, int64_t ns,
+			   struct argp_state *state)
+{
+	if (ns < LEAST_LAG_NS)
+		usage_failed(state, "%s %s: the least duration is 1ms; give one such as 500ms or 2s",
+			     option, arg);
+}
+
+uint64_t lag_size_argument(const char *option, const char *arg, struct argp_state *state)
+{
+	uint64_t bytes = 0;
+
+	if (parse_size(arg, &bytes) != 0)
+		usage_failed(state, "%s %s: must be a size such as 64K or 4M", option, arg);
+	check_lag_size(option, arg, bytes, "a size such as 64K or 4M", state);
+	return bytes;
+}
+
+uint64_t lag_time_argument(const char *option, const char *arg, struct argp_state *state)
+{
+	int64_t ns = duration_argument(option, arg, state);
+
+	check_lag_time(option, arg, ns, state);
+	return (uint64_t)ns;
+}
+
+void lag_argument(const char *option, const char *arg, uint64_t *ret_bytes, uint64_t *ret_ns,
+		  struct argp_state *state)
+{
+	uint64_t bytes = 0;
+	int64_t ns = 0;
+
+	if (parse_size(arg, &bytes) == 0) {
+		check_lag_size(option, arg, bytes,
+			       "a size such as 4M, or a duration such as 2s", state);
+		*ret_bytes = bytes;
+		return;
+	}
+	if (parse_duration(arg, &ns) != 0)
+		usage_failed(state, "%s %s: must be a size or a duration, such as 4M or 2s", option,
+			     arg);
+	check_lag_time(option, arg, ns, state);
+	*ret_ns = (uint64_t)ns;
 }
 
 uint64_t number_argument(const char *option, const char *arg, uint64_t low, uint64_t high,

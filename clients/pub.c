@@ -2,6 +2,7 @@
 /*
  * shmring pub: publish the records of standard input or files.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -202,6 +203,38 @@ static int publishing_failed(int err, const struct publisher *p, const char *inp
 	}
 }
 
+/* More than any ring takes, or plain text: then the input has no lengths at all. */
+static bool is_plausible(const unsigned char *bytes, uint32_t length)
+{
+	bool text = true;
+
+	for (int i = 0; i < FRAME_HEADER; i++)
+		text = text && (isprint(bytes[i]) || isspace(bytes[i]));
+	return !text && length <= SHMRING_MAX_LANE_SIZE / 2;
+}
+
+/* Of --frames: the length of the next one is too much for the ring, or the input ends too early. */
+static void say_frame(int err, const struct frame_reader *r, const char *input)
+{
+	const unsigned long long record = r->record;
+	const unsigned char *head = NULL;
+	uint32_t length = 0;
+
+	if (!frame_head(r, &head, &length))
+		say("%s: the input ends inside frame %llu, in the 4 bytes of its length", input, record);
+	else if (!is_plausible(head, length))
+		say("%s: the first 4 bytes of frame %llu (%02x %02x %02x %02x) are not a plausible length: "
+		    "%lu bytes; --frames takes records that each begin with their length, 4 bytes, "
+		    "little endian, as 'sub --frames' writes them",
+		    input, record, head[0], head[1], head[2], head[3], (unsigned long)length);
+	else if (err == -EBADMSG)
+		say("%s: the input ends inside frame %llu, whose length is %lu bytes", input, record,
+		    (unsigned long)length);
+	else
+		say("%s: frame %llu has %lu bytes, and this ring takes %zu; make the ring with a larger "
+		    "--lane-size", input, record, (unsigned long)length, r->limit);
+}
+
 /* What is wrong with the next record of `input`; the exit status. */
 static int input_failed(int err, const struct frame_reader *r, const char *input)
 {
@@ -209,13 +242,12 @@ static int input_failed(int err, const struct frame_reader *r, const char *input
 
 	if (err == -EINTR)
 		return STATUS_OK; /* stop_finish() knows the signal */
-	if (err == -EMSGSIZE)
+	if (r->form == FRAME_FRAMES && (err == -EMSGSIZE || err == -EBADMSG))
+		say_frame(err, r, input);
+	else if (err == -EMSGSIZE)
 		say("%s: %s %llu is longer than this ring takes: %zu bytes; make the ring with a "
 		    "larger --lane-size", input, noun,
 		    (unsigned long long)r->record, r->limit);
-	else if (err == -EBADMSG)
-		say("%s: the input ends inside %s %llu", input, noun,
-		    (unsigned long long)r->record);
 	else
 		system_failed(err, "%s", input);
 	return STATUS_FAILED;

@@ -154,15 +154,34 @@ static void finish_help(void)
 		_exit(STATUS_FAILED);
 }
 
+/* Every command has it. argp has only -? and --help. */
+static error_t parse_help(int key, char *arg, struct argp_state *state)
+{
+	(void)arg;
+	if (key != 'h')
+		return ARGP_ERR_UNKNOWN;
+	argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+	return 0;
+}
+
+static const struct argp_option help_options[] = {
+	{ NULL, 'h', NULL, 0, "The same as --help", -1 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+static const struct argp help_argp = { help_options, parse_help, NULL, NULL, NULL, NULL, NULL };
+static const struct argp_child help_child[] = { { &help_argp, 0, NULL, -1 }, { NULL, 0, NULL, 0 } };
+
 void parse_arguments(const struct argp *argp, int argc, char **argv, unsigned flags, void *input)
 {
 	static bool registered;
+	struct argp with_help = *argp;
 	error_t err;
 
+	with_help.children = help_child;
 	check_command_line(argp, argc, argv, flags);
 	registered = registered || atexit(finish_help) == 0;
 	parsing = true;
-	err = argp_parse(argp, argc, argv, flags, NULL, input);
+	err = argp_parse(&with_help, argc, argv, flags, NULL, input);
 	parsing = false;
 	if (err == 0)
 		return;

@@ -58,10 +58,11 @@ static const struct argp_option options[] = {
 	  "Remember the read position under NAME, so that a later run resumes there", 2 },
 	{ "observe", KEY_OBSERVE, NULL, 0,
 	  "Hold no producer back; what is missed is reported (status 4)", 2 },
-	{ "pinned", KEY_PINNED, NULL, 0, "Never be evicted, whatever the ring's policy", 2 },
+	{ "pinned", KEY_PINNED, NULL, 0, "Let the ring's policy not evict this consumer; its own --max-lag still does", 2 },
 	{ "max-lag", KEY_MAX_LAG, "SIZE|DURATION", 0,
-	  "Be evicted rather than hold producers back, when a lane is this far ahead, or has a "
-	  "message that was not read for this long; may be given twice",
+	  "Be evicted rather than hold producers back, when a lane is this far ahead (4K or more), "
+	  "or has a message that was not read for this long (1ms or more), such as 4M or 2s; may be "
+	  "given twice, once for each",
 	  2 },
 	{ NULL, 0, NULL, 0, "When to end:", 3 },
 	{ "count", 'n', "N", 0, "After N messages", 3 },
@@ -166,19 +167,6 @@ static error_t parse_flag(struct sub_options *all, int key)
 	}
 }
 
-/* 4M is a size, and 2s a duration. */
-static void parse_max_lag(struct subscribe_options *o, const char *arg, struct argp_state *state)
-{
-	int64_t ns = 0;
-
-	if (parse_size(arg, &o->attach.max_lag) == 0 && o->attach.max_lag != 0)
-		return;
-	if (parse_duration(arg, &ns) != 0 || ns == 0)
-		usage_failed(state, "--max-lag %s: must be a size or a duration, such as 4M or 2s",
-			     arg);
-	o->attach.max_lag_ns = (uint64_t)ns;
-}
-
 /* As shmring-sub(1) says: told before a ring is made. */
 static bool is_name(const char *text)
 {
@@ -245,7 +233,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->attach.name = arg;
 		return 0;
 	case KEY_MAX_LAG:
-		parse_max_lag(o, arg, state);
+		lag_argument("--max-lag", arg, &o->attach.max_lag, &o->attach.max_lag_ns, state);
 		return 0;
 	case 'n':
 		o->count = number_argument("--count", arg, 1, UINT64_MAX - 1, state);

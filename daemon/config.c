@@ -17,6 +17,9 @@
 
 #include "layout.h"
 
+/* Producers look at the lags once for each sixteenth of a lane, which is this at least. */
+enum { LEAST_LAG = 4096 };
+
 struct reader {
 	const char *file;
 	char *error;
@@ -215,7 +218,9 @@ static bool read_shape_word(struct reader *r, const config_setting_t *s, struct 
 	if (strcmp(name, "unread") == 0)
 		return read_choice(r, s, "hold", "overwrite", &c->unread_policy);
 	if (strcmp(name, "evict_lag") == 0)
-		return read_number(r, s, &c->evict_lag);
+		return read_number(r, s, &c->evict_lag) &&
+		       (c->evict_lag >= LEAST_LAG ||
+			wrong(r, s, "evict_lag must be at least 4096 bytes, such as \"4 MiB\""));
 	if (strcmp(name, "wake") == 0)
 		return read_choice(r, s, "auto", "fence", &c->wake);
 	if (strcmp(name, "stamps") == 0) {

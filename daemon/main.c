@@ -80,6 +80,7 @@ static const struct argp_option options[] = {
 	{ "verbose", 'v', NULL, 0, "Log every client and every refusal, too", 1 },
 	{ "quiet", 'q', NULL, 0, "Log warnings and errors only", 1 },
 	{ "no-sandbox", KEY_NO_SANDBOX, NULL, 0, "Make any system call, for debugging", 1 },
+	{ NULL, 'h', NULL, 0, "The same as --help", -1 },
 	{ 0 },
 };
 
@@ -88,6 +89,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct arguments *a = state->input;
 
 	switch (key) {
+	case 'h':
+		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+		return 0;
 	case 's':
 		a->broker.socket = arg;
 		return 0;

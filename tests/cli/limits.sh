@@ -37,14 +37,22 @@ head -c 300000 /dev/zero | tr '\0' x >endless
 expect 1 "a line without an end" "$SHMRING" pub ring endless
 says "it is the first" "endless: line 1 is longer"
 printf '\1\0\0\0a\377\377\377\377' >huge
-expect 1 "a frame that is too long" "$SHMRING" pub --frames ring huge
-says "it is the second" "huge: frame 2 is longer"
+expect 1 "a frame of four billion bytes" "$SHMRING" pub --frames ring huge
+says "it is no length" "huge: the first 4 bytes of frame 2 (ff ff ff ff) are not a plausible length: 4294967295 bytes"
+says "the form is named" "4 bytes, little endian"
+expect 1 "text that is taken for frames" "$SHMRING" pub --frames ring exceeds
+says "it is not the lane that is too small" \
+	"exceeds: the first 4 bytes of frame 1 (66 69 72 73) are not a plausible length"
+check "and nothing says so" sh -c '! grep lane-size err'
+printf '\1\0\0\0a\0\0\1\0' >long
+expect 1 "a frame that is too long" "$SHMRING" pub --frames ring long
+says "its length is named" "long: frame 2 has 65536 bytes, and this ring takes $longest; .* --lane-size"
 printf '\1\0\0\0a\5\0\0\0abc' >cut-off
 expect 1 "a frame that is cut off" "$SHMRING" pub --frames ring cut-off
-says "the cut is named" "cut-off: the input ends inside frame 2"
+says "the cut is named" "cut-off: the input ends inside frame 2, whose length is 5 bytes"
 printf '\1\0\0\0a\5\0' >cut-off
 expect 1 "the head of a frame that is cut off" "$SHMRING" pub --frames ring cut-off
-says "that cut is named, too" "cut-off: the input ends inside frame 2"
+says "that cut is named, too" "cut-off: the input ends inside frame 2, in the 4 bytes"
 expect 1 "blocks that are too long" "$SHMRING" pub --blocks 1M ring fits
 says "with the limit" "at most $longest bytes"
 expect 1 "an input that is not there" "$SHMRING" pub ring missing
@@ -84,9 +92,10 @@ check "its gaps and its messages add up" awk '
 	}' out
 expect 0 "remove the small ring" "$SHMRING" rm ring
 
-# One that would rather be evicted than hold the publisher back, in a ring that never evicts.
+# One that would rather be evicted than hold the publisher back, in a ring that never evicts. --pinned
+# is about the ring's policy.
 expect 0 "a ring that blocks" "$SHMRING" create --lane-size 64K --unread overwrite ring
-start "$SHMRING" sub --max-lag 16K --max-lag 1h --drain ring >out.1 2>err.1 &
+start "$SHMRING" sub --pinned --max-lag 16K --max-lag 1h --drain ring >out.1 2>err.1 &
 sub=$!
 until_true has_consumers ring 1
 kill -STOP "$sub"

@@ -37,6 +37,13 @@ wrong "must be block or evict" create --slow down ring
 wrong "must be a size" create --evict-lag 2s ring
 wrong "must be a duration" create --evict-lag-time 4M ring
 wrong "must be a size or a duration" sub --max-lag far ring
+wrong "is 4 bytes, and the least is 4K; give a size such as 4M, or a duration such as 2s" \
+	sub --max-lag 4 ring
+wrong "the least is 4K" sub --max-lag 4095 ring
+wrong "the least is 4K" sub --max-lag 0 ring
+wrong "the least duration is 1ms; give one such as 500ms or 2s" sub --max-lag 4us ring
+wrong "is 4 bytes, and the least is 4K; give a size such as" create --evict-lag 4 ring
+wrong "the least duration is 1ms" create --evict-lag-time 999us ring
 wrong "holds no producer back" sub --observe --max-lag 4M ring
 wrong "must be hold or overwrite" create --unread keep ring
 wrong "must be auto or fence" create --wake up ring
@@ -82,6 +89,7 @@ expect 0 "--version" "$SHMRING" --version
 check "says it" grep -q '^shmring [0-9][0-9.]*$' out
 expect 0 "--help" "$SHMRING" --help
 cp out help
+check "it lists -h" grep -q '^  -h  *The same as --help$' help
 for word in -h help; do
 	expect 0 "$word" "$SHMRING" $word
 	same "$word is --help" help out
@@ -99,6 +107,7 @@ man=$abs_srcdir/man
 for command in create pub sub ls stat forget rm broker; do
 	check "--help names $command" grep -q "^  $command " help
 	expect 0 "$command --help" "$SHMRING" "$command" --help
+	check "it lists -h" grep -q '^  -h  *The same as --help$' out
 	expect 0 "$command --version" "$SHMRING" "$command" --version
 	"$SHMRING" "$command" --help >help.$command
 	missing=

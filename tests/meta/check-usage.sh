@@ -31,7 +31,7 @@ helped() {
 	sed -n -E 's/^ {2,6}(-[^,]), +--/\1\n--/; s/^ {2,6}--/--/; /^--?[^ ]/p' "$1" |
 		sed -E 's/^(--[a-z-]+(\[?=[^ ]*)?|-[^ -]$).*/\1/; s/^(--[a-z-]+)=/\1 /
 			s/^(--[a-z-]+)\[/\1 [/' |
-		sed -n -E '/^--(help|usage|version)$/d; /^-[?V]$/d; /^-/p' | sort -u
+		sed -n -E '/^--(help|usage|version)$/d; /^-[?Vh]$/d; /^-/p' | sort -u
 }
 
 # differ NAME-OF-A A NAME-OF-B B: options that stand in one of two files only.

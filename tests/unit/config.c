@@ -136,6 +136,8 @@ static const struct {
 	{ "rings = ( { name = \"a\";\n lanes = 65; } );\n", 1, "lanes" },
 	{ "rings = ( { name = \"a\";\n lanes = \"many\"; } );\n", 2, "a number from 0" },
 	{ "rings = ( { name = \"a\";\n lanes = 5000000000L; } );\n", 2, "far too large" },
+	{ "rings = ( { name = \"a\"; slow = \"evict\";\n evict_lag = 4; } );\n", 2,
+	  "at least 4096 bytes" },
 	{ "rings = ( { name = \"a\";\n slow = \"kill\"; } );\n", 2, "\"block\" or \"evict\"" },
 	{ "rings = ( { name = \"a\";\n persistent = 1; } );\n", 2, "true or false" },
 	{ "rings = ( { name = \"a\";\n owner = \"no such user\"; } );\n", 2, "no user" },
