@@ -4,6 +4,7 @@
 # they are is no matter here. Three rounds, for one may fall into a moment in which a process did not
 # run at all.
 
+# shellcheck disable=SC2154 # the environment of the tests has it
 bench=$abs_builddir/bench/shmring-bench
 
 if [ "$(nproc)" -lt 2 ]; then

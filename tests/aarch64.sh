@@ -78,7 +78,7 @@ cd aarch64 || exit 1
 	exit 1
 }
 
-abs_builddir=$PWD SHMRING_TEST_EMULATOR=qemu-aarch64 SHMRING_SANITIZED= CK_TIMEOUT_MULTIPLIER=10
+abs_builddir=$PWD SHMRING_TEST_EMULATOR=qemu-aarch64 SHMRING_SANITIZED='' CK_TIMEOUT_MULTIPLIER=10
 export abs_builddir SHMRING_TEST_EMULATOR SHMRING_SANITIZED CK_TIMEOUT_MULTIPLIER
 status=0
 for program in $(find tests/unit tests/process tests/crash tests/meta -type f -perm -u+x | sort); do

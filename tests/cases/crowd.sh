@@ -10,7 +10,7 @@ enter
 # Sixty short publishers, eight lanes.
 pids=
 for i in $(seq 1 60); do
-	(echo "line $i" | "$SHMRING" pub ring 2>err.$i) &
+	(echo "line $i" | "$SHMRING" pub ring 2>"err.$i") &
 	pids="$pids $!"
 done
 failed=
@@ -74,6 +74,7 @@ sub=$!
 check "another one waits" until_true grep -q "no place for 1 s.*all 64 places" err.3
 # shellcheck disable=SC2086 # these are many
 kill $subs
+# shellcheck disable=SC2086 # these are many
 wait $subs 2>/dev/null
 until_true has_consumers ring 1
 expect 0 "when they have gone" sh -c 'echo hello | "$0" pub ring' "$SHMRING"

@@ -41,6 +41,7 @@ line=$(echo "$line" | sed -e "s|^/|$root/|" -e "s|--config=|&$root|" \
 libraries=$(dirname "$(find "$root" -name 'libshmring.so.0' | head -n 1)")
 mkdir -m 755 run
 mkdir -m 700 state
+# shellcheck disable=SC2086 # a command with its arguments
 start env LD_LIBRARY_PATH="$libraries" $line ${SHMRING_SANITIZED:+--no-sandbox} 2>broker.log &
 broker=$!
 SHMRING_BROKER=$work/run/broker

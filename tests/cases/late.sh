@@ -14,8 +14,8 @@ gone() {
 	sed -n 's/^.*: late: \([0-9]*\) messages (.*) are gone:.*/\1/p' "$1" | grep . || echo 0
 }
 
-# complete NAME: what came and what is gone is all that was published, the last of it came.
-complete() {
+# whole NAME: what came and what is gone is all that was published, the last of it came.
+whole() {
 	came=$(wc -l <out)
 	if [ $((came + $(gone err))) = $count ] && [ "$(tail -n 1 out)" = $count ]; then
 		ok "$1"
@@ -33,7 +33,7 @@ for how in "" --observe "--from oldest" "--name reader"; do
 	expect 0 "publish more than it holds" "$SHMRING" pub late numbers
 	# shellcheck disable=SC2086 # words
 	expect 0 "read what is left${how:+, $how}" "$SHMRING" sub --no-follow $how late
-	complete "what came and what is gone make the whole${how:+, $how}"
+	whole "what came and what is gone make the whole${how:+, $how}"
 	case $(gone err) in
 	0) not_ok "something is gone${how:+, $how}" ;;
 	*) ok "something is gone${how:+, $how}" ;;

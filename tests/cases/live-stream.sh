@@ -34,7 +34,7 @@ head -c 5000000 /dev/urandom >many
 for size in "" =1000 =32K =4M; do
 	start "$SHMRING" sub --raw --drain live >out.1 &
 	sub=$!
-	cat many | "$SHMRING" pub "--raw$size" --wait-consumers 1 live
+	"$SHMRING" pub "--raw$size" --wait-consumers 1 live <many
 	ended "$sub" 0 "--raw$size: the reader ends"
 	same "and has every byte" many out.1
 	expect 0 "remove it" "$SHMRING" rm live

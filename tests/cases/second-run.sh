@@ -55,7 +55,7 @@ for _ in 1 2 3 4 5 6 7 8; do
 done
 
 # A run that is killed in the midst leaves its messages, and a kept place.
-for killed in 1 2 3; do
+for _ in 1 2 3; do
 	run two together
 	start "$SHMRING" sub --name kept copies >third &
 	sub3=$!

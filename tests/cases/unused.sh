@@ -64,6 +64,7 @@ expect 0 "ls passes over what is half removed" "$SHMRING" ls --all other
 check "so it does" sh -c '! grep -q removing out'
 expect 0 "two places" "$SHMRING" rm --unused other unread
 check "what is half removed goes" [ "$(cat out)" = "removed other/.shmring-removing-1-ring" ]
+# shellcheck disable=SC2012 # our own names
 check "what is no ring stays" [ "$(ls -A other | tr '\n' ' ')" = "link text " ]
 expect 1 "a file that is named and no ring" "$SHMRING" rm --unused ./other/text
 says "is refused" "it is not a ring"

@@ -106,6 +106,7 @@ for form in "" --json --latency --observe "--name waiting" --drain; do
 	exec 3>pipe
 	until_true has_producers idle 1
 	mkfifo quiet
+	# shellcheck disable=SC2086 # one option or none
 	start "$SHMRING" sub $form idle >quiet &
 	sub=$!
 	exec 4<quiet

@@ -9,8 +9,10 @@ enter
 
 # through PUB-OPTION SUB-OPTION INPUT: the input, through a ring, to the file out
 through() {
+	# shellcheck disable=SC2086 # options
 	"$SHMRING" sub --drain $2 ring >out 2>err &
 	sub=$!
+	# shellcheck disable=SC2086 # options
 	"$SHMRING" pub $1 --wait-consumers 1 ring <"$3" || return
 	wait "$sub" || return
 	"$SHMRING" rm ring

@@ -16,6 +16,7 @@ expect 0 "one to become older" "$SHMRING" create bad/older
 
 # damage FILE OFFSET BYTE...: overwrite bytes, given in octal
 damage() {
+	# shellcheck disable=SC2059 # the bytes are written as escapes
 	printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
 }
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # rights: who may only read a ring can observe and examine it, and nothing else.
+# shellcheck disable=SC2086 # $reader is a command with its arguments, or nothing
 
 . "${abs_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/cli/lib.sh"
 time_limit 60

@@ -47,6 +47,7 @@ json "there are none" 'length == 3 and ([.[] | has("stamp_ns")] | any | not)'
 expect 0 "a hundred messages" sh -c 'seq 1 100 | "$0" pub ring' "$SHMRING"
 sleep 0.2
 for kind in "" --observe "--name reader --from oldest"; do
+	# shellcheck disable=SC2086 # one option or none
 	expect 0 "how long they took${kind:+, $kind}" "$SHMRING" sub --latency --json \
 		--no-follow $kind ring
 	json "all of them, for longer than that" '.[0] | .messages == 100 and

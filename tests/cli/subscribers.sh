@@ -10,8 +10,8 @@ enter
 # enough for several laps of the default lane
 cat /usr/include/*.h >text
 while [ "$(wc -c <text)" -lt 30000000 ]; do
-	cat text text >more
-	mv more text
+	cat text text >longer
+	mv longer text
 done
 seq 1 200000 | sed 's/^/a/' >a
 seq 1 200000 | sed 's/^/b/' >b

@@ -124,6 +124,7 @@ for command in create pub sub ls stat forget rm broker; do
 		not_ok "shmring-$command(1) has every option" "$missing"
 	fi
 	invented=
+	# shellcheck disable=SC2013 # options have no blanks
 	for option in $(sed -n 's/^\.It .*Fl Fl \([a-z-]*\).*/\1/p' "$man/shmring-$command.1"); do
 		grep -q -e "--$option\([^a-z-]\|\$\)" help.$command || invented="$invented $option"
 	done

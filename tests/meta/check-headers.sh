@@ -14,6 +14,7 @@ warnings="-Wall -Wextra -Wpedantic -Wundef -Werror"
 compiles() {
 	header=$1 dir=$2
 	shift 2
+	# shellcheck disable=SC2086 # $warnings is a list
 	printf '#include <%s>\n#include <%s>\nextern int unused;\n' "$header" "$header" |
 		"$@" $warnings -fsyntax-only -I"$dir" - 2>&1 || echo "$header does not compile"
 }
