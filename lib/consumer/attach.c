@@ -322,7 +322,7 @@ static int begin(struct shmring_consumer *c, const struct shmring_consumer_optio
 			 (o->flags & SHMRING_UNTIL_END) != 0, o->start == SHMRING_START_NOW);
 	e = c->observer ? observer_begin(c, o->start) : take_places(c, o);
 	if (e == 0 && (o->flags & SHMRING_UNTIL_NOW) != 0)
-		e = consumer_set_bounds(c);
+		e = consumer_set_bounds(c, o->start == SHMRING_START_NOW);
 	consumer_begin_count(c);
 	return e;
 }

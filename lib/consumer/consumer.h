@@ -195,8 +195,11 @@ bool consumer_look(struct shmring_consumer *c);
 /* The same, without looking at all of the lanes that have been idle. */
 bool consumer_look_around(struct shmring_consumer *c);
 
-/* From now on, hand out no more than what has been published by now. 0 or -EBADMSG. */
-int consumer_set_bounds(struct shmring_consumer *c);
+/*
+ * From now on, hand out no more than what has been published by now, or, if `here`, than what lies
+ * before the place where it begins. 0 or -EBADMSG.
+ */
+int consumer_set_bounds(struct shmring_consumer *c, bool here);
 
 /* Where a turn that begins now ends for a bounded consumer, at most at `end`. */
 uint64_t consumer_bounded_turn(const struct shmring_consumer *c, const struct reader *l,

@@ -3,7 +3,8 @@
  * until: a consumer that reads no further than the end at its attach
  * (SHMRING_UNTIL_NOW).
  *
- * The end is a position in each lane. A lane whose end has been reached counts as
+ * The end is a position in each lane; for a consumer that begins at
+ * SHMRING_START_NOW it is the position where it begins: one look, one moment. A lane whose end has been reached counts as
  * empty, however much its producer goes on to publish, and a lane that gets its
  * first owner later is empty from the beginning. The inline path of a message
  * knows nothing of it: a turn ends there at the latest.
@@ -54,15 +55,21 @@ static int find_end(const struct shmring_consumer *c, struct reader *l)
 	return explain(-EBADMSG, "lane %u is damaged: its index is empty", (uint64_t)l->hot.index);
 }
 
-int consumer_set_bounds(struct shmring_consumer *c)
+int consumer_set_bounds(struct shmring_consumer *c, bool here)
 {
 	int e = 0;
 
 	consumer_adopt_lanes(c);
 	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++)
 		c->readers[i].until = consumer_geometry(c)->first_position;
-	for (uint64_t lanes = c->lanes; e == 0 && lanes != 0; lanes &= lanes - 1)
-		e = find_end(c, &c->readers[__builtin_ctzll(lanes)]);
+	for (uint64_t lanes = c->lanes; e == 0 && lanes != 0; lanes &= lanes - 1) {
+		struct reader *l = &c->readers[__builtin_ctzll(lanes)];
+
+		if (here)
+			l->until = l->hot.at.position;
+		else
+			e = find_end(c, l);
+	}
 	c->bounded = true;
 	return e;
 }

@@ -8,9 +8,11 @@
 
 #include <check.h>
 
+#include "child.h"
 #include "must.h"
 #include "room.h"
 #include "runner.h"
+#include "step.h"
 #include "way.h"
 
 enum { BEFORE = 100, SIZE = 100 };
@@ -149,6 +151,67 @@ START_TEST(end_is_something_to_be_told)
 }
 END_TEST
 
+enum { STEPS = 500 }; /* between two messages; attaching takes thousands */
+
+struct late {
+	struct shmring *ring;
+	struct shmring_consumer *consumer;
+	uint32_t kind;
+};
+
+static int attach_now(void *arg)
+{
+	struct late *l = arg;
+
+	l->consumer = consumer_attach(l->ring, NULL, SHMRING_START_NOW, l->kind);
+	return 0;
+}
+
+static int find_nothing(int socket, void *arg)
+{
+	struct late *l = arg;
+	struct shmring_message m;
+
+	(void)socket;
+	must(shmring_open(&l->ring, room_path("ring")));
+	must(step_run(attach_now, l));
+	must_fail(ENODATA, shmring_peek(l->consumer, SHMRING_FOREVER, &m));
+	shmring_consumer_detach(l->consumer);
+	shmring_close(l->ring);
+	return 0;
+}
+
+/* Now is one moment: what is published while it attaches is before or after it. */
+START_TEST(from_now_until_now_there_is_nothing)
+{
+	struct shmring_config config = small_config();
+	struct late late = { .kind = kinds[_i] };
+	struct shmring_producer *p;
+	struct shmring *r;
+	struct child child;
+	struct step step;
+	uint64_t count = 0;
+
+	if (step_obstacle())
+		room_skip("%s", step_obstacle());
+	config.lanes = 1;
+	config.unread_policy = SHMRING_UNREAD_OVERWRITE;
+	must(shmring_create(&r, room_path("ring"), &config));
+	p = producer_attach(r);
+	publish_numbers(p, 0, 0, BEFORE, SIZE);
+	child_fork(&child, find_nothing, &late);
+	for (step_catch(&step, &child, attach_now); step_on(&step);)
+		if (step.taken % STEPS == 0)
+			publish_numbers(p, 0, BEFORE + count++, 1, SIZE);
+	step_release(&step);
+	ck_assert_uint_gt(count, 5);
+	child_end(&child);
+	shmring_producer_detach(p);
+	shmring_close(r);
+	must(shmring_remove(room_path("ring")));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("until");
@@ -159,5 +222,6 @@ int main(void)
 	tcase_add_loop_test(tc, empty_ring_has_ended, 0, 2);
 	tcase_add_test(tc, overrun_observer_is_told_before_the_end);
 	tcase_add_loop_test(tc, end_is_something_to_be_told, 0, 2);
+	tcase_add_loop_test(tc, from_now_until_now_there_is_nothing, 0, 2);
 	return run_suite(s);
 }
