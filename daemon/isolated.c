@@ -98,12 +98,9 @@ static bool parse_label(const char *text, struct label *ret)
 
 static int open_anew(int fd, bool writable)
 {
-	char path[32];
-	int anew;
+	int anew = shmr_reopen(fd, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK);
 
-	shmr_fd_path(path, fd);
-	anew = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
-	return anew < 0 ? explain(-errno, "the broker cannot open it again: %e", -errno) : anew;
+	return anew < 0 ? explain(anew, "the broker cannot open it again: %e", anew) : anew;
 }
 
 static int source_open(struct ring_source *s, enum ring_role role, struct ring_grant *ret)

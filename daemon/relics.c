@@ -51,14 +51,11 @@ static bool lease_is_refused(int fd)
 /* E2. Without a descriptor for it nothing is proved: it counts on. */
 static bool is_memory_held(int fd)
 {
-	char path[32];
-	int anew;
+	int anew = shmr_reopen(fd, O_RDWR | O_NONBLOCK);
 	bool held;
 
-	shmr_fd_path(path, fd);
-	anew = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (anew < 0)
-		return errno == EMFILE || errno == ENFILE || errno == EWOULDBLOCK;
+		return anew == -EMFILE || anew == -ENFILE || anew == -EWOULDBLOCK;
 	held = lease_is_refused(anew);
 	close(anew);
 	return held;

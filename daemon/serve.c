@@ -118,14 +118,9 @@ static bool take_one(struct session *s, uint32_t serial, enum resource what)
  */
 static int describe(const struct entry *e, bool writable)
 {
-	int ring = shmring_fd(e->ring), fd;
-	char path[32];
+	int ring = shmring_fd(e->ring);
 
-	if (ring < 0)
-		return ring;
-	shmr_fd_path(path, ring);
-	fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
-	return fd < 0 ? -errno : fd;
+	return ring < 0 ? ring : shmr_reopen(ring, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK);
 }
 
 static void refuse_describe(struct session *s, uint32_t serial, const char *name, int e)
@@ -576,16 +571,9 @@ static void serve_metrics(struct session *s, const struct proto_message *m)
 void serve_metrics_answer(struct session *s, int file, uint64_t bytes)
 {
 	struct proto_message m = { .u.text.bytes = bytes };
-	char path[32];
-	int fd = file;
+	int fd = file < 0 ? file : shmr_reopen(file, O_RDONLY);
 
 	s->awaits_metrics = false;
-	if (file >= 0) {
-		shmr_fd_path(path, file);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			fd = -errno;
-	}
 	if (fd < 0)
 		session_refuse(s, s->metrics_serial, fd, "cannot collect the metrics: %s",
 			       strerror(-fd));

@@ -206,15 +206,13 @@ int shmr_ring_fd(const struct shmring *r)
 
 static int reopen_through_proc(const struct shmring *r)
 {
-	char path[32];
 	int fd = shmr_ring_fd(r);
 
 	if (fd < 0)
 		return fd;
-	shmr_fd_path(path, fd);
-	fd = shmr_fd_above_standard(open(path, (r->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
+	fd = shmr_reopen(fd, r->writable ? O_RDWR : O_RDONLY);
 	if (fd < 0)
-		return explain(-errno, "cannot open the ring again through /proc: %e", -errno);
+		return explain(fd, "cannot open the ring again through /proc: %e", fd);
 	return fd;
 }
 

@@ -255,6 +255,16 @@ void shmr_fd_path(char ret[32], int fd)
 	strcat(ret, p);
 }
 
+int shmr_reopen(int fd, int flags)
+{
+	char path[32];
+	int anew;
+
+	shmr_fd_path(path, fd);
+	anew = shmr_fd_above_standard(open(path, flags | O_CLOEXEC));
+	return anew < 0 ? -errno : anew;
+}
+
 char *shmr_path_of(int fd)
 {
 	char link[32], target[4096];

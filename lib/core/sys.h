@@ -99,8 +99,14 @@ int shmr_random(void *ret, size_t size);
  */
 int shmr_fd_above_standard(int fd);
 
-/* "/proc/self/fd/N", through which a description can be opened anew or linked. */
+/* "/proc/self/fd/N", through which a file can be opened again or linked. */
 void shmr_fd_path(char ret[32], int fd);
+
+/*
+ * A new description of the file of `fd`, opened through /proc with these flags of open(2),
+ * and close-on-exec. A descriptor or a negative errno.
+ */
+int shmr_reopen(int fd, int flags);
 
 /* The file's name as the kernel knows it, for free(); NULL: it has none. */
 char *shmr_path_of(int fd);

@@ -46,11 +46,8 @@ static struct trick {
 
 static int open_again(int fd, bool writable)
 {
-	char path[32];
-	int again;
+	int again = shmr_reopen(fd, writable ? O_RDWR : O_RDONLY);
 
-	shmr_fd_path(path, fd);
-	again = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
 	ck_assert_int_ge(again, 0);
 	return again;
 }
@@ -317,7 +314,6 @@ static int writable(struct trick *t, int fd)
 
 static int of_other_size(struct trick *t, int fd)
 {
-	char path[32];
 	int other;
 
 	(void)t;
@@ -325,8 +321,7 @@ static int of_other_size(struct trick *t, int fd)
 	fd = segment_new_memory("lane", 0600);
 	ck_assert_int_eq(ftruncate(fd, SIZE), 0);
 	must(segment_seal(fd));
-	shmr_fd_path(path, fd);
-	other = open(path, O_RDONLY | O_CLOEXEC);
+	other = shmr_reopen(fd, O_RDONLY);
 	close(fd);
 	return other;
 }
