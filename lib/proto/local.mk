@@ -3,6 +3,8 @@
 
 noinst_LTLIBRARIES += lib/proto/libproto.la
 lib_proto_libproto_la_SOURCES = \
+	lib/proto/packet.c \
+	lib/proto/packet.h \
 	lib/proto/proto.c \
 	lib/proto/proto.h
 lib_proto_libproto_la_CPPFLAGS = $(AM_CPPFLAGS)

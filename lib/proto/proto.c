@@ -7,8 +7,9 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
+
+#include "packet.h"
 
 #define SIZE_OF(member) (sizeof(struct proto_head) + sizeof(((struct proto_message *)0)->u.member))
 
@@ -137,55 +138,13 @@ static uint16_t version_of(unsigned type)
 
 int proto_send(int socket, struct proto_message *m, enum proto_type type, int fd)
 {
-	union {
-		struct cmsghdr align;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = { .room = { 0 } };
-	struct iovec part = { .iov_base = m };
-	struct msghdr h = { .msg_iov = &part, .msg_iovlen = 1 };
-	ssize_t n;
-
 	m->head.magic = PROTO_MAGIC;
 	m->head.type = (uint16_t)type;
 	m->head.version = version_of(type);
 	if (!kind_of(m) || kind_of(m)->with_fd != (fd >= 0) || !is_sound(m))
 		return -EINVAL;
-	part.iov_len = kind_of(m)->size;
-	m->head.size = (uint32_t)part.iov_len;
-	if (fd >= 0) {
-		h.msg_control = &control;
-		h.msg_controllen = sizeof(control.room);
-		CMSG_FIRSTHDR(&h)->cmsg_level = SOL_SOCKET;
-		CMSG_FIRSTHDR(&h)->cmsg_type = SCM_RIGHTS;
-		CMSG_FIRSTHDR(&h)->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&h)), &fd, sizeof(fd));
-	}
-	do
-		n = sendmsg(socket, &h, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
-}
-
-/* How many descriptors came; all but a single one are closed, and that too if `all`. */
-static int take_fds(struct msghdr *h, bool all, int *ret_fd)
-{
-	int count = 0;
-
-	*ret_fd = -1;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t at = 0; CMSG_LEN(at + sizeof(int)) <= c->cmsg_len; at += sizeof(int)) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + at, sizeof(fd));
-			if (count++ == 0 && !all)
-				*ret_fd = fd;
-			else
-				close(fd);
-		}
-	}
-	return count;
+	m->head.size = (uint32_t)kind_of(m)->size;
+	return packet_send(socket, m, m->head.size, &fd, fd >= 0, MSG_DONTWAIT);
 }
 
 static int check(const struct proto_message *m, size_t size, bool from_client, int fds)
@@ -204,37 +163,27 @@ static int check(const struct proto_message *m, size_t size, bool from_client, i
 
 int proto_receive(int socket, struct proto_message *ret, bool from_client, int *ret_fd)
 {
-	union {
-		struct cmsghdr align;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec part = { .iov_base = ret, .iov_len = sizeof(*ret) };
-	struct msghdr h = { .msg_iov = &part, .msg_iovlen = 1 };
+	struct packet_extras with;
 	ssize_t n;
-	int fds, e;
+	int e;
 
-	/* The broker has no room for descriptors: the kernel drops them, and says so. */
-	h.msg_control = from_client ? NULL : &control;
-	h.msg_controllen = from_client ? 0 : sizeof(control.room);
 	memset(ret, 0, sizeof(*ret));
 	*ret_fd = -1;
-	do
-		n = recvmsg(socket, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	/* The broker has no room for descriptors: the kernel drops them, and says so. */
+	n = packet_receive(socket, ret, sizeof(*ret), from_client ? 0 : 1, MSG_DONTWAIT, &with);
 	if (n < 0)
-		return -errno;
-	fds = take_fds(&h, from_client, ret_fd);
+		return (int)n;
 	if (n == 0)
 		e = -ECONNRESET;
-	else if (h.msg_flags & MSG_CTRUNC)
+	else if (with.flags & MSG_CTRUNC)
 		e = from_client ? -EBADMSG : -EMFILE;
-	else if (h.msg_flags & MSG_TRUNC)
+	else if (with.flags & MSG_TRUNC)
 		e = -EBADMSG;
 	else
-		e = check(ret, (size_t)n, from_client, fds);
-	if (e < 0 && *ret_fd >= 0) {
-		close(*ret_fd);
-		*ret_fd = -1;
-	}
+		e = check(ret, (size_t)n, from_client, with.came);
+	if (e == 0)
+		*ret_fd = with.fd[0];
+	else if (with.fd[0] >= 0)
+		close(with.fd[0]);
 	return e;
 }
