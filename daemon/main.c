@@ -55,8 +55,8 @@ struct arguments {
 
 static const struct argp_option options[] = {
 	{ "socket", 's', "PATH", 0,
-	  "Listen there (default: /run/shmring/broker for root, else "
-	  "$XDG_RUNTIME_DIR/shmring/broker)",
+	  "Listen there (default: " PROTO_SYSTEM_SOCKET " for root, else "
+	  "$XDG_RUNTIME_DIR/" PROTO_USER_SOCKET ")",
 	  0 },
 	{ "directory", 'd', "DIR", 0,
 	  "Keep rings there (default: /run/shmring/rings for root, else "

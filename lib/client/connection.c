@@ -40,13 +40,13 @@ int connection_init(struct connection *c, const char *path)
 
 	*c = (struct connection){ .socket = -1, .address.sun_family = AF_UNIX };
 	if (!path)
-		path = getenv("SHMRING_BROKER");
+		path = getenv(PROTO_SOCKET_VARIABLE);
 	if (path && path[0] != '\0')
 		return fits(a, path, "") ? 0
 					 : explain(-ENAMETOOLONG, "the path of the broker's socket "
 								  "is longer than 107 bytes");
-	if (!runtime || !fits(a, runtime, "/shmring/broker") || access(a->sun_path, F_OK) < 0)
-		strcpy(a->sun_path, "/run/shmring/broker");
+	if (!runtime || !fits(a, runtime, "/" PROTO_USER_SOCKET) || access(a->sun_path, F_OK) < 0)
+		strcpy(a->sun_path, PROTO_SYSTEM_SOCKET);
 	return 0;
 }
 
@@ -263,8 +263,8 @@ static int open_once(struct connection *c)
 	case -ENOENT:
 	case -ECONNREFUSED:
 		return explain(s,
-			       "no broker listens at %s; start shmringd, or name its socket in "
-			       "SHMRING_BROKER",
+			       "no broker listens at %s; start shmringd, or name its socket "
+			       "in " PROTO_SOCKET_VARIABLE,
 			       path);
 	case -EPROTOTYPE:
 		return explain(s, "%s is the socket of something else", path);

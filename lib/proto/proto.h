@@ -41,8 +41,9 @@
 #define PROTO_TEXT_SIZE 400u
 
 /*
- * Where the broker listens: what this variable of the environment says; else the
- * first path for root's, and the second, below $XDG_RUNTIME_DIR, for a user's own.
+ * Where the broker listens, spelled here only: at the path that this variable of the
+ * environment names; else at the first path if it is root's, and at the second one, below
+ * $XDG_RUNTIME_DIR, if it is another user's.
  */
 #define PROTO_SOCKET_VARIABLE "SHMRING_BROKER"
 #define PROTO_SYSTEM_SOCKET "/run/shmring/broker"
