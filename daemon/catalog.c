@@ -214,6 +214,7 @@ void catalog_close(struct catalog *r)
 	free(r->sorted);
 }
 
+/* No edge: counts (U3). */
 static void look_at(struct seen *s, const struct entry *e)
 {
 	s->ring = shmr_ring_ref(e->ring);

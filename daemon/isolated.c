@@ -16,6 +16,7 @@
 
 #include "apart.h"
 #include "explain.h"
+#include "isolated-files.h"
 #include "lane.h"
 #include "log.h"
 #include "registry.h"
@@ -180,7 +181,7 @@ int isolated_create(struct keeper *keeper, const char *name, uid_t owner,
 	int e;
 
 	snprintf(label, sizeof(label), "ring+%u+%s", (unsigned)owner, name);
-	e = shmr_ring_create_apart(ret, label, config);
+	e = isolated_files_new_ring(ret, label, config);
 	if (e < 0)
 		return e;
 	e = descriptor_store_reserve(&keeper->store, descriptors_kept(*ret), false);
@@ -215,7 +216,7 @@ void isolated_forget(struct isolated *i)
 	forget(i, shmring_fd(i->ring));
 	descriptor_store_give(&i->keeper->store, descriptors_kept(i->ring));
 	i->keeper = NULL;
-	shmr_apart_retire(i->ring);
+	isolated_files_retire(i->ring);
 }
 
 void isolated_each_file(const struct isolated *i, void (*see)(int fd, void *arg), void *arg)
@@ -304,10 +305,10 @@ static int make_first_file(struct isolated *i, unsigned lane, uint32_t epoch, ui
 	int fd, e;
 
 	label_lane(i, lane, uid, 0, label);
-	fd = shmr_apart_new_lane(&i->ring->geometry, label);
+	fd = isolated_files_new_lane(&i->ring->geometry, label);
 	e = fd < 0 ? fd : write_tenancy(fd, epoch);
 	if (e == 0)
-		e = shmr_apart_raise(i->ring, lane, 0, uid);
+		e = isolated_files_raise(i->ring, lane, 0, uid);
 	if (e < 0) {
 		if (fd >= 0)
 			close(fd);
@@ -348,7 +349,7 @@ int isolated_begin_passing(struct isolated *i, unsigned lane, uid_t uid)
 	int fd;
 
 	label_lane(i, lane, uid, i->lane[lane].number + 1, label);
-	fd = shmr_apart_new_lane(&i->ring->geometry, label);
+	fd = isolated_files_new_lane(&i->ring->geometry, label);
 	i->lane[lane].passing = fd >= 0;
 	return fd;
 }
@@ -371,7 +372,7 @@ int isolated_end_passing(struct isolated *i, unsigned lane, uint32_t epoch, uid_
 	label_lane(i, lane, uid, number, label);
 	if (e == 0) {
 		remember(i, copy, label);
-		e = shmr_apart_raise(i->ring, lane, number, uid);
+		e = isolated_files_raise(i->ring, lane, number, uid);
 		if (e < 0)
 			forget(i, copy);
 	}
@@ -501,7 +502,7 @@ static void set_numbers(const struct isolated *i)
 {
 	for (unsigned lane = 0; lane < i->ring->geometry.lanes; lane++)
 		if (load_acquire32(&i->ring->doorbell->room[lane].file) != i->lane[lane].number)
-			shmr_apart_raise(i->ring, lane, i->lane[lane].number, i->lane[lane].uid);
+			isolated_files_raise(i->ring, lane, i->lane[lane].number, i->lane[lane].uid);
 }
 
 static struct shmring *take_ring(struct keeper *keeper, struct kept *kept, size_t count,

@@ -82,7 +82,7 @@ void log_say(int level, const char *format, ...)
 	if (level > most)
 		return;
 	if (!has_room()) {
-		fetch_add32(&unsaid, 1);
+		fetch_add32(&unsaid, 1); /* no edge: a count */
 		return;
 	}
 	say_unsaid();

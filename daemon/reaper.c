@@ -25,6 +25,7 @@ void reaper_mark(struct entry *e)
 	store_release32(&e->looks, LOOKS);
 }
 
+/* No edge: see reaper_mark(). */
 static bool is_marked(struct entry *e)
 {
 	uint32_t looks = load_acquire32(&e->looks);

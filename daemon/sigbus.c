@@ -26,7 +26,7 @@ static void handle(int number, siginfo_t *info, void *context)
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
 		signal(number, SIG_DFL); /* and again */
 	else
-		fetch_add32(&count, 1);
+		fetch_add32(&count, 1); /* no edge: a count */
 	errno = saved;
 }
 

@@ -36,7 +36,7 @@ static uint64_t unmapped_lanes(const struct shmring_consumer *c)
 	return load_acquire(&c->attachment.registry->lanes_ready) & valid & ~c->lanes;
 }
 
-/* Mapped lanes of which there is another file by now. [FILE] pairs with shmr_apart_raise() */
+/* Mapped lanes of which there is another file by now. [FILE] pairs with isolated_files_raise() */
 static uint64_t outdated_lanes(const struct shmring_consumer *c)
 {
 	const struct doorbell *d = c->attachment.doorbell;
@@ -115,7 +115,7 @@ static int fetch_files(struct shmring_consumer *c, uint64_t lanes, bool patient)
 	return n;
 }
 
-/* [FILE] pairs with shmr_apart_raise() */
+/* [FILE] pairs with isolated_files_raise() */
 void consumer_follow_files(struct shmring_consumer *c)
 {
 	uint64_t files = load_acquire(&c->attachment.registry->files);
@@ -138,7 +138,7 @@ void consumer_follow_files(struct shmring_consumer *c)
 	c->files_again_ns = shmr_now() + LEAST_PAUSE + PAUSE_FACTOR * (shmr_now() - start);
 }
 
-/* [FILE] pairs with shmr_apart_raise() */
+/* [FILE] pairs with isolated_files_raise() */
 bool consumer_has_all_files(struct shmring_consumer *c)
 {
 	uint64_t files, wanted;
@@ -156,7 +156,7 @@ bool consumer_has_all_files(struct shmring_consumer *c)
 	return n == 0; /* what the broker does not know was forged (A3) */
 }
 
-/* [FILE] pairs with shmr_apart_raise(), [JOIN] pairs with show_lane() */
+/* [FILE] pairs with isolated_files_raise(), [JOIN] pairs with show_lane() */
 int consumer_settle_files(struct shmring_consumer *c)
 {
 	uint64_t files, wanted;

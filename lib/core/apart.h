@@ -43,17 +43,6 @@ int shmr_apart_open(const struct shmring *r, const struct lane_wish *wish, uint3
 /* Is this a lane's file, of that owner? 0, or a negative errno with an explanation. */
 int shmr_apart_check(const struct geometry *g, int fd, uid_t owner);
 
-/* For the broker: an empty one. The label is what /proc shows. */
-int shmr_apart_new_lane(const struct geometry *g, const char *label);
-
-/*
- * For the broker: the lane is that file now (A2), and whose. Maps the ring for a moment.
- */
-int shmr_apart_raise(const struct shmring *r, unsigned lane, uint32_t number, uid_t user);
-
-/* For the broker: the ring is removed; whoever looks at it is told. */
-int shmr_apart_retire(const struct shmring *r);
-
 /*
  * Those of `lanes` that this process's user would get without a copy. Only a hint: no edge.
  */

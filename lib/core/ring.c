@@ -549,8 +549,7 @@ static int set_size(int fd, uint64_t size)
 		     : 0;
 }
 
-/* A complete ring in a new file, but for the seals. */
-static int fill(int fd, const struct geometry *g, bool named)
+int ring_fill(int fd, const struct geometry *g, bool named)
 {
 	int e = segment_check_file_system(fd);
 
@@ -572,7 +571,7 @@ static int build(struct shmring **ret, int dirfd, const struct geometry *g, unsi
 
 	if (fd < 0)
 		return fd;
-	e = fill(fd, g, dirfd >= 0);
+	e = ring_fill(fd, g, dirfd >= 0);
 	if (e == 0 && dirfd < 0)
 		e = segment_seal(fd);
 	if (e < 0) {
@@ -580,23 +579,6 @@ static int build(struct shmring **ret, int dirfd, const struct geometry *g, unsi
 		return e;
 	}
 	return shmr_ring_from_fd(ret, fd, false);
-}
-
-static int build_apart(struct shmring **ret, const char *label, const struct geometry *g)
-{
-	int fd = segment_new_memory(label, 0600);
-	int e;
-
-	if (fd < 0)
-		return fd;
-	e = fill(fd, g, false);
-	if (e == 0)
-		e = segment_seal(fd);
-	if (e < 0) {
-		close(fd);
-		return e;
-	}
-	return shmr_ring_from_fd(ret, fd, true);
 }
 
 static int give_name(struct shmring *r, const struct address *a)
@@ -659,21 +641,6 @@ static int plan(struct geometry *ret, const struct shmring_config *c)
 	int e = layout_plan(ret, c);
 
 	return e == 0 ? shmr_stamp_plan(ret, c->stamps) : e;
-}
-
-int shmr_ring_create_apart(struct shmring **ret, const char *label,
-			   const struct shmring_config *config)
-{
-	struct shmring_config c;
-	struct geometry g;
-	int e = shmr_ring_config(&c, config);
-
-	if (e == 0)
-		e = plan(&g, &c);
-	if (e < 0)
-		return e;
-	layout_set_apart(&g);
-	return build_apart(ret, label, &g);
 }
 
 int shmr_ring_create(struct shmring **ret, const char *address, const struct shmring_config *config)

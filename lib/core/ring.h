@@ -133,9 +133,8 @@ int shmr_ring_remove(const char *address);
  */
 int shmr_ring_from_fd(struct shmring **ret, int fd, bool apart);
 
-/* For the broker: an isolated one; the label is what /proc shows. */
-int shmr_ring_create_apart(struct shmring **ret, const char *label,
-			   const struct shmring_config *config);
+/* Make a complete ring, except the seals, of a new file. Explained. */
+int ring_fill(int fd, const struct geometry *g, bool named);
 
 /* Read and check the shape of a new ring; -EINVAL with an explanation. */
 int shmr_ring_config(struct shmring_config *ret, const struct shmring_config *given);

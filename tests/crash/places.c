@@ -22,8 +22,6 @@ static const struct {
 	{ "shmr_bell_cancel.1", "for another thread of the same process" },
 	/* No actor plays in an isolated ring, which takes a broker: tests/broker/isolated. */
 	{ "furnish_lane.1", "in a lane's file that nobody else has before it is finished" },
-	{ "shmr_apart_raise.1", "the broker's; it is killed there while it passes a lane on" },
-	{ "shmr_apart_retire.1", "the broker's; it stores nothing after it" },
 };
 
 struct places *places;

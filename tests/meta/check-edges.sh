@@ -13,7 +13,7 @@ set -u
 # sources ROOT: those that use lib/core/atomic.h or the builtins. Fault points are no protocol, and
 # uring.c speaks with the kernel, which carries no labels.
 sources() {
-	find "$1/lib" "$1/include" -name '*.[ch]' | grep -v -e /atomic.h -e /fault.[ch] -e /uring.[ch] | sort
+	find "$1/lib" "$1/include" "$1/daemon" -name '*.[ch]' | grep -v -e /atomic.h -e /fault.[ch] -e /uring.[ch] | sort
 }
 
 # edges FILE...: what is wrong with the labels in them, one line each; or, with LIST=1 in the
@@ -88,7 +88,7 @@ edges() {
 	FNR == 1 {
 		begin_region()
 		file = FILENAME
-		sub(/.*\/(lib|include)\//, "", file)
+		sub(/.*\/(lib|include|daemon)\//, "", file)
 	}
 	{
 		if ($0 ~ /^[ \t]*$/ && !body) {

@@ -14,6 +14,7 @@
 
 #include "apart.h"
 #include "audit.h"
+#include "isolated-files.h"
 #include "layout.h"
 #include "must.h"
 #include "ring.h"
@@ -70,7 +71,7 @@ static int give_lane(struct ring_source *s, const struct lane_wish *wish, uint32
 	if (t->file[wish->lane] < 0 && !wish->write)
 		return -ENOENT;
 	if (t->file[wish->lane] < 0)
-		t->file[wish->lane] = (int)must(shmr_apart_new_lane(&t->ring->geometry, "lane"));
+		t->file[wish->lane] = (int)must(isolated_files_new_lane(&t->ring->geometry, "lane"));
 	*ret_file = t->number[wish->lane];
 	fd = open_again(t->file[wish->lane], wish->write);
 	if (!wish->write && t->spoil)
@@ -110,7 +111,7 @@ static struct shmring *begin(void)
 		.file = { -1, -1 },
 		.source = SOURCE,
 	};
-	must(shmr_ring_create_apart(&trick.ring, "ring", &config));
+	must(isolated_files_new_ring(&trick.ring, "ring", &config));
 	trick.ring->source = &trick.calls;
 	return trick.ring;
 }
@@ -119,7 +120,7 @@ static struct shmring *begin(void)
 static void pass_on(struct trick *t)
 {
 	size_t size = t->ring->geometry.lane_file_size;
-	int to = (int)must(shmr_apart_new_lane(&t->ring->geometry, "lane"));
+	int to = (int)must(isolated_files_new_lane(&t->ring->geometry, "lane"));
 	void *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, t->file[0], 0);
 
 	ck_assert_ptr_ne(bytes, MAP_FAILED);
@@ -127,7 +128,7 @@ static void pass_on(struct trick *t)
 	munmap(bytes, size);
 	close(t->file[0]);
 	t->file[0] = to;
-	must(shmr_apart_raise(t->ring, 0, ++t->number[0], 0));
+	must(isolated_files_raise(t->ring, 0, ++t->number[0], 0));
 	t->source++;
 	t->published = 0;
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Tests of single modules of the broker, linked to its objects.
 BROKER_UNIT_TESTS = \
+	tests/unit/apart \
 	tests/unit/catalog \
 	tests/unit/config \
 	tests/unit/listener \
@@ -13,6 +14,9 @@ BROKER_UNIT_CPPFLAGS = $(TESTS_CPPFLAGS) $(BROKER_CPPFLAGS)
 BROKER_UNIT_LIBS = tests/support/libsupport.la lib/producer/libproducer.la lib/consumer/libconsumer.la \
 	$(BROKER_LIBS) $(CHECK_LIBS)
 
+tests_unit_apart_SOURCES = tests/unit/apart.c
+tests_unit_apart_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
+tests_unit_apart_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(BROKER_LIBS) $(CHECK_LIBS)
 tests_unit_catalog_SOURCES = tests/unit/catalog.c
 tests_unit_catalog_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
 tests_unit_catalog_LDADD = $(BROKER_UNIT_LIBS)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Tests of single modules of the core, linked to its objects: nothing is hidden from them.
 UNIT_TESTS = \
-	tests/unit/apart \
 	tests/unit/bell \
 	tests/unit/broker \
 	tests/unit/evicted \
@@ -17,9 +16,6 @@ UNIT_TESTS = \
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 
-tests_unit_apart_SOURCES = tests/unit/apart.c
-tests_unit_apart_CPPFLAGS = $(UNIT_CPPFLAGS)
-tests_unit_apart_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
 tests_unit_bell_SOURCES = tests/unit/bell.c
 tests_unit_bell_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_bell_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * isolated-files: the memory files of isolated rings: make them, and write into the ring's
+ * file which of them is a lane (lib/core/apart.h). Only the broker does this.
+ */
+#ifndef DAEMON_ISOLATED_FILES_H
+#define DAEMON_ISOLATED_FILES_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <shmring/shmring.h>
+
+#include "layout.h"
+
+/* These return 0 (or a descriptor), or a negative errno. The label is what /proc shows. */
+
+/* A new ring, without any lane's file. Explained. */
+int isolated_files_new_ring(struct shmring **ret, const char *label,
+			    const struct shmring_config *config);
+
+/* An empty file for a lane. Explained. */
+int isolated_files_new_lane(const struct geometry *g, const char *label);
+
+/* The lane is the file of that number from now on (A2), and whose. Maps the ring for a moment. */
+int isolated_files_raise(const struct shmring *r, unsigned lane, uint32_t number, uid_t user);
+
+/* The ring is removed; processes that look at it are told. */
+int isolated_files_retire(const struct shmring *r);
+
+#endif
