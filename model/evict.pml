@@ -27,14 +27,19 @@
  *	J1 I6	nothing is stored where a consumer in its place still relies on the old
  *	and	a consumer that has stopped for good holds the owner up for a few rounds only
  *
- * With LIMIT the owner also does what producer_evict_laggards() of lib/producer/lag.c does: it evicts
- * a consumer that is more than LIMIT words behind at two of its looks, from any state that holds it
- * back, whatever the consumer has released in between. All of the above holds but for what is said
- * of a release since a producer began to count.
+ * With LIMIT the owner also does what producer_evict_laggards() of lib/producer/lag.c does: a
+ * consumer that is more than LIMIT words behind at two of its looks is suspected and, if it still is
+ * at a look that follows, evicted from the word that was read before that look. This may begin anew,
+ * any number of times, when a release clears the suspicion in between. All of the above holds, and
+ *	a consumer is not evicted for its lag if a release had ended, when it was marked, that
+ *	brought it within LIMIT
+ * A release that is under way when the mark is put neither clears it nor need be seen by the look.
  *
- * Negative variants: LIMIT_LATE (a consumer over its limit passes for evicted before the CAS), NO_SUSPECT (evicted from ACTIVE), NO_LOOK_AT_RELEASE (release does not look at
- * the status), LOOK_TOO_EARLY (it looks before it reads),
- * STALE_WORD (the evicting CAS does not compare the generation), NO_SECOND_LOOK.
+ * Negative variants: LIMIT_LATE (a consumer over its limit passes for evicted before the CAS), ONE_CAS
+ * (evicted for its lag from ACTIVE), STALE_LOOK (evicted for its lag by the look before the mark),
+ * NO_SUSPECT (evicted from ACTIVE), NO_LOOK_AT_RELEASE (release does not look at the status),
+ * LOOK_TOO_EARLY (it looks before it reads), STALE_WORD (the evicting CAS does not compare the
+ * generation), NO_SECOND_LOOK.
  *
  * For weaker memory: [EVICT] is the CAS before what is overwritten, and the acquire fence between
  * the consumer's reads and its look at the status.
@@ -83,6 +88,16 @@ bool stopped;
 byte safe;
 byte armed;
 byte moved;
+#ifdef LIMIT
+/* Up to where releases had ended: now, and when the consumer was last suspected. */
+byte ended;
+byte settled;
+#define note_suspicion() settled = ended
+#define note_end(at) ended = at
+#else
+#define note_suspicion() skip
+#define note_end(at) skip
+#endif
 
 /* The CAS that suspects, of the word `status`. */
 inline suspect()
@@ -90,6 +105,7 @@ inline suspect()
 	if
 	:: word == status && may_change() ->
 		word = status_next(status, SUSPECT);
+		note_suspicion();
 #ifndef STALE_WORD
 		moved = 0 /* of no account for this word */
 #endif
@@ -146,34 +162,65 @@ inline evict()
 }
 
 #ifdef LIMIT
-/* producer_evict_laggards(): at the second look in a row. */
-inline evict_laggard()
+/* is_over(), by the word that is read before: sets `floor`; NONE: it is not. */
+inline look_at_lag()
 {
 	status = word;
 	atomic {
+		floor = (gates(status) && status_state(status) != JOINING -> cursor : NONE);
 		if
-		:: gates(status) && status_state(status) != JOINING -> floor = cursor
-		:: else -> floor = NONE
-		fi;
-		if
-		:: floor == NONE || position <= floor + LIMIT -> over = false; floor = NONE
+		:: floor != NONE && position <= floor + LIMIT -> floor = NONE
 		:: else
 		fi
+	}
+}
+
+/* The CAS that evicts for lag. [EVICT] */
+inline put_out_laggard()
+{
+	atomic {
+		if
+		:: word == status && may_change() ->
+			assert(moved <= status >> 3); /* none since this word is the word */
+			assert(status_state(status) == ACTIVE || position > settled + LIMIT);
+			word = status_next(word, EVICTED);
+			safe = NONE
+		:: else
+		fi
+	}
+}
+
+/* producer_evict_laggards() and put_out() of lag.c: at the second look in a row. */
+inline evict_laggard()
+{
+	look_at_lag();
+	atomic {
+		if
+		:: floor == NONE -> over = false
+		:: floor != NONE && !over -> over = true; floor = NONE
+		:: else -> over = false
+		fi
 	};
-	if
-	:: floor != NONE && over ->
-		atomic { /* [EVICT] */
-			if
-			:: word == status && may_change() ->
-				word = status_next(word, EVICTED);
-				safe = NONE
-			:: else
-			fi;
-			over = false
-		}
-	:: floor != NONE && !over -> over = true
-	:: else
-	fi;
+	do
+	:: floor == NONE -> break
+#ifdef ONE_CAS
+	:: floor != NONE -> put_out_laggard(); break
+#else
+	:: floor != NONE && status_state(status) == ACTIVE ->
+		atomic { suspect() };
+#ifdef STALE_LOOK
+		status = word;
+		if
+		:: status_state(status) != SUSPECT -> break
+		:: else
+		fi
+#else
+		look_at_lag()
+#endif
+	:: floor != NONE && status_state(status) != ACTIVE -> put_out_laggard(); break
+	:: break
+#endif
+	od;
 	atomic { status = 0; floor = 0 }
 }
 #endif
@@ -334,6 +381,7 @@ inline enter()
 		:: else
 		fi;
 		ours = word;
+		note_end(released);
 		if
 		:: status_state(ours) == ACTIVE -> break
 		:: else
@@ -421,7 +469,7 @@ active proctype Consumer()
 					fi
 				};
 				released = at;
-				atomic { moved = armed; armed = 0 }
+				atomic { moved = armed; armed = 0; note_end(at) }
 			:: else
 			fi
 		:: true

@@ -14,6 +14,8 @@ sound places -DKILLS=3 -DTRIES=3
 sound evict -DLAST=6 -DCHANGES=2
 sound evict -DLAST=6 -DCHANGES=4
 sound evict -DLAST=7 -DCHANGES=5
+sound evict -DLAST=5 -DCHANGES=3 -DSTOPS=0 -DLIMIT=1
+sound evict -DLAST=5 -DCHANGES=2 -DLIMIT=1
 sound names -DHOLDERS=3 -DKILLS=2 -DCHANGES=3 -DSTARTS=2 -DEND=6
 sound names -DHOLDERS=3 -DKILLS=2 -DCHANGES=2 -DFORGET
 sound doorbell-messages

@@ -36,7 +36,9 @@
  * SUSPECT is the first half of an eviction: a producer that the consumer has
  * held up puts it; a release that finds it takes it away; if word and cursor
  * still stand unchanged after the ring's time, the same CAS chain evicts. So a
- * producer that was stopped meanwhile cannot evict one that has moved on.
+ * producer that was stopped meanwhile cannot evict one that has moved on. A producer
+ * that evicts for lag goes the same way without waiting: it looks at the lag behind
+ * the mark.
  */
 #ifndef SHMRING_CORE_REGISTRY_H
 #define SHMRING_CORE_REGISTRY_H

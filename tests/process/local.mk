@@ -25,6 +25,7 @@ PROCESS_TESTS = \
 	tests/process/handoffs \
 	tests/process/join \
 	tests/process/lag \
+	tests/process/lag-stopped \
 	tests/process/limits \
 	tests/process/loop \
 	tests/process/memory \
@@ -92,6 +93,9 @@ tests_process_forked_LDADD = $(PROCESS_LIBS)
 tests_process_join_SOURCES = tests/process/join.c
 tests_process_join_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_join_LDADD = $(PROCESS_LIBS)
+tests_process_lag_stopped_SOURCES = tests/process/lag-stopped.c
+tests_process_lag_stopped_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_lag_stopped_LDADD = $(PROCESS_LIBS)
 tests_process_limits_SOURCES = tests/process/limits.c
 tests_process_limits_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_limits_LDADD = $(PROCESS_LIBS)
