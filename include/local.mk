@@ -3,6 +3,7 @@
 
 shmringincludedir = $(includedir)/shmring
 shmringinclude_HEADERS = \
+	include/shmring/abi-inline.h \
 	include/shmring/consumer-inline.h \
 	include/shmring/consumer.h \
 	include/shmring/producer-inline.h \

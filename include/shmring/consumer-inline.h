@@ -24,9 +24,6 @@ extern "C" {
 
 #pragma GCC visibility push(default)
 
-/* Two words that are loaded and stored together. */
-typedef uint64_t shmring_pair __attribute__((__vector_size__(16), __aligned__(8), __may_alias__));
-
 /* One lane, as a consumer reads it. */
 struct shmring_reader_hot {
 	const unsigned char *data; /* the lane, twice in a row */
@@ -55,6 +52,28 @@ struct shmring_consumer_hot {
 	uint32_t plain;		/* not 0: neither named nor evictable */
 	uint32_t fence;		/* not 0: this process must fence before it looks */
 };
+
+/* These two are compiled into every program, so no field of them ever moves. */
+SHMRING_ASSERT_OFFSET(shmring_reader_hot, data, 0);
+SHMRING_ASSERT_OFFSET(shmring_reader_hot, mask, 8);
+SHMRING_ASSERT_OFFSET(shmring_reader_hot, at, 16);
+SHMRING_ASSERT_OFFSET(shmring_reader_hot, released, 40);
+SHMRING_ASSERT_OFFSET(shmring_reader_hot, cursor, 64);
+SHMRING_ASSERT_OFFSET(shmring_reader_hot, wanted, 72);
+SHMRING_ASSERT_OFFSET(shmring_reader_hot, lost, 80);
+SHMRING_ASSERT_OFFSET(shmring_reader_hot, lost_bytes, 88);
+SHMRING_ASSERT_OFFSET(shmring_reader_hot, index, 96);
+SHMRING_ASSERT_OFFSET(shmring_reader_hot, reserved, 100);
+SHMRING_ASSERT_SIZE(shmring_reader_hot, 104);
+
+SHMRING_ASSERT_OFFSET(shmring_consumer_hot, lane, 0);
+SHMRING_ASSERT_OFFSET(shmring_consumer_hot, turn, 8);
+SHMRING_ASSERT_OFFSET(shmring_consumer_hot, limit, 16);
+SHMRING_ASSERT_OFFSET(shmring_consumer_hot, align_mask, 24);
+SHMRING_ASSERT_OFFSET(shmring_consumer_hot, others, 32);
+SHMRING_ASSERT_OFFSET(shmring_consumer_hot, plain, 40);
+SHMRING_ASSERT_OFFSET(shmring_consumer_hot, fence, 44);
+SHMRING_ASSERT_SIZE(shmring_consumer_hot, 48);
 
 /* The slow halves: another lane's turn, nothing there, marks, somebody to wake. */
 int shmring_peek_slowly(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret);

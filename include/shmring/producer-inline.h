@@ -26,9 +26,6 @@ extern "C" {
 
 #pragma GCC visibility push(default)
 
-/* Two words that are stored together. */
-typedef uint64_t shmring_pair __attribute__((__vector_size__(16), __aligned__(8), __may_alias__));
-
 /*
  * The beginning of a producer's handle. A child made by fork finds it zeroed:
  * then every comparison below fails, and the slow half answers -ECHILD.
@@ -49,6 +46,22 @@ struct shmring_producer_hot {
 	uint64_t claimed;     /* length of the open claim + 1; 1 also while another call
 				 is at work; 0: neither. See below */
 };
+
+/* It is compiled into every program, so no field of it ever moves. */
+SHMRING_ASSERT_OFFSET(shmring_producer_hot, data, 0);
+SHMRING_ASSERT_OFFSET(shmring_producer_hot, mask, 8);
+SHMRING_ASSERT_OFFSET(shmring_producer_hot, align_mask, 16);
+SHMRING_ASSERT_OFFSET(shmring_producer_hot, limit, 24);
+SHMRING_ASSERT_OFFSET(shmring_producer_hot, max_message, 32);
+SHMRING_ASSERT_OFFSET(shmring_producer_hot, header_bits, 40);
+SHMRING_ASSERT_OFFSET(shmring_producer_hot, sleepers, 48);
+SHMRING_ASSERT_OFFSET(shmring_producer_hot, fence, 56);
+SHMRING_ASSERT_OFFSET(shmring_producer_hot, slow, 60);
+SHMRING_ASSERT_OFFSET(shmring_producer_hot, seq, 64);
+SHMRING_ASSERT_OFFSET(shmring_producer_hot, bytes, 72);
+SHMRING_ASSERT_OFFSET(shmring_producer_hot, position, 80);
+SHMRING_ASSERT_OFFSET(shmring_producer_hot, claimed, 88);
+SHMRING_ASSERT_SIZE(shmring_producer_hot, 96);
 
 /* From this length on a copy is not the caller's business, in bytes. */
 #define SHMRING_LARGE 4096

@@ -41,6 +41,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <shmring/abi-inline.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -471,6 +473,10 @@ struct shmring_wait {
 	int ready;		       /* set by shmring_wait(): 1 or 0 */
 };
 
+SHMRING_ASSERT_OFFSET(shmring_wait, what, 0);
+SHMRING_ASSERT_OFFSET(shmring_wait, ready, 8);
+SHMRING_ASSERT_SIZE(shmring_wait, 16);
+
 /*
  * Until at least one of `count` (1 to SHMRING_MAX_WAITS) has something, or the
  * deadline: spins as long as the most patient of the handles would, then sleeps
@@ -497,13 +503,6 @@ uint64_t shmring_stamp_now(const struct shmring *r);
 
 /* Version of the library that is loaded, as "1.2.3". */
 const char *shmring_version(void);
-
-/* A boundary between the records of a lane, and the totals before it; not for programs. */
-struct shmring_boundary {
-	uint64_t position;
-	uint64_t seq;
-	uint64_t bytes;
-};
 
 #pragma GCC visibility pop
 

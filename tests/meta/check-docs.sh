@@ -28,8 +28,9 @@ functions() {
 	public "$1" | tr -d '\n' | grep -o 'shmring_[a-z0-9_]* *(' | tr -d ' (' | sort -u
 }
 
+# Those that assert something are not for programs.
 constants() {
-	public "$1" | grep -o 'SHMRING_[A-Z0-9_]*[A-Z0-9]' | grep -v '_H$' | sort -u
+	public "$1" | grep -o 'SHMRING_[A-Z0-9_]*[A-Z0-9]' | grep -v -e '_H$' -e '^SHMRING_ASSERT' | sort -u
 }
 
 # section PAGE NAME: the lines of one section of a manual page.

@@ -22,7 +22,7 @@ compiles() {
 headers=$(cd "$abs_srcdir/include" && ls shmring/*.h)
 # shellcheck disable=SC2086 # a list
 set -- $headers
-tap_plan $(($# * 2 + 1))
+tap_plan $(($# * 2 + 3))
 
 # shellcheck disable=SC2086 # CC and CXX may have arguments
 for header in $headers; do
@@ -37,4 +37,15 @@ dir=$(mktemp -d) || exit 1
 echo 'size_t needs_stddef(void);' >"$dir/needy.h"
 # shellcheck disable=SC2086
 tap_caught "a header that needs another" "$(compiles needy.h "$dir" $CC -x c -std=c11)"
+
+# moved HEADER MEMBER: what the compiler says if MEMBER becomes larger.
+moved() {
+	rm -rf "$dir/include"
+	cp -r "$abs_srcdir/include" "$dir"
+	sed -i "s/uint64_t $2;/uint64_t $2[2];/" "$dir/include/$1"
+	# shellcheck disable=SC2086
+	compiles "$1" "$dir/include" $CC -x c -std=c11
+}
+tap_caught "a field of a producer's hot half that moves" "$(moved shmring/producer-inline.h limit)"
+tap_caught "a field of a consumer's hot half that moves" "$(moved shmring/consumer-inline.h turn)"
 rm -rf "$dir"
