@@ -10,6 +10,7 @@ META_TESTS = \
 	tests/meta/check-includes.sh \
 	tests/meta/check-runner.sh \
 	tests/meta/check-symbols.sh \
+	tests/meta/check-tables.sh \
 	tests/meta/check-usage.sh
 # They look at sources and symbols, which a sanitizer does not change.
 if !SANITIZED
