@@ -19,6 +19,7 @@
 #include "harmless.h"
 #include "json.h"
 #include "samples.h"
+#include "stop.h"
 #include "units.h"
 
 enum form { FORM_TABLE, FORM_JSON, FORM_PROMETHEUS };
@@ -326,6 +327,7 @@ int cmd_broker(int argc, char **argv)
 	int fd, status, err;
 
 	parse_arguments(&argp, argc, argv, 0, &o);
+	stop_when_unread();
 	err = shmring_broker_open(&broker, NULL);
 	if (err < 0)
 		return broker_failed();

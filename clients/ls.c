@@ -15,6 +15,7 @@
 #include "foreign.h"
 #include "harmless.h"
 #include "json.h"
+#include "stop.h"
 #include "view.h"
 
 struct ls_options {
@@ -313,6 +314,7 @@ int cmd_ls(int argc, char **argv)
 	int status, rendered;
 
 	parse_arguments(&argp, argc, argv, 0, &o);
+	stop_when_unread();
 	status = collect(&l, &o);
 	rendered = o.json ? render_json(&l, o.all) : render_table(&l, o.all);
 	if (l.refused && !o.all)

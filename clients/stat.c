@@ -11,6 +11,7 @@
 #include "cli.h"
 #include "foreign.h"
 #include "json.h"
+#include "stop.h"
 #include "view.h"
 
 struct stat_options {
@@ -67,6 +68,11 @@ static void print_ring(const struct ring_view *v)
 	       s->alignment);
 	printf("  memory    %s in use, %s resident, file of %s\n", format_size(a, s->allocated),
 	       format_known(b, s->resident), format_size(c, s->file_size));
+	if (v->unknown_resident) {
+		printf("            resident is unknown: ");
+		print_foreign(stdout, v->unknown_resident, 0);
+		printf("\n");
+	}
 	printf("  slow      %s", slow_word(s->slow_policy));
 	if (s->slow_policy == SHMRING_SLOW_EVICT)
 		printf(" after %s", format_duration(a, s->evict_after_ns));
@@ -110,6 +116,12 @@ static void print_lanes(const struct ring_view *v)
 	for (unsigned i = 0; i < v->ring.lanes; i++) {
 		const struct shmring_lane_stat *l = &v->lanes[i];
 
+		if (v->lane_errors[i]) {
+			printf("%4u  %-8s ", i, "unknown");
+			print_foreign(stdout, v->lane_errors[i], 0);
+			printf("\n");
+			continue;
+		}
 		if (!l->allocated && l->state == SHMRING_FREE) {
 			unused++;
 			continue;
@@ -177,13 +189,24 @@ static void print_consumers(const struct ring_view *v)
 		printf("\nno consumers\n");
 }
 
+/* A lane that cannot be examined: its number, and why. */
+static json_t *json_lane_error(const struct ring_view *v, unsigned i)
+{
+	json_t *lane = json_pack("{si}", "lane", (int)i);
+
+	if (json_set_bytes(lane, "error", v->lane_errors[i], strlen(v->lane_errors[i])) == 0)
+		return lane;
+	json_decref(lane);
+	return NULL;
+}
+
 static json_t *json_lanes(const struct ring_view *v)
 {
 	json_t *array = json_array();
 
 	for (unsigned i = 0; i < v->ring.lanes; i++) {
 		const struct shmring_lane_stat *l = &v->lanes[i];
-		json_t *lane = json_pack("{si, ss, so, sb, si, so, so, so, so, so, sb, sb, so, so, so, so, so}",
+		json_t *lane = v->lane_errors[i] ? json_lane_error(v, i) : json_pack("{si, ss, so, sb, si, so, so, so, so, so, sb, sb, so, so, so, so, so}",
 			"lane", (int)i,
 			"state", state_word(l->state),
 			"tenancy", json_unsigned(l->tenancy),
@@ -273,6 +296,9 @@ static int render_json(const struct ring_view *v)
 
 	err |= json_object_set_new(document, "consumer", json_consumers(v));
 	err |= json_object_set_new(document, "counts", json_counts(v));
+	if (v->unknown_resident)
+		err |= json_set_bytes(document, "resident_unknown", v->unknown_resident,
+				      strlen(v->unknown_resident));
 	if (!err)
 		return json_print(document);
 	json_decref(document);
@@ -290,6 +316,15 @@ static int render(const struct ring_view *v, bool json)
 	return finish_stdout(STATUS_OK);
 }
 
+/* What is shown is not all: say so, and end as failed. */
+static int tell_lane_errors(const struct ring_view *v)
+{
+	for (unsigned i = 0; i < v->ring.lanes; i++)
+		if (v->lane_errors[i])
+			say("%s: lane %u cannot be examined: %s", v->address, i, v->lane_errors[i]);
+	return v->lane_error_count ? STATUS_FAILED : STATUS_OK;
+}
+
 int cmd_stat(int argc, char **argv)
 {
 	static const struct argp argp = { options, parse, "RING", doc, NULL, NULL, NULL };
@@ -299,11 +334,15 @@ int cmd_stat(int argc, char **argv)
 	int status, err;
 
 	parse_arguments(&argp, argc, argv, 0, &o);
+	stop_when_unread();
 	status = open_ring(&ring, o.address, false);
 	if (status != STATUS_OK)
 		return status;
 	err = view_collect(&view, ring, o.address);
 	status = err < 0 ? ring_failed("%s", o.address) : render(&view, o.json);
+	if (err == 0 && tell_lane_errors(&view) != STATUS_OK)
+		status = STATUS_FAILED;
+	view_free(&view);
 	shmring_close(ring);
 	return status;
 }

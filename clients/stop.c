@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <shmring/shmring.h>
@@ -19,6 +20,8 @@
 #include "cli.h"
 #include "progress.h"
 #include "stop.h"
+
+#define UNREAD_LOOK_US 100000
 
 static atomic_int stop_signal;
 static atomic_bool stop_again;
@@ -91,6 +94,37 @@ bool stop_look(void)
 bool stop_forced(void)
 {
 	return atomic_load(&stop_again);
+}
+
+/* A handler's: nothing but system calls that a handler may make. */
+static void end_if_unread(int number)
+{
+	static const char sentence[] = "shmring: nobody reads standard output any more\n";
+	struct pollfd p = { .fd = STDOUT_FILENO };
+	int saved = errno;
+
+	(void)number;
+	if (poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP)) != 0) {
+		if (!sigpipe_ignored)
+			kill(getpid(), SIGPIPE);
+		else if (write(STDERR_FILENO, sentence, sizeof(sentence) - 1) >= 0)
+			_exit(STATUS_FAILED);
+		_exit(STATUS_FAILED);
+	}
+	errno = saved;
+}
+
+void stop_when_unread(void)
+{
+	const struct itimerval often = { { 0, UNREAD_LOOK_US }, { 0, UNREAD_LOOK_US } };
+	struct sigaction look = { .sa_handler = end_if_unread, .sa_flags = SA_RESTART }, old;
+
+	if (!stdout_has_reader())
+		return;
+	sigpipe_ignored = sigaction(SIGPIPE, NULL, &old) == 0 && old.sa_handler == SIG_IGN;
+	sigemptyset(&look.sa_mask);
+	if (sigaction(SIGALRM, &look, NULL) == 0)
+		setitimer(ITIMER_REAL, &often, NULL);
 }
 
 static void die_of(int number)

@@ -38,6 +38,12 @@ bool stop_forced(void);
  */
 int stop_finish(int status, bool broken_pipe);
 
+/*
+ * For a command that only shows something: end, as by SIGPIPE, within 200 ms after the
+ * other end of standard output has been closed, also while the command waits for the broker.
+ */
+void stop_when_unread(void);
+
 /* The earlier of `deadline` and one slice from now, as a library deadline. */
 int64_t stop_slice(int64_t deadline, int64_t slice_ns);
 

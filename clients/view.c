@@ -2,11 +2,29 @@
 /*
  * The state of a ring as ls and stat show it.
  */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "json.h"
 #include "view.h"
+
+/* The library's last sentence, to be freed. */
+static int keep_reason(char **ret)
+{
+	*ret = strdup(shmring_explain());
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int collect_lane(struct ring_view *v, struct shmring *r, unsigned lane)
+{
+	v->lanes[lane].size = sizeof(v->lanes[lane]);
+	if (shmring_stat_lane(r, lane, &v->lanes[lane]) == 0)
+		return 0;
+	v->lane_error_count++;
+	return keep_reason(&v->lane_errors[lane]);
+}
 
 int view_collect(struct ring_view *ret, struct shmring *r, const char *address)
 {
@@ -15,15 +33,22 @@ int view_collect(struct ring_view *ret, struct shmring *r, const char *address)
 	ret->address = address;
 	ret->ring.size = sizeof(ret->ring);
 	err = shmring_stat(r, &ret->ring);
-	for (unsigned i = 0; err == 0 && i < ret->ring.lanes; i++) {
-		ret->lanes[i].size = sizeof(ret->lanes[i]);
-		err = shmring_stat_lane(r, i, &ret->lanes[i]);
-	}
+	if (err == 0 && ret->ring.resident == UINT64_MAX)
+		err = keep_reason(&ret->unknown_resident);
+	for (unsigned i = 0; err == 0 && i < ret->ring.lanes; i++)
+		err = collect_lane(ret, r, i);
 	for (unsigned i = 0; err == 0 && i < SHMRING_MAX_CONSUMERS; i++) {
 		ret->consumers[i].size = sizeof(ret->consumers[i]);
 		err = shmring_stat_consumer(r, i, &ret->consumers[i]);
 	}
 	return err;
+}
+
+void view_free(struct ring_view *v)
+{
+	free(v->unknown_resident);
+	for (unsigned i = 0; i < SHMRING_MAX_LANES; i++)
+		free(v->lane_errors[i]);
 }
 
 void view_count(const struct ring_view *v, struct view_counts *ret)

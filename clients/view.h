@@ -14,12 +14,20 @@
 struct ring_view {
 	const char *address; /* not owned */
 	struct shmring_stat ring;
+	char *unknown_resident; /* why `ring.resident` is; NULL: it is not */
 	struct shmring_lane_stat lanes[SHMRING_MAX_LANES];	       /* ring.lanes of them */
+	char *lane_errors[SHMRING_MAX_LANES]; /* why a lane cannot be examined, or NULL */
+	unsigned lane_error_count;
 	struct shmring_consumer_stat consumers[SHMRING_MAX_CONSUMERS]; /* all of them */
 };
 
-/* Look at a ring, its lanes and its consumers. Returns 0 or a negative errno. */
+/*
+ * Look at a ring, its lanes and its consumers. Returns 0 or a negative errno. A lane that
+ * cannot be examined has an error, and the others are there. For view_free(), also after an
+ * error; `ret` is zeroed before.
+ */
 int view_collect(struct ring_view *ret, struct shmring *r, const char *address);
+void view_free(struct ring_view *v);
 
 /* What lanes and places for consumers have counted since the ring was made, summed up. */
 struct view_counts {

@@ -337,7 +337,8 @@ struct shmring_consumer_stat {
  * (it is damaged), -EBADF (the program closed the ring's descriptor), -ECHILD.
  * A member of a ring can write so much that counting takes minutes. So these calls stop
  * counting after some 20 ms, and say so in `partial`; shmring_stat() stops after 50 ms,
- * and `resident` is unknown then.
+ * and `resident` is unknown then. After a success with a `resident` of UINT64_MAX,
+ * shmring_explain() says why it is unknown.
  * Concurrency: with everything; a snapshot, not an atom.
  */
 int shmring_stat(struct shmring *r, struct shmring_stat *ret);

@@ -72,9 +72,13 @@ static uint64_t resident_part(int fd, uint64_t at, uint64_t size, int64_t deadli
 	void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, (off_t)at);
 	uint64_t resident;
 
-	if (p == MAP_FAILED)
+	if (p == MAP_FAILED) {
+		explain(0, "cannot map the ring: %e; allow this process more address space", errno);
 		return UINT64_MAX;
+	}
 	resident = shmr_resident_until(p, size, deadline);
+	if (resident == UINT64_MAX)
+		explain(0, "the kernel does not tell which pages are in memory: %e", errno);
 	munmap(p, size);
 	return resident;
 }
@@ -95,8 +99,13 @@ static uint64_t resident_bytes(int fd, uint64_t size, int64_t deadline)
 		if (end <= at)
 			break; /* it was cut off meanwhile */
 		part = resident_part(fd, (uint64_t)at, (uint64_t)(end - at), deadline);
-		if (part == UINT64_MAX || shmr_now() >= deadline)
+		if (part == UINT64_MAX)
+			return part;
+		if (shmr_now() >= deadline) {
+			explain(0, "counting the pages takes longer than 50 ms; look again when the "
+				   "machine has less to do, or take the memory in use as the most");
 			return UINT64_MAX;
+		}
 		resident += part;
 	}
 	return resident;

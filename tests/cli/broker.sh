@@ -95,6 +95,18 @@ until_true has_consumers broker:apart 1
 expect 0 "rm" "$SHMRING" rm broker:apart
 ended "$sub" 0 "the subscriber ends, for its ring has gone"
 
+# The broker is stopped, and the reader of the output has gone: nobody waits for the answer.
+mkfifo unread
+kill -STOP "$broker"
+for what in "ls broker:" "broker stat" "stat broker:one"; do
+	exec 9<>unread 8>unread 9<&-
+	# shellcheck disable=SC2086 # words
+	timeout 3 "$SHMRING" $what >&8 2>err &
+	exec 8>&-
+	ended "$!" 141 "$what ends when its reader has gone"
+done
+kill -CONT "$broker"
+
 # a subscriber does not notice that the broker is killed; a publisher that comes later finds the ring
 start "$SHMRING" sub --from now broker:one >out.sub &
 sub=$!

@@ -92,6 +92,10 @@ seq 1 100000 >noise.in
 start "$SHMRING" pub counted noise.in >out.3 2>&1 &
 pub=$!
 
+# lane_of RING LANE FILTER: holds for that lane
+lane_of() {
+	"$SHMRING" stat --json "$1" | jq -e ".lane[$2] | $3" >/dev/null
+}
 # lane_count FILTER: holds for the first lane
 lane_count() {
 	"$SHMRING" stat --json counted | jq -e ".lane[0] | $1" >/dev/null
@@ -149,6 +153,38 @@ printf '\377\377\377\377' | dd of=shmring/plain bs=1 seek=65660 conv=notrunc 2>/
 expect 0 "stat of a lane with 2^32 - 1 owners" "$SHMRING" stat --json plain
 json "no number is negative" '.lane[7].tenancy == 4294967295 and
 	([.. | numbers | select(. < 0)] | length) == 0'
+
+# One lane of two is damaged: the rest is shown. The other producer has ended, and the first is there.
+expect 0 "a ring to be damaged" "$SHMRING" create --lanes 2 --lane-size 64K damaged
+"$SHMRING" pub damaged </dev/zero --blocks 1K >/dev/null 2>&1 &
+pub=$!
+until_true lane_of damaged 0 '.full_waits > 0'
+echo unmistakable | "$SHMRING" pub damaged
+kill -TERM "$pub"
+wait "$pub" 2>/dev/null
+at=$(grep -abo unmistakable shmring/damaged | head -n 1 | cut -d: -f1)
+printf '\377\377\377\377\377\377\377\377' |
+	dd of=shmring/damaged bs=1 seek=$((at - 8)) conv=notrunc 2>/dev/null
+expect 1 "stat of a damaged lane" "$SHMRING" stat damaged
+says "names the lane and the damage" "damaged: lane 1 cannot be examined: .*damaged"
+check "the other lane is shown" grep -E -q '^   0  (free|dead|active) .* KiB ' out
+check "the damaged one has its line" grep -q '^   1  unknown  .*damaged' out
+check "consumers are shown" grep -q '^no consumers' out
+expect 1 "as JSON" "$SHMRING" stat --json damaged
+json "it has the rest and the error" '.lane[0].bytes > 0 and (.lane[1].error | test("damaged"))'
+expect 0 "rm" "$SHMRING" rm damaged
+
+# Memory that cannot be mapped cannot be looked at: the reason is told. A sanitizer maps too much.
+if [ -z "${SHMRING_SANITIZED:-}" ]; then
+	expect 0 "a large ring" "$SHMRING" create --lanes 1 --lane-size 128M large
+	expect 0 "with data" sh -c 'head -c 50M /dev/zero | "$0" pub --blocks 64K large' "$SHMRING"
+	expect 1 "stat with little address space" sh -c 'ulimit -v 40000 && exec "$0" stat large' \
+		"$(command -v "$SHMRING")"
+	check "says why resident is unknown" \
+		grep -q '^ *resident is unknown: cannot map the ring: .*; allow' out
+	says "and that the lane is" "large: lane 0 cannot be examined: cannot map a lane"
+	expect 0 "rm" "$SHMRING" rm large
+fi
 
 # the widest lines there are
 long=a-name-that-is-much-longer-than-the-column-of-names-in-a-table
