@@ -119,6 +119,20 @@ const char *place_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char 
 	return ret;
 }
 
+const char *name_holder(char ret[HOLDERS_TEXT], struct shmring *r, const char *name)
+{
+	struct text t = { ret, 0 };
+	struct shmring_consumer_stat place = { .size = sizeof(place) };
+	unsigned count = 0;
+
+	add(&t, "a live process holds the name '%s'", name);
+	for (unsigned i = 0; i < SHMRING_MAX_CONSUMERS; i++)
+		if (shmring_stat_consumer(r, i, &place) == 0 && strcmp(place.name, name) == 0 &&
+		    place.state != SHMRING_FREE && place.state != SHMRING_DETACHED)
+			add_pid(&t, count++, place.pid);
+	return ret;
+}
+
 /* The consumer that has read least. False: there is none. */
 static bool find_slowest(struct shmring *r, struct shmring_consumer_stat *ret)
 {

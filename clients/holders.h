@@ -37,6 +37,9 @@ void patience_tell(struct patience *p, const char *address, const char *what, co
 const char *lane_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char *address);
 const char *place_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char *address);
 
+/* "the name 'archive' is held by process 12". */
+const char *name_holder(char ret[HOLDERS_TEXT], struct shmring *r, const char *name);
+
 /* The consumer or kept place that leaves no room in a full ring, and what to do about it. */
 const char *room_holder(char ret[HOLDERS_TEXT], struct shmring *r, const char *address);
 

@@ -144,11 +144,17 @@ static int renew(struct joining *j)
 	return err < 0 && err != -EEXIST ? address_failed(err, j->address) : 0;
 }
 
+/* There is no place at present, or the name has one. */
+static bool is_taken(const struct joining *j, int err)
+{
+	return err == -EUSERS || (err == -EBUSY && j->name);
+}
+
 /*
  * One attempt with the ring that is open. 0: it is over, with the exit status in
- * `ret_status`; -EAGAIN: open the ring again; -EUSERS: there is no place at present.
+ * `ret_status`; -EAGAIN: open the ring again; else is_taken().
  */
-static int try_ring(struct joining *j, attach_function *attach, void *context, int *ret_status)
+static int try_ring(struct joining *j, const struct joiner *by, int *ret_status)
 {
 	int lock = lock_ring(j->ring, j->fresh ? LOCK_EX : LOCK_SH);
 	int err = 0;
@@ -169,18 +175,27 @@ static int try_ring(struct joining *j, attach_function *attach, void *context, i
 		*ret_status = renew(j);
 		err = *ret_status == STATUS_OK ? -EAGAIN : 0;
 	} else {
-		err = attach(j->ring, context);
-		if (err < 0 && err != -EUSERS)
+		err = by->attach(j->ring, SHMRING_NOWAIT, by->context);
+		if (err < 0 && !is_taken(j, err))
 			*ret_status = ring_failed("%s", j->address);
-		err = err == -EUSERS ? err : 0;
+		err = is_taken(j, err) ? err : 0;
 	}
 	unlock_ring(lock);
 	return err;
 }
 
-/* All places are taken. True: wait on; false: the exit status is in `ret_status`. */
-static bool wait_for_place(const struct joining *j, struct patience *patience, int64_t deadline,
-			   int *ret_status)
+/* What the command waits for, after attach() failed with `err`. */
+static void find_holders(char ret[HOLDERS_TEXT], const struct joining *j, int err)
+{
+	if (err == -EBUSY)
+		name_holder(ret, j->ring, j->name);
+	else
+		(j->for_lane ? lane_holders : place_holders)(ret, j->ring, j->address);
+}
+
+/* No place, so far. True: wait on; false: the exit status is in `ret_status`. */
+static bool is_to_wait(const struct joining *j, struct patience *patience, int64_t deadline, int err,
+		       int *ret_status)
 {
 	bool over = now_ns() >= deadline, due = patience_is_over(patience);
 	char text[HOLDERS_TEXT];
@@ -188,7 +203,7 @@ static bool wait_for_place(const struct joining *j, struct patience *patience, i
 	if (stop_look())
 		return false;
 	if (over || due)
-		(j->for_lane ? lane_holders : place_holders)(text, j->ring, j->address);
+		find_holders(text, j, err);
 	if (over) {
 		say("%s: %s", j->address, text);
 		*ret_status = STATUS_TIMEOUT;
@@ -196,11 +211,39 @@ static bool wait_for_place(const struct joining *j, struct patience *patience, i
 	}
 	if (due)
 		patience_tell(patience, j->address, "no place", text);
-	pause_before_next_look();
 	return true;
 }
 
-int join_ring(struct joining *j, attach_function *attach, void *context)
+/*
+ * Attach as soon as there is a place, for the time of a slice, and without the lock on the
+ * file, for which others wait. A command that had the lock may have removed the ring
+ * before the place was taken: so this command looks again, with the lock. Returns as
+ * try_ring(); `why` is what that returned before.
+ */
+static int wait_in_ring(struct joining *j, const struct joiner *by, int64_t deadline, int why,
+			int *ret_status)
+{
+	int err = by->attach(j->ring, stop_slice(deadline, STOP_SLICE_NS), by->context);
+	int lock;
+
+	if (err == -EINTR)
+		err = why; /* is_to_wait() knows the signal */
+	if (is_taken(j, err))
+		return ring_is_removed(j->ring) ? -EAGAIN : err;
+	if (err < 0) {
+		*ret_status = ring_failed("%s", j->address);
+		return 0;
+	}
+	lock = lock_ring(j->ring, LOCK_SH);
+	if (lock >= 0 && ring_is_removed(j->ring)) {
+		by->detach(by->context);
+		err = -EAGAIN;
+	}
+	unlock_ring(lock);
+	return err;
+}
+
+int join_ring(struct joining *j, const struct joiner *by)
 {
 	struct patience patience = { .verbose = j->verbose };
 	int64_t deadline = j->timeout_ns == SHMRING_FOREVER ? SHMRING_FOREVER
@@ -212,11 +255,19 @@ int join_ring(struct joining *j, attach_function *attach, void *context)
 			status = open_or_make_ring(&j->ring, j->address, j->create, &j->made);
 		if (status != STATUS_OK)
 			return status;
-		err = try_ring(j, attach, context, &status);
+		err = try_ring(j, by, &status);
+		while (is_taken(j, err)) {
+			if (!is_to_wait(j, &patience, deadline, err, &status))
+				return status;
+			if (j->fresh) {
+				/* When all have gone, the ring is left over: only the lock tells. */
+				pause_before_next_look();
+				break;
+			}
+			err = wait_in_ring(j, by, deadline, err, &status);
+		}
 		if (err == -EAGAIN)
 			drop_ring(j);
-		else if (err == -EUSERS && !wait_for_place(j, &patience, deadline, &status))
-			err = 0;
 	} while (err < 0);
 	return status;
 }

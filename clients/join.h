@@ -21,11 +21,12 @@
 
 struct joining {
 	const char *address;
+	const char *name;   /* of a consumer, or NULL */
 	bool create;	    /* if there is no ring */
 	bool fresh;	    /* make it anew if it was used and no process is attached */
 	bool for_lane;	    /* a producer's place; else a consumer's */
 	bool verbose;	    /* name the reason of a wait even if stderr is no terminal */
-	int64_t timeout_ns; /* for a free place; 0: do not wait; SHMRING_FOREVER */
+	int64_t timeout_ns; /* for a free place, or the name; 0: do not wait; SHMRING_FOREVER */
 	struct shmring *ring;
 	bool made; /* this command has made the ring */
 };
@@ -33,15 +34,22 @@ struct joining {
 /* Wrong on the command line: --fresh for a ring that cannot be made anew. */
 void check_fresh(const char *address, bool fresh, const struct argp_state *state);
 
-/* Attach to a ring; 0, -EUSERS (all places are taken), or another negative errno. */
-typedef int attach_function(struct shmring *ring, void *context);
+/*
+ * Attach to a ring, and leave it again. attach() returns 0, or after `deadline` -EUSERS (all
+ * places are taken) or -EBUSY (a process has the name), or another negative errno.
+ */
+struct joiner {
+	int (*attach)(struct shmring *ring, int64_t deadline, void *context);
+	void (*detach)(void *context);
+	void *context;
+};
 
 /*
  * Open the ring and attach to it. Returns 0, or the exit status after it has said
  * why; `j->ring` is open in both cases unless it is NULL. If stop_requested(), it
  * may return 0 without having attached.
  */
-int join_ring(struct joining *j, attach_function *attach, void *context);
+int join_ring(struct joining *j, const struct joiner *by);
 
 /*
  * The command has failed, and has left the ring: if it made the ring, and no process

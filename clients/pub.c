@@ -460,12 +460,22 @@ static int check_inputs(char **files)
 	return STATUS_OK;
 }
 
-static int attach_producer(struct shmring *ring, void *context)
+static int attach_producer(struct shmring *ring, int64_t deadline, void *context)
 {
+	const struct shmring_producer_options attach = { .size = sizeof(attach),
+							 .deadline = deadline };
 	struct publisher *p = context;
 
 	p->ring = ring;
-	return shmring_producer_attach(&p->producer, ring, NULL);
+	return shmring_producer_attach(&p->producer, ring, &attach);
+}
+
+static void detach_producer(void *context)
+{
+	struct publisher *p = context;
+
+	shmring_producer_detach(p->producer);
+	p->producer = NULL;
 }
 
 int cmd_pub(int argc, char **argv)
@@ -476,6 +486,7 @@ int cmd_pub(int argc, char **argv)
 	struct pub_options o = { .timeout_ns = SHMRING_FOREVER,
 				 .join = { .create = true, .for_lane = true } };
 	struct publisher p = { 0 };
+	const struct joiner joiner = { attach_producer, detach_producer, &p };
 	int status;
 
 	parse_arguments(&argp, argc, argv, 0, &o);
@@ -492,7 +503,7 @@ int cmd_pub(int argc, char **argv)
 	p.patience.verbose = o.join.verbose;
 	status = check_inputs(o.files);
 	if (status == STATUS_OK)
-		status = join_ring(&o.join, attach_producer, &p);
+		status = join_ring(&o.join, &joiner);
 	if (p.producer)
 		status = publish(&p, &o);
 	if (status == STATUS_FAILED)

@@ -73,7 +73,8 @@ static const struct argp_option options[] = {
 	  "When all producers have left and the ring is empty. If there has been no producer yet "
 	  "(with --from now: if none is attached), wait for one first", 3 },
 	{ "timeout", KEY_TIMEOUT, "DURATION", 0,
-	  "With status 3, when no message came, or no place became free, for this long", 3 },
+	  "With status 3, when no message came, or neither a place nor the name became free, for "
+	  "this long", 3 },
 	{ NULL, 0, NULL, 0, "General:", -1 },
 	{ "fresh", KEY_FRESH, NULL, 0,
 	  "If the ring has been used, but no process is attached to it: make it anew, and drop "
@@ -217,6 +218,7 @@ static void complete_options(struct sub_options *all)
 				 o->attach.start == SHMRING_START_RESUME || o->end == END_EMPTY))
 		all->join.create = false;
 	all->join.address = o->address;
+	all->join.name = o->attach.name;
 	all->join.timeout_ns = o->timeout_ns;
 }
 
@@ -257,11 +259,20 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static int attach_consumer(struct shmring *ring, void *context)
+static int attach_consumer(struct shmring *ring, int64_t deadline, void *context)
 {
 	struct sub_options *o = context;
 
+	o->subscribe.attach.deadline = deadline;
 	return shmring_consumer_attach(&o->consumer, ring, &o->subscribe.attach);
+}
+
+static void detach_consumer(void *context)
+{
+	struct sub_options *o = context;
+
+	shmring_consumer_detach(o->consumer);
+	o->consumer = NULL;
 }
 
 int cmd_sub(int argc, char **argv)
@@ -275,12 +286,13 @@ int cmd_sub(int argc, char **argv)
 		},
 		.join = { .create = true },
 	};
+	const struct joiner joiner = { attach_consumer, detach_consumer, &o };
 	int status;
 
 	parse_arguments(&argp, argc, argv, 0, &o);
 	complete_options(&o);
 	stop_install();
-	status = join_ring(&o.join, attach_consumer, &o);
+	status = join_ring(&o.join, &joiner);
 	if (o.consumer)
 		status = subscribe(o.join.ring, o.consumer, &o.subscribe);
 	else if (status == STATUS_FAILED)

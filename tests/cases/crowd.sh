@@ -80,6 +80,41 @@ until_true has_consumers ring 1
 expect 0 "when they have gone" sh -c 'echo hello | "$0" pub ring' "$SHMRING"
 ended "$sub" 0 "it gets its place"
 check "and the message" grep -q hello out.1
+
+# A name that is held is waited for, too.
+start "$SHMRING" sub --name held ring >out.1 &
+holder=$!
+until_true has_consumers ring 1
+expect 3 "a second one of the name waits in vain" "$SHMRING" sub --timeout 100ms --name held ring
+says "and says for whom" "a live process holds the name 'held'; process IDs: $holder"
+start "$SHMRING" sub --verbose --name held --count 1 ring >out.2 2>err.4 &
+sub=$!
+check "a third one tells what it waits for" \
+	until_true grep -q "no place for 1 s: a live process holds the name 'held'.*$holder" err.4
+start "$SHMRING" sub --verbose --name held ring >out.3 2>err.5 &
+sub2=$!
+until_true grep -q "no place for" err.5
+kill -INT "$sub2"
+ended "$sub2" 130 "a signal ends the wait for a name"
+kill -TERM "$holder"
+ended "$holder" 143 "the holder ends"
+expect 0 "a message" sh -c 'echo next | "$0" pub ring' "$SHMRING"
+ended "$sub" 0 "the third one has the name"
+check "and goes on there" grep -q '^next$' out.2
+
+# A ring that is removed while a command waits in it: the command goes on with the new one.
+start "$SHMRING" sub --name held ring >out.1 &
+holder=$!
+until_true has_consumers ring 1
+start "$SHMRING" sub --verbose --name held --count 1 ring >out.2 2>err.6 &
+sub=$!
+until_true grep -q "no place for" err.6
+expect 0 "remove the ring" "$SHMRING" rm ring
+expect 0 "make it anew" sh -c 'echo anew | "$0" pub ring' "$SHMRING"
+ended "$sub" 0 "the command has found the new one"
+check "and its message" grep -q '^anew$' out.2
+kill -TERM "$holder"
+wait "$holder" 2>/dev/null
 expect 0 "remove the last ring" "$SHMRING" rm ring
 
 finish

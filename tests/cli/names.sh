@@ -51,7 +51,7 @@ expect 2 "a long name" "$SHMRING" sub --name 12345678901234567890123456789012 --
 start "$SHMRING" sub --name one ring >out.1 &
 sub=$!
 until_true has_consumers ring 1
-expect 1 "a name has one holder" "$SHMRING" sub --name one --no-follow ring
+expect 3 "a name has one holder" "$SHMRING" sub --timeout 100ms --name one --no-follow ring
 expect 1 "who cannot be forgotten" "$SHMRING" forget ring one
 kill -TERM "$sub"
 ended "$sub" 143 "the holder ends"
