@@ -520,16 +520,16 @@ static void finish_pass(struct broker *b, struct pass *pass)
 	free(pass);
 }
 
-static void passing_ready(struct watch *watch, uint32_t events)
+static void lane_copied(struct watch *watch, uint32_t events)
 {
-	struct broker *b = watch_owner(watch, struct broker, passing_done);
+	struct broker *b = watch_owner(watch, struct broker, copied);
 	struct pass *pass;
 	uint64_t count;
 
 	(void)events;
 	if (read(watch->fd, &count, sizeof(count)) != sizeof(count))
 		return;
-	while ((pass = passing_take(&b->passing)))
+	while ((pass = lane_copier_take(&b->copier)))
 		finish_pass(b, pass);
 }
 
@@ -553,9 +553,9 @@ static int start_machinery(struct broker *b)
 	if (e == 0)
 		e = loop_add(&b->loop, &b->metrics_done, b->metrics.done, EPOLLIN, metrics_ready);
 	if (e == 0)
-		e = passing_start(&b->passing);
+		e = lane_copier_start(&b->copier);
 	if (e == 0)
-		e = loop_add(&b->loop, &b->passing_done, b->passing.done, EPOLLIN, passing_ready);
+		e = loop_add(&b->loop, &b->copied, b->copier.done, EPOLLIN, lane_copied);
 	return e;
 }
 
@@ -601,7 +601,7 @@ static int begin(struct broker *b, const struct broker_options *o, char *error, 
 	b->start_ns = shmr_now();
 	share_open(&b->share);
 	relics_open(&b->relics);
-	b->signals.fd = b->metrics_done.fd = b->passing_done.fd = b->keeper.watch.fd =
+	b->signals.fd = b->metrics_done.fd = b->copied.fd = b->keeper.watch.fd =
 		b->upgrade.output.fd = b->upgrade.process.fd = b->listener.watch.fd = -1;
 	b->listener.fd = b->listener.lock = b->listener.spare = -1;
 	b->store = (struct store){ .directory = { -1, -1 } };
@@ -739,8 +739,8 @@ void broker_stop(struct broker *b)
 	reaper_stop(&b->reaper);
 	loop_remove(&b->loop, &b->metrics_done);
 	metrics_stop(&b->metrics);
-	loop_remove(&b->loop, &b->passing_done);
-	passing_stop(&b->passing, drop_pass, b);
+	loop_remove(&b->loop, &b->copied);
+	lane_copier_stop(&b->copier, drop_pass, b);
 	keeper_close(&b->keeper, b->end == BROKER_UPGRADE);
 	upgrade_close(b);
 	relics_close(&b->relics);

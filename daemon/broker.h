@@ -16,10 +16,10 @@
 
 #include "catalog.h"
 #include "keeper.h"
+#include "lane-copier.h"
 #include "listener.h"
 #include "loop.h"
 #include "metrics.h"
-#include "passing.h"
 #include "policy.h"
 #include "quota.h"
 #include "reaper.h"
@@ -64,8 +64,8 @@ struct broker {
 	struct metrics metrics;
 	struct watch metrics_done;
 	struct keeper keeper;
-	struct passing passing;
-	struct watch passing_done;
+	struct lane_copier copier;
+	struct watch copied;
 	struct watch signals;
 	struct upgrade upgrade;
 	enum broker_end end;

@@ -11,8 +11,6 @@ daemon_libbroker_la_SOURCES = \
 	daemon/catalog.h \
 	daemon/config.c \
 	daemon/config.h \
-	daemon/copy.c \
-	daemon/copy.h \
 	daemon/descriptor-store.c \
 	daemon/descriptor-store.h \
 	daemon/isolated-files.c \
@@ -27,6 +25,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/keeper-words.h \
 	daemon/keeper.c \
 	daemon/keeper.h \
+	daemon/lane-copier.c \
+	daemon/lane-copier.h \
 	daemon/listener.c \
 	daemon/listener.h \
 	daemon/log.c \
@@ -38,8 +38,6 @@ daemon_libbroker_la_SOURCES = \
 	daemon/metrics-text.c \
 	daemon/metrics.c \
 	daemon/metrics.h \
-	daemon/passing.c \
-	daemon/passing.h \
 	daemon/policy.c \
 	daemon/policy.h \
 	daemon/quota.c \

@@ -433,7 +433,7 @@ static void pass_lane(struct session *s, const struct proto_message *m, struct e
 	catalog_hold(e);
 	s->awaits_lane = true;
 	loop_change(&s->broker->loop, &s->socket, 0);
-	passing_ask(&s->broker->passing, pass);
+	lane_copier_ask(&s->broker->copier, pass);
 }
 
 void serve_lane_answer(struct session *s, uint32_t serial, struct entry *e, unsigned lane,

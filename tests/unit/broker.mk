@@ -4,8 +4,8 @@ BROKER_UNIT_TESTS = \
 	tests/unit/apart \
 	tests/unit/catalog \
 	tests/unit/config \
+	tests/unit/lane-copier \
 	tests/unit/listener \
-	tests/unit/passing \
 	tests/unit/policy
 check_PROGRAMS += $(BROKER_UNIT_TESTS)
 TESTS += $(BROKER_UNIT_TESTS)
@@ -26,9 +26,9 @@ tests_unit_config_LDADD = $(BROKER_UNIT_LIBS)
 tests_unit_listener_SOURCES = tests/unit/listener.c
 tests_unit_listener_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
 tests_unit_listener_LDADD = $(BROKER_UNIT_LIBS)
-tests_unit_passing_SOURCES = tests/unit/passing.c
-tests_unit_passing_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
-tests_unit_passing_LDADD = $(BROKER_UNIT_LIBS)
+tests_unit_lane_copier_SOURCES = tests/unit/lane-copier.c
+tests_unit_lane_copier_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
+tests_unit_lane_copier_LDADD = $(BROKER_UNIT_LIBS)
 tests_unit_policy_SOURCES = tests/unit/policy.c
 tests_unit_policy_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
 tests_unit_policy_LDADD = $(BROKER_UNIT_LIBS)

@@ -15,7 +15,7 @@
 #include <check.h>
 
 #include "child.h"
-#include "passing.h"
+#include "lane-copier.h"
 #include "room.h"
 #include "runner.h"
 
@@ -49,13 +49,13 @@ static struct pass *new_pass(unsigned lane, size_t size, size_t filled)
 	return pass;
 }
 
-static struct pass *take(struct passing *p)
+static struct pass *take(struct lane_copier *p)
 {
 	struct pollfd done = { .fd = p->done, .events = POLLIN };
 	struct pass *pass;
 	eventfd_t count;
 
-	while (!(pass = passing_take(p))) {
+	while (!(pass = lane_copier_take(p))) {
 		ck_assert_int_eq(poll(&done, 1, 20000), 1);
 		eventfd_read(p->done, &count);
 	}
@@ -73,23 +73,23 @@ static void drop(struct pass *pass, void *arg)
 static int check_small_one(int socket, void *arg)
 {
 	unsigned dropped = 0;
-	struct passing p;
+	struct lane_copier p;
 	struct pass *large, *small;
 
 	(void)socket;
 	(void)arg;
-	ck_assert_int_eq(passing_start(&p), 0);
+	ck_assert_int_eq(lane_copier_start(&p), 0);
 	large = new_pass(1, LARGE, LARGE);
 	small = new_pass(2, SMALL, SMALL);
-	passing_ask(&p, large);
-	passing_ask(&p, small);
+	lane_copier_ask(&p, large);
+	lane_copier_ask(&p, small);
 	ck_assert_ptr_eq(take(&p), small);
 	ck_assert_int_eq(small->result, 0);
 	ck_assert_ptr_eq(take(&p), large);
 	ck_assert_int_eq(large->result, 0);
 	drop(small, &dropped);
 	drop(large, &dropped);
-	passing_stop(&p, drop, &dropped);
+	lane_copier_stop(&p, drop, &dropped);
 	ck_assert_uint_eq(dropped, 2);
 	return 0;
 }
@@ -99,14 +99,14 @@ static int check_bytes(int socket, void *arg)
 	const size_t filled = (5 << 20) + 4096; /* more than a turn */
 	unsigned char *from, *to;
 	unsigned dropped = 0;
-	struct passing p;
+	struct lane_copier p;
 	struct pass *pass;
 	struct stat st;
 
 	(void)socket;
 	(void)arg;
-	ck_assert_int_eq(passing_start(&p), 0);
-	passing_ask(&p, new_pass(1, 2 * filled, filled));
+	ck_assert_int_eq(lane_copier_start(&p), 0);
+	lane_copier_ask(&p, new_pass(1, 2 * filled, filled));
 	pass = take(&p);
 	ck_assert_int_eq(pass->result, 0);
 	from = mmap(NULL, 2 * filled, PROT_READ, MAP_SHARED, pass->from, 0);
@@ -119,26 +119,26 @@ static int check_bytes(int socket, void *arg)
 	munmap(from, 2 * filled);
 	munmap(to, 2 * filled);
 	drop(pass, &dropped);
-	passing_stop(&p, drop, &dropped);
+	lane_copier_stop(&p, drop, &dropped);
 	return 0;
 }
 
 static int check_end(int socket, void *arg)
 {
 	unsigned dropped = 0;
-	struct passing p;
+	struct lane_copier p;
 	struct pass *large;
 	struct stat st;
 	int to;
 
 	(void)socket;
 	(void)arg;
-	ck_assert_int_eq(passing_start(&p), 0);
+	ck_assert_int_eq(lane_copier_start(&p), 0);
 	large = new_pass(1, LARGE, LARGE);
 	to = fcntl(large->to, F_DUPFD_CLOEXEC, 0);
 	ck_assert_int_ge(to, 0);
-	passing_ask(&p, large);
-	passing_stop(&p, drop, &dropped);
+	lane_copier_ask(&p, large);
+	lane_copier_stop(&p, drop, &dropped);
 	ck_assert_uint_eq(dropped, 1);
 	ck_assert_int_eq(fstat(to, &st), 0);
 	ck_assert_uint_lt((size_t)st.st_blocks * 512, LARGE);
@@ -175,8 +175,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("passing");
-	TCase *tc = room_case(s, "passing", 60);
+	Suite *s = suite_create("lane-copier");
+	TCase *tc = room_case(s, "lane-copier", 60);
 
 	tcase_add_test(tc, small_one_does_not_wait_for_a_large_one);
 	tcase_add_test(tc, bytes_arrive_and_holes_stay);

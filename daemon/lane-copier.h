@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * passing: a thread that copies lanes for their next owners (N4 in isolated.h), because a
- * large one takes longer than the loop may. It knows nothing but the two files; the loop
- * asks, and does with the answer what is to be done.
+ * lane-copier: a thread that copies lanes for their next owners (N4 in isolated.h), because
+ * to copy a large one takes longer than the loop may. It knows only the two files; the loop
+ * asks it, and does with the result what is to be done.
  *
  * Lanes are copied by turns of some MiB. Every other turn belongs to a lane that is new, so
  * a small one waits for one turn of a large one, not for the whole of it.
  */
-#ifndef DAEMON_PASSING_H
-#define DAEMON_PASSING_H
+#ifndef DAEMON_LANE_COPIER_H
+#define DAEMON_LANE_COPIER_H
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -33,9 +33,9 @@ struct pass {
 
 STAILQ_HEAD(passes, pass);
 
-struct passing {
+struct lane_copier {
 	bool runs;
-	unsigned char *piece; /* the thread's, of copy.h */
+	unsigned char *piece; /* the thread's, to copy through */
 	pthread_t thread;
 	pthread_mutex_t mutex; /* of what follows, but for `done` */
 	pthread_cond_t asked;
@@ -45,12 +45,12 @@ struct passing {
 	int done; /* eventfd: readable when something is finished */
 };
 
-int passing_start(struct passing *p);
+int lane_copier_start(struct lane_copier *p);
 
 /* The end; what was not finished is given to drop(). */
-void passing_stop(struct passing *p, void (*drop)(struct pass *pass, void *arg), void *arg);
+void lane_copier_stop(struct lane_copier *p, void (*drop)(struct pass *pass, void *arg), void *arg);
 
-void passing_ask(struct passing *p, struct pass *pass); /* takes it over */
-struct pass *passing_take(struct passing *p);		/* the next finished one, or NULL */
+void lane_copier_ask(struct lane_copier *p, struct pass *pass); /* takes it over */
+struct pass *lane_copier_take(struct lane_copier *p);		/* the next finished one, or NULL */
 
 #endif

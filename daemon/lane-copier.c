@@ -1,15 +1,55 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * passing: see passing.h.
+ * lane-copier: see lane-copier.h.
  */
-#include "passing.h"
+#include "lane-copier.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "copy.h"
+#include "sys.h"
+
+enum { COPY_PIECE = 1 << 20 };
+
+/* A turn takes about a millisecond. */
+enum { TURN = 4 * COPY_PIECE };
+
+static int copy_range(unsigned char *piece, int from, int to, off_t at, off_t end)
+{
+	while (at < end) {
+		size_t want = end - at < COPY_PIECE ? (size_t)(end - at) : COPY_PIECE;
+		ssize_t n = shmr_read_at(from, piece, want, at);
+		int e = n <= 0 ? -EIO : shmr_write_at(to, piece, (size_t)n, at);
+
+		if (e < 0)
+			return e;
+		at += n;
+	}
+	return 0;
+}
+
+/*
+ * Copy some MiB of what lies at *at or behind, and move *at on; holes stay holes. `piece` is
+ * room for COPY_PIECE bytes. 1: there may be more; 0: that was all; or a negative errno.
+ */
+static int copy_some(int from, int to, off_t *at, unsigned char *piece)
+{
+	off_t start = lseek(from, *at, SEEK_DATA), end;
+	int e;
+
+	if (start < 0)
+		return errno == ENXIO ? 0 : -errno; /* ENXIO: there is no more data */
+	end = lseek(from, start, SEEK_HOLE);
+	if (end < 0)
+		return -errno;
+	if (end - start > TURN)
+		end = start + TURN;
+	e = copy_range(piece, from, to, start, end);
+	*at = end;
+	return e < 0 ? e : 1;
+}
 
 static struct pass *first_of(struct passes *list)
 {
@@ -20,7 +60,7 @@ static struct pass *first_of(struct passes *list)
 	return first;
 }
 
-static struct pass *next_turn(struct passing *p)
+static struct pass *next_turn(struct lane_copier *p)
 {
 	bool fresh = p->new_ones_turn;
 	struct pass *pass = first_of(fresh ? &p->wanted : &p->begun);
@@ -29,7 +69,7 @@ static struct pass *next_turn(struct passing *p)
 	return pass ? pass : first_of(fresh ? &p->begun : &p->wanted);
 }
 
-static struct pass *await_one(struct passing *p)
+static struct pass *await_one(struct lane_copier *p)
 {
 	struct pass *pass;
 
@@ -43,7 +83,7 @@ static struct pass *await_one(struct passing *p)
 
 static void *run(void *arg)
 {
-	struct passing *p = arg;
+	struct lane_copier *p = arg;
 	struct pass *pass;
 
 	while ((pass = await_one(p))) {
@@ -60,11 +100,11 @@ static void *run(void *arg)
 	return NULL;
 }
 
-int passing_start(struct passing *p)
+int lane_copier_start(struct lane_copier *p)
 {
 	int e;
 
-	*p = (struct passing){ .done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	*p = (struct lane_copier){ .done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
 	if (p->done < 0)
 		return -errno;
 	p->piece = malloc(COPY_PIECE);
@@ -86,7 +126,7 @@ int passing_start(struct passing *p)
 	return -e;
 }
 
-void passing_ask(struct passing *p, struct pass *pass)
+void lane_copier_ask(struct lane_copier *p, struct pass *pass)
 {
 	pthread_mutex_lock(&p->mutex);
 	STAILQ_INSERT_TAIL(&p->wanted, pass, next);
@@ -94,7 +134,7 @@ void passing_ask(struct passing *p, struct pass *pass)
 	pthread_mutex_unlock(&p->mutex);
 }
 
-struct pass *passing_take(struct passing *p)
+struct pass *lane_copier_take(struct lane_copier *p)
 {
 	struct pass *pass;
 
@@ -104,7 +144,7 @@ struct pass *passing_take(struct passing *p)
 	return pass;
 }
 
-void passing_stop(struct passing *p, void (*drop)(struct pass *pass, void *arg), void *arg)
+void lane_copier_stop(struct lane_copier *p, void (*drop)(struct pass *pass, void *arg), void *arg)
 {
 	struct pass *pass;
 
