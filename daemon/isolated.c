@@ -6,9 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,44 +15,22 @@
 #include "apart.h"
 #include "explain.h"
 #include "isolated-files.h"
+#include "label.h"
 #include "lane.h"
 #include "log.h"
 #include "registry.h"
 #include "sys.h"
 
-enum { LABEL_SIZE = 160 };
-
-/* --- labels (N1) --- */
-
-struct label {
-	bool of_lane;
-	char name[PROTO_NAME_SIZE]; /* of the ring */
-	uid_t uid;		    /* of the ring's owner, or of the lane's */
-	char uuid[33];		    /* of the lane's ring */
-	unsigned lane;
-	uint32_t number;
-};
-
-static void write_uuid(const uint8_t uuid[16], char ret[33])
-{
-	for (unsigned i = 0; i < 16; i++)
-		snprintf(ret + 2 * i, 3, "%02x", uuid[i]);
-}
-
 static void label_lane(const struct isolated *i, unsigned lane, uid_t uid, uint32_t number,
 		       char ret[LABEL_SIZE])
 {
-	char uuid[33];
-
-	write_uuid(i->ring->uuid, uuid);
-	snprintf(ret, LABEL_SIZE, "lane+%s+%u+%u+%" PRIu32, uuid, lane, (unsigned)uid, number);
+	label_write_lane(i->ring->uuid, lane, uid, number, ret);
 }
 
 static bool read_label(int fd, char ret[LABEL_SIZE])
 {
-	static const char before[] = "/memfd:", after[] = " (deleted)";
 	char path[32], target[LABEL_SIZE + 32];
-	size_t length, most = sizeof(target) - 1;
+	size_t most = sizeof(target) - 1;
 	ssize_t n;
 
 	shmr_fd_path(path, fd);
@@ -62,37 +38,7 @@ static bool read_label(int fd, char ret[LABEL_SIZE])
 	if (n < 0 || (size_t)n == most)
 		return false;
 	target[n] = '\0';
-	length = strlen(target);
-	if (length < sizeof(before) + sizeof(after) - 2 ||
-	    strncmp(target, before, sizeof(before) - 1) != 0 ||
-	    strcmp(target + length - (sizeof(after) - 1), after) != 0)
-		return false;
-	length -= sizeof(before) + sizeof(after) - 2;
-	if (length >= LABEL_SIZE)
-		return false;
-	memcpy(ret, target + sizeof(before) - 1, length);
-	ret[length] = '\0';
-	return true;
-}
-
-static bool parse_label(const char *text, struct label *ret)
-{
-	unsigned uid;
-	int end = 0;
-
-	*ret = (struct label){ 0 };
-	if (sscanf(text, "ring+%u+%63[A-Za-z0-9._-]%n", &uid, ret->name, &end) == 2 &&
-	    text[end] == '\0') {
-		ret->uid = uid;
-		return proto_is_name(ret->name);
-	}
-	end = 0;
-	ret->of_lane = true;
-	if (sscanf(text, "lane+%32[0-9a-f]+%u+%u+%" SCNu32 "%n", ret->uuid, &ret->lane, &uid,
-		   &ret->number, &end) != 4)
-		return false;
-	ret->uid = uid;
-	return text[end] == '\0' && ret->lane < LAYOUT_LANES;
+	return label_from_link(target, ret);
 }
 
 /* --- as a source, for this process --- */
@@ -180,7 +126,7 @@ int isolated_create(struct keeper *keeper, const char *name, uid_t owner,
 	char label[LABEL_SIZE];
 	int e;
 
-	snprintf(label, sizeof(label), "ring+%u+%s", (unsigned)owner, name);
+	label_write_ring(name, owner, label);
 	e = isolated_files_new_ring(ret, label, config);
 	if (e < 0)
 		return e;
@@ -415,7 +361,7 @@ static bool read_kept(struct kept *k, const struct kept_file *file)
 	k->text[0] = '\0';
 	fcntl(k->fd, F_SETFD, FD_CLOEXEC);
 	return is_ours(k->fd, &k->st) && read_label(k->fd, k->text) &&
-	       parse_label(k->text, &k->label);
+	       label_parse(k->text, &k->label);
 }
 
 static void close_kept(struct kept *k)
@@ -485,9 +431,9 @@ static void take_lane(struct isolated *i, struct kept *k)
 
 static void take_lanes(struct isolated *i, struct kept *kept, size_t count)
 {
-	char uuid[33];
+	char uuid[LABEL_UUID_SIZE];
 
-	write_uuid(i->ring->uuid, uuid);
+	label_write_uuid(i->ring->uuid, uuid);
 	for (size_t n = 0; n < count; n++)
 		if (kept[n].fd >= 0 && kept[n].label.of_lane &&
 		    strcmp(kept[n].label.uuid, uuid) == 0)

@@ -25,6 +25,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/keeper-words.h \
 	daemon/keeper.c \
 	daemon/keeper.h \
+	daemon/label.c \
+	daemon/label.h \
 	daemon/lane-copier.c \
 	daemon/lane-copier.h \
 	daemon/listener.c \
