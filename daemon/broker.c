@@ -122,9 +122,7 @@ void broker_release(struct broker *b, struct entry *e)
 
 	if (!catalog_release(e))
 		shmring_close(ring);
-	else if (relics_keep_ring(&b->relics, ring, &charge))
-		b->to_sweep = true;
-	else
+	else if (!relics_keep_ring(&b->relics, ring, &charge))
 		broker_give(b, &charge);
 }
 
@@ -244,11 +242,11 @@ int broker_make(struct broker *b, const char *name, bool persistent, uid_t owner
 		broker_give(b, &charge);
 		return e;
 	}
-	if (broker_may_say(b, a))
+	if (account_may_say(&b->quota, a))
 		log_say(LOG_INFO, "ring=%s created owner=%u bytes=%" PRIu64 "%s%s", name,
 			(unsigned)owner, (*ret)->bytes, persistent ? " persistent" : "",
 			layout_is_apart(&g) ? " isolated" : "");
-	if (layout_is_apart(&g) && !keeper_is_there(&b->keeper) && broker_may_say(b, a))
+	if (layout_is_apart(&g) && !keeper_is_there(&b->keeper) && account_may_say(&b->quota, a))
 		log_say(LOG_NOTICE, "ring=%s lives as long as this broker: it has no keeper", name);
 	quota_settle(&b->quota, a);
 	return e;
@@ -508,11 +506,9 @@ static void finish_pass(struct broker *b, struct pass *pass)
 		isolated_cancel_passing(i, pass->lane, pass->to);
 	else
 		e = isolated_end_passing(i, pass->lane, pass->epoch, pass->uid, pass->to, &old);
-	if (e == 0 && relics_keep_file(&b->relics, old, &charge))
-		b->to_sweep = true;
-	else
+	if (e < 0 || !relics_keep_file(&b->relics, old, &charge))
 		broker_give(b, &charge);
-	if (e == 0 && broker_may_say(b, s->account))
+	if (e == 0 && account_may_say(&b->quota, s->account))
 		log_say(LOG_INFO, "ring=%s lane=%u passed to uid=%u", pass->entry->name, pass->lane,
 			(unsigned)pass->uid);
 	serve_lane_answer(s, pass->serial, pass->entry, pass->lane, e);
@@ -656,7 +652,7 @@ static void drop_stalled(struct broker *b)
 	struct session *s;
 
 	while ((s = TAILQ_FIRST(&b->stalled)) && s->stall_deadline <= shmr_now()) {
-		if (broker_may_say(b, s->account))
+		if (account_may_say(&b->quota, s->account))
 			log_say(LOG_WARNING,
 				"client=%" PRIu64 " pid=%d uid=%u dropped: it takes no answers",
 				s->number, (int)s->peer.pid, (unsigned)s->peer.uid);
@@ -680,16 +676,21 @@ static void say_left_out(const struct account *a, unsigned left_out)
 		(unsigned)a->uid, left_out);
 }
 
+static bool is_to_sweep(const struct broker *b)
+{
+	return b->quota.to_sweep || b->relics.count > 0;
+}
+
 /* Once in a second, while there is something to do. */
 static void sweep(struct broker *b)
 {
 	int64_t now = shmr_now();
 
-	if (!b->to_sweep || now - b->swept_ns < SECOND)
+	if (!is_to_sweep(b) || now - b->swept_ns < SECOND)
 		return;
 	b->swept_ns = now;
 	relics_sweep(&b->relics, NULL, relic_is_gone, b);
-	b->to_sweep = quota_sweep(&b->quota, now, say_left_out) || b->relics.count > 0;
+	quota_sweep(&b->quota, now, say_left_out);
 }
 
 enum broker_end broker_round(struct broker *b, int timeout)
@@ -703,7 +704,7 @@ enum broker_end broker_round(struct broker *b, int timeout)
 		timeout = ms_until(keeper_deadline(&b->keeper), timeout);
 	if (upgrade_deadline(b) != 0)
 		timeout = ms_until(upgrade_deadline(b), timeout);
-	if (!armed || b->to_sweep)
+	if (!armed || is_to_sweep(b))
 		timeout = ms_until(shmr_now() + SECOND, timeout);
 	if (loop_run(&b->loop, timeout) < 0)
 		return BROKER_STOP;
@@ -715,12 +716,6 @@ enum broker_end broker_round(struct broker *b, int timeout)
 	if (!armed)
 		listener_rearm(&b->listener); /* others may have closed theirs */
 	return b->end;
-}
-
-bool broker_may_say(struct broker *b, struct account *a)
-{
-	b->to_sweep = true;
-	return saying_has_turn(&a->saying, shmr_now());
 }
 
 int broker_give_socket(struct broker *b)

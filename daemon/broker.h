@@ -55,7 +55,6 @@ struct broker {
 	struct quota quota;
 	struct share share;
 	int64_t swept_ns; /* when old accounts were last looked for */
-	bool to_sweep;
 	struct catalog catalog;
 	struct relics relics;
 	struct store store;
@@ -138,9 +137,6 @@ void broker_give(struct broker *b, const struct charge *charge);
 
 /* What a lane of the ring counts for the user that it is copied for (N4 in isolated.h). */
 struct charge broker_lane_charge(const struct entry *e, uid_t uid);
-
-/* Of the lines in the log about one user: has this one its turn (saying.h)? */
-bool broker_may_say(struct broker *b, struct account *a);
 
 /* Ask for the metrics unless somebody has; all who wait get them. */
 int broker_ask_metrics(struct broker *b);

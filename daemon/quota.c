@@ -8,6 +8,8 @@
 #include <search.h>
 #include <stdlib.h>
 
+#include "sys.h"
+
 const char *const quota_names[QUOTA_RESOURCES] = {
 	[QUOTA_CONNECTIONS] = "connections",
 	[QUOTA_RINGS] = "rings",
@@ -71,6 +73,12 @@ void quota_give(struct account *a, enum resource what, uint64_t amount)
 	a->used[what] -= amount;
 }
 
+bool account_may_say(struct quota *q, struct account *a)
+{
+	q->to_sweep = true;
+	return saying_has_turn(&a->saying, shmr_now());
+}
+
 static bool has_something(const struct account *a)
 {
 	for (unsigned i = 0; i < QUOTA_RESOURCES; i++)
@@ -124,7 +132,7 @@ static void find_idle(const void *node, VISIT which, void *arg)
 		s->idle = a;
 }
 
-bool quota_sweep(struct quota *q, int64_t now,
+void quota_sweep(struct quota *q, int64_t now,
 		 void (*said)(const struct account *a, unsigned left_out))
 {
 	struct sweep s = { .now = now, .said = said };
@@ -136,7 +144,7 @@ bool quota_sweep(struct quota *q, int64_t now,
 		if (s.idle)
 			forget(q, s.idle);
 	} while (s.idle);
-	return s.again;
+	q->to_sweep = s.again;
 }
 
 struct visit {

@@ -2,7 +2,7 @@
 /*
  * quota: what each user has of the broker, and that it is not more than allowed.
  *
- * An account is made when a user first has something, and goes when he has nothing
+ * An account is made when a user first has something, and goes when the user has nothing
  * left. Only the loop's thread uses it.
  */
 #ifndef DAEMON_QUOTA_H
@@ -51,6 +51,7 @@ struct account {
 struct quota {
 	void *accounts; /* a tree of search.h */
 	size_t count;
+	bool to_sweep; /* the log had a line about a user: quota_sweep() is to be called */
 };
 
 /* The account of a user, made if need be; NULL: out of memory. */
@@ -63,6 +64,9 @@ int quota_take(struct account *a, const struct limits *l, enum resource what, ui
 void quota_count(struct account *a, enum resource what, uint64_t amount);
 void quota_give(struct account *a, enum resource what, uint64_t amount);
 
+/* May this line about the user go to the log (saying.h)? */
+bool account_may_say(struct quota *q, struct account *a);
+
 /*
  * Forget it if nothing is left; the pointer is then invalid. One about which the log had a
  * line lately stays for quota_sweep(), so that it cannot begin anew by coming again.
@@ -71,9 +75,9 @@ void quota_settle(struct quota *q, struct account *a);
 
 /*
  * From time to time: forget accounts without anything. said() is called with each account
- * about which lines were left out of the log. True: it is to be called again.
+ * about which lines were left out of the log. `to_sweep` says whether it is to be called again.
  */
-bool quota_sweep(struct quota *q, int64_t now,
+void quota_sweep(struct quota *q, int64_t now,
 		 void (*said)(const struct account *a, unsigned left_out));
 
 /* All accounts, by uid. */

@@ -535,7 +535,7 @@ static void serve_remove(struct session *s, const struct proto_message *m)
 		refuse_explained(s, m->head.serial, e);
 		return;
 	}
-	if (broker_may_say(s->broker, s->account))
+	if (account_may_say(&s->broker->quota, s->account))
 		log_say(LOG_INFO, "ring=%s removed pid=%d uid=%u", m->u.name.name, (int)s->peer.pid,
 			(unsigned)s->peer.uid);
 	session_hold(s); /* it may have been an isolated one */

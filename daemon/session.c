@@ -192,7 +192,7 @@ void session_free(struct session *s)
 void session_condemn(struct session *s, const char *why)
 {
 	s->broker->violations++;
-	if (broker_may_say(s->broker, s->account))
+	if (account_may_say(&s->broker->quota, s->account))
 		log_say(LOG_WARNING, "client=%llu pid=%d uid=%u disconnected: %s",
 			(unsigned long long)s->number, (int)s->peer.pid, (unsigned)s->peer.uid,
 			why);
@@ -235,7 +235,7 @@ static void flush(struct session *s)
 			break;
 		if (e < 0) {
 			if (e != -EPIPE && e != -ECONNRESET &&
-			    broker_may_say(s->broker, s->account))
+			    account_may_say(&s->broker->quota, s->account))
 				log_say(LOG_WARNING, "client=%llu cannot be answered: %s",
 					(unsigned long long)s->number, strerror(-e));
 			session_end(s);
