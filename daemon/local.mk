@@ -50,6 +50,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/relics.h \
 	daemon/restore.c \
 	daemon/restore.h \
+	daemon/rings.c \
+	daemon/rings.h \
 	daemon/sandbox.c \
 	daemon/sandbox.h \
 	daemon/saying.c \

@@ -343,7 +343,7 @@ static int run_broker(struct arguments *a, char **argv, const char *program, int
 		return EXIT_FAILURE;
 	}
 	log_say(LOG_NOTICE, "ready socket=%s directory=%s rings=%zu config=%s", a->broker.socket,
-		a->broker.directory, b.catalog.count,
+		a->broker.directory, b.rings.catalog.count,
 		a->broker.config ? a->broker.config : "none");
 	sd_notify(0, "READY=1");
 	tell_parent(pipe);

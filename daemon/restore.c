@@ -10,35 +10,35 @@
 
 #include <shmring/shmring.h>
 
-#include "broker.h"
 #include "isolated.h"
 #include "log.h"
+#include "rings.h"
 
 /* --- what an earlier broker left --- */
 
-static struct entry *enter(struct broker *b, const char *name, uid_t owner, struct shmring *ring)
+static struct entry *enter(struct rings *r, const char *name, uid_t owner, struct shmring *ring)
 {
 	struct account *a =
-		catalog_find(&b->catalog, name) ? NULL : quota_account(&b->quota, owner);
-	struct entry *e = a ? catalog_add(&b->catalog, name, ring, owner, false) : NULL;
+		catalog_find(&r->catalog, name) ? NULL : quota_account(&r->quota, owner);
+	struct entry *e = a ? catalog_add(&r->catalog, name, ring, owner, false) : NULL;
 
 	if (e)
-		broker_count_ring(b, a, &ring->geometry, owner);
+		rings_count(r, a, &ring->geometry, owner);
 	else if (a)
-		quota_settle(&b->quota, a);
+		quota_settle(&r->quota, a);
 	return e;
 }
 
 static void take_back(const char *name, uid_t owner, struct shmring *ring, void *arg)
 {
-	struct broker *b = arg;
-	const struct entry *known = catalog_find(&b->catalog, name);
+	struct rings *r = arg;
+	const struct entry *known = catalog_find(&r->catalog, name);
 
 	if (known && memcmp(known->ring->uuid, ring->uuid, sizeof(ring->uuid)) == 0) {
 		shmring_close(ring); /* two have kept it */
 		return;
 	}
-	if (enter(b, name, owner, ring)) {
+	if (enter(r, name, owner, ring)) {
 		log_say(LOG_INFO, "ring=%s taken back owner=%u", name, (unsigned)owner);
 		return;
 	}
@@ -47,36 +47,35 @@ static void take_back(const char *name, uid_t owner, struct shmring *ring, void 
 	shmring_close(ring);
 }
 
-/* What systemd or the predecessor handed over. */
-static void take_handed(struct broker *b)
+static struct rings *rings_of(struct keeper *k)
 {
-	struct broker_options *o = &b->options;
+	return (struct rings *)(void *)((unsigned char *)k - offsetof(struct rings, keeper));
+}
 
-	isolated_take_back(&b->keeper, o->kept, o->kept_count, take_back, b);
-	free(o->kept);
-	o->kept = NULL;
-	o->kept_count = 0;
+/* What systemd or the predecessor handed over. */
+static void take_handed(struct rings *r)
+{
+	isolated_take_back(&r->keeper, r->kept, r->kept_count, take_back, r);
+	rings_drop_kept(r);
 }
 
 /* Together with what was handed over: a ring's lanes may be here and there. */
 static void returned(struct keeper *k, const struct kept_file *files, size_t count)
 {
-	struct broker *b =
-		(struct broker *)(void *)((unsigned char *)k - offsetof(struct broker, keeper));
-	struct broker_options *o = &b->options;
-	struct kept_file *all = reallocarray(o->kept, o->kept_count + count + 1, sizeof(*all));
+	struct rings *r = rings_of(k);
+	struct kept_file *all = reallocarray(r->kept, r->kept_count + count + 1, sizeof(*all));
 
 	if (all) {
 		if (count > 0)
-			memcpy(all + o->kept_count, files, count * sizeof(*all));
-		o->kept = all;
-		o->kept_count += count;
-		take_handed(b);
+			memcpy(all + r->kept_count, files, count * sizeof(*all));
+		r->kept = all;
+		r->kept_count += count;
+		take_handed(r);
 	} else {
-		isolated_take_back(k, files, count, take_back, b);
+		isolated_take_back(k, files, count, take_back, r);
 	}
-	if (b->ready)
-		broker_make_wishes(b);
+	if (r->ready)
+		rings_make_wishes(r);
 }
 
 /* --- what is to be kept of ours --- */
@@ -88,11 +87,10 @@ static void tell_file(int fd, void *arg)
 
 static void everything(struct keeper *k)
 {
-	struct broker *b =
-		(struct broker *)(void *)((unsigned char *)k - offsetof(struct broker, keeper));
+	struct rings *r = rings_of(k);
 
-	for (size_t n = 0; n < b->catalog.count; n++) {
-		const struct isolated *i = isolated_of(b->catalog.sorted[n]->ring);
+	for (size_t n = 0; n < r->catalog.count; n++) {
+		const struct isolated *i = isolated_of(r->catalog.sorted[n]->ring);
 
 		if (i)
 			isolated_each_file(i, tell_file, k);
@@ -101,27 +99,20 @@ static void everything(struct keeper *k)
 
 static void caught_up(struct keeper *k)
 {
-	struct broker *b =
-		(struct broker *)(void *)((unsigned char *)k - offsetof(struct broker, keeper));
-	struct session *s, *next;
+	struct rings *r = rings_of(k);
 
-	for (s = LIST_FIRST(&b->sessions); s; s = next) {
-		next = LIST_NEXT(s, all); /* an answer may end its session, and no other */
-		session_go_on(s);
-	}
+	r->caught_up(r);
 }
 
 static const struct keeper_calls calls = { everything, returned, caught_up };
 
-void restore_rings(struct broker *b)
+void restore_rings(struct rings *r, struct loop *loop, bool wanted, bool sandboxed, bool complete)
 {
-	const struct broker_options *o = &b->options;
-
-	keeper_open(&b->keeper, &b->loop, b->store.directory[0], o->keeper, !o->no_sandbox, &calls);
-	if (o->complete)
-		take_handed(b);
-	keeper_find(&b->keeper, o->complete);
-	take_handed(b);
+	keeper_open(&r->keeper, loop, r->store.directory[0], wanted, sandboxed, &calls);
+	if (complete)
+		take_handed(r);
+	keeper_find(&r->keeper, complete);
+	take_handed(r);
 }
 
 /* --- what a successor gets --- */
@@ -132,19 +123,19 @@ static void count_file(int fd, void *arg)
 	++*(size_t *)arg;
 }
 
-struct kept_file *restore_give_rings(struct broker *b, size_t *ret_count, bool *ret_all)
+struct kept_file *restore_give_rings(struct rings *r, size_t *ret_count, bool *ret_all)
 {
 	struct kept_file *files;
 	size_t count = 0, given = 0;
 
-	for (size_t n = 0; n < b->catalog.count; n++)
-		if (isolated_of(b->catalog.sorted[n]->ring))
-			isolated_each_file(isolated_of(b->catalog.sorted[n]->ring), count_file,
+	for (size_t n = 0; n < r->catalog.count; n++)
+		if (isolated_of(r->catalog.sorted[n]->ring))
+			isolated_each_file(isolated_of(r->catalog.sorted[n]->ring), count_file,
 					   &count);
 	files = calloc(count + 1, sizeof(*files));
-	for (size_t n = 0; files && n < b->catalog.count; n++)
-		if (isolated_of(b->catalog.sorted[n]->ring))
-			given += isolated_give(isolated_of(b->catalog.sorted[n]->ring),
+	for (size_t n = 0; files && n < r->catalog.count; n++)
+		if (isolated_of(r->catalog.sorted[n]->ring))
+			given += isolated_give(isolated_of(r->catalog.sorted[n]->ring),
 					       files + given);
 	if (given < count)
 		log_say(LOG_ERR, "%zu files of isolated rings cannot be handed over",

@@ -9,15 +9,19 @@
 
 #include "keeper.h"
 
-struct broker;
+struct loop;
+struct rings;
 
-/* Find or start the keeper, and take back what it, systemd or the predecessor has for us. */
-void restore_rings(struct broker *b);
+/*
+ * Find the keeper, or start one if it is `wanted`, and take back what it, systemd or the
+ * predecessor has for us. With `complete` the predecessor handed over everything; keeper.h.
+ */
+void restore_rings(struct rings *r, struct loop *loop, bool wanted, bool sandboxed, bool complete);
 
 /*
  * Descriptors of the files of isolated rings, for free(); *ret_count of them, now the
  * caller's; *ret_all: none is missing.
  */
-struct kept_file *restore_give_rings(struct broker *b, size_t *ret_count, bool *ret_all);
+struct kept_file *restore_give_rings(struct rings *r, size_t *ret_count, bool *ret_all);
 
 #endif

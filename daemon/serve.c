@@ -45,7 +45,7 @@ static const char *word_of(uint32_t right)
 
 static struct verdict judge(const struct session *s, const char *name)
 {
-	return policy_judge(s->broker->policy, &s->peer, name);
+	return policy_judge(s->broker->rings.policy, &s->peer, name);
 }
 
 static void refuse_right(struct session *s, uint32_t serial, const char *name, uint32_t right,
@@ -53,7 +53,7 @@ static void refuse_right(struct session *s, uint32_t serial, const char *name, u
 {
 	char rule[RULE_SIZE];
 
-	policy_name_rule(s->broker->policy, v.line, rule, sizeof(rule));
+	policy_name_rule(s->broker->rings.policy, v.line, rule, sizeof(rule));
 	session_refuse_ring(s, serial, name, -EACCES, "user %u may not %s it: %s",
 			    (unsigned)s->peer.uid, word_of(right), rule);
 }
@@ -61,7 +61,7 @@ static void refuse_right(struct session *s, uint32_t serial, const char *name, u
 static void refuse_share(struct session *s, uint32_t serial, uint64_t asked)
 {
 	const struct broker *b = s->broker;
-	unsigned percent = b->policy->descriptor_share;
+	unsigned percent = b->rings.policy->descriptor_share;
 
 	session_refuse(s, serial, -EDQUOT,
 		       "user %u asks for %llu more of the broker's descriptors, holds %llu and may "
@@ -69,7 +69,7 @@ static void refuse_share(struct session *s, uint32_t serial, uint64_t asked)
 		       "or raise LimitNOFILE or descriptor_share of the broker",
 		       (unsigned)s->peer.uid, (unsigned long long)asked,
 		       (unsigned long long)s->account->held,
-		       (unsigned long long)share_most(&b->share, percent, asked), percent);
+		       (unsigned long long)share_most(&b->rings.share, percent, asked), percent);
 }
 
 static void refuse_amount(struct session *s, uint32_t serial, struct shortage lacks)
@@ -77,13 +77,13 @@ static void refuse_amount(struct session *s, uint32_t serial, struct shortage la
 	const enum resource what = lacks.what;
 	char limit[RULE_SIZE];
 	unsigned line;
-	const struct limits *l = policy_limits(s->broker->policy, &s->peer, &line);
+	const struct limits *l = policy_limits(s->broker->rings.policy, &s->peer, &line);
 
 	if (what == QUOTA_SHARE) {
 		refuse_share(s, serial, lacks.asked);
 		return;
 	}
-	policy_name_limit(s->broker->policy, line, limit, sizeof(limit));
+	policy_name_limit(s->broker->rings.policy, line, limit, sizeof(limit));
 	session_refuse(s, serial, -EDQUOT, "user %u asks for %llu more and has %llu of %llu %s: %s",
 		       (unsigned)s->peer.uid, (unsigned long long)lacks.asked,
 		       (unsigned long long)s->account->used[what],
@@ -98,7 +98,7 @@ static void refuse_explained(struct session *s, uint32_t serial, int e)
 static bool take_silently(struct session *s, enum resource what)
 {
 	unsigned line;
-	const struct limits *l = policy_limits(s->broker->policy, &s->peer, &line);
+	const struct limits *l = policy_limits(s->broker->rings.policy, &s->peer, &line);
 
 	return quota_take(s->account, l, what, 1) == 0;
 }
@@ -187,7 +187,7 @@ static struct entry *make_ring(struct session *s, const struct proto_message *m,
 	const struct proto_open *o = &m->u.open;
 	struct broker *b = s->broker;
 	unsigned line;
-	const struct limits *l = policy_limits(b->policy, &s->peer, &line);
+	const struct limits *l = policy_limits(b->rings.policy, &s->peer, &line);
 	struct shortage shortage = { QUOTA_RINGS, 1 };
 	struct entry *made;
 	int e;
@@ -195,8 +195,8 @@ static struct entry *make_ring(struct session *s, const struct proto_message *m,
 	/* It is to be open then, beside its own; who may not have that would leave it behind. */
 	if (!take_one(s, m->head.serial, QUOTA_DESCRIPTORS))
 		return NULL;
-	e = broker_make(b, o->name, (o->flags & PROTO_PERSISTENT) != 0, s->peer.uid, l, config,
-			&made, &shortage);
+	e = rings_make(&b->rings, o->name, (o->flags & PROTO_PERSISTENT) != 0, s->peer.uid, l,
+		       config, &made, &shortage);
 	quota_give(s->account, QUOTA_DESCRIPTORS, 1);
 	if (e == -EDQUOT)
 		refuse_amount(s, m->head.serial, shortage);
@@ -212,11 +212,11 @@ static struct entry *make_new(struct session *s, const struct proto_message *m, 
 	struct shmring_config config;
 	int error = 0;
 
-	if (!broker_find(s->broker, o->name, &error) && error == -EBUSY) {
+	if (!rings_find(&s->broker->rings, o->name, &error) && error == -EBUSY) {
 		refuse_explained(s, m->head.serial, error);
 		return NULL;
 	}
-	if (catalog_find(&s->broker->catalog, o->name) || error != -ENOENT) {
+	if (catalog_find(&s->broker->rings.catalog, o->name) || error != -ENOENT) {
 		session_refuse_ring(s, m->head.serial, o->name, -EEXIST, "it exists already");
 		return NULL;
 	}
@@ -251,7 +251,7 @@ static struct entry *open_target(struct session *s, const struct proto_message *
 	}
 	if (make)
 		return make_new(s, m, v.isolated || (o->flags & PROTO_ISOLATED) != 0);
-	e = broker_find(s->broker, o->name, &error);
+	e = rings_find(&s->broker->rings, o->name, &error);
 	if (!e && error == -ENOENT && v.make)
 		return make_ring(s, m, v.make);
 	if (!e)
@@ -393,10 +393,10 @@ static void give_lane(struct session *s, uint32_t serial, struct entry *e, unsig
 static bool take_lane_charge(struct session *s, uint32_t serial, const struct charge *charge)
 {
 	unsigned line;
-	const struct limits *l = policy_limits(s->broker->policy, &s->peer, &line);
+	const struct limits *l = policy_limits(s->broker->rings.policy, &s->peer, &line);
 	struct shortage shortage;
 
-	if (broker_take(s->broker, s->account, l, charge, &shortage) == 0)
+	if (rings_take(&s->broker->rings, s->account, l, charge, &shortage) == 0)
 		return true;
 	refuse_amount(s, serial, shortage);
 	return false;
@@ -406,7 +406,7 @@ static bool take_lane_charge(struct session *s, uint32_t serial, const struct ch
 static void pass_lane(struct session *s, const struct proto_message *m, struct entry *e)
 {
 	const struct proto_lane *l = &m->u.lane;
-	const struct charge charge = broker_lane_charge(e, s->peer.uid);
+	const struct charge charge = rings_lane_charge(e, s->peer.uid);
 	struct isolated *i = isolated_of(e->ring);
 	struct pass *pass;
 	int to;
@@ -418,7 +418,7 @@ static void pass_lane(struct session *s, const struct proto_message *m, struct e
 		  : explain(-ENOMEM, "out of memory");
 	if (to < 0) {
 		free(pass);
-		broker_give(s->broker, &charge);
+		rings_give(&s->broker->rings, &charge);
 		refuse_explained(s, m->head.serial, to);
 		return;
 	}
@@ -507,9 +507,9 @@ static void answer_next(struct session *s, uint32_t serial, const struct entry *
 
 static void serve_next(struct session *s, const struct proto_message *m)
 {
-	const struct entry *e = catalog_after(&s->broker->catalog, m->u.name.name);
+	const struct entry *e = catalog_after(&s->broker->rings.catalog, m->u.name.name);
 
-	for (; e; e = catalog_after(&s->broker->catalog, e->name)) {
+	for (; e; e = catalog_after(&s->broker->rings.catalog, e->name)) {
 		uint32_t rights = judge(s, e->name).rights;
 
 		if (rights != 0) {
@@ -530,12 +530,12 @@ static void serve_remove(struct session *s, const struct proto_message *m)
 		refuse_right(s, m->head.serial, m->u.name.name, PROTO_REMOVE_RIGHT, v);
 		return;
 	}
-	e = broker_remove(s->broker, m->u.name.name);
+	e = rings_remove(&s->broker->rings, m->u.name.name);
 	if (e < 0) {
 		refuse_explained(s, m->head.serial, e);
 		return;
 	}
-	if (account_may_say(&s->broker->quota, s->account))
+	if (account_may_say(&s->broker->rings.quota, s->account))
 		log_say(LOG_INFO, "ring=%s removed pid=%d uid=%u", m->u.name.name, (int)s->peer.pid,
 			(unsigned)s->peer.uid);
 	session_hold(s); /* it may have been an isolated one */
@@ -549,12 +549,12 @@ static void serve_metrics(struct session *s, const struct proto_message *m)
 	struct broker *b = s->broker;
 	int e;
 
-	if (!policy_allows_metrics(b->policy, &s->peer)) {
+	if (!policy_allows_metrics(b->rings.policy, &s->peer)) {
 		session_refuse(
 			s, m->head.serial, -EACCES,
 			"user %u may not read the metrics: 'metrics' in %s does not name this user",
 			(unsigned)s->peer.uid,
-			b->policy->file ? b->policy->file : "the missing configuration");
+			b->rings.policy->file ? b->rings.policy->file : "the missing configuration");
 		return;
 	}
 	e = broker_ask_metrics(b);

@@ -128,7 +128,7 @@ static void give_everything_back(struct session *s)
 	for (size_t i = 0; i < s->ring_count; i++) {
 		fetch_add32(&s->rings[i].entry->clients, UINT32_MAX); /* no edge: a count */
 		quota_give(s->account, QUOTA_DESCRIPTORS, 1);
-		broker_release(s->broker, s->rings[i].entry);
+		rings_release(&s->broker->rings, s->rings[i].entry);
 	}
 	s->grant_count = s->ring_count = 0;
 }
@@ -167,12 +167,12 @@ void session_end(struct session *s)
 		if (s->queue[--s->queued].fd >= 0)
 			close(s->queue[s->queued].fd);
 	give_everything_back(s);
-	share_give(&b->share, s->account, SHARE_CONNECTION);
+	share_give(&b->rings.share, s->account, SHARE_CONNECTION);
 	if (s->stranger)
 		s->account->strangers--;
 	else
 		quota_give(s->account, QUOTA_CONNECTIONS, 1);
-	quota_settle(&b->quota, s->account);
+	quota_settle(&b->rings.quota, s->account);
 	s->account = NULL;
 	s->awaits_metrics = s->awaits_lane = false;
 	LIST_REMOVE(s, all);
@@ -192,7 +192,7 @@ void session_free(struct session *s)
 void session_condemn(struct session *s, const char *why)
 {
 	s->broker->violations++;
-	if (account_may_say(&s->broker->quota, s->account))
+	if (account_may_say(&s->broker->rings.quota, s->account))
 		log_say(LOG_WARNING, "client=%llu pid=%d uid=%u disconnected: %s",
 			(unsigned long long)s->number, (int)s->peer.pid, (unsigned)s->peer.uid,
 			why);
@@ -235,7 +235,7 @@ static void flush(struct session *s)
 			break;
 		if (e < 0) {
 			if (e != -EPIPE && e != -ECONNRESET &&
-			    account_may_say(&s->broker->quota, s->account))
+			    account_may_say(&s->broker->rings.quota, s->account))
 				log_say(LOG_WARNING, "client=%llu cannot be answered: %s",
 					(unsigned long long)s->number, strerror(-e));
 			session_end(s);
@@ -269,7 +269,7 @@ void session_answer(struct session *s, uint32_t serial, enum proto_type type,
 
 void session_hold(struct session *s)
 {
-	s->held = keeper_is_behind(&s->broker->keeper);
+	s->held = keeper_is_behind(&s->broker->rings.keeper);
 }
 
 void session_go_on(struct session *s)
@@ -374,27 +374,27 @@ static void watch_process(struct session *s)
 static bool enter_account(struct session *s)
 {
 	struct broker *b = s->broker;
-	struct account *a = quota_account(&b->quota, s->peer.uid);
+	struct account *a = quota_account(&b->rings.quota, s->peer.uid);
 	unsigned line;
 
 	if (!a)
 		return false;
 	s->account = a;
 	s->lacks = (struct shortage){ QUOTA_SHARE, SHARE_CONNECTION };
-	if (share_take(&b->share, a, b->policy->descriptor_share, SHARE_CONNECTION)) {
+	if (share_take(&b->rings.share, a, b->rings.policy->descriptor_share, SHARE_CONNECTION)) {
 		s->lacks = (struct shortage){ QUOTA_CONNECTIONS, 1 };
-		if (quota_take(a, policy_limits(b->policy, &s->peer, &line), QUOTA_CONNECTIONS,
-			       1) == 0)
+		if (quota_take(a, policy_limits(b->rings.policy, &s->peer, &line),
+			       QUOTA_CONNECTIONS, 1) == 0)
 			return true;
-		share_give(&b->share, a, SHARE_CONNECTION);
+		share_give(&b->rings.share, a, SHARE_CONNECTION);
 	}
 	s->stranger = a->strangers < STRANGERS;
 	a->strangers += s->stranger;
 	if (s->stranger) {
-		share_count(&b->share, a, SHARE_CONNECTION);
+		share_count(&b->rings.share, a, SHARE_CONNECTION);
 		return true;
 	}
-	quota_settle(&b->quota, a);
+	quota_settle(&b->rings.quota, a);
 	s->account = NULL;
 	return false;
 }
