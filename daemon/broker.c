@@ -81,22 +81,22 @@ static struct snapshot *take_snapshot(struct broker *b)
 
 	if (!s)
 		return NULL;
-	s->clients = calloc(b->session_count + 1, sizeof(*s->clients));
+	s->clients = calloc(b->sessions.count + 1, sizeof(*s->clients));
 	s->accounts = c.accounts = calloc(b->rings.quota.count + 1, sizeof(*s->accounts));
 	if (!s->clients || !s->accounts) {
 		snapshot_free(s);
 		return NULL;
 	}
-	LIST_FOREACH(client, &b->sessions, all)
-	s->clients[s->client_count++] =
-		(struct client_numbers){ client->number, client->peer.pid, client->peer.uid,
-					 client->ring_count, client->grant_count };
+	for (client = LIST_FIRST(&b->sessions.living); client; client = LIST_NEXT(client, all))
+		s->clients[s->client_count++] =
+			(struct client_numbers){ client->number, client->peer.pid, client->peer.uid,
+						 client->ring_count, client->grant_count };
 	quota_each(&b->rings.quota, copy_account, &c);
 	s->account_count = c.count;
 	s->up_ns = (uint64_t)(shmr_now() - b->start_ns);
-	s->connections_total = b->session_total;
-	s->refusals = b->refusals;
-	s->violations = b->violations;
+	s->connections_total = b->sessions.total;
+	s->refusals = b->sessions.refusals;
+	s->violations = b->sessions.violations;
 	s->turned_away = b->listener.turned_away;
 	s->kept = keeper_is_there(&b->rings.keeper);
 	s->keeper_words = b->rings.keeper.queue.count + b->rings.keeper.store.queue.count;
@@ -119,24 +119,32 @@ int broker_ask_metrics(struct broker *b)
 	return 0;
 }
 
+struct written {
+	int fd; /* or a negative errno */
+	uint64_t bytes;
+};
+
+static void answer_metrics(struct session *s, void *arg)
+{
+	const struct written *w = arg;
+
+	if (s->awaits_metrics)
+		serve_metrics_answer(s, w->fd, w->bytes);
+}
+
 static void metrics_ready(struct watch *watch, uint32_t events)
 {
 	struct broker *b = watch_owner(watch, struct broker, metrics_done);
-	struct session *s, *next;
-	uint64_t bytes = 0;
-	int fd = metrics_take(&b->metrics, &bytes);
+	struct written w = { 0 };
 
 	(void)events;
-	if (fd == -EAGAIN)
+	w.fd = metrics_take(&b->metrics, &w.bytes);
+	if (w.fd == -EAGAIN)
 		return;
 	b->metrics_asked = false;
-	for (s = LIST_FIRST(&b->sessions); s; s = next) {
-		next = LIST_NEXT(s, all); /* an answer may end its session, and no other */
-		if (s->awaits_metrics)
-			serve_metrics_answer(s, fd, bytes);
-	}
-	if (fd >= 0)
-		close(fd);
+	sessions_each(&b->sessions, answer_metrics, &w);
+	if (w.fd >= 0)
+		close(w.fd);
 }
 
 /* --- signals --- */
@@ -190,16 +198,6 @@ static int watch_signals(struct broker *b)
 
 /* --- lanes that are passed on --- */
 
-static struct session *session_of(struct broker *b, uint64_t number)
-{
-	struct session *s;
-
-	LIST_FOREACH(s, &b->sessions, all)
-	if (s->number == number)
-		return s;
-	return NULL;
-}
-
 /* Nobody asks any more, or it could not be copied. */
 static void drop_pass(struct pass *pass, void *arg)
 {
@@ -215,7 +213,7 @@ static void drop_pass(struct pass *pass, void *arg)
 static void finish_pass(struct broker *b, struct pass *pass)
 {
 	struct isolated *i = isolated_of(pass->entry->ring);
-	struct session *s = session_of(b, pass->session);
+	struct session *s = sessions_find(&b->sessions, pass->session);
 	const struct charge charge = rings_lane_charge(pass->entry, pass->uid);
 	int e = pass->result, old;
 
@@ -254,7 +252,7 @@ static void lane_copied(struct watch *watch, uint32_t events)
 
 static void arrived(struct listener *l, int fd)
 {
-	session_begin(watch_owner(l, struct broker, listener), fd);
+	session_begin(&watch_owner(l, struct broker, listener)->sessions, fd);
 }
 
 static int start_machinery(struct broker *b)
@@ -300,22 +298,23 @@ static int start(struct broker *b, char *error, size_t size)
 	return e;
 }
 
+static void go_on(struct session *s, void *arg)
+{
+	(void)arg;
+	session_go_on(s);
+}
+
 static void caught_up(struct rings *r)
 {
 	struct broker *b =
 		(struct broker *)(void *)((unsigned char *)r - offsetof(struct broker, rings));
-	struct session *s, *next;
 
-	for (s = LIST_FIRST(&b->sessions); s; s = next) {
-		next = LIST_NEXT(s, all); /* an answer may end its session, and no other */
-		session_go_on(s);
-	}
+	sessions_each(&b->sessions, go_on, NULL);
 }
 
-static int begin(struct broker *b, const struct broker_options *o, char *error, size_t size)
+/* What cannot fail. */
+static void prepare(struct broker *b, const struct broker_options *o)
 {
-	int e;
-
 	memset(b, 0, sizeof(*b));
 	b->options = *o;
 	b->start_ns = shmr_now();
@@ -325,9 +324,19 @@ static int begin(struct broker *b, const struct broker_options *o, char *error, 
 	b->signals.fd = b->metrics_done.fd = b->copied.fd = b->upgrade.output.fd =
 		b->upgrade.process.fd = b->listener.watch.fd = -1;
 	b->listener.fd = b->listener.lock = b->listener.spare = -1;
-	LIST_INIT(&b->sessions);
-	LIST_INIT(&b->ended);
-	TAILQ_INIT(&b->stalled);
+	sessions_init(&b->sessions);
+	b->sessions.loop = &b->loop;
+	b->sessions.rings = &b->rings;
+	b->sessions.reaper = &b->reaper;
+	b->sessions.listener = &b->listener;
+	b->sessions.request = serve_request;
+}
+
+static int begin(struct broker *b, const struct broker_options *o, char *error, size_t size)
+{
+	int e;
+
+	prepare(b, o);
 	sigbus_survive();
 	e = threads_try(THREADS_NEEDED);
 	if (e < 0) {
@@ -370,37 +379,12 @@ static int ms_until(int64_t deadline, int timeout)
 	return timeout >= 0 && timeout < ms ? timeout : (int)ms;
 }
 
-/* T2: the list is in the order of deadlines. */
-static void drop_stalled(struct broker *b)
-{
-	struct session *s;
-
-	while ((s = TAILQ_FIRST(&b->stalled)) && s->stall_deadline <= shmr_now()) {
-		if (account_may_say(&b->rings.quota, s->account))
-			log_say(LOG_WARNING,
-				"client=%" PRIu64 " pid=%d uid=%u dropped: it takes no answers",
-				s->number, (int)s->peer.pid, (unsigned)s->peer.uid);
-		session_end(s);
-	}
-}
-
-static void free_ended(struct broker *b)
-{
-	struct session *s;
-
-	while ((s = LIST_FIRST(&b->ended))) {
-		LIST_REMOVE(s, all);
-		session_free(s);
-	}
-}
-
 enum broker_end broker_round(struct broker *b, int timeout)
 {
-	const struct session *stalled = TAILQ_FIRST(&b->stalled);
 	bool armed = b->listener.armed;
 
-	if (stalled)
-		timeout = ms_until(stalled->stall_deadline, timeout);
+	if (sessions_deadline(&b->sessions) != 0)
+		timeout = ms_until(sessions_deadline(&b->sessions), timeout);
 	if (keeper_deadline(&b->rings.keeper) != 0)
 		timeout = ms_until(keeper_deadline(&b->rings.keeper), timeout);
 	if (upgrade_deadline(b) != 0)
@@ -411,8 +395,8 @@ enum broker_end broker_round(struct broker *b, int timeout)
 		return BROKER_STOP;
 	keeper_tick(&b->rings.keeper);
 	upgrade_tick(b);
-	drop_stalled(b);
-	free_ended(b);
+	sessions_drop_stalled(&b->sessions);
+	sessions_free_ended(&b->sessions);
 	rings_sweep(&b->rings);
 	if (!armed)
 		listener_rearm(&b->listener); /* others may have closed theirs */
@@ -426,11 +410,7 @@ int broker_give_socket(struct broker *b)
 
 void broker_stop(struct broker *b)
 {
-	struct session *s;
-
-	while ((s = LIST_FIRST(&b->sessions)))
-		session_end(s);
-	free_ended(b);
+	sessions_close(&b->sessions);
 	listener_close(&b->listener);
 	reaper_stop(&b->reaper);
 	loop_remove(&b->loop, &b->metrics_done);

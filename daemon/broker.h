@@ -12,7 +12,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/queue.h>
 
 #include "keeper.h"
 #include "lane-copier.h"
@@ -21,7 +20,7 @@
 #include "metrics.h"
 #include "reaper.h"
 #include "rings.h"
-#include "session.h"
+#include "sessions.h"
 #include "upgrade.h"
 
 struct broker_options {
@@ -58,11 +57,7 @@ struct broker {
 	enum broker_end end;
 	uint8_t id[16];
 	int64_t start_ns;
-	LIST_HEAD(, session) sessions;
-	LIST_HEAD(, session) ended;
-	TAILQ_HEAD(, session) stalled;
-	size_t session_count;
-	uint64_t session_total, refusals, violations;
+	struct sessions sessions;
 	bool metrics_asked;
 };
 

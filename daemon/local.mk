@@ -60,6 +60,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/serve.h \
 	daemon/session.c \
 	daemon/session.h \
+	daemon/sessions.c \
+	daemon/sessions.h \
 	daemon/share.c \
 	daemon/share.h \
 	daemon/sigbus.c \

@@ -25,6 +25,12 @@
 
 enum { RULE_SIZE = 256 };
 
+static struct broker *broker_of(const struct session *s)
+{
+	return (struct broker *)(void *)((unsigned char *)s->sessions -
+					 offsetof(struct broker, sessions));
+}
+
 static const char *word_of(uint32_t right)
 {
 	switch (right) {
@@ -45,7 +51,7 @@ static const char *word_of(uint32_t right)
 
 static struct verdict judge(const struct session *s, const char *name)
 {
-	return policy_judge(s->broker->rings.policy, &s->peer, name);
+	return policy_judge(broker_of(s)->rings.policy, &s->peer, name);
 }
 
 static void refuse_right(struct session *s, uint32_t serial, const char *name, uint32_t right,
@@ -53,14 +59,14 @@ static void refuse_right(struct session *s, uint32_t serial, const char *name, u
 {
 	char rule[RULE_SIZE];
 
-	policy_name_rule(s->broker->rings.policy, v.line, rule, sizeof(rule));
+	policy_name_rule(broker_of(s)->rings.policy, v.line, rule, sizeof(rule));
 	session_refuse_ring(s, serial, name, -EACCES, "user %u may not %s it: %s",
 			    (unsigned)s->peer.uid, word_of(right), rule);
 }
 
 static void refuse_share(struct session *s, uint32_t serial, uint64_t asked)
 {
-	const struct broker *b = s->broker;
+	const struct broker *b = broker_of(s);
 	unsigned percent = b->rings.policy->descriptor_share;
 
 	session_refuse(s, serial, -EDQUOT,
@@ -77,13 +83,13 @@ static void refuse_amount(struct session *s, uint32_t serial, struct shortage la
 	const enum resource what = lacks.what;
 	char limit[RULE_SIZE];
 	unsigned line;
-	const struct limits *l = policy_limits(s->broker->rings.policy, &s->peer, &line);
+	const struct limits *l = policy_limits(broker_of(s)->rings.policy, &s->peer, &line);
 
 	if (what == QUOTA_SHARE) {
 		refuse_share(s, serial, lacks.asked);
 		return;
 	}
-	policy_name_limit(s->broker->rings.policy, line, limit, sizeof(limit));
+	policy_name_limit(broker_of(s)->rings.policy, line, limit, sizeof(limit));
 	session_refuse(s, serial, -EDQUOT, "user %u asks for %llu more and has %llu of %llu %s: %s",
 		       (unsigned)s->peer.uid, (unsigned long long)lacks.asked,
 		       (unsigned long long)s->account->used[what],
@@ -98,7 +104,7 @@ static void refuse_explained(struct session *s, uint32_t serial, int e)
 static bool take_silently(struct session *s, enum resource what)
 {
 	unsigned line;
-	const struct limits *l = policy_limits(s->broker->rings.policy, &s->peer, &line);
+	const struct limits *l = policy_limits(broker_of(s)->rings.policy, &s->peer, &line);
 
 	return quota_take(s->account, l, what, 1) == 0;
 }
@@ -155,7 +161,7 @@ static void serve_hello(struct session *s, const struct proto_message *m)
 		return;
 	}
 	s->greeted = true;
-	memcpy(answer.u.welcome.broker, s->broker->id, sizeof(s->broker->id));
+	memcpy(answer.u.welcome.broker, broker_of(s)->id, sizeof(broker_of(s)->id));
 	session_answer(s, m->head.serial, PROTO_WELCOME, &answer, -1);
 }
 
@@ -185,7 +191,7 @@ static struct entry *make_ring(struct session *s, const struct proto_message *m,
 			       const struct shmring_config *config)
 {
 	const struct proto_open *o = &m->u.open;
-	struct broker *b = s->broker;
+	struct broker *b = broker_of(s);
 	unsigned line;
 	const struct limits *l = policy_limits(b->rings.policy, &s->peer, &line);
 	struct shortage shortage = { QUOTA_RINGS, 1 };
@@ -212,11 +218,11 @@ static struct entry *make_new(struct session *s, const struct proto_message *m, 
 	struct shmring_config config;
 	int error = 0;
 
-	if (!rings_find(&s->broker->rings, o->name, &error) && error == -EBUSY) {
+	if (!rings_find(&broker_of(s)->rings, o->name, &error) && error == -EBUSY) {
 		refuse_explained(s, m->head.serial, error);
 		return NULL;
 	}
-	if (catalog_find(&s->broker->rings.catalog, o->name) || error != -ENOENT) {
+	if (catalog_find(&broker_of(s)->rings.catalog, o->name) || error != -ENOENT) {
 		session_refuse_ring(s, m->head.serial, o->name, -EEXIST, "it exists already");
 		return NULL;
 	}
@@ -251,7 +257,7 @@ static struct entry *open_target(struct session *s, const struct proto_message *
 	}
 	if (make)
 		return make_new(s, m, v.isolated || (o->flags & PROTO_ISOLATED) != 0);
-	e = rings_find(&s->broker->rings, o->name, &error);
+	e = rings_find(&broker_of(s)->rings, o->name, &error);
 	if (!e && error == -ENOENT && v.make)
 		return make_ring(s, m, v.make);
 	if (!e)
@@ -393,10 +399,10 @@ static void give_lane(struct session *s, uint32_t serial, struct entry *e, unsig
 static bool take_lane_charge(struct session *s, uint32_t serial, const struct charge *charge)
 {
 	unsigned line;
-	const struct limits *l = policy_limits(s->broker->rings.policy, &s->peer, &line);
+	const struct limits *l = policy_limits(broker_of(s)->rings.policy, &s->peer, &line);
 	struct shortage shortage;
 
-	if (rings_take(&s->broker->rings, s->account, l, charge, &shortage) == 0)
+	if (rings_take(&broker_of(s)->rings, s->account, l, charge, &shortage) == 0)
 		return true;
 	refuse_amount(s, serial, shortage);
 	return false;
@@ -418,7 +424,7 @@ static void pass_lane(struct session *s, const struct proto_message *m, struct e
 		  : explain(-ENOMEM, "out of memory");
 	if (to < 0) {
 		free(pass);
-		rings_give(&s->broker->rings, &charge);
+		rings_give(&broker_of(s)->rings, &charge);
 		refuse_explained(s, m->head.serial, to);
 		return;
 	}
@@ -432,8 +438,8 @@ static void pass_lane(struct session *s, const struct proto_message *m, struct e
 			       .to = to };
 	catalog_hold(e);
 	s->awaits_lane = true;
-	loop_change(&s->broker->loop, &s->socket, 0);
-	lane_copier_ask(&s->broker->copier, pass);
+	loop_change(&broker_of(s)->loop, &s->socket, 0);
+	lane_copier_ask(&broker_of(s)->copier, pass);
 }
 
 void serve_lane_answer(struct session *s, uint32_t serial, struct entry *e, unsigned lane,
@@ -507,9 +513,9 @@ static void answer_next(struct session *s, uint32_t serial, const struct entry *
 
 static void serve_next(struct session *s, const struct proto_message *m)
 {
-	const struct entry *e = catalog_after(&s->broker->rings.catalog, m->u.name.name);
+	const struct entry *e = catalog_after(&broker_of(s)->rings.catalog, m->u.name.name);
 
-	for (; e; e = catalog_after(&s->broker->rings.catalog, e->name)) {
+	for (; e; e = catalog_after(&broker_of(s)->rings.catalog, e->name)) {
 		uint32_t rights = judge(s, e->name).rights;
 
 		if (rights != 0) {
@@ -530,12 +536,12 @@ static void serve_remove(struct session *s, const struct proto_message *m)
 		refuse_right(s, m->head.serial, m->u.name.name, PROTO_REMOVE_RIGHT, v);
 		return;
 	}
-	e = rings_remove(&s->broker->rings, m->u.name.name);
+	e = rings_remove(&broker_of(s)->rings, m->u.name.name);
 	if (e < 0) {
 		refuse_explained(s, m->head.serial, e);
 		return;
 	}
-	if (account_may_say(&s->broker->rings.quota, s->account))
+	if (account_may_say(&broker_of(s)->rings.quota, s->account))
 		log_say(LOG_INFO, "ring=%s removed pid=%d uid=%u", m->u.name.name, (int)s->peer.pid,
 			(unsigned)s->peer.uid);
 	session_hold(s); /* it may have been an isolated one */
@@ -546,7 +552,7 @@ static void serve_remove(struct session *s, const struct proto_message *m)
 
 static void serve_metrics(struct session *s, const struct proto_message *m)
 {
-	struct broker *b = s->broker;
+	struct broker *b = broker_of(s);
 	int e;
 
 	if (!policy_allows_metrics(b->rings.policy, &s->peer)) {

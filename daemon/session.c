@@ -12,9 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "broker.h"
 #include "log.h"
-#include "serve.h"
+#include "sessions.h"
 #include "sys.h"
 
 #ifndef SO_PEERPIDFD
@@ -124,11 +123,11 @@ static void give_everything_back(struct session *s)
 		give_back_grant(s);
 	}
 	if (s->grant_count > 0)
-		reaper_wake(&s->broker->reaper);
+		reaper_wake(s->sessions->reaper);
 	for (size_t i = 0; i < s->ring_count; i++) {
 		fetch_add32(&s->rings[i].entry->clients, UINT32_MAX); /* no edge: a count */
 		quota_give(s->account, QUOTA_DESCRIPTORS, 1);
-		rings_release(&s->broker->rings, s->rings[i].entry);
+		rings_release(s->sessions->rings, s->rings[i].entry);
 	}
 	s->grant_count = s->ring_count = 0;
 }
@@ -148,37 +147,37 @@ static void close_watch(struct loop *l, struct watch *watch)
 static void unstall(struct session *s)
 {
 	if (s->stall_deadline != 0)
-		TAILQ_REMOVE(&s->broker->stalled, s, stalled);
+		TAILQ_REMOVE(&s->sessions->stalled, s, stalled);
 	s->stall_deadline = 0;
 }
 
 void session_end(struct session *s)
 {
-	struct broker *b = s->broker;
+	struct sessions *all = s->sessions;
 
 	if (!s->account)
 		return; /* it has ended */
 	log_say(LOG_DEBUG, "client=%llu pid=%d uid=%u gone", (unsigned long long)s->number,
 		(int)s->peer.pid, (unsigned)s->peer.uid);
 	unstall(s);
-	close_watch(&b->loop, &s->socket);
-	close_watch(&b->loop, &s->process);
+	close_watch(all->loop, &s->socket);
+	close_watch(all->loop, &s->process);
 	while (s->queued > 0)
 		if (s->queue[--s->queued].fd >= 0)
 			close(s->queue[s->queued].fd);
 	give_everything_back(s);
-	share_give(&b->rings.share, s->account, SHARE_CONNECTION);
+	share_give(&all->rings->share, s->account, SHARE_CONNECTION);
 	if (s->stranger)
 		s->account->strangers--;
 	else
 		quota_give(s->account, QUOTA_CONNECTIONS, 1);
-	quota_settle(&b->rings.quota, s->account);
+	quota_settle(&all->rings->quota, s->account);
 	s->account = NULL;
 	s->awaits_metrics = s->awaits_lane = false;
 	LIST_REMOVE(s, all);
-	LIST_INSERT_HEAD(&b->ended, s, all);
-	b->session_count--;
-	listener_rearm(&b->listener);
+	LIST_INSERT_HEAD(&all->ended, s, all);
+	all->count--;
+	listener_rearm(all->listener);
 }
 
 void session_free(struct session *s)
@@ -191,8 +190,8 @@ void session_free(struct session *s)
 
 void session_condemn(struct session *s, const char *why)
 {
-	s->broker->violations++;
-	if (account_may_say(&s->broker->rings.quota, s->account))
+	s->sessions->violations++;
+	if (account_may_say(&s->sessions->rings->quota, s->account))
 		log_say(LOG_WARNING, "client=%llu pid=%d uid=%u disconnected: %s",
 			(unsigned long long)s->number, (int)s->peer.pid, (unsigned)s->peer.uid,
 			why);
@@ -207,12 +206,12 @@ static void await(struct session *s)
 	bool sends = s->queued > 0 && !s->held;
 	bool silent = s->queued > 0 || s->awaits_metrics || s->awaits_lane || s->closing;
 
-	loop_change(&s->broker->loop, &s->socket, (silent ? 0 : EPOLLIN) | (sends ? EPOLLOUT : 0));
+	loop_change(s->sessions->loop, &s->socket, (silent ? 0 : EPOLLIN) | (sends ? EPOLLOUT : 0));
 	if (!sends) {
 		unstall(s);
 	} else if (s->stall_deadline == 0) {
 		s->stall_deadline = shmr_now() + STALL_SECONDS * INT64_C(1000000000);
-		TAILQ_INSERT_TAIL(&s->broker->stalled, s, stalled);
+		TAILQ_INSERT_TAIL(&s->sessions->stalled, s, stalled);
 	}
 }
 
@@ -235,7 +234,7 @@ static void flush(struct session *s)
 			break;
 		if (e < 0) {
 			if (e != -EPIPE && e != -ECONNRESET &&
-			    account_may_say(&s->broker->rings.quota, s->account))
+			    account_may_say(&s->sessions->rings->quota, s->account))
 				log_say(LOG_WARNING, "client=%llu cannot be answered: %s",
 					(unsigned long long)s->number, strerror(-e));
 			session_end(s);
@@ -269,7 +268,7 @@ void session_answer(struct session *s, uint32_t serial, enum proto_type type,
 
 void session_hold(struct session *s)
 {
-	s->held = keeper_is_behind(&s->broker->rings.keeper);
+	s->held = keeper_is_behind(&s->sessions->rings->keeper);
 }
 
 void session_go_on(struct session *s)
@@ -297,7 +296,7 @@ __attribute__((format(printf, 5, 0))) static void refuse(struct session *s, uint
 	vsnprintf(m.u.error.text, sizeof(m.u.error.text), format, args);
 	make_printable(m.u.error.text);
 	if (error == -EACCES || error == -EDQUOT)
-		s->broker->refusals++;
+		s->sessions->refusals++;
 	log_say(LOG_DEBUG, "client=%llu pid=%d uid=%u%s%s refused: %s",
 		(unsigned long long)s->number, (int)s->peer.pid, (unsigned)s->peer.uid,
 		ring ? " ring=" : "", ring ? ring : "", m.u.error.text);
@@ -337,7 +336,7 @@ static void receive(struct session *s)
 	else if (e < 0)
 		session_end(s);
 	else
-		serve_request(s, &m);
+		s->sessions->request(s, &m);
 }
 
 static void socket_ready(struct watch *watch, uint32_t events)
@@ -366,40 +365,40 @@ static void watch_process(struct session *s)
 
 	if (getsockopt(s->socket.fd, SOL_SOCKET, SO_PEERPIDFD, &fd, &size) < 0)
 		return;
-	if (loop_add(&s->broker->loop, &s->process, fd, EPOLLIN, process_ready) < 0)
+	if (loop_add(s->sessions->loop, &s->process, fd, EPOLLIN, process_ready) < 0)
 		close(fd);
 }
 
 /* False: not even a stranger. */
 static bool enter_account(struct session *s)
 {
-	struct broker *b = s->broker;
-	struct account *a = quota_account(&b->rings.quota, s->peer.uid);
+	struct sessions *all = s->sessions;
+	struct account *a = quota_account(&all->rings->quota, s->peer.uid);
 	unsigned line;
 
 	if (!a)
 		return false;
 	s->account = a;
 	s->lacks = (struct shortage){ QUOTA_SHARE, SHARE_CONNECTION };
-	if (share_take(&b->rings.share, a, b->rings.policy->descriptor_share, SHARE_CONNECTION)) {
+	if (share_take(&all->rings->share, a, all->rings->policy->descriptor_share, SHARE_CONNECTION)) {
 		s->lacks = (struct shortage){ QUOTA_CONNECTIONS, 1 };
-		if (quota_take(a, policy_limits(b->rings.policy, &s->peer, &line),
+		if (quota_take(a, policy_limits(all->rings->policy, &s->peer, &line),
 			       QUOTA_CONNECTIONS, 1) == 0)
 			return true;
-		share_give(&b->rings.share, a, SHARE_CONNECTION);
+		share_give(&all->rings->share, a, SHARE_CONNECTION);
 	}
 	s->stranger = a->strangers < STRANGERS;
 	a->strangers += s->stranger;
 	if (s->stranger) {
-		share_count(&b->rings.share, a, SHARE_CONNECTION);
+		share_count(&all->rings->share, a, SHARE_CONNECTION);
 		return true;
 	}
-	quota_settle(&b->rings.quota, a);
+	quota_settle(&all->rings->quota, a);
 	s->account = NULL;
 	return false;
 }
 
-void session_begin(struct broker *b, int fd)
+void session_begin(struct sessions *all, int fd)
 {
 	struct session *s = calloc(1, sizeof(*s));
 	const int size = SEND_BUFFER;
@@ -408,23 +407,23 @@ void session_begin(struct broker *b, int fd)
 		close(fd);
 		return;
 	}
-	s->broker = b;
+	s->sessions = all;
 	s->socket.fd = s->process.fd = -1;
-	s->number = ++b->session_total;
+	s->number = ++all->total;
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	if (read_peer(fd, &s->peer) < 0 ||
-	    loop_add(&b->loop, &s->socket, fd, EPOLLIN, socket_ready) < 0) {
+	    loop_add(all->loop, &s->socket, fd, EPOLLIN, socket_ready) < 0) {
 		close(fd);
 		session_free(s);
 		return;
 	}
 	if (!enter_account(s)) {
-		close_watch(&b->loop, &s->socket);
+		close_watch(all->loop, &s->socket);
 		session_free(s);
 		return;
 	}
-	LIST_INSERT_HEAD(&b->sessions, s, all);
-	b->session_count++;
+	LIST_INSERT_HEAD(&all->living, s, all);
+	all->count++;
 	watch_process(s);
 	log_say(LOG_DEBUG, "client=%llu pid=%d uid=%u came", (unsigned long long)s->number,
 		(int)s->peer.pid, (unsigned)s->peer.uid);

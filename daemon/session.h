@@ -31,7 +31,7 @@
 
 enum { STALL_SECONDS = 5, SESSION_QUEUE = 2 };
 
-struct broker;
+struct sessions;
 
 struct open_ring {
 	uint64_t number;
@@ -50,9 +50,9 @@ struct outgoing {
 };
 
 struct session {
-	LIST_ENTRY(session) all;      /* of the broker, living or ended */
+	LIST_ENTRY(session) all;      /* of the sessions, living or ended */
 	TAILQ_ENTRY(session) stalled; /* T2, in the order of deadlines */
-	struct broker *broker;
+	struct sessions *sessions;
 	struct watch socket, process;
 	uint64_t number;
 	struct peer peer;
@@ -75,7 +75,7 @@ struct session {
 };
 
 /* A client has come; takes the descriptor. */
-void session_begin(struct broker *b, int fd);
+void session_begin(struct sessions *all, int fd);
 void session_end(struct session *s);
 void session_free(struct session *s); /* after its end */
 
