@@ -5,24 +5,21 @@
 #include "broker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <shmring/shmring.h>
 
 #include "config.h"
-#include "explain.h"
-#include "isolated.h"
 #include "log.h"
 #include "restore.h"
+#include "serve-lane.h"
+#include "serve-metrics.h"
 #include "serve.h"
 #include "sigbus.h"
 #include "sys.h"
@@ -57,94 +54,6 @@ int broker_reload(struct broker *b)
 	log_say(LOG_NOTICE, "the configuration was read again: rules=%zu limits=%zu rings=%zu",
 		p->rule_count, p->limit_count, p->ring_count);
 	return 0;
-}
-
-/* --- metrics --- */
-
-struct copying {
-	struct account *accounts;
-	size_t count;
-};
-
-static void copy_account(const struct account *a, void *arg)
-{
-	struct copying *c = arg;
-
-	c->accounts[c->count++] = *a;
-}
-
-static struct snapshot *take_snapshot(struct broker *b)
-{
-	struct snapshot *s = calloc(1, sizeof(*s));
-	struct copying c = { 0 };
-	const struct session *client;
-
-	if (!s)
-		return NULL;
-	s->clients = calloc(b->sessions.count + 1, sizeof(*s->clients));
-	s->accounts = c.accounts = calloc(b->rings.quota.count + 1, sizeof(*s->accounts));
-	if (!s->clients || !s->accounts) {
-		snapshot_free(s);
-		return NULL;
-	}
-	for (client = LIST_FIRST(&b->sessions.living); client; client = LIST_NEXT(client, all))
-		s->clients[s->client_count++] =
-			(struct client_numbers){ client->number, client->peer.pid, client->peer.uid,
-						 client->ring_count, client->grant_count };
-	quota_each(&b->rings.quota, copy_account, &c);
-	s->account_count = c.count;
-	s->up_ns = (uint64_t)(shmr_now() - b->start_ns);
-	s->connections_total = b->sessions.total;
-	s->refusals = b->sessions.refusals;
-	s->violations = b->sessions.violations;
-	s->turned_away = b->listener.turned_away;
-	s->kept = keeper_is_there(&b->rings.keeper);
-	s->keeper_words = b->rings.keeper.queue.count + b->rings.keeper.store.queue.count;
-	s->stored = b->rings.keeper.store.reserved;
-	s->stored_most = b->rings.keeper.store.most;
-	return s;
-}
-
-int broker_ask_metrics(struct broker *b)
-{
-	struct snapshot *s;
-
-	if (b->metrics_asked)
-		return 0;
-	s = take_snapshot(b);
-	if (!s)
-		return -ENOMEM;
-	metrics_ask(&b->metrics, s);
-	b->metrics_asked = true;
-	return 0;
-}
-
-struct written {
-	int fd; /* or a negative errno */
-	uint64_t bytes;
-};
-
-static void answer_metrics(struct session *s, void *arg)
-{
-	const struct written *w = arg;
-
-	if (s->awaits_metrics)
-		serve_metrics_answer(s, w->fd, w->bytes);
-}
-
-static void metrics_ready(struct watch *watch, uint32_t events)
-{
-	struct broker *b = watch_owner(watch, struct broker, metrics_done);
-	struct written w = { 0 };
-
-	(void)events;
-	w.fd = metrics_take(&b->metrics, &w.bytes);
-	if (w.fd == -EAGAIN)
-		return;
-	b->metrics_asked = false;
-	sessions_each(&b->sessions, answer_metrics, &w);
-	if (w.fd >= 0)
-		close(w.fd);
 }
 
 /* --- signals --- */
@@ -196,81 +105,25 @@ static int watch_signals(struct broker *b)
 	return e;
 }
 
-/* --- lanes that are passed on --- */
-
-/* Nobody asks any more, or it could not be copied. */
-static void drop_pass(struct pass *pass, void *arg)
-{
-	struct broker *b = arg;
-	const struct charge charge = rings_lane_charge(pass->entry, pass->uid);
-
-	isolated_cancel_passing(isolated_of(pass->entry->ring), pass->lane, pass->to);
-	rings_give(&b->rings, &charge);
-	rings_release(&b->rings, pass->entry);
-	free(pass);
-}
-
-static void finish_pass(struct broker *b, struct pass *pass)
-{
-	struct isolated *i = isolated_of(pass->entry->ring);
-	struct session *s = sessions_find(&b->sessions, pass->session);
-	const struct charge charge = rings_lane_charge(pass->entry, pass->uid);
-	int e = pass->result, old;
-
-	if (!s) {
-		drop_pass(pass, b);
-		return;
-	}
-	if (e < 0)
-		isolated_cancel_passing(i, pass->lane, pass->to);
-	else
-		e = isolated_end_passing(i, pass->lane, pass->epoch, pass->uid, pass->to, &old);
-	if (e < 0 || !relics_keep_file(&b->rings.relics, old, &charge))
-		rings_give(&b->rings, &charge);
-	if (e == 0 && account_may_say(&b->rings.quota, s->account))
-		log_say(LOG_INFO, "ring=%s lane=%u passed to uid=%u", pass->entry->name, pass->lane,
-			(unsigned)pass->uid);
-	serve_lane_answer(s, pass->serial, pass->entry, pass->lane, e);
-	rings_release(&b->rings, pass->entry);
-	free(pass);
-}
-
-static void lane_copied(struct watch *watch, uint32_t events)
-{
-	struct broker *b = watch_owner(watch, struct broker, copied);
-	struct pass *pass;
-	uint64_t count;
-
-	(void)events;
-	if (read(watch->fd, &count, sizeof(count)) != sizeof(count))
-		return;
-	while ((pass = lane_copier_take(&b->copier)))
-		finish_pass(b, pass);
-}
-
 /* --- start, round, stop --- */
 
 static void arrived(struct listener *l, int fd)
 {
-	session_begin(&watch_owner(l, struct broker, listener)->sessions, fd);
+	session_begin(&watch_owner(l, struct broker, listener)->service.sessions, fd);
 }
 
 static int start_machinery(struct broker *b)
 {
-	int e = shmr_random(b->id, sizeof(b->id));
+	int e = shmr_random(b->service.id, sizeof(b->service.id));
 
 	if (e == 0)
 		e = watch_signals(b);
 	if (e == 0)
 		e = reaper_start(&b->reaper, &b->rings.catalog);
 	if (e == 0)
-		e = metrics_start(&b->metrics, &b->rings.catalog);
+		e = serve_metrics_start(&b->service);
 	if (e == 0)
-		e = loop_add(&b->loop, &b->metrics_done, b->metrics.done, EPOLLIN, metrics_ready);
-	if (e == 0)
-		e = lane_copier_start(&b->copier);
-	if (e == 0)
-		e = loop_add(&b->loop, &b->copied, b->copier.done, EPOLLIN, lane_copied);
+		e = serve_lane_start(&b->service);
 	return e;
 }
 
@@ -309,7 +162,7 @@ static void caught_up(struct rings *r)
 	struct broker *b =
 		(struct broker *)(void *)((unsigned char *)r - offsetof(struct broker, rings));
 
-	sessions_each(&b->sessions, go_on, NULL);
+	sessions_each(&b->service.sessions, go_on, NULL);
 }
 
 /* What cannot fail. */
@@ -317,19 +170,19 @@ static void prepare(struct broker *b, const struct broker_options *o)
 {
 	memset(b, 0, sizeof(*b));
 	b->options = *o;
-	b->start_ns = shmr_now();
+	b->service.start_ns = shmr_now();
 	rings_init(&b->rings, caught_up);
 	b->rings.kept = o->kept;
 	b->rings.kept_count = o->kept_count;
-	b->signals.fd = b->metrics_done.fd = b->copied.fd = b->upgrade.output.fd =
+	b->signals.fd = b->service.metrics_done.fd = b->service.copied.fd = b->upgrade.output.fd =
 		b->upgrade.process.fd = b->listener.watch.fd = -1;
 	b->listener.fd = b->listener.lock = b->listener.spare = -1;
-	sessions_init(&b->sessions);
-	b->sessions.loop = &b->loop;
-	b->sessions.rings = &b->rings;
-	b->sessions.reaper = &b->reaper;
-	b->sessions.listener = &b->listener;
-	b->sessions.request = serve_request;
+	sessions_init(&b->service.sessions);
+	b->service.sessions.loop = &b->loop;
+	b->service.sessions.rings = &b->rings;
+	b->service.sessions.reaper = &b->reaper;
+	b->service.sessions.listener = &b->listener;
+	b->service.sessions.request = serve_request;
 }
 
 static int begin(struct broker *b, const struct broker_options *o, char *error, size_t size)
@@ -383,8 +236,8 @@ enum broker_end broker_round(struct broker *b, int timeout)
 {
 	bool armed = b->listener.armed;
 
-	if (sessions_deadline(&b->sessions) != 0)
-		timeout = ms_until(sessions_deadline(&b->sessions), timeout);
+	if (sessions_deadline(&b->service.sessions) != 0)
+		timeout = ms_until(sessions_deadline(&b->service.sessions), timeout);
 	if (keeper_deadline(&b->rings.keeper) != 0)
 		timeout = ms_until(keeper_deadline(&b->rings.keeper), timeout);
 	if (upgrade_deadline(b) != 0)
@@ -395,28 +248,21 @@ enum broker_end broker_round(struct broker *b, int timeout)
 		return BROKER_STOP;
 	keeper_tick(&b->rings.keeper);
 	upgrade_tick(b);
-	sessions_drop_stalled(&b->sessions);
-	sessions_free_ended(&b->sessions);
+	sessions_drop_stalled(&b->service.sessions);
+	sessions_free_ended(&b->service.sessions);
 	rings_sweep(&b->rings);
 	if (!armed)
 		listener_rearm(&b->listener); /* others may have closed theirs */
 	return b->end;
 }
 
-int broker_give_socket(struct broker *b)
-{
-	return listener_give(&b->listener);
-}
-
 void broker_stop(struct broker *b)
 {
-	sessions_close(&b->sessions);
+	sessions_close(&b->service.sessions);
 	listener_close(&b->listener);
 	reaper_stop(&b->reaper);
-	loop_remove(&b->loop, &b->metrics_done);
-	metrics_stop(&b->metrics);
-	loop_remove(&b->loop, &b->copied);
-	lane_copier_stop(&b->copier, drop_pass, b);
+	serve_metrics_stop(&b->service);
+	serve_lane_stop(&b->service);
 	rings_close(&b->rings, b->end == BROKER_UPGRADE);
 	upgrade_close(b);
 	catalog_leave_thread();

@@ -14,13 +14,11 @@
 #include <stdint.h>
 
 #include "keeper.h"
-#include "lane-copier.h"
 #include "listener.h"
 #include "loop.h"
-#include "metrics.h"
 #include "reaper.h"
 #include "rings.h"
-#include "sessions.h"
+#include "service.h"
 #include "upgrade.h"
 
 struct broker_options {
@@ -46,19 +44,12 @@ struct broker {
 	struct broker_options options;
 	struct loop loop;
 	struct rings rings;
+	struct service service;
 	struct listener listener;
 	struct reaper reaper;
-	struct metrics metrics;
-	struct watch metrics_done;
-	struct lane_copier copier;
-	struct watch copied;
 	struct watch signals;
 	struct upgrade upgrade;
 	enum broker_end end;
-	uint8_t id[16];
-	int64_t start_ns;
-	struct sessions sessions;
-	bool metrics_asked;
 };
 
 /*
@@ -75,13 +66,7 @@ enum broker_end broker_round(struct broker *b, int timeout);
 /* Leave rings and those who use them alone; drop the connections. */
 void broker_stop(struct broker *b);
 
-/* The listening socket, to be handed on; after this the path is not removed at the end. */
-int broker_give_socket(struct broker *b);
-
 /* A new configuration, or everything as before; the log has the reason. */
 int broker_reload(struct broker *b);
-
-/* Ask for the metrics unless somebody has; all who wait get them. */
-int broker_ask_metrics(struct broker *b);
 
 #endif

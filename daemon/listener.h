@@ -48,7 +48,7 @@ int listener_open(struct listener *l, struct loop *loop, const char *path, int i
 		  void (*arrived)(struct listener *l, int fd), char *error, size_t size);
 void listener_close(struct listener *l);
 
-/* The socket, for a successor; the path stays. It is -1 if there is none. */
+/* The socket, for a successor; from now on the path stays at the end. -1: there is none. */
 int listener_give(struct listener *l);
 
 /* Something was closed: there may be descriptors again. */

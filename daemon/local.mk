@@ -46,6 +46,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/quota.h \
 	daemon/reaper.c \
 	daemon/reaper.h \
+	daemon/refuse.c \
+	daemon/refuse.h \
 	daemon/relics.c \
 	daemon/relics.h \
 	daemon/restore.c \
@@ -56,8 +58,13 @@ daemon_libbroker_la_SOURCES = \
 	daemon/sandbox.h \
 	daemon/saying.c \
 	daemon/saying.h \
+	daemon/serve-lane.c \
+	daemon/serve-lane.h \
+	daemon/serve-metrics.c \
+	daemon/serve-metrics.h \
 	daemon/serve.c \
 	daemon/serve.h \
+	daemon/service.h \
 	daemon/session.c \
 	daemon/session.h \
 	daemon/sessions.c \

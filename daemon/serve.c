@@ -13,98 +13,22 @@
 
 #include <shmring/shmring.h>
 
-#include "broker.h"
 #include "explain.h"
 #include "isolated.h"
 #include "layout.h"
 #include "log.h"
-#include "session.h"
+#include "refuse.h"
+#include "serve-lane.h"
+#include "serve-metrics.h"
+#include "service.h"
 #include "sys.h"
 
 #define ROLES (PROTO_PRODUCE | PROTO_CONSUME | PROTO_OBSERVE)
 
-enum { RULE_SIZE = 256 };
-
-static struct broker *broker_of(const struct session *s)
-{
-	return (struct broker *)(void *)((unsigned char *)s->sessions -
-					 offsetof(struct broker, sessions));
-}
-
-static const char *word_of(uint32_t right)
-{
-	switch (right) {
-	case PROTO_PRODUCE:
-		return "produce to";
-	case PROTO_CONSUME:
-		return "consume from";
-	case PROTO_OBSERVE:
-		return "observe";
-	case PROTO_CREATE:
-		return "create";
-	case PROTO_REMOVE_RIGHT:
-		return "remove";
-	default:
-		return "open";
-	}
-}
-
-static struct verdict judge(const struct session *s, const char *name)
-{
-	return policy_judge(broker_of(s)->rings.policy, &s->peer, name);
-}
-
-static void refuse_right(struct session *s, uint32_t serial, const char *name, uint32_t right,
-			 struct verdict v)
-{
-	char rule[RULE_SIZE];
-
-	policy_name_rule(broker_of(s)->rings.policy, v.line, rule, sizeof(rule));
-	session_refuse_ring(s, serial, name, -EACCES, "user %u may not %s it: %s",
-			    (unsigned)s->peer.uid, word_of(right), rule);
-}
-
-static void refuse_share(struct session *s, uint32_t serial, uint64_t asked)
-{
-	const struct broker *b = broker_of(s);
-	unsigned percent = b->rings.policy->descriptor_share;
-
-	session_refuse(s, serial, -EDQUOT,
-		       "user %u asks for %llu more of the broker's descriptors, holds %llu and may "
-		       "hold %llu then, %u%% of those that are free: close connections, remove rings, "
-		       "or raise LimitNOFILE or descriptor_share of the broker",
-		       (unsigned)s->peer.uid, (unsigned long long)asked,
-		       (unsigned long long)s->account->held,
-		       (unsigned long long)share_most(&b->rings.share, percent, asked), percent);
-}
-
-static void refuse_amount(struct session *s, uint32_t serial, struct shortage lacks)
-{
-	const enum resource what = lacks.what;
-	char limit[RULE_SIZE];
-	unsigned line;
-	const struct limits *l = policy_limits(broker_of(s)->rings.policy, &s->peer, &line);
-
-	if (what == QUOTA_SHARE) {
-		refuse_share(s, serial, lacks.asked);
-		return;
-	}
-	policy_name_limit(broker_of(s)->rings.policy, line, limit, sizeof(limit));
-	session_refuse(s, serial, -EDQUOT, "user %u asks for %llu more and has %llu of %llu %s: %s",
-		       (unsigned)s->peer.uid, (unsigned long long)lacks.asked,
-		       (unsigned long long)s->account->used[what],
-		       (unsigned long long)l->most[what], quota_names[what], limit);
-}
-
-static void refuse_explained(struct session *s, uint32_t serial, int e)
-{
-	session_refuse(s, serial, e, "%s", shmring_explain());
-}
-
 static bool take_silently(struct session *s, enum resource what)
 {
 	unsigned line;
-	const struct limits *l = policy_limits(broker_of(s)->rings.policy, &s->peer, &line);
+	const struct limits *l = policy_limits(s->sessions->rings->policy, &s->peer, &line);
 
 	return quota_take(s->account, l, what, 1) == 0;
 }
@@ -161,7 +85,7 @@ static void serve_hello(struct session *s, const struct proto_message *m)
 		return;
 	}
 	s->greeted = true;
-	memcpy(answer.u.welcome.broker, broker_of(s)->id, sizeof(broker_of(s)->id));
+	memcpy(answer.u.welcome.broker, service_of(s)->id, sizeof(service_of(s)->id));
 	session_answer(s, m->head.serial, PROTO_WELCOME, &answer, -1);
 }
 
@@ -191,9 +115,9 @@ static struct entry *make_ring(struct session *s, const struct proto_message *m,
 			       const struct shmring_config *config)
 {
 	const struct proto_open *o = &m->u.open;
-	struct broker *b = broker_of(s);
+	struct rings *rings = s->sessions->rings;
 	unsigned line;
-	const struct limits *l = policy_limits(b->rings.policy, &s->peer, &line);
+	const struct limits *l = policy_limits(rings->policy, &s->peer, &line);
 	struct shortage shortage = { QUOTA_RINGS, 1 };
 	struct entry *made;
 	int e;
@@ -201,8 +125,8 @@ static struct entry *make_ring(struct session *s, const struct proto_message *m,
 	/* It is to be open then, beside its own; who may not have that would leave it behind. */
 	if (!take_one(s, m->head.serial, QUOTA_DESCRIPTORS))
 		return NULL;
-	e = rings_make(&b->rings, o->name, (o->flags & PROTO_PERSISTENT) != 0, s->peer.uid, l,
-		       config, &made, &shortage);
+	e = rings_make(rings, o->name, (o->flags & PROTO_PERSISTENT) != 0, s->peer.uid, l, config,
+		       &made, &shortage);
 	quota_give(s->account, QUOTA_DESCRIPTORS, 1);
 	if (e == -EDQUOT)
 		refuse_amount(s, m->head.serial, shortage);
@@ -218,11 +142,11 @@ static struct entry *make_new(struct session *s, const struct proto_message *m, 
 	struct shmring_config config;
 	int error = 0;
 
-	if (!rings_find(&broker_of(s)->rings, o->name, &error) && error == -EBUSY) {
+	if (!rings_find(s->sessions->rings, o->name, &error) && error == -EBUSY) {
 		refuse_explained(s, m->head.serial, error);
 		return NULL;
 	}
-	if (catalog_find(&broker_of(s)->rings.catalog, o->name) || error != -ENOENT) {
+	if (catalog_find(&s->sessions->rings->catalog, o->name) || error != -ENOENT) {
 		session_refuse_ring(s, m->head.serial, o->name, -EEXIST, "it exists already");
 		return NULL;
 	}
@@ -246,7 +170,7 @@ static struct entry *make_new(struct session *s, const struct proto_message *m, 
 static struct entry *open_target(struct session *s, const struct proto_message *m)
 {
 	const struct proto_open *o = &m->u.open;
-	struct verdict v = judge(s, o->name);
+	struct verdict v = session_judge(s, o->name);
 	bool make = (o->flags & PROTO_MAKE) != 0;
 	struct entry *e;
 	int error;
@@ -257,7 +181,7 @@ static struct entry *open_target(struct session *s, const struct proto_message *
 	}
 	if (make)
 		return make_new(s, m, v.isolated || (o->flags & PROTO_ISOLATED) != 0);
-	e = rings_find(&broker_of(s)->rings, o->name, &error);
+	e = rings_find(s->sessions->rings, o->name, &error);
 	if (!e && error == -ENOENT && v.make)
 		return make_ring(s, m, v.make);
 	if (!e)
@@ -278,7 +202,7 @@ static void answer_open(struct session *s, uint32_t serial, const struct open_ri
 
 	if (isolated_of(e->ring))
 		session_hold(s);
-	m.u.ring.rights = judge(s, e->name).rights;
+	m.u.ring.rights = session_judge(s, e->name).rights;
 	m.u.ring.flags = flags_of(e);
 	memcpy(m.u.ring.uuid, e->ring->uuid, sizeof(m.u.ring.uuid));
 	session_answer(s, serial, PROTO_RING, &m, fd);
@@ -347,7 +271,7 @@ static void serve_attach(struct session *s, const struct proto_message *m)
 			       "this connection has no ring of that number open");
 		return;
 	}
-	v = judge(s, ring->entry->name);
+	v = session_judge(s, ring->entry->name);
 	if ((v.rights & a->role) == 0) {
 		refuse_right(s, m->head.serial, ring->entry->name, a->role, v);
 		return;
@@ -377,117 +301,6 @@ static void serve_detach(struct session *s, const struct proto_message *m)
 		session_condemn(s, "it detached from what it was not granted");
 }
 
-/* --- LANE --- */
-
-static void give_lane(struct session *s, uint32_t serial, struct entry *e, unsigned lane,
-		      bool writable)
-{
-	struct proto_message m = { 0 };
-	int fd = isolated_describe(isolated_of(e->ring), lane, writable, &m.u.lane_file.file);
-
-	session_hold(s);
-	if (fd < 0)
-		refuse_explained(s, serial, fd);
-	else
-		session_answer(s, serial, PROTO_LANE_FILE, &m, fd);
-}
-
-/*
- * From the copy's beginning until nobody has the former file: whose file it was may keep it,
- * and others who read there.
- */
-static bool take_lane_charge(struct session *s, uint32_t serial, const struct charge *charge)
-{
-	unsigned line;
-	const struct limits *l = policy_limits(broker_of(s)->rings.policy, &s->peer, &line);
-	struct shortage shortage;
-
-	if (rings_take(&broker_of(s)->rings, s->account, l, charge, &shortage) == 0)
-		return true;
-	refuse_amount(s, serial, shortage);
-	return false;
-}
-
-/* It is copied by a thread; until then the client is not read from (T1). */
-static void pass_lane(struct session *s, const struct proto_message *m, struct entry *e)
-{
-	const struct proto_lane *l = &m->u.lane;
-	const struct charge charge = rings_lane_charge(e, s->peer.uid);
-	struct isolated *i = isolated_of(e->ring);
-	struct pass *pass;
-	int to;
-
-	if (!take_lane_charge(s, m->head.serial, &charge))
-		return;
-	pass = calloc(1, sizeof(*pass));
-	to = pass ? isolated_begin_passing(i, l->lane, s->peer.uid)
-		  : explain(-ENOMEM, "out of memory");
-	if (to < 0) {
-		free(pass);
-		rings_give(&broker_of(s)->rings, &charge);
-		refuse_explained(s, m->head.serial, to);
-		return;
-	}
-	*pass = (struct pass){ .entry = e,
-			       .session = s->number,
-			       .serial = m->head.serial,
-			       .lane = l->lane,
-			       .epoch = l->epoch,
-			       .uid = s->peer.uid,
-			       .from = i->lane[l->lane].fd,
-			       .to = to };
-	catalog_hold(e);
-	s->awaits_lane = true;
-	loop_change(&broker_of(s)->loop, &s->socket, 0);
-	lane_copier_ask(&broker_of(s)->copier, pass);
-}
-
-void serve_lane_answer(struct session *s, uint32_t serial, struct entry *e, unsigned lane,
-		       int error)
-{
-	s->awaits_lane = false;
-	if (error < 0)
-		session_refuse_ring(s, serial, e->name, error, "lane %u cannot be passed on: %s",
-				    lane, strerror(-error));
-	else
-		give_lane(s, serial, e, lane, true);
-}
-
-static void claim_lane(struct session *s, const struct proto_message *m, struct entry *e)
-{
-	const struct proto_lane *l = &m->u.lane;
-	int n = isolated_claim(isolated_of(e->ring), l->lane, l->epoch, s->peer.uid);
-
-	if (n < 0)
-		refuse_explained(s, m->head.serial, n);
-	else if (n > 0)
-		pass_lane(s, m, e);
-	else
-		give_lane(s, m->head.serial, e, l->lane, true);
-}
-
-static void serve_lane(struct session *s, const struct proto_message *m)
-{
-	const struct proto_lane *l = &m->u.lane;
-	const struct open_ring *ring = session_ring(s, l->ring);
-	struct verdict v;
-
-	if (!ring || !isolated_of(ring->entry->ring) ||
-	    l->lane >= ring->entry->ring->geometry.lanes) {
-		session_refuse(s, m->head.serial, -EBADF,
-			       "this connection has no isolated ring of that number open, or it "
-			       "has no such lane");
-		return;
-	}
-	v = judge(s, ring->entry->name);
-	if ((v.rights & l->role) == 0)
-		refuse_right(s, m->head.serial, ring->entry->name, l->role, v);
-	else if (l->role == PROTO_PRODUCE)
-		claim_lane(s, m, ring->entry);
-	else
-		give_lane(s, m->head.serial, ring->entry, l->lane, false);
-}
-
 /* --- NEXT and REMOVE --- */
 
 static void answer_next(struct session *s, uint32_t serial, const struct entry *e, uint32_t rights)
@@ -513,10 +326,10 @@ static void answer_next(struct session *s, uint32_t serial, const struct entry *
 
 static void serve_next(struct session *s, const struct proto_message *m)
 {
-	const struct entry *e = catalog_after(&broker_of(s)->rings.catalog, m->u.name.name);
+	const struct entry *e = catalog_after(&s->sessions->rings->catalog, m->u.name.name);
 
-	for (; e; e = catalog_after(&broker_of(s)->rings.catalog, e->name)) {
-		uint32_t rights = judge(s, e->name).rights;
+	for (; e; e = catalog_after(&s->sessions->rings->catalog, e->name)) {
+		uint32_t rights = session_judge(s, e->name).rights;
 
 		if (rights != 0) {
 			answer_next(s, m->head.serial, e, rights);
@@ -529,62 +342,23 @@ static void serve_next(struct session *s, const struct proto_message *m)
 static void serve_remove(struct session *s, const struct proto_message *m)
 {
 	struct proto_message done = { 0 };
-	struct verdict v = judge(s, m->u.name.name);
+	struct verdict v = session_judge(s, m->u.name.name);
 	int e;
 
 	if ((v.rights & PROTO_REMOVE_RIGHT) == 0) {
 		refuse_right(s, m->head.serial, m->u.name.name, PROTO_REMOVE_RIGHT, v);
 		return;
 	}
-	e = rings_remove(&broker_of(s)->rings, m->u.name.name);
+	e = rings_remove(s->sessions->rings, m->u.name.name);
 	if (e < 0) {
 		refuse_explained(s, m->head.serial, e);
 		return;
 	}
-	if (account_may_say(&broker_of(s)->rings.quota, s->account))
+	if (account_may_say(&s->sessions->rings->quota, s->account))
 		log_say(LOG_INFO, "ring=%s removed pid=%d uid=%u", m->u.name.name, (int)s->peer.pid,
 			(unsigned)s->peer.uid);
 	session_hold(s); /* it may have been an isolated one */
 	session_answer(s, m->head.serial, PROTO_DONE, &done, -1);
-}
-
-/* --- METRICS --- */
-
-static void serve_metrics(struct session *s, const struct proto_message *m)
-{
-	struct broker *b = broker_of(s);
-	int e;
-
-	if (!policy_allows_metrics(b->rings.policy, &s->peer)) {
-		session_refuse(
-			s, m->head.serial, -EACCES,
-			"user %u may not read the metrics: 'metrics' in %s does not name this user",
-			(unsigned)s->peer.uid,
-			b->rings.policy->file ? b->rings.policy->file : "the missing configuration");
-		return;
-	}
-	e = broker_ask_metrics(b);
-	if (e < 0) {
-		session_refuse(s, m->head.serial, e, "cannot collect the metrics: %s",
-			       strerror(-e));
-		return;
-	}
-	s->awaits_metrics = true;
-	s->metrics_serial = m->head.serial;
-	loop_change(&b->loop, &s->socket, 0); /* T1 */
-}
-
-void serve_metrics_answer(struct session *s, int file, uint64_t bytes)
-{
-	struct proto_message m = { .u.text.bytes = bytes };
-	int fd = file < 0 ? file : shmr_reopen(file, O_RDONLY);
-
-	s->awaits_metrics = false;
-	if (fd < 0)
-		session_refuse(s, s->metrics_serial, fd, "cannot collect the metrics: %s",
-			       strerror(-fd));
-	else
-		session_answer(s, s->metrics_serial, PROTO_TEXT, &m, fd);
 }
 
 void serve_request(struct session *s, const struct proto_message *m)

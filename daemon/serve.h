@@ -10,20 +10,10 @@
 #ifndef DAEMON_SERVE_H
 #define DAEMON_SERVE_H
 
-#include <stdint.h>
-
-struct entry;
 struct proto_message;
 struct session;
 
 /* Answer this request, now or later. */
 void serve_request(struct session *s, const struct proto_message *m);
-
-/* The lane was copied for its next owner, or not: answer the session that waits for it. */
-void serve_lane_answer(struct session *s, uint32_t serial, struct entry *e, unsigned lane,
-		       int error);
-
-/* The metrics are written, or not: answer the session that waits for them. */
-void serve_metrics_answer(struct session *s, int file, uint64_t bytes);
 
 #endif

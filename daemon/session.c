@@ -56,6 +56,11 @@ static int read_peer(int fd, struct peer *p)
 	return read_groups(fd, p);
 }
 
+struct verdict session_judge(const struct session *s, const char *name)
+{
+	return policy_judge(s->sessions->rings->policy, &s->peer, name);
+}
+
 /* --- what it has --- */
 
 struct open_ring *session_ring(struct session *s, uint64_t number)
@@ -288,8 +293,8 @@ static void make_printable(char *text)
 }
 
 __attribute__((format(printf, 5, 0))) static void refuse(struct session *s, uint32_t serial,
-							  const char *ring, int error,
-							  const char *format, va_list args)
+							 const char *ring, int error,
+							 const char *format, va_list args)
 {
 	struct proto_message m = { .u.error.error = error };
 
@@ -380,7 +385,8 @@ static bool enter_account(struct session *s)
 		return false;
 	s->account = a;
 	s->lacks = (struct shortage){ QUOTA_SHARE, SHARE_CONNECTION };
-	if (share_take(&all->rings->share, a, all->rings->policy->descriptor_share, SHARE_CONNECTION)) {
+	if (share_take(&all->rings->share, a, all->rings->policy->descriptor_share,
+		       SHARE_CONNECTION)) {
 		s->lacks = (struct shortage){ QUOTA_CONNECTIONS, 1 };
 		if (quota_take(a, policy_limits(all->rings->policy, &s->peer, &line),
 			       QUOTA_CONNECTIONS, 1) == 0)

@@ -98,6 +98,9 @@ void session_go_on(struct session *s);
 /* The client broke the protocol (T3): says so, and ends the session. */
 void session_condemn(struct session *s, const char *why);
 
+/* What the rules allow its user to do with the ring of that name, as they are now. */
+struct verdict session_judge(const struct session *s, const char *name);
+
 struct open_ring *session_ring(struct session *s, uint64_t number);
 struct open_ring *session_ring_of(struct session *s, const struct entry *e);
 

@@ -220,7 +220,7 @@ void upgrade_prepare(struct broker *b, struct legacy *ret)
 	ret->ours = b->options.inherited < 0 || b->options.inherited_path;
 	ret->rings = restore_give_rings(&b->rings, &ret->ring_count, &all);
 	ret->complete = all && !b->rings.keeper.takes_back;
-	ret->socket = broker_give_socket(b);
+	ret->socket = listener_give(&b->listener);
 }
 
 /*
