@@ -65,7 +65,7 @@ static int has_name(struct cds_lfht_node *node, const void *name)
 	return strcmp(entry_of(node)->name, name) == 0;
 }
 
-/* Inside of a read-side section, or by the loop (U1). */
+/* Inside of a read-side section, or by the loop (C1). */
 static struct entry *look_up(struct catalog *r, const char *name)
 {
 	struct cds_lfht_iter iter;
@@ -81,7 +81,7 @@ struct entry *catalog_find(struct catalog *r, const char *name)
 	rcu_read_lock();
 	e = look_up(r, name);
 	rcu_read_unlock();
-	return e; /* U1 */
+	return e; /* C1 */
 }
 
 bool catalog_has(struct catalog *r, const char *name)
@@ -197,7 +197,7 @@ bool catalog_release(struct entry *e)
 {
 	if (--e->holds > 0)
 		return false;
-	call_rcu(&e->rcu, free_entry); /* U3 */
+	call_rcu(&e->rcu, free_entry); /* C3 */
 	return true;
 }
 
@@ -209,12 +209,12 @@ void catalog_close(struct catalog *r)
 		catalog_remove(r, e);
 		catalog_release(e);
 	}
-	rcu_barrier(); /* U5 */
+	rcu_barrier(); /* C5 */
 	cds_lfht_destroy(r->table, NULL);
 	free(r->sorted);
 }
 
-/* No edge: counts (U3). */
+/* No edge: counts (C3). */
 static void look_at(struct seen *s, const struct entry *e)
 {
 	s->ring = shmr_ring_ref(e->ring);

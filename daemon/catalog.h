@@ -5,20 +5,20 @@
  * A hash table of liburcu: the threads that only look (the reaper, the metrics) need no
  * lock while rings come and go, and never make the loop wait. The rules:
  *
- *  U1 The loop's thread alone adds and removes entries, and drops its holds. It may keep
+ *  C1 The loop's thread alone adds and removes entries, and drops its holds. It may keep
  *     a pointer to an entry as long as it holds the entry, also outside of a read-side
  *     section.
- *  U2 Every other thread finds entries between rcu_read_lock() and rcu_read_unlock(), and
+ *  C2 Every other thread finds entries between rcu_read_lock() and rcu_read_unlock(), and
  *     forgets them before it unlocks. In between it makes no system call, does not wait
  *     and does not allocate. To do something with a ring, a thread takes a reference of
  *     the ring's handle (shmr_ring_ref()), leaves the section, does it, and closes the
  *     handle: catalog_collect() takes such references.
- *  U3 An entry is freed by call_rcu(), when it is neither in the table nor held. Its
+ *  C3 An entry is freed by call_rcu(), when it is neither in the table nor held. Its
  *     words do not change while it is in the table, except the atomic ones. Those belong
  *     to no edge: they are counts.
- *  U4 Every thread that reads registers itself (catalog_enter_thread()) and leaves
+ *  C4 Every thread that reads registers itself (catalog_enter_thread()) and leaves
  *     before it ends. No thread forks.
- *  U5 Closing waits for all callbacks (rcu_barrier()), outside of read-side sections.
+ *  C5 Closing waits for all callbacks (rcu_barrier()), outside of read-side sections.
  *
  * The loop also keeps the entries in the order of their names, for listings.
  */

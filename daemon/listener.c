@@ -47,7 +47,7 @@ static int lock_path(const char *path, char *error, size_t size)
 	return -EADDRINUSE;
 }
 
-/* N5 */
+/* S5 */
 static int bind_for_all(int fd, const struct sockaddr_un *address)
 {
 	mode_t mask = umask(0111);
@@ -74,7 +74,7 @@ static int listen_at(struct listener *l, const char *path, char *error, size_t s
 	return e < 0 ? fail(e, error, size, path, "cannot listen there") : 0;
 }
 
-/* N2: what it is that we may remove. */
+/* S2: what it is that we may remove. */
 static int remember_path(struct listener *l, const char *path, char *error, size_t size)
 {
 	struct stat st;
@@ -87,7 +87,7 @@ static int remember_path(struct listener *l, const char *path, char *error, size
 	return l->path ? 0 : fail(-ENOMEM, error, size, path, "cannot remember it");
 }
 
-/* N1 */
+/* S1 */
 static int own_path(struct listener *l, const char *path, char *error, size_t size)
 {
 	int e = 0;
@@ -105,7 +105,7 @@ static int open_spare(void)
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* N3 */
+/* S3 */
 static void turn_away(struct listener *l)
 {
 	int fd;
@@ -184,7 +184,7 @@ int listener_open(struct listener *l, struct loop *loop, const char *path, int i
 	if (e == 0) {
 		l->spare = open_spare();
 		e = loop_add(loop, &l->watch, l->fd, EPOLLIN, ready);
-		l->watch.last = true; /* N4 */
+		l->watch.last = true; /* S4 */
 		if (e < 0)
 			fail(e, error, size, path, "cannot wait for clients");
 	}
@@ -209,7 +209,7 @@ int listener_give(struct listener *l)
 void listener_close(struct listener *l)
 {
 	if (l->path)
-		socket_path_remove(l->path, l->device, l->inode); /* N2 */
+		socket_path_remove(l->path, l->device, l->inode); /* S2 */
 	if (l->watch.fd >= 0)
 		loop_remove(l->loop, &l->watch);
 	if (l->fd >= 0)

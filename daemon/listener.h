@@ -2,16 +2,16 @@
 /*
  * listener: the socket at which clients arrive.
  *
- * N1 Nobody else listens at the same path while we do: a lock on "PATH.lock" says
+ * S1 Nobody else listens at the same path while we do: a lock on "PATH.lock" says
  *    so. With a socket from systemd there is no path of ours and no lock.
- * N2 At the end the path is removed only if it still leads to our socket.
- * N3 When descriptors have run out, a client is still accepted, with one that is
+ * S2 At the end the path is removed only if it still leads to our socket.
+ * S3 When descriptors have run out, a client is still accepted, with one that is
  *    kept in reserve, and sent away at once; and the listener is silent until
  *    something was closed. Otherwise the one who cannot be accepted would wake the
  *    loop for ever.
- * N4 New clients are accepted last in a round, so that a client that has hung up before
+ * S4 New clients are accepted last in a round, so that a client that has hung up before
  *    counts no more.
- * N5 The rules say which user may do what, so every user may connect. The socket has
+ * S5 The rules say which user may do what, so every user may connect. The socket has
  *    that mode from its first moment: a client that comes back while a broker starts
  *    takes a refusal as final. The mask of the process changes for one call; it takes
  *    no right from a file that another thread makes meanwhile.
@@ -30,7 +30,7 @@ struct listener {
 	struct loop *loop;
 	int fd;
 	int lock;  /* -1: the socket was handed to us */
-	int spare; /* N3; -1: it is lost for the moment */
+	int spare; /* S3; -1: it is lost for the moment */
 	bool armed;
 	char *path; /* to be removed; NULL: not ours */
 	dev_t device;

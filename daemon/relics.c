@@ -39,7 +39,7 @@ static void free_relic(struct rcu_head *head)
 	free(relic);
 }
 
-/* E1: -EAGAIN says that another process has it. */
+/* H1: -EAGAIN says that another process has it. */
 static bool lease_is_refused(int fd)
 {
 	if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
@@ -48,7 +48,7 @@ static bool lease_is_refused(int fd)
 	return false;
 }
 
-/* E2. Without a descriptor for it nothing is proved: it counts on. */
+/* H2. Without a descriptor for it nothing is proved: it counts on. */
 static bool is_memory_held(int fd)
 {
 	int anew = shmr_reopen(fd, O_RDWR | O_NONBLOCK);

@@ -5,13 +5,13 @@
  * file exists, it counts for its user. Otherwise two users could have any amount of memory,
  * by passing lanes on and keeping the former files.
  *
- *  E1 The kernel grants a write lease (F_SETLEASE) on a file only if no other process has it
+ *  H1 The kernel grants a write lease (F_SETLEASE) on a file only if no other process has it
  *     open or mapped. That is the proof; where a file system has no leases, a file counts
  *     only as long as the broker gives it out.
- *  E2 For a memory file the broker asks for the lease through a new description: the kernel
+ *  H2 For a memory file the broker asks for the lease through a new description: the kernel
  *     does not count the one that made the file, nor what the keeper has. For another file
  *     it asks through the ring's own descriptor.
- *  E3 One call asks about some hundred files at most; the next call goes on.
+ *  H3 One call asks about some hundred files at most; the next call goes on.
  */
 #ifndef DAEMON_RELICS_H
 #define DAEMON_RELICS_H
@@ -36,7 +36,7 @@ struct relic;
 struct relics {
 	STAILQ_HEAD(, relic) list;
 	size_t count;
-	bool provable; /* leases prove it on this kernel (E1); else nothing is kept */
+	bool provable; /* leases prove it on this kernel (H1); else nothing is kept */
 };
 
 void relics_open(struct relics *r);
@@ -50,7 +50,7 @@ bool relics_keep_ring(struct relics *r, struct shmring *ring, const struct charg
 bool relics_keep_file(struct relics *r, int fd, const struct charge *charge);
 
 /*
- * Close the files that no other process has any more (E3), those of the user *uid or, with
+ * Close the files that no other process has any more (H3), those of the user *uid or, with
  * NULL, of all users; gone() is called for each.
  */
 void relics_sweep(struct relics *r, const uid_t *uid,
