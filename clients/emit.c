@@ -43,19 +43,21 @@ static int write_text(const char *text, size_t len, void *data)
 }
 
 /* jansson makes the string; objects of its kind would take half as long again. */
-static int emit_json(struct out *o, const struct shmring_message *m)
+static int emit_json(struct out *o, const struct shmring_consumer *c,
+		     const struct shmring_message *m)
 {
 	char head[256], lost[96] = "", stamp[40] = "";
+	uint64_t messages, bytes, ns;
 	struct sink sink = { o, 0 };
 	bool base64;
 	json_t *data = json_bytes(m->data, m->len, &base64);
 	int err, n;
 
-	if (m->lost)
+	if ((m->flags & SHMRING_AFTER_LOSS) && shmring_message_lost(c, m, &messages, &bytes) == 0)
 		snprintf(lost, sizeof(lost), "\"lost\":%" PRIu64 ",\"lost_bytes\":%" PRIu64 ",",
-			 m->lost, m->lost_bytes);
-	if (m->stamp_ns)
-		snprintf(stamp, sizeof(stamp), "\"stamp_ns\":%" PRIu64 ",", m->stamp_ns);
+			 messages, bytes);
+	if (shmring_message_stamp(c, m, &ns) == 0 && ns != 0)
+		snprintf(stamp, sizeof(stamp), "\"stamp_ns\":%" PRIu64 ",", ns);
 	n = snprintf(head, sizeof(head),
 		     "{\"seq\":%" PRIu64 ",\"producer\":%" PRIu32 ",\"length\":%zu,%s%s\"%s\":", m->seq,
 		     m->producer, m->len, stamp, lost, base64 ? "data_base64" : "data");
@@ -66,7 +68,8 @@ static int emit_json(struct out *o, const struct shmring_message *m)
 	return err < 0 ? err : out_copy(o, "}\n", 2);
 }
 
-int emit(struct out *o, enum emit_form form, const struct shmring_message *m)
+int emit(struct out *o, enum emit_form form, const struct shmring_consumer *c,
+	 const struct shmring_message *m)
 {
 	switch (form) {
 	case EMIT_LINES:
@@ -76,7 +79,7 @@ int emit(struct out *o, enum emit_form form, const struct shmring_message *m)
 	case EMIT_FRAMES:
 		return emit_frame(o, m);
 	case EMIT_JSON:
-		return emit_json(o, m);
+		return emit_json(o, c, m);
 	default:
 		return out_put(o, m->data, m->len);
 	}

@@ -19,9 +19,10 @@ enum emit_form {
 };
 
 /*
- * Add one message to `o`. Returns 0, -EMSGSIZE (longer than the form can say)
+ * Add one message that `c` has in hand to `o`. Returns 0, -EMSGSIZE (longer than the form can say)
  * or what out_put() returns.
  */
-int emit(struct out *o, enum emit_form form, const struct shmring_message *m);
+int emit(struct out *o, enum emit_form form, const struct shmring_consumer *c,
+	 const struct shmring_message *m);
 
 #endif

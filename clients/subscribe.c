@@ -24,6 +24,12 @@
 #define GATHER_BYTES ((size_t)64 << 10) /* an observer writes at the latest then */
 #define LOST_REPORT_NS 1000000000
 
+/* What was lost before a message: the library tells it until the release. */
+struct gap {
+	uint64_t messages;
+	uint64_t bytes;
+};
+
 struct subscription {
 	const struct subscribe_options *options;
 	struct shmring *ring;
@@ -43,6 +49,8 @@ struct subscription {
 	int64_t next_report_ns;
 	int64_t idle_deadline;
 	struct shmring_message messages[BATCH_MAX];
+	struct gap gaps[BATCH_MAX];   /* of those that come after a loss */
+	uint64_t stamps[BATCH_MAX];   /* of all, if latencies are asked for */
 	uint64_t received_ns; /* when those came, in the ring's time */
 	struct latency latency;
 };
@@ -77,18 +85,35 @@ static void report_missed(struct subscription *s)
 		    s->limited ? ", or its limit of lag does not reach back to them" : "");
 }
 
-/* What a message tells of lost ones, without those that report_missed() has told. */
-static void count_lost(struct subscription *s, const struct shmring_message *m)
+/* What can be asked of messages in hand; it counts once they are released. */
+static int ask_batch(struct subscription *s, int n)
 {
-	s->lost += m->lost - s->missed[m->producer];
-	s->lost_bytes += m->lost_bytes - s->missed_bytes[m->producer];
-	s->missed[m->producer] = s->missed_bytes[m->producer] = 0;
+	int err = 0;
+
+	for (int i = 0; i < n && err == 0; i++) {
+		const struct shmring_message *m = &s->messages[i];
+
+		if (m->flags & SHMRING_AFTER_LOSS)
+			err = shmring_message_lost(s->consumer, m, &s->gaps[i].messages,
+						   &s->gaps[i].bytes);
+		if (err == 0 && s->options->latency)
+			err = shmring_message_stamp(s->consumer, m, &s->stamps[i]);
+	}
+	return err;
+}
+
+/* A loss, without the messages that report_missed() has told. */
+static void count_lost(struct subscription *s, uint32_t lane, const struct gap *gap)
+{
+	s->lost += gap->messages - s->missed[lane];
+	s->lost_bytes += gap->bytes - s->missed_bytes[lane];
+	s->missed[lane] = s->missed_bytes[lane] = 0;
 }
 
 static void count_latencies(struct subscription *s, int n)
 {
 	for (int i = 0; i < n; i++) {
-		uint64_t stamp = s->messages[i].stamp_ns;
+		uint64_t stamp = s->stamps[i];
 
 		latency_add(&s->latency, s->received_ns > stamp ? s->received_ns - stamp : 0);
 	}
@@ -100,7 +125,8 @@ static void count_batch(struct subscription *s, int n)
 
 	for (int i = 0; i < n; i++) {
 		bytes += s->messages[i].len;
-		count_lost(s, &s->messages[i]);
+		if (s->messages[i].flags & SHMRING_AFTER_LOSS)
+			count_lost(s, s->messages[i].producer, &s->gaps[i]);
 	}
 	if (s->options->latency)
 		count_latencies(s, n);
@@ -131,8 +157,10 @@ static int write_failed(int err, const struct subscription *s)
 /* Give `n` messages back, before or after they are written; 1: discard them. */
 static int release(struct subscription *s, int n, int *ret_status)
 {
-	int err = shmring_release(s->consumer);
+	int err = ask_batch(s, n);
 
+	if (err == 0)
+		err = shmring_release(s->consumer);
 	if (err == 0) {
 		count_batch(s, n);
 		return 0;
@@ -150,7 +178,7 @@ static int deliver(struct subscription *s, int n, int *ret_status)
 	int err = 0;
 
 	for (int i = 0; i < n && err == 0 && !s->options->latency; i++)
-		err = emit(&s->out, s->options->form, &s->messages[i]);
+		err = emit(&s->out, s->options->form, s->consumer, &s->messages[i]);
 	if (err < 0)
 		return err;
 	if (s->out.hold)

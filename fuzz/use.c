@@ -28,6 +28,24 @@ static void touch(const void *data, size_t len)
 		(void)bytes[len - 1];
 }
 
+static bool is_known(int64_t result)
+{
+	return result >= 0 || result == -EAGAIN || result == -ESTALE || result == -EBADMSG ||
+	       result == -EMSGSIZE;
+}
+
+/* Whatever the lane says of it: there is an answer, or the lane is damaged. */
+static void ask(const struct shmring_consumer *c, const struct shmring_message *m)
+{
+	uint64_t lost, bytes, ns;
+	uint32_t tenancy;
+
+	insist(shmring_message_lost(c, m, &lost, &bytes) == 0);
+	insist(m->flags == (lost != 0 ? SHMRING_AFTER_LOSS : 0));
+	insist(is_known(shmring_message_tenancy(c, m, &tenancy)));
+	insist(is_known(shmring_message_stamp(c, m, &ns)));
+}
+
 void use_message(const struct shmring_consumer *c, const struct shmring_message *m)
 {
 	const unsigned char *data = m->data, *start;
@@ -41,12 +59,7 @@ void use_message(const struct shmring_consumer *c, const struct shmring_message 
 		insist(data >= start && data + m->len <= start + 2 * size);
 	}
 	touch(data, m->len);
-}
-
-static bool is_known(int64_t result)
-{
-	return result >= 0 || result == -EAGAIN || result == -ESTALE || result == -EBADMSG ||
-	       result == -EMSGSIZE;
+	ask(c, m);
 }
 
 void use_consumer(struct shmring_consumer *c, unsigned calls)

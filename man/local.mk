@@ -44,6 +44,9 @@ dist_man_MANS += \
 	man/shmring_forget.3 \
 	man/shmring_join.3 \
 	man/shmring_max_message.3 \
+	man/shmring_message_lost.3 \
+	man/shmring_message_stamp.3 \
+	man/shmring_message_tenancy.3 \
 	man/shmring_next_length.3 \
 	man/shmring_open.3 \
 	man/shmring_open_fd.3 \

@@ -80,7 +80,14 @@ static void hash_block(struct progress *p, const struct block *block)
 		checksum_add(&p->sum, path + block->path_length, block->length);
 }
 
-static void apply(struct consumer_report *report, const struct shmring_message *m)
+/* What is missing before one message, of which the library has to be asked. */
+struct gap {
+	uint64_t messages;
+	uint64_t bytes;
+};
+
+static void apply(struct consumer_report *report, const struct shmring_message *m,
+		  const struct gap *gap)
 {
 	struct stream *stream = &report->stream[m->producer];
 	const struct block *block = m->data;
@@ -91,8 +98,8 @@ static void apply(struct consumer_report *report, const struct shmring_message *
 	p->next = m->seq + 1;
 	p->messages++;
 	p->bytes += m->len;
-	p->lost += m->lost;
-	p->lost_bytes += m->lost_bytes;
+	p->lost += gap->messages;
+	p->lost_bytes += gap->bytes;
 	if (block->flags & BLOCK_END)
 		p->ended++;
 	else
@@ -104,10 +111,13 @@ static void apply(struct consumer_report *report, const struct shmring_message *
 
 /* One message, the first time or again. */
 static int take(const struct demo *demo, struct consumer_report *report,
-		const struct shmring_message *m, int64_t now)
+		const struct shmring_consumer *consumer, const struct shmring_message *m,
+		int64_t now)
 {
 	const struct stream *stream = &report->stream[m->producer];
 	uint64_t next = stream_progress(stream)->next;
+	struct gap gap = { 0 };
+	int r;
 
 	if (!sound(demo, m)) {
 		fprintf(stderr, "consumer: message %ju of lane %u is not a block\n",
@@ -118,13 +128,18 @@ static int take(const struct demo *demo, struct consumer_report *report,
 		report->repeated++;
 		return 0;
 	}
-	if (m->seq != next + m->lost) {
+	if (m->flags & SHMRING_AFTER_LOSS) {
+		r = shmring_message_lost(consumer, m, &gap.messages, &gap.bytes);
+		if (r < 0)
+			return ring_error("consumer", r);
+	}
+	if (m->seq != next + gap.messages) {
 		fprintf(stderr, "consumer: message %ju of lane %u came when %ju was due\n",
-			(uintmax_t)m->seq, m->producer, (uintmax_t)(next + m->lost));
+			(uintmax_t)m->seq, m->producer, (uintmax_t)(next + gap.messages));
 		return -EBADMSG;
 	}
 	latency_add(&report->latency, now - ((const struct block *)m->data)->sent_ns);
-	apply(report, m);
+	apply(report, m, &gap);
 	return 0;
 }
 
@@ -185,7 +200,7 @@ static int take_batch(const struct demo *demo, struct consumer_report *report,
 	for (int i = 0; i < n; i++)
 		count_redelivered(report, &batch[i]);
 	for (int i = 0; i < n && r == 0; i++)
-		r = take(demo, report, &batch[i], now);
+		r = take(demo, report, consumer, &batch[i], now);
 	return r;
 }
 

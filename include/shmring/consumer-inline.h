@@ -35,7 +35,8 @@ struct shmring_reader_hot {
 	uint64_t lost;		   /* missed just before `released`, not yet told */
 	uint64_t lost_bytes;
 	uint32_t index;
-	uint32_t reserved;
+	uint32_t flags; /* 0: of a message that the inline half hands out; a loss takes the
+			   slow half. Beside `index`, so that both are one store */
 };
 
 /*
@@ -63,7 +64,7 @@ SHMRING_ASSERT_OFFSET(shmring_reader_hot, wanted, 72);
 SHMRING_ASSERT_OFFSET(shmring_reader_hot, lost, 80);
 SHMRING_ASSERT_OFFSET(shmring_reader_hot, lost_bytes, 88);
 SHMRING_ASSERT_OFFSET(shmring_reader_hot, index, 96);
-SHMRING_ASSERT_OFFSET(shmring_reader_hot, reserved, 100);
+SHMRING_ASSERT_OFFSET(shmring_reader_hot, flags, 100);
 SHMRING_ASSERT_SIZE(shmring_reader_hot, 104);
 
 SHMRING_ASSERT_OFFSET(shmring_consumer_hot, lane, 0);
@@ -98,7 +99,6 @@ SHMRING_INLINE int shmring_peek(struct shmring_consumer *c, int64_t deadline, st
 		uint64_t len = header & UINT32_MAX;
 		shmring_pair counts = *(shmring_pair *)&l->at.seq;
 		const shmring_pair counted = { 1, len };
-		const shmring_pair none = { 0, 0 };
 
 		if (__builtin_expect((header >> 32 & 1) != 0 && len < h->limit &&
 				     (int64_t)(h->turn - at) > 0 && l->lost == 0, 1)) {
@@ -106,9 +106,7 @@ SHMRING_INLINE int shmring_peek(struct shmring_consumer *c, int64_t deadline, st
 			ret->len = len;
 			ret->seq = counts[0];
 			ret->producer = l->index;
-			ret->tenancy = (uint32_t)(header >> 40);
-			*(shmring_pair *)&ret->lost = none;
-			ret->stamp_ns = 0;
+			ret->flags = l->flags;
 			l->at.position = at + ((len + 8 + h->align_mask) & ~h->align_mask);
 			*(shmring_pair *)&l->at.seq = counts + counted;
 			return 0;

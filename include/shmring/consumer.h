@@ -72,20 +72,27 @@ struct shmring_consumer_options {
 				0: it does not wait */
 };
 
+/*
+ * What nearly every program reads of a message. This struct never changes; the functions
+ * shmring_message_*() tell the rest.
+ */
 struct shmring_message {
-	const void *data;    /* 8-byte aligned, `len` bytes */
-	size_t len;	     /* bytes */
-	uint64_t seq;	     /* number in its lane: 0, 1, 2, ... */
-	uint32_t producer;   /* its lane */
-	uint32_t tenancy;    /* which owner of the lane wrote it: 1, 2, ... */
-	uint64_t lost;	     /* messages of this lane missed just before it; in the
-				first message of a lane, this includes the messages that
-				were gone when the consumer began at the oldest one */
-	uint64_t lost_bytes; /* payload of those, in bytes */
-	uint64_t stamp_ns;   /* when its producer had finished it, in nanoseconds
-				of CLOCK_MONOTONIC (see shmring_stamp_now());
-				0: the ring has no stamps */
+	const void *data;  /* 8-byte aligned, `len` bytes */
+	size_t len;	   /* bytes */
+	uint64_t seq;	   /* number in its lane: 0, 1, 2, ... */
+	uint32_t producer; /* its lane */
+	uint32_t flags;	   /* SHMRING_AFTER_LOSS, or 0 */
 };
+
+SHMRING_ASSERT_OFFSET(shmring_message, data, 0);
+SHMRING_ASSERT_OFFSET(shmring_message, len, 8);
+SHMRING_ASSERT_OFFSET(shmring_message, seq, 16);
+SHMRING_ASSERT_OFFSET(shmring_message, producer, 24);
+SHMRING_ASSERT_OFFSET(shmring_message, flags, 28);
+SHMRING_ASSERT_SIZE(shmring_message, 32);
+
+/* Flag of a message: messages of its lane are missing just before it. */
+#define SHMRING_AFTER_LOSS 1u
 
 /*
  * Become a consumer of `r`.
@@ -149,9 +156,33 @@ int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmr
 		       int count);
 
 /*
+ * What the library knows of a message in hand. An answer can be had from the peek that
+ * hands the message out until the message is released, rewound, or lost by eviction; of
+ * an observer's message, until the next peek.
+ *
+ * shmring_message_lost(): how many messages of its lane are missing just before it, and
+ * how many bytes their payload has. Both are 0 unless the message has the flag
+ * SHMRING_AFTER_LOSS, so a program calls this only then. In the first message of a lane
+ * this includes the messages that were gone when the consumer began at the oldest one.
+ * shmring_message_tenancy(): which owner of the lane wrote it: 1, 2, ...
+ * shmring_message_stamp(): when its producer had finished it, in nanoseconds of
+ * CLOCK_MONOTONIC (see shmring_stamp_now()); 0: the ring has no stamps.
+ *
+ * Tenancy and stamp lie in the ring, as the payload does: a consumer that may be evicted
+ * can rely on them once release returned 0.
+ * Errors: -EINVAL (the message is not in hand), -EBADMSG (the ring is damaged), -ECHILD.
+ */
+int shmring_message_lost(const struct shmring_consumer *c, const struct shmring_message *m,
+			 uint64_t *ret_messages, uint64_t *ret_bytes);
+int shmring_message_tenancy(const struct shmring_consumer *c, const struct shmring_message *m,
+			    uint32_t *ret);
+int shmring_message_stamp(const struct shmring_consumer *c, const struct shmring_message *m,
+			  uint64_t *ret_ns);
+
+/*
  * Give back everything that was handed out; producers may overwrite it.
- * Errors: -ESTALE (evicted meanwhile: discard what was read; the next message
- * tells in `lost` what is missing, counted from the last successful release),
+ * Errors: -ESTALE (evicted meanwhile: discard what was read; shmring_message_lost()
+ * of the next message tells what is missing, counted from the last successful release),
  * -EBADMSG (the ring is damaged; the handle stays unusable), -ECHILD.
  */
 int shmring_release(struct shmring_consumer *c);
@@ -253,7 +284,7 @@ int shmring_consumer_spin(struct shmring_consumer *c, int64_t spin_ns);
  * at the oldest message and that had been overwritten, or lay too far behind for a limit
  * of lag in bytes: messages, and bytes of their payload. Both are 0 if it began where its
  * name had stopped, or with the next message to come (SHMRING_START_NOW). They are known
- * when attach returns; `lost` of the lane's first message includes them.
+ * when attach returns; shmring_message_lost() of the lane's first message includes them.
  * Errors: -EINVAL (no such lane), -ECHILD.
  */
 int shmring_consumer_missed(const struct shmring_consumer *c, uint32_t lane, uint64_t *ret_messages,

@@ -496,7 +496,7 @@ int64_t shmring_deadline(int64_t ns);
 
 /*
  * The stamp that a message published at this moment would carry, in nanoseconds;
- * 0: the ring has none. A message's latency is this minus its `stamp_ns`: with
+ * 0: the ring has none. A message's latency is this minus shmring_message_stamp(): with
  * SHMRING_STAMP_TSC both go by the counter, which CLOCK_MONOTONIC departs from by
  * some millionths. Concurrency: with everything, in children of fork as well.
  */

@@ -23,6 +23,9 @@ UNCHECKED(consumer_quiet);
 UNCHECKED(consumer_spin);
 UNCHECKED(consumer_waitable);
 UNCHECKED(consumer_watermark);
+UNCHECKED(message_lost);
+UNCHECKED(message_stamp);
+UNCHECKED(message_tenancy);
 UNCHECKED(next_length);
 UNCHECKED(peek);
 UNCHECKED(peek_batch);
@@ -90,6 +93,24 @@ ssize_t shmring_receive(struct shmring_consumer *c, void *buf, size_t size, int6
 ssize_t shmring_next_length(struct shmring_consumer *c, int64_t deadline)
 {
 	TAKEN(ssize_t, unchecked_next_length(c, deadline));
+}
+
+int shmring_message_lost(const struct shmring_consumer *c, const struct shmring_message *m,
+			 uint64_t *ret_messages, uint64_t *ret_bytes)
+{
+	TAKEN(int, unchecked_message_lost(c, m, ret_messages, ret_bytes));
+}
+
+int shmring_message_tenancy(const struct shmring_consumer *c, const struct shmring_message *m,
+			    uint32_t *ret)
+{
+	TAKEN(int, unchecked_message_tenancy(c, m, ret));
+}
+
+int shmring_message_stamp(const struct shmring_consumer *c, const struct shmring_message *m,
+			  uint64_t *ret_ns)
+{
+	TAKEN(int, unchecked_message_stamp(c, m, ret_ns));
 }
 
 int shmring_consumer_fd(struct shmring_consumer *c, uint32_t flags)

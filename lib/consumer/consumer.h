@@ -4,6 +4,7 @@
  *
  *	checked.c	what is public, in a build that checks how handles are used
  *	read.c		peek and release: the path of every message
+ *	message.c	what a message in hand can be asked
  *	turn.c		which lane is next
  *	until.c		to read no further than the end at the attach
  *	wait.c		back off, spin, sleep
@@ -62,6 +63,16 @@ struct window {
 	bool unknown;	/* there was no memory to remember it */
 };
 
+/* An observer's message: it is a copy, and what belongs to it is here. */
+struct observed {
+	uint64_t header;
+	uint64_t seq;
+	uint64_t lost; /* just before it */
+	uint64_t lost_bytes;
+	uint32_t lane;
+	bool valid; /* there is one */
+};
+
 #define CONSUMER_PATIENCE 8 /* see wait.c */
 
 /* Lives in memory that a child of fork finds zeroed. */
@@ -107,6 +118,7 @@ struct shmring_consumer {
 	int64_t files_again_ns; /* when to ask again */
 	unsigned unsettled;	/* how often places were chosen in vain */
 	unsigned char *copy;	/* observers: the private copy */
+	struct observed observed;
 	struct attachment attachment;
 	struct peers producers; /* is one of them left? */
 	struct window window;

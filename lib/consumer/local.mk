@@ -9,6 +9,7 @@ lib_consumer_libconsumer_la_SOURCES = \
 	lib/consumer/fd.c \
 	lib/consumer/files.c \
 	lib/consumer/join.c \
+	lib/consumer/message.c \
 	lib/consumer/observer.c \
 	lib/consumer/read.c \
 	lib/consumer/turn.c \

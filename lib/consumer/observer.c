@@ -14,7 +14,6 @@
 
 #include "consumer.h"
 #include "explain.h"
-#include "stamp.h"
 #include "sys.h"
 
 #define RELOCATIONS 100 /* in one call, before others get their turn */
@@ -71,16 +70,6 @@ static void relocate(struct reader *l)
 }
 
 /* The copy begins with the stamp, if there are any. */
-static uint64_t copied_stamp(const struct shmring_consumer *c)
-{
-	uint64_t stamp;
-
-	if (c->stamp_size == 0)
-		return 0;
-	memcpy(&stamp, c->copy, sizeof(stamp));
-	return stamp_ns(consumer_geometry(c), stamp);
-}
-
 static void hand_out_copy(struct shmring_consumer *c, struct reader *l, uint64_t header,
 			  struct shmring_message *ret)
 {
@@ -89,10 +78,15 @@ static void hand_out_copy(struct shmring_consumer *c, struct reader *l, uint64_t
 		.len = header_length(header),
 		.seq = l->hot.at.seq,
 		.producer = l->hot.index,
-		.tenancy = header_tenancy(header),
+		.flags = l->hot.lost != 0 ? SHMRING_AFTER_LOSS : 0,
+	};
+	c->observed = (struct observed){
+		.header = header,
+		.seq = l->hot.at.seq,
 		.lost = l->hot.lost,
 		.lost_bytes = l->hot.lost_bytes,
-		.stamp_ns = copied_stamp(c),
+		.lane = l->hot.index,
+		.valid = true,
 	};
 	l->hot.at.position += consumer_size_of(c, ret->len);
 	l->hot.at.seq++;
@@ -100,8 +94,8 @@ static void hand_out_copy(struct shmring_consumer *c, struct reader *l, uint64_t
 	l->hot.lost = l->hot.lost_bytes = 0;
 	c->counters.messages++;
 	c->counters.bytes += ret->len;
-	c->counters.lost += ret->lost;
-	c->counters.lost_bytes += ret->lost_bytes;
+	c->counters.lost += c->observed.lost;
+	c->counters.lost_bytes += c->observed.lost_bytes;
 }
 
 /* 1: a message; 0: none in this lane now; -EBADMSG. */
@@ -233,8 +227,10 @@ static int wait_for_message(struct shmring_consumer *c, int64_t deadline,
 
 int observer_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)
 {
-	int n = try_all(c, ret);
+	int n;
 
+	c->observed.valid = false; /* the copy of the last one is overwritten */
+	n = try_all(c, ret);
 	if (n == 0 && c->bounded)
 		return consumer_is_at_end();
 	if (n == 0)

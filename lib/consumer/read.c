@@ -11,7 +11,6 @@
 #include "consumer.h"
 #include "explain.h"
 #include "options.h"
-#include "stamp.h"
 
 int consumer_wiped(const struct shmring_consumer *c)
 {
@@ -19,14 +18,6 @@ int consumer_wiped(const struct shmring_consumer *c)
 		       ? 0
 		       : explain(-ECHILD,
 				 "this consumer belongs to the parent process; attach one here");
-}
-
-static uint64_t read_stamp(const struct shmring_consumer *c, const struct reader *l)
-{
-	if (c->stamp_size == 0)
-		return 0;
-	return stamp_ns(consumer_geometry(c),
-			load_relaxed(lane_stamp(l->lane.data, l->lane.mask, l->hot.at.position)));
 }
 
 /* Only the local copy of the header is used: the lane is somebody else's. */
@@ -42,10 +33,7 @@ static void hand_out(struct shmring_consumer *c, struct reader *l, uint64_t head
 		.len = length,
 		.seq = l->hot.at.seq,
 		.producer = l->hot.index,
-		.tenancy = header_tenancy(header),
-		.lost = first ? l->hot.lost : 0,
-		.lost_bytes = first ? l->hot.lost_bytes : 0,
-		.stamp_ns = read_stamp(c, l),
+		.flags = first && l->hot.lost != 0 ? SHMRING_AFTER_LOSS : 0,
 	};
 	l->hot.at.position += consumer_size_of(c, length);
 	l->hot.at.seq++;
@@ -272,12 +260,13 @@ static void hand_back(struct shmring_consumer *c, const struct shmring_message *
 	l->hot.at.bytes -= m->len;
 	if (c->observer) {
 		l->hot.released = l->hot.at;
-		l->hot.lost += m->lost;
-		l->hot.lost_bytes += m->lost_bytes;
+		l->hot.lost += c->observed.lost;
+		l->hot.lost_bytes += c->observed.lost_bytes;
 		c->counters.messages--;
 		c->counters.bytes -= m->len;
-		c->counters.lost -= m->lost;
-		c->counters.lost_bytes -= m->lost_bytes;
+		c->counters.lost -= c->observed.lost;
+		c->counters.lost_bytes -= c->observed.lost_bytes;
+		c->observed.valid = false;
 	}
 }
 

@@ -19,6 +19,9 @@
 #define shmring_consumer_spin unchecked_consumer_spin
 #define shmring_consumer_waitable unchecked_consumer_waitable
 #define shmring_consumer_watermark unchecked_consumer_watermark
+#define shmring_message_lost unchecked_message_lost
+#define shmring_message_stamp unchecked_message_stamp
+#define shmring_message_tenancy unchecked_message_tenancy
 #define shmring_next_length unchecked_next_length
 #define shmring_peek unchecked_peek
 #define shmring_peek_batch unchecked_peek_batch

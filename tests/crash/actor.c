@@ -122,7 +122,7 @@ static bool look(struct actor *a, int64_t deadline)
 	if (r == -EAGAIN || r == -ETIMEDOUT || r == -ESTALE)
 		return false;
 	must(r);
-	audit_message(&a->notes->pending, &m);
+	audit_peeked(&a->notes->pending, a->consumer, &m);
 	return true;
 }
 

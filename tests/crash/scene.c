@@ -117,7 +117,7 @@ static void drain(struct scene *s)
 	int r;
 
 	while ((r = shmring_peek(s->reader, SHMRING_NOWAIT, &m)) == 0) {
-		ck_assert_msg(audit_message(&s->audit, &m), "reader: %s", s->audit.first_fault);
+		ck_assert_msg(audit_peeked(&s->audit, s->reader, &m), "reader: %s", s->audit.first_fault);
 		ck_assert_uint_lt(source_of(&m), SOURCES);
 		s->got[source_of(&m)]++;
 		must(shmring_release(s->reader));
@@ -152,10 +152,11 @@ static void time_wait(struct listening *l)
 	l->last = clock_now();
 }
 
-static void hear(struct listening *l, const struct shmring_message *m, uint64_t *ret_source)
+static void hear(struct listening *l, const struct shmring_consumer *c,
+		 const struct shmring_message *m, uint64_t *ret_source)
 {
 	*ret_source = source_of(m);
-	ck_assert_msg(audit_message(&l->audit, m), "listener: %s", l->audit.first_fault);
+	ck_assert_msg(audit_peeked(&l->audit, c, m), "listener: %s", l->audit.first_fault);
 	if (*ret_source != WRITER)
 		return;
 	time_wait(l);
@@ -180,11 +181,11 @@ static int listen_to_all(int socket, void *arg)
 	step_tell(socket);
 	while (source != END) {
 		must(shmring_peek(c, patience(), &m));
-		hear(l, &m, &source);
+		hear(l, c, &m, &source);
 		must(shmring_release(c));
 	}
 	while (shmring_peek(c, SHMRING_NOWAIT, &m) == 0) {
-		hear(l, &m, &source);
+		hear(l, c, &m, &source);
 		must(shmring_release(c));
 	}
 	shmring_consumer_detach(c);
@@ -594,7 +595,7 @@ static uint64_t oldest_in(struct scene *s, uint32_t lane)
  * The first message of a lane that a successor gets is the one that was not
  * released. Of a loss may be told only if that one is not there any more.
  */
-static void check_first(struct scene *s, const struct notes *n, const struct shmring_message *m)
+static void check_first(struct scene *s, const struct notes *n, const struct told *m)
 {
 	const struct audit_lane *released = &n->released.lanes[m->producer];
 	const struct audit_lane *pending = &n->pending.lanes[m->producer];
@@ -625,9 +626,11 @@ static void succeed(struct scene *s, const struct notes *n)
 	must(r);
 	audit_begin(&audit, false);
 	while ((r = shmring_peek(c, SHMRING_NOWAIT, &m)) == 0) {
+		const struct told t = told_of(c, &m);
+
 		if (!audit.lanes[m.producer].seen)
-			check_first(s, n, &m);
-		ck_assert_msg(audit_message(&audit, &m), "successor: %s", audit.first_fault);
+			check_first(s, n, &t);
+		ck_assert_msg(audit_message(&audit, &t), "successor: %s", audit.first_fault);
 		must(shmring_release(c));
 	}
 	must_fail(EAGAIN, r);

@@ -52,7 +52,7 @@ static void finish_peek(struct subject *s, int result)
 	if (result == -ESTALE && s->scene->evicting)
 		return;
 	must(result);
-	audit_message(&s->audit, &s->messages[0]);
+	audit_peeked(&s->audit, s->consumer, &s->messages[0]);
 	subject_released(s, shmring_release(s->consumer));
 }
 
@@ -69,7 +69,7 @@ static void finish_peek_batch(struct subject *s, int result)
 		return;
 	must(result);
 	for (int i = 0; i < result; i++)
-		audit_message(&s->audit, &s->messages[i]);
+		audit_peeked(&s->audit, s->consumer, &s->messages[i]);
 	subject_released(s, shmring_release(s->consumer));
 }
 
@@ -194,7 +194,7 @@ static int act_receive(void *subject)
 /* It does not tell what was lost before it: the message itself does. */
 static void finish_receive(struct subject *s, int result)
 {
-	struct shmring_message m = { .data = s->buffer, .len = LEN, .tenancy = 1 };
+	struct told m = { .data = s->buffer, .len = LEN, .tenancy = 1 };
 	struct audit_header h;
 
 	s->board->in_hand[0] = 0;

@@ -60,7 +60,7 @@ void scene_read(struct scene *s)
 		longest(&s->reader_delay, began);
 		if (r < 0)
 			break;
-		expect(audit_message(&s->read, &m), "the reader: %s", s->read.first_fault);
+		expect(audit_peeked(&s->read, s->reader, &m), "the reader: %s", s->read.first_fault);
 		count_message(s, &m);
 		must(shmring_release(s->reader));
 	}
@@ -106,7 +106,7 @@ static void read_idler(struct scene *s)
 	int r;
 
 	while ((r = shmring_peek(s->idler, SHMRING_NOWAIT, &m)) == 0) {
-		audit_message(&s->idler_read, &m);
+		audit_peeked(&s->idler_read, s->idler, &m);
 		r = shmring_release(s->idler);
 		if (r == -ESTALE && may_be_evicted(s))
 			s->idler_read = released;
@@ -165,7 +165,7 @@ static void look_on(struct scene *s)
 	int r;
 
 	while ((r = shmring_peek(s->onlooker, SHMRING_NOWAIT, &m)) == 0)
-		expect(audit_message(&s->onlooker_saw, &m), "the onlooker: %s",
+		expect(audit_peeked(&s->onlooker_saw, s->onlooker, &m), "the onlooker: %s",
 		       s->onlooker_saw.first_fault);
 	must_fail(EAGAIN, r);
 }
@@ -314,7 +314,7 @@ static int run_sleeper(int socket, void *scene)
 	step_tell(socket);
 	must(shmring_peek(c, patience(), &m));
 	s->board->served_at = clock_now();
-	audit_message(&audit, &m);
+	audit_peeked(&audit, c, &m);
 	must(shmring_release(c));
 	expect(audit_faults(&audit) == 0 && audit.lost == 0, "sleeper: %s", audit.first_fault);
 	shmring_consumer_detach(c);
@@ -486,16 +486,18 @@ static void check_successor(struct scene *s)
 
 	audit_begin(&audit, false);
 	while ((r = shmring_peek(c, SHMRING_NOWAIT, &m)) == 0) {
+		const struct told t = told_of(c, &m);
+
 		must(shmring_consumer_missed(c, m.producer, &missed, &bytes));
 		if (!audit.lanes[m.producer].seen)
-			expect(may_begin_at(s, m.producer, m.seq - (m.lost - missed)),
+			expect(may_begin_at(s, m.producer, m.seq - (t.lost - missed)),
 			       "the next holder of the name begins lane %" PRIu32 " at %" PRIu64
 			       " and lost %" PRIu64 "; the last one had released up to %" PRIu64
 			       ", and %" PRIu64 " at once",
-			       m.producer, m.seq, m.lost,
+			       m.producer, m.seq, t.lost,
 			       s->board->audit.lanes[m.producer].next_seq,
 			       s->board->in_hand[m.producer]);
-		expect(audit_message(&audit, &m), "the next holder of the name: %s",
+		expect(audit_message(&audit, &t), "the next holder of the name: %s",
 		       audit.first_fault);
 		must(shmring_release(c));
 	}

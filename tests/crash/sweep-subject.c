@@ -56,7 +56,7 @@ void subject_peek(struct subject *s, int count)
 {
 	s->count = (int)must(shmring_peek_batch(s->consumer, SHMRING_NOWAIT, s->messages, count));
 	for (int i = 0; i < s->count; i++)
-		audit_message(&s->audit, &s->messages[i]);
+		audit_peeked(&s->audit, s->consumer, &s->messages[i]);
 }
 
 /* What was handed out counts once it is released. */
@@ -93,7 +93,7 @@ static void consume_to_the_end(struct subject *s)
 			continue;
 		}
 		must(r);
-		audit_message(&s->audit, &m);
+		audit_peeked(&s->audit, s->consumer, &m);
 		subject_released(s, shmring_release(s->consumer));
 	}
 	s->board->at_the_end = true;

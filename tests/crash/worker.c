@@ -353,12 +353,13 @@ static void measure_arrival(const struct consumption *x, const struct watch *wat
 static void note_message(const struct consumption *x, const struct shmring_message *m,
 			 struct audit_header *h)
 {
+	const struct told t = told_of(x->c, m);
 	struct entry e = {
 		.kind = ENTRY_MESSAGE,
 		.lane = (uint8_t)m->producer,
-		.tenancy = m->tenancy,
+		.tenancy = t.tenancy,
 		.seq = m->seq,
-		.lost = m->lost,
+		.lost = t.lost,
 	};
 
 	ck_assert_uint_lt(m->producer, LANES);

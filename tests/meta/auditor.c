@@ -16,11 +16,11 @@ static struct audit audit;
 static _Alignas(8) char buffer[4096];
 
 /* Message `number` of `source`, as lane 3 gives it with `seq` and `lost`. */
-static struct shmring_message message(size_t len, uint64_t source, uint64_t number, uint64_t seq,
+static struct told message(size_t len, uint64_t source, uint64_t number, uint64_t seq,
 				      uint64_t lost)
 {
 	audit_fill(buffer, len, source, number);
-	return (struct shmring_message){ .data = buffer,
+	return (struct told){ .data = buffer,
 					 .len = len,
 					 .seq = seq,
 					 .producer = LANE,
@@ -30,7 +30,7 @@ static struct shmring_message message(size_t len, uint64_t source, uint64_t numb
 
 static bool see(size_t len, uint64_t source, uint64_t number, uint64_t seq, uint64_t lost)
 {
-	struct shmring_message m = message(len, source, number, seq, lost);
+	struct told m = message(len, source, number, seq, lost);
 
 	return audit_message(&audit, &m);
 }
@@ -67,7 +67,7 @@ END_TEST
 
 START_TEST(new_owner_of_the_lane_passes)
 {
-	struct shmring_message m;
+	struct told m;
 
 	begin_well();
 	m = message(64, 8, 0, 10, 0);
@@ -81,7 +81,7 @@ END_TEST
 
 START_TEST(lanes_are_independent)
 {
-	struct shmring_message m;
+	struct told m;
 
 	begin_well();
 	m = message(64, 8, 0, 0, 0);
@@ -175,7 +175,7 @@ END_TEST
 START_TEST(flipped_bit_is_noticed)
 {
 	size_t len = (size_t)_i;
-	struct shmring_message m;
+	struct told m;
 	struct audit before;
 
 	begin_well();
@@ -191,7 +191,7 @@ END_TEST
 
 START_TEST(wrong_length_is_noticed)
 {
-	struct shmring_message m;
+	struct told m;
 
 	begin_well();
 	m = message(100, 7, 10, 10, 0);
@@ -203,7 +203,7 @@ END_TEST
 
 START_TEST(wrong_tenancy_is_noticed)
 {
-	struct shmring_message m;
+	struct told m;
 
 	begin_well();
 	m = message(64, 8, 0, 10, 0);
@@ -222,7 +222,7 @@ END_TEST
 
 START_TEST(unaligned_message_is_noticed)
 {
-	struct shmring_message m;
+	struct told m;
 
 	begin_well();
 	m = message(64, 7, 10, 10, 0);

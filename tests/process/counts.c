@@ -195,7 +195,7 @@ static void drain(struct shmring_consumer *c, struct audit *a)
 
 	while ((e = shmring_peek(c, SHMRING_NOWAIT, &m)) != -EAGAIN) {
 		must(e);
-		audit_message(a, &m);
+		audit_peeked(a, c, &m);
 		must(shmring_release(c));
 	}
 }

@@ -145,9 +145,10 @@ static bool catch (struct player *p)
 	must(p->kind == FUTEX
 		     ? shmring_peek(p->consumer, shmring_deadline(LIMIT_MS * 1000000LL), &m)
 		     : await_by_descriptor(p, &m));
-	took = shmring_stamp_now(p->rings[0]) - m.stamp_ns;
+	took = shmring_stamp_now(p->rings[0]);
+	took -= told_of(p->consumer, &m).stamp_ns;
 	last = m.len == LAST;
-	audit_message(&p->audit, &m);
+	audit_peeked(&p->audit, p->consumer, &m);
 	must(shmring_release(p->consumer));
 	f->total_ns += (double)took; /* only one of the two is awake */
 	f->handoffs++;

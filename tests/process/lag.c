@@ -57,6 +57,7 @@ static bool take(struct shmring_consumer *c, struct audit *a)
 {
 	_Alignas(8) unsigned char copy[SIZE];
 	struct shmring_message m;
+	struct told t;
 	int r = shmring_peek(c, SHMRING_NOWAIT, &m);
 
 	if (r == -EAGAIN)
@@ -66,13 +67,14 @@ static bool take(struct shmring_consumer *c, struct audit *a)
 	if (r == -ESTALE)
 		return true;
 	ck_assert_uint_eq(m.len, SIZE);
+	t = told_of(c, &m);
 	memcpy(copy, m.data, SIZE);
 	r = shmring_release(c);
 	if (r == -ESTALE)
 		return true;
 	must(r);
-	m.data = copy;
-	audit_message(a, &m);
+	t.data = copy;
+	audit_message(a, &t);
 	return true;
 }
 

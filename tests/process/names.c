@@ -153,7 +153,7 @@ static int keep_diary(int socket, void *arg)
 	audit_begin(&audit, false);
 	for (;;) {
 		must(shmring_peek(c, patience(), &m));
-		ck_assert_msg(audit_message(&audit, &m), "%s", audit.first_fault);
+		ck_assert_msg(audit_peeked(&audit, c, &m), "%s", audit.first_fault);
 		d->releasing = m.seq + 1;
 		must(shmring_release(c));
 		d->released = m.seq + 1;

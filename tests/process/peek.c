@@ -70,6 +70,7 @@ END_TEST
 START_TEST(message_tells_where_it_comes_from)
 {
 	struct shmring_message m;
+	struct told t;
 
 	begin();
 	publish_numbers(producer, SOURCE, 0, 2, 100);
@@ -78,9 +79,10 @@ START_TEST(message_tells_where_it_comes_from)
 		ck_assert_uint_eq(m.len, 100);
 		ck_assert_uint_eq(m.seq, i);
 		ck_assert_int_eq((int)m.producer, (int)must(shmring_producer_lane(producer)));
-		ck_assert_uint_eq(m.tenancy, 1);
-		ck_assert_uint_eq(m.lost, 0);
-		ck_assert_uint_eq(m.lost_bytes, 0);
+		t = told_of(consumer, &m);
+		ck_assert_uint_eq(t.tenancy, 1);
+		ck_assert_uint_eq(t.lost, 0);
+		ck_assert_uint_eq(t.lost_bytes, 0);
 	}
 	end();
 }
@@ -97,7 +99,7 @@ START_TEST(handed_out_messages_stay_until_released)
 	count = publish_until_full(producer, SOURCE, 20, 1000);
 	ck_assert_uint_ge(count, 20);
 	for (int i = 0; i < 20; i++)
-		ck_assert_msg(audit_message(&audit, &held[i]), "%s", audit.first_fault);
+		ck_assert_msg(audit_peeked(&audit, consumer, &held[i]), "%s", audit.first_fault);
 	must(shmring_release(consumer));
 	consume_audited(consumer, &audit, count);
 	audit_must_be(&audit, 20 + count, 0);
@@ -129,10 +131,10 @@ START_TEST(batch_takes_what_there_is)
 	publish_numbers(producer, SOURCE, 0, 10, 50);
 	ck_assert_int_eq(must(shmring_peek_batch(consumer, SHMRING_FOREVER, m, 8)), 8);
 	for (int i = 0; i < 8; i++)
-		ck_assert(audit_message(&audit, &m[i]));
+		ck_assert(audit_peeked(&audit, consumer, &m[i]));
 	ck_assert_int_eq(must(shmring_peek_batch(consumer, SHMRING_FOREVER, m, 8)), 2);
-	ck_assert(audit_message(&audit, &m[0]));
-	ck_assert(audit_message(&audit, &m[1]));
+	ck_assert(audit_peeked(&audit, consumer, &m[0]));
+	ck_assert(audit_peeked(&audit, consumer, &m[1]));
 	must_fail(EAGAIN, shmring_peek_batch(consumer, SHMRING_NOWAIT, m, 8));
 	must(shmring_release(consumer));
 	must_fail(EAGAIN, shmring_peek_batch(consumer, SHMRING_NOWAIT, m, 1));

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "must.h"
 #include "random.h"
 
 static const char *const fault_names[AUDIT_FAULTS] = {
@@ -93,7 +94,7 @@ void audit_begin(struct audit *a, bool from_start)
 }
 
 __attribute__((format(printf, 4, 5))) static void fault(struct audit *a, enum audit_fault kind,
-							const struct shmring_message *m,
+							const struct told *m,
 							const char *format, ...)
 {
 	va_list args;
@@ -111,7 +112,7 @@ __attribute__((format(printf, 4, 5))) static void fault(struct audit *a, enum au
 }
 
 /* Hold a number against what is due after `lost` missing ones. */
-static void audit_count(struct audit *a, const struct shmring_message *m, const char *what,
+static void audit_count(struct audit *a, const struct told *m, const char *what,
 			uint64_t number, uint64_t next)
 {
 	uint64_t due = next + m->lost;
@@ -127,7 +128,7 @@ static void audit_count(struct audit *a, const struct shmring_message *m, const 
 }
 
 /* The lane's owner changes with its tenancy, which only grows. */
-static void audit_owner(struct audit *a, struct audit_lane *lane, const struct shmring_message *m,
+static void audit_owner(struct audit *a, struct audit_lane *lane, const struct told *m,
 			uint64_t source)
 {
 	bool same = lane->known && lane->source == source;
@@ -139,7 +140,7 @@ static void audit_owner(struct audit *a, struct audit_lane *lane, const struct s
 		      lane->tenancy);
 }
 
-static void audit_long(struct audit *a, struct audit_lane *lane, const struct shmring_message *m)
+static void audit_long(struct audit *a, struct audit_lane *lane, const struct told *m)
 {
 	struct audit_header h;
 
@@ -159,7 +160,7 @@ static void audit_long(struct audit *a, struct audit_lane *lane, const struct sh
 }
 
 /* Without a header: what is due is known, unless loss hides a new owner. */
-static void audit_short(struct audit *a, struct audit_lane *lane, const struct shmring_message *m)
+static void audit_short(struct audit *a, struct audit_lane *lane, const struct told *m)
 {
 	unsigned char due[sizeof(struct audit_header)];
 
@@ -178,7 +179,29 @@ static void audit_short(struct audit *a, struct audit_lane *lane, const struct s
 	lane->next_number++;
 }
 
-bool audit_message(struct audit *a, const struct shmring_message *m)
+struct told told_of(const struct shmring_consumer *c, const struct shmring_message *m)
+{
+	struct told t = { .data = m->data, .len = m->len, .seq = m->seq, .producer = m->producer };
+
+	must(shmring_message_lost(c, m, &t.lost, &t.lost_bytes));
+	must(shmring_message_tenancy(c, m, &t.tenancy));
+	must(shmring_message_stamp(c, m, &t.stamp_ns));
+	/* Not ck_assert(): a peer that was executed is no test. */
+	if (m->flags != (t.lost != 0 ? SHMRING_AFTER_LOSS : 0) || (t.lost == 0 && t.lost_bytes))
+		ck_abort_msg("flags %" PRIx32 " where %" PRIu64 " messages are lost", m->flags,
+			     t.lost);
+	return t;
+}
+
+bool audit_peeked(struct audit *a, const struct shmring_consumer *c,
+		  const struct shmring_message *m)
+{
+	const struct told t = told_of(c, m);
+
+	return audit_message(a, &t);
+}
+
+bool audit_message(struct audit *a, const struct told *m)
 {
 	uint64_t faults = audit_faults(a);
 	struct audit_lane *lane;

@@ -56,6 +56,21 @@ struct audit {
 	struct audit_lane lanes[SHMRING_MAX_LANES];
 };
 
+/* A message with all that the library tells of it. */
+struct told {
+	const void *data;
+	size_t len;
+	uint64_t seq;
+	uint32_t producer;
+	uint32_t tenancy;
+	uint64_t lost;
+	uint64_t lost_bytes;
+	uint64_t stamp_ns;
+};
+
+/* Of a message in hand: the flag and the loss agree, and every question has an answer. */
+struct told told_of(const struct shmring_consumer *c, const struct shmring_message *m);
+
 /* Write message `number` of `source`, `len` bytes. */
 void audit_fill(void *data, size_t len, uint64_t source, uint64_t number);
 
@@ -72,7 +87,11 @@ bool audit_read(const void *data, size_t len, struct audit_header *ret);
 void audit_begin(struct audit *a, bool from_start);
 
 /* Look at the next message; false if something is wrong with it. */
-bool audit_message(struct audit *a, const struct shmring_message *m);
+bool audit_message(struct audit *a, const struct told *m);
+
+/* The same for a message in hand. */
+bool audit_peeked(struct audit *a, const struct shmring_consumer *c,
+		  const struct shmring_message *m);
 
 /* How many faults were found. */
 uint64_t audit_faults(const struct audit *a);

@@ -269,7 +269,7 @@ static int64_t peek(struct server *s, uint32_t count, int64_t deadline)
 	for (int i = 0; i < n; i++) {
 		s->last = messages[i];
 		s->last.data = NULL;
-		audit_message(&s->audit, &messages[i]);
+		audit_peeked(&s->audit, s->consumer, &messages[i]);
 	}
 	return n;
 }

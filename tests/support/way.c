@@ -136,7 +136,7 @@ void consume_audited(struct shmring_consumer *c, struct audit *a, uint64_t count
 
 	while (count-- > 0) {
 		must(shmring_peek(c, patience(), &m));
-		audit_message(a, &m);
+		audit_peeked(a, c, &m);
 		must(shmring_release(c));
 	}
 }
@@ -148,7 +148,7 @@ uint64_t consume_all(struct shmring_consumer *c, struct audit *a)
 	int r;
 
 	while ((r = shmring_peek(c, SHMRING_NOWAIT, &m)) == 0) {
-		audit_message(a, &m);
+		audit_peeked(a, c, &m);
 		must(shmring_release(c));
 		count++;
 	}
