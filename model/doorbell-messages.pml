@@ -23,7 +23,8 @@
  *
  * With WATERMARK a consumer waits in two ways, as it likes: for one message, or until a lane has so
  * many, by consumer_wait_for_watermark() of lib/consumer/watermark.c; its time is over NAPS times, at
- * any moment. shmring_wake_consumers() is modelled then: a producer looks at the watermark of its lane.
+ * any moment. shmring_slow1_wake_consumers() is modelled then: a producer looks at the watermark of
+ * its lane.
  *
  * Asserted:
  *	D1	no wake-up is lost: the run ends with all messages read

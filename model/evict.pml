@@ -3,7 +3,7 @@
  * evict.pml: suspect a consumer, then evict it; its release; its way back.
  *
  * Follows read_gate(), producer_reserve(), same_stall(), evict() and press() of
- * lib/producer/room.c; shmring_peek() of include/shmring/consumer-inline.h; shmring_release_slowly()
+ * lib/producer/room.c; shmring_peek() of include/shmring/consumer-inline.h; shmring_slow1_release()
  * and release_lane() of lib/consumer/read.c; consumer_keep_place(), enter() and replace_cursor() of
  * lib/consumer/join.c.
  *
@@ -441,7 +441,7 @@ active proctype Consumer()
 			consumer_keep_place(false)
 		fi;
 		if
-		:: at != released -> /* the program looks at the last one again; shmring_release_slowly() */
+		:: at != released -> /* the program looks at the last one again; shmring_slow1_release() */
 #ifndef LOOK_TOO_EARLY
 			atomic { DIE; torn = torn || lane_word(at - 1) != (VALID | (at - 1)) };
 #endif

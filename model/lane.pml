@@ -90,7 +90,7 @@ inline read_gate(target)
 	atomic { DIE; gate_closed = true; gate_floor = cursor }
 }
 
-/* shmring_claim() and shmring_claim_slowly(); what does not fit is not claimed: -EMSGSIZE. */
+/* shmring_claim() and shmring_slow1_claim(); what does not fit is not claimed: -EMSGSIZE. */
 inline shmring_claim(length)
 {
 	room = limit - position >= 1 + length;

@@ -499,7 +499,7 @@ proctype Holder(byte me)
 	fi;
 	do
 	:: at == released && at < true_end && at >= oldest -> atomic { at++; at_seq++ } /* shmring_peek() */
-	:: at != released -> /* shmring_release_slowly() */
+	:: at != released -> /* shmring_slow1_release() */
 		consumer_keep_place();
 		if
 		:: ok ->

@@ -76,10 +76,15 @@ SHMRING_ASSERT_OFFSET(shmring_consumer_hot, plain, 40);
 SHMRING_ASSERT_OFFSET(shmring_consumer_hot, fence, 44);
 SHMRING_ASSERT_SIZE(shmring_consumer_hot, 48);
 
-/* The slow halves: another lane's turn, nothing there, marks, somebody to wake. */
-int shmring_peek_slowly(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret);
-int shmring_release_slowly(struct shmring_consumer *c);
-void shmring_wake_producer(struct shmring_consumer *c, uint64_t released_before);
+/*
+ * The slow halves. The number in their names is the version of the two structs above, of
+ * struct shmring_message and of the format of records: a program that was built with other
+ * ones does not link. They are for: another lane's turn, nothing there, marks, a loss, an
+ * owner to wake.
+ */
+int shmring_slow1_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret);
+int shmring_slow1_release(struct shmring_consumer *c);
+void shmring_slow1_wake_producer(struct shmring_consumer *c, uint64_t released_before);
 
 /*
  * Below, the counts of a boundary are loaded and stored as a pair, always: a
@@ -112,7 +117,7 @@ SHMRING_INLINE int shmring_peek(struct shmring_consumer *c, int64_t deadline, st
 			return 0;
 		}
 	}
-	return shmring_peek_slowly(c, deadline, ret);
+	return shmring_slow1_peek(c, deadline, ret);
 }
 
 SHMRING_INLINE int shmring_release(struct shmring_consumer *c)
@@ -123,7 +128,7 @@ SHMRING_INLINE int shmring_release(struct shmring_consumer *c)
 
 	if (__builtin_expect(h->plain == 0 || h->limit == 0 || h->others != 0 || l->lost != 0 ||
 			     l->at.position == l->released.position, 0))
-		return shmring_release_slowly(c);
+		return shmring_slow1_release(c);
 	before = l->released.position;
 	position = l->at.position;
 	l->released.position = position;
@@ -136,7 +141,7 @@ SHMRING_INLINE int shmring_release(struct shmring_consumer *c)
 	else
 		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (__builtin_expect(__atomic_load_n(l->wanted, __ATOMIC_RELAXED) != UINT64_MAX, 0))
-		shmring_wake_producer(c, before);
+		shmring_slow1_wake_producer(c, before);
 	return 0;
 }
 

@@ -76,12 +76,17 @@ SHMRING_ASSERT_SIZE(shmring_producer_hot, 96);
  * This costs no additional store: the words are stored as pairs.
  */
 
-/* The slow halves: a misuse, no room (the claim is marked), a batch, a sleeper to wake. */
-int shmring_claim_refused(struct shmring_producer *p, size_t len);
-int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadline);
-int shmring_commit_slowly(struct shmring_producer *p, size_t len);
-void shmring_wake_consumers(struct shmring_producer *p);
-int shmring_publish_large(struct shmring_producer *p, const void *data, size_t len, int64_t deadline);
+/*
+ * The slow halves. The number in their names is the version of struct shmring_producer_hot
+ * and of the format of records: a program that was built with other ones does not link.
+ * They are for: a misuse, no room (the claim is marked), a batch, a sleeper to wake.
+ */
+int shmring_slow1_claim_refused(struct shmring_producer *p, size_t len);
+int shmring_slow1_claim(struct shmring_producer *p, size_t len, int64_t deadline);
+int shmring_slow1_commit(struct shmring_producer *p, size_t len);
+void shmring_slow1_wake_consumers(struct shmring_producer *p);
+int shmring_slow1_publish_large(struct shmring_producer *p, const void *data, size_t len,
+				int64_t deadline);
 
 SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t deadline, void **ret_data)
 {
@@ -89,7 +94,7 @@ SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t
 	uint64_t at;
 
 	if (__builtin_expect(len > h->max_message || h->claimed != 0, 0)) {
-		int e = shmring_claim_refused(p, len);
+		int e = shmring_slow1_claim_refused(p, len);
 
 		if (e < 0)
 			return e; /* always; but the compiler does not know */
@@ -99,7 +104,7 @@ SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	at = h->position;
 	if (__builtin_expect(h->limit - at < ((len + 8 + h->align_mask) & ~h->align_mask), 0)) {
-		int e = shmring_claim_slowly(p, len, deadline);
+		int e = shmring_slow1_claim(p, len, deadline);
 
 		if (e < 0)
 			return e;
@@ -126,7 +131,7 @@ SHMRING_INLINE int shmring_commit(struct shmring_producer *p, size_t len)
 	const shmring_pair ended = { end, 0 };
 
 	if (__builtin_expect(len >= h->claimed || h->slow != 0, 0))
-		return shmring_commit_slowly(p, len);
+		return shmring_slow1_commit(p, len);
 	/* I2: the new end first, then the record exists. [PUBLISH] pairs with shmring_peek(). */
 	__atomic_store_n(last, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(first, header, __ATOMIC_RELEASE);
@@ -140,7 +145,7 @@ SHMRING_INLINE int shmring_commit(struct shmring_producer *p, size_t len)
 	else
 		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (__builtin_expect(__atomic_load_n(h->sleepers, __ATOMIC_RELAXED) != 0, 0))
-		shmring_wake_consumers(p);
+		shmring_slow1_wake_consumers(p);
 	return 0;
 }
 
@@ -150,7 +155,7 @@ SHMRING_INLINE int shmring_publish(struct shmring_producer *p, const void *data,
 	int e;
 
 	if (len >= SHMRING_LARGE)
-		return shmring_publish_large(p, data, len, deadline);
+		return shmring_slow1_publish_large(p, data, len, deadline);
 	e = shmring_claim(p, len, deadline, &to);
 	if (__builtin_expect(e < 0, 0))
 		return e;

@@ -29,11 +29,11 @@ UNCHECKED(message_tenancy);
 UNCHECKED(next_length);
 UNCHECKED(peek);
 UNCHECKED(peek_batch);
-UNCHECKED(peek_slowly);
+UNCHECKED(slow1_peek);
 UNCHECKED(receive);
 UNCHECKED(release);
 UNCHECKED(release_first);
-UNCHECKED(release_slowly);
+UNCHECKED(slow1_release);
 UNCHECKED(rewind);
 
 static struct in_use *use_of(const struct shmring_consumer *c)
@@ -59,9 +59,9 @@ int shmring_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_me
 	TAKEN(int, unchecked_peek(c, deadline, ret));
 }
 
-int shmring_peek_slowly(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)
+int shmring_slow1_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)
 {
-	TAKEN(int, unchecked_peek_slowly(c, deadline, ret));
+	TAKEN(int, unchecked_slow1_peek(c, deadline, ret));
 }
 
 int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret,
@@ -75,9 +75,9 @@ int shmring_release(struct shmring_consumer *c)
 	TAKEN(int, unchecked_release(c));
 }
 
-int shmring_release_slowly(struct shmring_consumer *c)
+int shmring_slow1_release(struct shmring_consumer *c)
 {
-	TAKEN(int, unchecked_release_slowly(c));
+	TAKEN(int, unchecked_slow1_release(c));
 }
 
 int shmring_release_first(struct shmring_consumer *c, uint64_t count)

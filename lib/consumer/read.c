@@ -60,7 +60,7 @@ static bool turn_goes_on(const struct shmring_consumer *c)
 	       reader_has_message(c, current_reader(c));
 }
 
-int shmring_peek_slowly(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)
+int shmring_slow1_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)
 {
 	if (consumer_wiped(c) < 0)
 		return -ECHILD;
@@ -159,7 +159,7 @@ static void wake_owner(struct shmring_consumer *c, const struct reader *l, uint6
 		shmr_bell_ring_room(&c->bell, l->hot.index, &c->counters);
 }
 
-void shmring_wake_producer(struct shmring_consumer *c, uint64_t released_before)
+void shmring_slow1_wake_producer(struct shmring_consumer *c, uint64_t released_before)
 {
 	wake_owner(c, current_reader(c), released_before);
 }
@@ -213,7 +213,7 @@ void consumer_release_lane(struct shmring_consumer *c, struct reader *l,
 	wake_owner(c, l, before);
 }
 
-int shmring_release_slowly(struct shmring_consumer *c)
+int shmring_slow1_release(struct shmring_consumer *c)
 {
 	uint64_t lanes;
 	int e = consumer_wiped(c);

@@ -25,12 +25,12 @@
 #define shmring_next_length unchecked_next_length
 #define shmring_peek unchecked_peek
 #define shmring_peek_batch unchecked_peek_batch
-#define shmring_peek_slowly unchecked_peek_slowly
 #define shmring_receive unchecked_receive
 #define shmring_release unchecked_release
 #define shmring_release_first unchecked_release_first
-#define shmring_release_slowly unchecked_release_slowly
 #define shmring_rewind unchecked_rewind
+#define shmring_slow1_peek unchecked_slow1_peek
+#define shmring_slow1_release unchecked_slow1_release
 #endif
 
 #endif

@@ -39,7 +39,7 @@ static uint64_t watermark_of(const struct shmring_consumer *c, const struct read
 
 /*
  * In lanes that we have not adopted everything rings. [WATERMARK] pairs with
- * shmring_wake_consumers(): with the announcement, which follows, it sees this.
+ * shmring_slow1_wake_consumers(): with the announcement, which follows, it sees this.
  */
 void consumer_raise_watermarks(struct shmring_consumer *c)
 {
@@ -54,7 +54,7 @@ void consumer_raise_watermarks(struct shmring_consumer *c)
 	c->patient = true;
 }
 
-/* Every message rings again. [WATERMARK] pairs with shmring_wake_consumers(). */
+/* Every message rings again. [WATERMARK] pairs with shmring_slow1_wake_consumers(). */
 void consumer_drop_watermarks(struct shmring_consumer *c)
 {
 	if (!c->patient)

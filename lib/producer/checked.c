@@ -7,8 +7,8 @@
  * nor are shmring_max_message() and shmring_producer_lane(), whose answers never change.
  * shmring_wait() takes its handles itself.
  *
- * The inline shmring_claim() always asks shmring_claim_refused() first, because `claimed`
- * is never 0, and goes on to shmring_claim_slowly(), because there is never any room. So
+ * The inline shmring_claim() always asks shmring_slow1_claim_refused() first, because `claimed`
+ * is never 0, and goes on to shmring_slow1_claim(), because there is never any room. So
  * the first one takes the handle, and the second one gives it back.
  */
 #ifdef SHMR_HANDLE_CHECKS
@@ -20,10 +20,10 @@
 
 UNCHECKED(abort);
 UNCHECKED(claim);
-UNCHECKED(claim_refused);
-UNCHECKED(claim_slowly);
+UNCHECKED(slow1_claim_refused);
+UNCHECKED(slow1_claim);
 UNCHECKED(commit);
-UNCHECKED(commit_slowly);
+UNCHECKED(slow1_commit);
 UNCHECKED(discard);
 UNCHECKED(flush);
 UNCHECKED(producer_arm);
@@ -35,7 +35,7 @@ UNCHECKED(producer_quiet);
 UNCHECKED(producer_spin);
 UNCHECKED(producer_waitable);
 UNCHECKED(publish);
-UNCHECKED(publish_large);
+UNCHECKED(slow1_publish_large);
 UNCHECKED(publishv);
 UNCHECKED(stage);
 UNCHECKED(wake);
@@ -64,22 +64,22 @@ static int give_back(struct shmring_producer *p, int r)
 	return r;
 }
 
-int shmring_claim_refused(struct shmring_producer *p, size_t len)
+int shmring_slow1_claim_refused(struct shmring_producer *p, size_t len)
 {
 	int e = take(p);
 
 	if (e < 0)
 		return e;
-	e = unchecked_claim_refused(p, len);
+	e = unchecked_slow1_claim_refused(p, len);
 	if (e < 0)
 		return give_back(p, e);
 	p->use.claimer = shmr_use_thread();
 	return 0;
 }
 
-int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadline)
+int shmring_slow1_claim(struct shmring_producer *p, size_t len, int64_t deadline)
 {
-	return give_back(p, unchecked_claim_slowly(p, len, deadline));
+	return give_back(p, unchecked_slow1_claim(p, len, deadline));
 }
 
 int shmring_claim(struct shmring_producer *p, size_t len, int64_t deadline, void **ret_data)
@@ -101,11 +101,11 @@ int shmring_commit(struct shmring_producer *p, size_t len)
 	return e < 0 ? e : give_back(p, unchecked_commit(p, len));
 }
 
-int shmring_commit_slowly(struct shmring_producer *p, size_t len)
+int shmring_slow1_commit(struct shmring_producer *p, size_t len)
 {
 	int e = take(p);
 
-	return e < 0 ? e : give_back(p, unchecked_commit_slowly(p, len));
+	return e < 0 ? e : give_back(p, unchecked_slow1_commit(p, len));
 }
 
 int shmring_stage(struct shmring_producer *p, size_t len)
@@ -129,12 +129,12 @@ int shmring_publish(struct shmring_producer *p, const void *data, size_t len, in
 	return e < 0 ? e : give_back(p, unchecked_publish(p, data, len, deadline));
 }
 
-int shmring_publish_large(struct shmring_producer *p, const void *data, size_t len,
+int shmring_slow1_publish_large(struct shmring_producer *p, const void *data, size_t len,
 			  int64_t deadline)
 {
 	int e = take(p);
 
-	return e < 0 ? e : give_back(p, unchecked_publish_large(p, data, len, deadline));
+	return e < 0 ? e : give_back(p, unchecked_slow1_publish_large(p, data, len, deadline));
 }
 
 int shmring_publishv(struct shmring_producer *p, const struct iovec *pieces, int count,

@@ -82,14 +82,14 @@ int producer_claim_room(struct shmring_producer *p, size_t len, int64_t deadline
 	return e;
 }
 
-int shmring_claim_refused(struct shmring_producer *p, size_t len)
+int shmring_slow1_claim_refused(struct shmring_producer *p, size_t len)
 {
 	if (producer_wiped(p) < 0)
 		return -ECHILD;
 	return producer_claim_is_open(p) ? busy(p) : check_length(p, len);
 }
 
-int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadline)
+int shmring_slow1_claim(struct shmring_producer *p, size_t len, int64_t deadline)
 {
 	uint64_t size = producer_size_of(p, len);
 	int e = producer_claim_room(p, len, deadline);
@@ -99,7 +99,7 @@ int shmring_claim_slowly(struct shmring_producer *p, size_t len, int64_t deadlin
 	return e;
 }
 
-void shmring_wake_consumers(struct shmring_producer *p)
+void shmring_slow1_wake_consumers(struct shmring_producer *p)
 {
 	const struct shmring_boundary end = published_end(p);
 	/* [WATERMARK] pairs with consumer_raise_watermarks(), consumer_drop_watermarks() */
@@ -205,7 +205,7 @@ static void publish_batch(struct shmring_producer *p)
 	producer_unmark(p);
 	bell_order(p->hot.fence); /* [WAKE] pairs with [SLEEP] in lib/consumer/wait.c */
 	if (!producer_is_quiet(p) && load_relaxed(&p->bell.shared->sleepers) != 0)
-		shmring_wake_consumers(p);
+		shmring_slow1_wake_consumers(p);
 }
 
 /* Is there a claim of this thread for a message of `len` bytes? */
@@ -223,7 +223,7 @@ static int check_claim(const struct shmring_producer *p, size_t len)
 	return 0;
 }
 
-int shmring_commit_slowly(struct shmring_producer *p, size_t len)
+int shmring_slow1_commit(struct shmring_producer *p, size_t len)
 {
 	int e = check_claim(p, len);
 

@@ -181,7 +181,7 @@ static inline void producer_set_slow(struct shmring_producer *p, bool waiting)
 
 /*
  * What `claimed` says between two claims. In a build with checks it is not what the inline
- * claim looks for, so that this asks shmring_claim_refused() each time.
+ * claim looks for, so that this asks shmring_slow1_claim_refused() each time.
  */
 #define NO_CLAIM (HANDLE_CHECKS ? UINT64_MAX : 0)
 

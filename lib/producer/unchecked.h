@@ -11,10 +11,7 @@
 #if defined(SHMR_HANDLE_CHECKS) && defined(SHMR_UNCHECKED_NAMES)
 #define shmring_abort unchecked_abort
 #define shmring_claim unchecked_claim
-#define shmring_claim_refused unchecked_claim_refused
-#define shmring_claim_slowly unchecked_claim_slowly
 #define shmring_commit unchecked_commit
-#define shmring_commit_slowly unchecked_commit_slowly
 #define shmring_discard unchecked_discard
 #define shmring_flush unchecked_flush
 #define shmring_producer_arm unchecked_producer_arm
@@ -26,8 +23,11 @@
 #define shmring_producer_spin unchecked_producer_spin
 #define shmring_producer_waitable unchecked_producer_waitable
 #define shmring_publish unchecked_publish
-#define shmring_publish_large unchecked_publish_large
 #define shmring_publishv unchecked_publishv
+#define shmring_slow1_claim unchecked_slow1_claim
+#define shmring_slow1_claim_refused unchecked_slow1_claim_refused
+#define shmring_slow1_commit unchecked_slow1_commit
+#define shmring_slow1_publish_large unchecked_slow1_publish_large
 #define shmring_stage unchecked_stage
 #define shmring_wake unchecked_wake
 #endif

@@ -63,7 +63,18 @@ check() {
 			grep -v -e '^shmring_[a-z0-9_]*@@SHMRING_0$' -e "$private")"
 }
 
-tap_plan 13
+# slow_halves HEADER: what only the inline functions of HEADER call, and is not named after a
+# version of what they touch.
+slow_halves() {
+	# shellcheck disable=SC2086 # CC may have arguments
+	(
+		CC="$CC -DSHMRING_NO_INLINE"
+		declared "$1"
+	) >"$dir/called"
+	declared "$1" | comm -13 "$dir/called" - | grep -v '^shmring_slow[1-9][0-9]*_[a-z_]*$'
+}
+
+tap_plan 16
 
 private='^shmr_[a-z0-9_]*@@SHMRING_PRIVATE$'
 check core shmring shmring.h
@@ -75,7 +86,17 @@ for role in producer consumer; do
 		"$(symbols libshmring-$role.so --undefined-only | comm -23 - "$dir/core")"
 done
 
+for role in producer consumer; do
+	tap_ok "$role-inline.h: slow halves carry a version" "$(slow_halves $role.h)"
+done
+
 # The checker itself.
 sed '$d' "$dir/core" >"$dir/fewer"
 tap_caught "a function that is missing" "$(differ "here and there" "$dir/core" "$dir/fewer")"
+tap_caught "a slow half without a version" "$(
+	cp -r "$abs_srcdir/include" "$dir"
+	sed -i 's/shmring_slow1_peek/shmring_peek_slowly/' "$dir/include/shmring/consumer-inline.h"
+	abs_srcdir=$dir
+	slow_halves consumer.h
+)"
 tap_caught "a function too many" "$(differ "here and there" "$dir/fewer" "$dir/core")"
