@@ -96,12 +96,15 @@ static int find_slot(struct attachment *a, struct shmring_counters *counters)
 /*
  * DETACHED to ACTIVE in one step, so that the cursor holds producers back all
  * the time. The lock on the next epoch comes first: as the holder of the name
- * only we may go for it (R1). [PLACE] pairs with shmr_place_is_dead().
+ * only we may go for it (R1). The limits of the last holder end with that step: ours are
+ * written behind it, because the name may be forgotten before it, and come into force by
+ * the flag LIMITED. [PLACE] pairs with shmr_place_is_dead().
  */
 static int take_detached(struct attachment *a, uint64_t status, unsigned flags)
 {
 	uint32_t epoch = status_epoch(status) + 1;
-	uint64_t active = status_make(epoch, 0, PLACE_NAMED | flags, PLACE_ACTIVE);
+	uint64_t active = status_make(epoch, 0, PLACE_NAMED | (flags & ~PLACE_LIMITED),
+				      PLACE_ACTIVE);
 	uint64_t byte = shmr_place_byte(PLACE_CONSUMER, a->slot, epoch);
 	int e = shmr_lock_byte(a->fd, byte);
 
@@ -115,14 +118,61 @@ static int take_detached(struct attachment *a, uint64_t status, unsigned flags)
 	return -EAGAIN;
 }
 
+static void write_limits(struct attachment *a, const struct shmring_consumer_options *o)
+{
+	struct holder *holder = &a->registry->consumer_holder[a->slot];
+
+	store_relaxed(&holder->max_lag, o->max_lag);
+	store_relaxed(&holder->max_lag_ns, o->max_lag_ns);
+}
+
+/*
+ * The limits stand: producers go by them from now on. One that suspects us at this moment has
+ * changed the word; if we are evicted already, we come back with the flag. [PLACE] pairs with
+ * status_of(): the limits count with the word.
+ */
+static void announce_limits(struct attachment *a, unsigned flags)
+{
+	shm_u64 *word = &a->registry->consumer_status[a->slot];
+	struct tries tries = { 0 };
+
+	do {
+		uint64_t status = load_acquire(word);
+		uint64_t limited = status_with_flags(status_next(status, PLACE_ACTIVE),
+						     PLACE_NAMED | flags);
+
+		if (status_epoch(status) != status_epoch(a->status) || !status_gates(status))
+			return;
+		if (compare_and_swap(word, status, limited)) {
+			a->status = limited;
+			return;
+		}
+	} while (shmr_try_again(&tries));
+}
+
+/* A place that has a cursor, with its new limits. */
+static int take_over(struct shmring_consumer *c, uint64_t status,
+		     const struct shmring_consumer_options *o)
+{
+	int e = take_detached(&c->attachment, status, c->flags);
+
+	if (e < 0)
+		return e;
+	write_limits(&c->attachment, o);
+	if (c->flags & PLACE_LIMITED)
+		announce_limits(&c->attachment, c->flags);
+	return 0;
+}
+
 /* One step towards the place of a name that exists; -EAGAIN: look again. */
-static int approach_name(struct shmring_consumer *c, uint64_t status)
+static int approach_name(struct shmring_consumer *c, uint64_t status,
+			 const struct shmring_consumer_options *o)
 {
 	struct attachment *a = &c->attachment;
 
 	switch (status_state(status)) {
 	case PLACE_DETACHED:
-		return take_detached(a, status, c->flags);
+		return take_over(c, status, o);
 	case PLACE_LAPSED:
 	case PLACE_CLAIMED:
 		return shmr_place_take(a->registry, PLACE_CONSUMER, a->slot, status, a->fd,
@@ -145,7 +195,7 @@ static int find_name(struct shmring_consumer *c, const struct shmring_consumer_o
 	uint64_t status;
 
 	while (shmr_name_find(a->registry, o->name, &a->slot, &status) == 0) {
-		int e = approach_name(c, status);
+		int e = approach_name(c, status, o);
 
 		if (e != -EAGAIN)
 			return e;
@@ -294,9 +344,7 @@ static int take_places(struct shmring_consumer *c, const struct shmring_consumer
 	c->patient = true;
 	consumer_drop_watermarks(c);
 	shmr_holder_write(&a->registry->consumer_holder[a->slot], o->name);
-	/* The flag PLACE_LIMITED says that they count.  */
-	store_relaxed(&a->registry->consumer_holder[a->slot].max_lag, o->max_lag);
-	store_relaxed(&a->registry->consumer_holder[a->slot].max_lag_ns, o->max_lag_ns);
+	write_limits(a, o); /* the flag PLACE_LIMITED says that they count */
 	if (status_state(a->status) == PLACE_ACTIVE)
 		e = consumer_resume(c);
 	else if (status_flags(a->status) & PLACE_NAMED)

@@ -95,7 +95,7 @@ static bool may_be_evicted(uint64_t status)
 	       status_gates(status) && status_state(status) != PLACE_JOINING;
 }
 
-/* [PLACE] pairs with move_on(): its cursor stands. */
+/* [PLACE] pairs with move_on() and announce_limits(): its cursor and its limits stand. */
 static uint64_t status_of(const struct shmring_producer *p, unsigned slot)
 {
 	return load_acquire(&p->attachment.registry->consumer_status[slot]);

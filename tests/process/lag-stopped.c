@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A producer that is stopped while it is about to evict a consumer for its lag, at every
- * instruction up to the one that evicts. What the consumer does meanwhile counts.
+ * instruction up to the one that evicts. What the consumer does meanwhile counts. And a
+ * consumer that is stopped at every instruction while it takes a kept place.
  */
 #include <check.h>
 
@@ -194,6 +195,71 @@ START_TEST(consumer_that_trickles_meanwhile_is_evicted)
 }
 END_TEST
 
+static int take_over(void *r)
+{
+	const struct shmring_consumer_options options = {
+		.size = sizeof(options), .name = "kept", .max_lag = 2 * LAG
+	};
+	struct shmring_consumer *c;
+	int e = shmring_consumer_attach(&c, r, &options);
+
+	if (e == 0)
+		shmring_consumer_detach(c);
+	return e;
+}
+
+static int take_over_in_steps(int socket, void *unused)
+{
+	struct shmring *r;
+
+	(void)socket;
+	(void)unused;
+	must(shmring_open(&r, room_path("ring")));
+	must(step_run(take_over, r));
+	shmring_close(r);
+	return 0;
+}
+
+/* At no instruction is it held to the limit of the one before. */
+START_TEST(limits_of_the_last_holder_end_with_its_place)
+{
+	struct shmring_consumer_options options = {
+		.size = sizeof(options), .name = "kept", .max_lag = LAG
+	};
+	struct shmring_config config = small_config();
+	bool limited = false;
+	struct shmring *r;
+	struct shmring_consumer *c;
+	struct child child;
+	struct step step;
+
+	if (step_obstacle())
+		room_skip("%s", step_obstacle());
+	config.lanes = 1;
+	must(shmring_create(&r, room_path("ring"), &config));
+	must(shmring_consumer_attach(&c, r, &options));
+	shmring_consumer_detach(c);
+	child_fork(&child, take_over_in_steps, NULL);
+	step_catch(&step, &child, take_over);
+	while (step_on(&step)) {
+		struct shmring_consumer_stat st = { .size = sizeof(st) };
+
+		must(shmring_stat_consumer(r, 0, &st));
+		if (st.state != SHMRING_ACTIVE)
+			continue;
+		ck_assert_msg(st.limit == 0 || st.limit == 2 * LAG,
+			      "a limit of %ju bytes counts after %ju steps", (uintmax_t)st.limit,
+			      (uintmax_t)step.taken);
+		limited = limited || st.limit == 2 * LAG;
+	}
+	ck_assert(limited);
+	step_release(&step);
+	child_end(&child);
+	shmring_close(r);
+	must(shmring_remove(room_path("ring")));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("lag-stopped");
@@ -201,5 +267,6 @@ int main(void)
 
 	tcase_add_test(tc, consumer_that_catches_up_meanwhile_is_kept);
 	tcase_add_test(tc, consumer_that_trickles_meanwhile_is_evicted);
+	tcase_add_test(tc, limits_of_the_last_holder_end_with_its_place);
 	return run_suite(s);
 }
