@@ -133,7 +133,7 @@ int shmring_consumer_arm(struct shmring_consumer *c)
 		if (e != 0)
 			return e;
 		c->counters.system_calls += 2;
-		e = shmr_kick_arm(c->kick, bell, seen, deaf);
+		e = shmr_kick_arm(c->kick, bell, seen, deaf, 0);
 		if (e == 0) /* a cancel from now on makes it readable */
 			e = shmr_bell_check_cancel(&c->bell);
 		if (e != 1)
@@ -147,7 +147,7 @@ static struct shmring_consumer *consumer_of(struct shmring_waitable *w)
 	return (struct shmring_consumer *)((char *)w - offsetof(struct shmring_consumer, waitable));
 }
 
-static bool waitable_look(struct shmring_waitable *w)
+static int waitable_look(struct shmring_waitable *w)
 {
 	struct shmring_consumer *c = consumer_of(w);
 

@@ -42,29 +42,34 @@ struct kick {
 	const shm_u32 *bell;
 	uint32_t seen;
 	bool deaf;
+	int64_t soon_ns; /* a look is due then already; 0: it is not */
 };
 
-static bool must_stop(struct kick *k)
+/* Until when may it sleep, at most? 0: it must stop. */
+static int64_t sleep_limit(struct kick *k, int64_t since)
 {
+	int64_t period = k->period_ns;
 	bool stop;
 
 	pthread_mutex_lock(&k->lock);
 	stop = k->stopping;
+	if (k->soon_ns != 0 && k->soon_ns < period)
+		period = k->soon_ns;
 	pthread_mutex_unlock(&k->lock);
-	return stop;
+	return stop ? 0 : since + period;
 }
 
 /* [SLEEP] pairs with shmr_bell_ring_data(), shmr_bell_ring_room(). */
 static void wait_in_slices(struct kick *k)
 {
-	int64_t until = shmr_now() + k->period_ns;
-	int64_t now;
+	const int64_t since = shmr_now();
+	int64_t now, until;
 
 	if (k->deaf)
 		shmr_sleep(shmr_now() + BELL_DEAF_NS);
 
-	while (!k->deaf && (now = shmr_now()) < until && load_acquire32(k->bell) == k->seen &&
-	       !must_stop(k))
+	while (!k->deaf && (now = shmr_now()) < (until = sleep_limit(k, since)) &&
+	       load_acquire32(k->bell) == k->seen)
 		shmr_futex_wait(k->bell, k->seen, now + SLICE_NS < until ? now + SLICE_NS : until);
 }
 
@@ -197,7 +202,8 @@ int shmr_kick_fd(const struct kick *k)
  * A wait that goes on is as good as a new one: whoever rings wakes all that wait.
  * [SLEEP] pairs with shmr_bell_ring_data(), shmr_bell_ring_room().
  */
-static int arm_thread(struct kick *k, const shm_u32 *bell, uint32_t seen, bool deaf)
+static int arm_thread(struct kick *k, const shm_u32 *bell, uint32_t seen, bool deaf,
+		      int64_t soon_ns)
 {
 	int cancel = shmr_cancel_off(); /* read() is where a thread is cancelled */
 	uint64_t signals;
@@ -206,6 +212,7 @@ static int arm_thread(struct kick *k, const shm_u32 *bell, uint32_t seen, bool d
 	pthread_mutex_lock(&k->lock);
 	if (!k->waiting && read(k->fd, &signals, sizeof(signals)) < 0 && errno != EAGAIN)
 		e = -errno;
+	k->soon_ns = soon_ns;
 	if (e == 0 && !k->waiting) {
 		k->bell = bell;
 		k->seen = seen;
@@ -218,11 +225,12 @@ static int arm_thread(struct kick *k, const shm_u32 *bell, uint32_t seen, bool d
 	return e < 0 ? e : !deaf && load_acquire32(bell) != seen;
 }
 
-int shmr_kick_arm(struct kick *k, const shm_u32 *bell, uint32_t seen, bool deaf)
+int shmr_kick_arm(struct kick *k, const shm_u32 *bell, uint32_t seen, bool deaf,
+		  int64_t soon_ns)
 {
-	int e = k->threaded ? arm_thread(k, bell, seen, deaf)
+	int e = k->threaded ? arm_thread(k, bell, seen, deaf, soon_ns)
 		: deaf	    ? shmr_uring_pause(&k->uring, BELL_DEAF_NS)
-			    : shmr_uring_wait(&k->uring, bell, seen);
+			    : shmr_uring_wait(&k->uring, bell, seen, soon_ns);
 
 	if (e == -EEXIST)
 		return explain(-EBUSY, "only the thread that asked for the descriptor may arm it");

@@ -11,7 +11,8 @@
  * io_uring), a thread can, if the program wants one.
  *
  * K1 From shmr_kick_arm() on, which returned 0, the descriptor becomes readable
- *    when the bell moves on from `seen`, and at the latest after `period_ns`.
+ *    when the bell moves on from `seen`, and at the latest after `period_ns`, or `soon_ns`
+ *    if that is not 0 (a thread may take 20 ms longer).
  * K2 It may be readable for nothing.
  */
 #ifndef SHMRING_CORE_KICK_H
@@ -35,7 +36,8 @@ int shmr_kick_fd(const struct kick *k);
  * 0: armed, and not readable. 1: the bell has moved on already; look again.
  * `deaf`: readable after BELL_DEAF_NS, whatever the bell does.
  */
-int shmr_kick_arm(struct kick *k, const shm_u32 *bell, uint32_t seen, bool deaf);
+int shmr_kick_arm(struct kick *k, const shm_u32 *bell, uint32_t seen, bool deaf,
+		  int64_t soon_ns);
 
 #pragma GCC visibility pop
 

@@ -21,6 +21,7 @@
 #define SETUP (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
 #define ENTRIES 4
 #define TICK UINT64_C(0) /* the tick's user_data; waits count from 1 */
+#define HURRY UINT64_MAX /* of a look that is due before the tick */
 #define SECOND INT64_C(1000000000)
 
 static int enter(struct uring *u)
@@ -168,6 +169,8 @@ static void collect(struct uring *u)
 			u->waiting = false;
 		else if (c->user_data == TICK && !(c->flags & IORING_CQE_F_MORE))
 			u->ticking = false;
+		else if (c->user_data == HURRY)
+			u->hurrying = false;
 		if (c->res < 0 && c->res != -EAGAIN && c->res != -ETIME && c->res != -EINTR)
 			u->failure = c->res;
 	}
@@ -213,14 +216,18 @@ static int submit(struct uring *u)
 	return e < 0 ? e : !u->waiting;
 }
 
-int shmr_uring_wait(struct uring *u, const shm_u32 *word, uint32_t seen)
+int shmr_uring_wait(struct uring *u, const shm_u32 *word, uint32_t seen, int64_t soon_ns)
 {
-	const struct __kernel_timespec period = as_time(u->period_ns);
+	const struct __kernel_timespec period = as_time(u->period_ns), soon = as_time(soon_ns);
 	int e;
 
 	if (!u->ticking)
 		queue_timeout(u, &period, MULTISHOT, TICK);
 	u->ticking = true;
+	if (soon_ns != 0 && !u->hurrying) {
+		queue_timeout(u, &soon, 0, HURRY);
+		u->hurrying = true;
+	}
 	if (!u->waiting)
 		queue_wait(u, word, seen);
 	e = submit(u);

@@ -37,6 +37,7 @@ struct uring {
 	uint64_t token;	 /* of the last wait */
 	bool waiting;	 /* it has not ended */
 	bool ticking;
+	bool hurrying; /* a look is due before the next tick */
 	int failure;	   /* of a request, other than those that are to be expected */
 	int64_t period_ns; /* of the tick */
 };
@@ -50,9 +51,10 @@ void shmr_uring_close(struct uring *u);
 
 /*
  * Wait for *word to differ from `seen`, in the background. 1: it does already.
- * 0: `event_fd` is not readable, and will be when it does or at the next tick.
+ * 0: `event_fd` is not readable, and will be when it does or at the next tick, or after
+ * `soon_ns` if that is not 0.
  */
-int shmr_uring_wait(struct uring *u, const shm_u32 *word, uint32_t seen);
+int shmr_uring_wait(struct uring *u, const shm_u32 *word, uint32_t seen, int64_t soon_ns);
 
 /* Signal it after that time, in place of a wait. 1: a wait has just ended. */
 int shmr_uring_pause(struct uring *u, int64_t ns);

@@ -29,15 +29,20 @@ static int check(const struct shmring_wait *waits, int count)
 	return 0;
 }
 
+/* How many have something; or the first error, if none has. */
 static int look_at_all(struct shmring_wait *waits, int count)
 {
-	int ready = 0;
+	int ready = 0, error = 0;
 
 	for (int i = 0; i < count; i++) {
-		waits[i].ready = waits[i].what->look(waits[i].what);
-		ready += waits[i].ready;
+		int e = waits[i].what->look(waits[i].what);
+
+		waits[i].ready = e > 0;
+		ready += e > 0;
+		if (e < 0 && error == 0)
+			error = e;
 	}
-	return ready;
+	return ready > 0 ? ready : error;
 }
 
 /* The first that was cancelled answers for all. */
@@ -176,7 +181,7 @@ static int sleep_until_ready(struct shmring_wait *waits, int count, int64_t dead
 			return explain(e, "a signal interrupted the wait");
 		now = shmr_now();
 		e = now >= until ? look_at_all(waits, count) : 0;
-		if (e > 0)
+		if (e != 0)
 			return e; /* less than was waited for, but long enough */
 	}
 }

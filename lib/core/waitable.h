@@ -21,8 +21,11 @@ struct shmring_counters;
 
 /* Part of a handle, so that a child of fork finds it zeroed. */
 struct shmring_waitable {
-	/* Is there something? Looks everywhere, and announces nothing. */
-	bool (*look)(struct shmring_waitable *w);
+	/*
+	 * 1: there is something; 0: nothing; or an error, if there can be nothing. Looks
+	 * everywhere, and announces nothing.
+	 */
+	int (*look)(struct shmring_waitable *w);
 	/* 1: there is something; 0: announced, `seen` is what the bell said before. */
 	int (*arm)(struct shmring_waitable *w, uint32_t *ret_seen);
 	void (*disarm)(struct shmring_waitable *w);

@@ -24,6 +24,12 @@ static int64_t period(const struct shmring_producer *p)
 	return look < SHORTEST_PERIOD_NS ? SHORTEST_PERIOD_NS : look;
 }
 
+/* When is the second look at a consumer that is over its limit due? 0: nobody is. */
+static int64_t second_look(const struct shmring_producer *p)
+{
+	return p->lag.pending ? LAG_GRACE_NS : 0;
+}
+
 int shmring_producer_fd(struct shmring_producer *p, uint32_t flags)
 {
 	int e = producer_wiped(p);
@@ -63,7 +69,7 @@ static int arm(struct shmring_producer *p, size_t len)
 		if (e != 0)
 			return e;
 		p->counters.system_calls += 2;
-		e = shmr_kick_arm(p->kick, bell(p), seen, deaf);
+		e = shmr_kick_arm(p->kick, bell(p), seen, deaf, second_look(p));
 		if (e == 0) /* a cancel from now on makes it readable */
 			e = shmr_bell_check_cancel(&p->bell);
 		if (e != 1)
@@ -94,14 +100,15 @@ static uint64_t waited_size(const struct shmring_producer *p)
 	return producer_size_of(p, p->waitable_len);
 }
 
-static bool waitable_look(struct shmring_waitable *w)
+static int waitable_look(struct shmring_waitable *w)
 {
 	struct shmring_producer *p = producer_of(w);
 	struct gate gate;
 	int e;
 
-	if (producer_mark_claim(p, p->waitable_len) < 0)
-		return false;
+	e = producer_mark_claim(p, p->waitable_len);
+	if (e < 0)
+		return e; /* there can be no room for it */
 	e = producer_reserve(p, waited_size(p), &gate);
 	if (e < 0)
 		e = producer_check_end(p, waited_size(p), false) != 0 ? 0 : -EAGAIN;
@@ -117,6 +124,7 @@ static int waitable_arm(struct shmring_waitable *w, uint32_t *ret_seen)
 	if (e < 0)
 		return e;
 	e = producer_arm(p, waited_size(p), ret_seen);
+	w->longest_ns = p->lag.pending ? LAG_GRACE_NS : period(p);
 	producer_show_counts(p);
 	producer_unmark(p);
 	return e == -EPIPE || e == -EIDRM ? 1 : e; /* which the claim will tell */

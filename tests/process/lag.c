@@ -4,6 +4,7 @@
  * they would rather be evicted than hold anybody back.
  */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <time.h>
 
@@ -281,6 +282,42 @@ START_TEST(late_consumer_begins_within_the_limit)
 }
 END_TEST
 
+/* With a second look at a laggard due, no wait for room takes the ring's longest sleep. */
+START_TEST(waiting_producer_looks_again_soon)
+{
+	enum { SOON = 5000 };
+	struct shmring_config config = small_config();
+	struct shmring_consumer *c;
+	struct shmring_producer *p;
+	struct shmring_wait wait;
+	struct shmring *r;
+
+	config.lanes = 1;
+	config.max_sleep_ns = UINT64_C(10000) * MS;
+	r = ring_create(&config);
+	c = attach(r, NULL, 0, config.lane_size - LAG / 4, 0);
+	p = producer_attach(r);
+	publish_until_full(p, SOURCE, 0, SIZE);
+	if (_i == 0) {
+		struct pollfd fd = { .fd = (int)must(shmring_producer_fd(p, SHMRING_FD_THREAD)),
+				     .events = POLLIN };
+
+		while (must(shmring_producer_arm(p, SIZE)) == 0)
+			ck_assert_int_eq(poll(&fd, 1, SOON), 1);
+	} else {
+		const int64_t deadline = clock_now() + (int64_t)SOON * MS;
+
+		wait.what = shmring_producer_waitable(p, SIZE);
+		must(shmring_wait(&wait, 1, deadline));
+		ck_assert_int_lt(clock_now(), deadline);
+	}
+	ck_assert_uint_eq(look(r, 0).state, SHMRING_EVICTED);
+	shmring_consumer_detach(c);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
 START_TEST(limits_are_checked_and_kept)
 {
 	struct shmring_config config = small_config();
@@ -325,6 +362,7 @@ int main(void)
 	tcase_add_test(tc, pinned_consumer_knows_no_limit_but_its_own);
 	tcase_add_test(tc, kept_place_lapses_by_lag);
 	tcase_add_test(tc, late_consumer_begins_within_the_limit);
+	tcase_add_loop_test(tc, waiting_producer_looks_again_soon, 0, 2);
 	tcase_add_test(tc, limits_are_checked_and_kept);
 	return run_suite(s);
 }

@@ -643,9 +643,11 @@ START_TEST(misuse_of_waiting_is_refused)
 	must_fail(EINVAL, shmring_wait(waits, 0, SHMRING_NOWAIT));
 	must_fail(EINVAL, shmring_wait(waits, SHMRING_MAX_WAITS + 1, SHMRING_NOWAIT));
 	must_fail(EMSGSIZE, shmring_wait(waits, 2, soon()));
+	must_fail(EMSGSIZE, shmring_wait(waits, 2, SHMRING_NOWAIT));
 	shmring_producer_waitable(p, 8);
 	must(shmring_claim(p, 8, SHMRING_NOWAIT, &data));
 	must_fail(EBUSY, shmring_wait(waits, 2, soon()));
+	must_fail(EBUSY, shmring_wait(waits, 2, SHMRING_NOWAIT));
 	shmring_abort(p);
 	child_fork(&child, wait_for_the_parents, waits);
 	child_end(&child);
