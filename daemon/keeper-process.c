@@ -152,7 +152,7 @@ static void hear(struct shelf *s, int socket, const struct word *w, int fd, int 
 		close(second);
 }
 
-/* E2: until the broker is gone. */
+/* KE2: until the broker is gone. */
 static void keep_for_broker(struct shelf *s, int socket)
 {
 	int fd, second;
@@ -167,7 +167,7 @@ static void keep_for_broker(struct shelf *s, int socket)
 		s->items[i].old = false;
 }
 
-/* E4 */
+/* KE4 */
 static bool can_be_found(const struct shelf *s)
 {
 	struct stat st;

@@ -28,7 +28,7 @@
 
 enum { PATIENCE_MS = 1000, START_PATIENCE_MS = 2000, BACKLOG = 16 };
 
-/* Said to nobody: everything before it was sent, so the name is the new keeper's (E4). */
+/* Said to nobody: everything before it was sent, so the name is the new keeper's (KE4). */
 enum { WORD_NAME = 100 };
 
 static void restart(struct keeper *k);
@@ -66,7 +66,7 @@ static void caught_up(struct keeper *k)
 	release(k);
 }
 
-/* E1; of one that has died, the end of its connection tells. */
+/* KE1; of one that has died, the end of its connection tells. */
 static int send_words(struct keeper *k)
 {
 	struct queued_word *w;
@@ -310,7 +310,7 @@ static int begin_words(struct keeper *k)
 	return 0;
 }
 
-/* E4 */
+/* KE4 */
 static int start_one(struct keeper *k)
 {
 	int s = start_process(k), e;
@@ -373,7 +373,7 @@ static void restart(struct keeper *k)
 	release(k);
 }
 
-/* E5 */
+/* KE5 */
 static void take_back(struct keeper *k)
 {
 	struct pollfd answer = { .fd = k->watch.fd, .events = POLLIN };

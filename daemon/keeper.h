@@ -8,21 +8,21 @@
  * It holds descriptors, knows nothing of them (N1 in isolated.h says why), and ends when
  * it has none and no broker.
  *
- *  E1 The keeper keeps what was sent, even if the sender is killed: a descriptor in the
+ *  KE1 The keeper keeps what was sent, even if the sender is killed: a descriptor in the
  *     keeper's queue is open. What does not fit waits in a queue of the broker. The broker
  *     answers that a ring was made or removed, and gives out a lane's new file, only after
  *     it has sent the words about it (keeper_is_behind()). So what a killed broker has
  *     answered remains true.
- *  E2 The keeper serves one broker to the end of its connection, then the next. So a
+ *  KE2 The keeper serves one broker to the end of its connection, then the next. So a
  *     new broker gets all that the one before sent, and no word of an earlier broker
  *     comes after one of a later broker. Should there be two rings of one name
  *     nevertheless, the one with the higher serial number counts.
- *  E3 Both sides talk to their own user only (SO_PEERCRED), and the socket lies in a
+ *  KE3 Both sides talk to their own user only (SO_PEERCRED), and the socket lies in a
  *     directory that is closed to others.
- *  E4 The broker replaces a keeper that has died, or takes nothing for a second. The new
+ *  KE4 The broker replaces a keeper that has died, or takes nothing for a second. The new
  *     keeper gets everything first, and then the name ".keeper". A keeper that has lost
  *     its name and its broker ends.
- *  E5 The broker does not replace a keeper that has not sent yet what it has, but waits
+ *  KE5 The broker does not replace a keeper that has not sent yet what it has, but waits
  *     for it: until then no ring is made, because an isolated ring may have its name. The
  *     broker waits in the loop, so that a stopped keeper holds up nothing else.
  */
@@ -61,7 +61,7 @@ struct keeper {
 	int directory;	      /* where its name lies */
 	bool wanted;	      /* start one if there is none */
 	bool sandboxed;	      /* so is the process */
-	bool takes_back;      /* E5 */
+	bool takes_back;      /* KE5 */
 	bool hung;	      /* it takes nothing, and cannot be replaced; that has been said */
 	bool alone;	      /* that there is none has been said */
 	bool behind;	      /* words wait; caught_up() is to be called */
@@ -97,7 +97,7 @@ void keeper_close(struct keeper *k, bool successor);
 /* Does anybody keep what is given? */
 bool keeper_is_there(const struct keeper *k);
 
-/* E1: are there words that it has not taken, but will? */
+/* KE1: are there words that it has not taken, but will? */
 bool keeper_is_behind(const struct keeper *k);
 
 /* Keep a file, and let it go. The descriptor stays the caller's, and open until then. */

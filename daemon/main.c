@@ -371,11 +371,11 @@ static int broker_main(struct arguments *a, char **argv, const char *program)
 	a->broker.program = program;
 	a->broker.argv = argv;
 	while ((status = run_broker(a, argv, program, pipe)) < 0)
-		pipe = -1; /* U2 */
+		pipe = -1; /* UP2 */
 	return status;
 }
 
-/* U1: what broker_start() needs, without a change to anything that a living broker has. */
+/* UP1: what broker_start() needs, without a change to anything that a living broker has. */
 static int check_start(const struct broker_options *o)
 {
 	struct policy *p = NULL;

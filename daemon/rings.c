@@ -173,7 +173,7 @@ struct entry *rings_find(struct rings *r, const char *name, int *ret_error)
 		e = NULL;
 	}
 	e = e ? e : adopt(r, name, ret_error);
-	if (!e && *ret_error == -ENOENT && r->keeper.takes_back) /* E5 */
+	if (!e && *ret_error == -ENOENT && r->keeper.takes_back) /* KE5 */
 		*ret_error = explain(-EBUSY, "%s", waits);
 	return e;
 }
@@ -247,7 +247,7 @@ int rings_remove(struct rings *r, const char *name)
 		return 0;
 	}
 	error = store_remove(&r->store, name, e ? e->ring : NULL);
-	if (error == -ENOENT && r->keeper.takes_back) /* E5 */
+	if (error == -ENOENT && r->keeper.takes_back) /* KE5 */
 		error = explain(-EBUSY, "%s", waits);
 	if (e && (error == 0 || is_retired(e)))
 		drop(r, e);
@@ -273,7 +273,7 @@ static void take_in(const char *name, void *arg)
 
 void rings_make_wishes(struct rings *r)
 {
-	if (r->keeper.takes_back) /* E5 */
+	if (r->keeper.takes_back) /* KE5 */
 		return;
 	for (size_t i = 0; i < r->policy->ring_count; i++) {
 		const struct ring_wish *w = &r->policy->rings[i];

@@ -13,7 +13,7 @@
  *  T5 An ended session stays in memory until the loop's round is over (loop.h).
  *  T6 Any answer may end the session, and then it has no account: an answer comes last.
  *  T7 An answer about an isolated ring waits until the keeper was sent what it says
- *     (E1 in keeper.h).
+ *     (KE1 in keeper.h).
  */
 #ifndef DAEMON_SESSION_H
 #define DAEMON_SESSION_H

@@ -22,7 +22,7 @@
 
 #define LIMIT_NS INT64_C(5000000000)
 
-/* --- the check (U1) --- */
+/* --- the check (UP1) --- */
 
 static void end_output(struct broker *b)
 {
@@ -211,7 +211,7 @@ void upgrade_close(struct broker *b)
 		end_check(b);
 }
 
-/* --- the handing over (U3) --- */
+/* --- the handing over (UP3) --- */
 
 void upgrade_prepare(struct broker *b, struct legacy *ret)
 {

@@ -2,13 +2,13 @@
 /*
  * upgrade: another program in this one's place, in the same process.
  *
- *  U1 An exec cannot be undone. So the program is first run beside this one, with the
+ *  UP1 An exec cannot be undone. So the program is first run beside this one, with the
  *     same arguments and --check-start: only if it reads its configuration, finds its
  *     directories and says so, within five seconds, does it get this one's place.
  *     Otherwise everything stays as it was, and the log and the status say why.
- *  U2 Whatever comes between the check and the exec: if the exec fails, this program starts
+ *  UP2 Whatever comes between the check and the exec: if the exec fails, this program starts
  *     again with what it had wanted to hand over.
- *  U3 It gets the listening socket and all isolated rings, as systemd would hand them
+ *  UP3 It gets the listening socket and all isolated rings, as systemd would hand them
  *     over. Nothing of this waits for the keeper: it may be stopped.
  */
 #ifndef DAEMON_UPGRADE_H
@@ -60,7 +60,7 @@ struct legacy {
 /* Before broker_stop(). */
 void upgrade_prepare(struct broker *b, struct legacy *ret);
 
-/* After it: become the program; only returns after an error (U2). Frees what `l` has. */
+/* After it: become the program; only returns after an error (UP2). Frees what `l` has. */
 void upgrade_go(struct legacy *l, const char *program, char **argv);
 
 #endif

@@ -322,7 +322,7 @@ proctype Broker(byte has; bool complete)
 		:: true
 		fi;
 #else
-		if /* E5: waits, without a limit */
+		if /* KE5: waits, without a limit */
 		:: atomic { connections[c].told -> has = connections[c].answer }
 		:: atomic { !keepers[connections[c].keeper].runs -> safe = false }
 		fi;

@@ -22,6 +22,9 @@
  *     before it}. The owner adds one, its published end, whenever that enters a
  *     new chunk. There are twice as many entries as chunks, so an entry is
  *     rewritten only when it lies a lap behind every reader that is held.
+ *  I5 A lane gets a new owner only when the last one is proved dead or has left (R2 in
+ *     registry.h). The new owner walks from the newest boundary to the zero word, and
+ *     goes on there with the next position and the next number.
  *  I6 `reserved` is the end up to which the owner may write. It reads the
  *     cursors, stores a value that they allow, executes a full fence and reads
  *     them again; it takes the value back if one that came just now forbids it.
@@ -30,6 +33,8 @@
  *     What lies more than a lane behind `reserved` may be overwritten: a copy
  *     made at position p was whole if afterwards, behind an acquire fence,
  *     reserved - p <= lane size [OVERRUN].
+ *  I10 The first owner of a lane allocates and faults in all of its memory before it
+ *     stores into it, or fails to attach. Nobody touches a lane that has no memory yet.
  *
  * Why an entry is always in reach: records and batches take at most half a
  * lane, the owner looks at the index once a chunk and before every reservation,

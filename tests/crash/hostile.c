@@ -6,10 +6,10 @@
  * The vandal knows the layout of a ring (docs/layout.md) and maps all of it for
  * writing. Its victims read, write, attach, look and leave meanwhile. What they
  * get may be wrong; that is not held against anybody. But
- *  H1 no call crashes, and none returns long after its deadline;
- *  H2 every payload lies in the victim's own mapping of the ring, is aligned, and
+ *  HO1 no call crashes, and none returns long after its deadline;
+ *  HO2 every payload lies in the victim's own mapping of the ring, is aligned, and
  *     all its bytes can be touched;
- *  H3 every error is one that the manual names, and a reader that was told of
+ *  HO3 every error is one that the manual names, and a reader that was told of
  *     damage goes on being told.
  *
  * SHMRING_HOSTILE_SECONDS says how long the vandalism lasts, and
@@ -90,7 +90,7 @@ static void survey(struct territory *t)
 	fclose(maps);
 }
 
-/* H2 */
+/* HO2 */
 static void expect_inside(const struct territory *t, const void *data, size_t len)
 {
 	uintptr_t start = (uintptr_t)data;
@@ -125,7 +125,7 @@ static void due_now(struct actor *a)
 	a->due = clock_now();
 }
 
-/* H1 and H3: the call has returned. */
+/* HO1 and HO3: the call has returned. */
 static int64_t told(struct actor *a, const char *call, int64_t result, const int *errors)
 {
 	int64_t late = clock_now() - a->due;

@@ -89,7 +89,7 @@ __attribute__((format(printf, 3, 4))) static void fault(struct stream *s, const 
 	memcpy(s->first_doubt, text, sizeof(text));
 }
 
-/* L1: nothing more of this source will come in its lane; `count` has. */
+/* LE1: nothing more of this source will come in its lane; `count` has. */
 static void check_ending(struct stream *s, const struct entry *e, struct ledger *l,
 			 const struct ending *end)
 {

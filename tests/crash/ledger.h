@@ -8,13 +8,13 @@
  * that after a kill at any instruction the supervisor knows what had happened,
  * up to the one step in progress:
  *
- *  L1 A producer notes how many messages of its source will exist (`intent`)
+ *  LE1 A producer notes how many messages of its source will exist (`intent`)
  *     before it publishes, and that they do (`committed`) afterwards. A batch is
  *     one step. Whoever reads its lane to the end finds one of the two numbers.
- *  L2 A consumer notes each message in its journal when it has got it, and that
+ *  LE2 A consumer notes each message in its journal when it has got it, and that
  *     it is going to release before it does. What it had not released when it
  *     died comes again, to its successor, once; what it had does not.
- *  L3 A journal has one writer at a time: the supervisor starts a worker when it
+ *  LE3 A journal has one writer at a time: the supervisor starts a worker when it
  *     has waited for the end of the one before.
  */
 #ifndef TESTS_CRASH_LEDGER_H

@@ -2,18 +2,18 @@
 /*
  * The scene: a ring of two lanes, the witnesses, and what must hold.
  *
- *  S1 The witnesses never lose, repeat or see anything torn. What the subject has
+ *  SW1 The witnesses never lose, repeat or see anything torn. What the subject has
  *     published by itself is there; what its operation publishes is there
  *     as a whole or not at all.
- *  S2 The writer does not wait, unless it waits for the subject, a consumer; and
+ *  SW2 The writer does not wait, unless it waits for the subject, a consumer; and
  *     then it does not sleep if the subject is dead. Whatever it publishes is
  *     there for the reader at once.
- *  S3 Whoever sleeps when the subject is struck gets what it sleeps for after the
+ *  SW3 Whoever sleeps when the subject is struck gets what it sleeps for after the
  *     ring's longest sleep, and a look, at the latest.
- *  S4 When the subject has gone, others take its lane and go on behind its last
+ *  SW4 When the subject has gone, others take its lane and go on behind its last
  *     message; its place as a consumer is free; under its name the next holder
  *     gets first what was not released.
- *  S5 When all have gone, nobody is left in the ring, and no lock on it.
+ *  SW5 When all have gone, nobody is left in the ring, and no lock on it.
  */
 #include "sweep.h"
 
@@ -175,7 +175,7 @@ static bool may_wait(const struct scene *s)
 	return s->operation->role == CONSUMER || s->operation->presses;
 }
 
-/* S2 */
+/* SW2 */
 static void go_on_for_laps(struct scene *s, bool dead)
 {
 	struct shmring_counters before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
@@ -381,7 +381,7 @@ void scene_struck(struct scene *s)
 	s->idler_evicted = s->idler && is_idler_evicted(s);
 }
 
-/* S3 */
+/* SW3 */
 static void serve_helper(struct scene *s)
 {
 	int64_t since = s->struck_at;
@@ -401,7 +401,7 @@ static void serve_helper(struct scene *s)
 	       since / MS);
 }
 
-/* S1: the subject's messages. */
+/* SW1: the subject's messages. */
 static void check_published(struct scene *s)
 {
 	const struct board *b = s->board;
@@ -475,7 +475,7 @@ static bool may_begin_at(const struct scene *s, unsigned lane, uint64_t seq)
 	return false;
 }
 
-/* S4: the next holder of the name, or the first. */
+/* SW4: the next holder of the name, or the first. */
 static void check_successor(struct scene *s)
 {
 	struct shmring_consumer *c = join_ring(s->ring, s->operation->name_held, 0, 0);
@@ -523,7 +523,7 @@ static void dismiss_idler(struct scene *s)
 	shmring_consumer_detach(s->idler);
 }
 
-/* S5: only the witnesses are left. */
+/* SW5: only the witnesses are left. */
 static void check_places(struct scene *s)
 {
 	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };
@@ -542,7 +542,7 @@ static void check_places(struct scene *s)
 	expect(taken == 1, "%u consumers' places are taken", taken);
 }
 
-/* S4, when the subject has gone one way or the other. */
+/* SW4, when the subject has gone one way or the other. */
 static void check_remains(struct scene *s, bool killed)
 {
 	if (s->operation->verify)
