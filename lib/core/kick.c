@@ -29,6 +29,7 @@
 
 struct kick {
 	int fd;
+	int64_t id; /* of the eventfd, see is_ours() */
 	bool threaded;
 	struct uring uring;
 	int64_t period_ns;
@@ -149,6 +150,7 @@ static int open_kick(struct kick *k, bool may_thread)
 	k->fd = shmr_fd_above_standard(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
 	if (k->fd < 0)
 		return explain(-errno, "cannot get a descriptor to wait with: %e", -errno);
+	k->id = shmr_eventfd_id(k->fd);
 	e = shmr_uring_open(&k->uring, k->fd, k->period_ns);
 	if (e == -EOPNOTSUPP && !may_thread)
 		e = explain(e, "this kernel, or a filter, does not let io_uring wait for a futex; "
@@ -181,15 +183,30 @@ int shmr_kick_open(struct kick **ret, uint32_t flags, int64_t period_ns)
 	return e;
 }
 
+/*
+ * The program may have closed the number, and it may lead to another file by now. The
+ * kernel numbers eventfds, and gives no number twice while a reference exists: the io_uring
+ * has one, so with it the number is proof. With a thread only this descriptor has one: if
+ * it was closed, another eventfd of this process or another may have both numbers.
+ */
+static bool is_ours(const struct kick *k)
+{
+	return shmr_fd_leads_to(k->fd, "anon_inode:[eventfd]") && shmr_eventfd_id(k->fd) == k->id;
+}
+
 void shmr_kick_close(struct kick *k)
 {
+	bool ours;
+
 	if (!k)
 		return;
+	ours = is_ours(k); /* while the io_uring refers to it */
 	if (k->threaded)
 		stop_thread(k);
 	else
 		shmr_uring_close(&k->uring);
-	close(k->fd);
+	if (ours)
+		close(k->fd);
 	free(k);
 }
 

@@ -242,6 +242,53 @@ int shmr_random(void *ret, size_t size)
 	return n == (ssize_t)size ? 0 : -EIO;
 }
 
+bool shmr_fd_leads_to(int fd, const char *name)
+{
+	const size_t length = strlen(name);
+	char link[32], target[64];
+	ssize_t n;
+
+	shmr_fd_path(link, fd);
+	n = readlink(link, target, sizeof(target));
+	if (n < 0)
+		return fcntl(fd, F_GETFD) >= 0;
+	return (size_t)n == length && memcmp(target, name, length) == 0;
+}
+
+/* The number behind `word` in a text, or -1. */
+static int64_t number_behind(const char *text, const char *word)
+{
+	const char *p = strstr(text, word);
+	int64_t number = 0;
+
+	if (!p)
+		return -1;
+	for (p += strlen(word); *p == ' ' || *p == '\t';)
+		p++;
+	if (*p < '0' || *p > '9')
+		return -1;
+	for (; *p >= '0' && *p <= '9' && number < INT32_MAX; p++)
+		number = number * 10 + (*p - '0');
+	return number;
+}
+
+int64_t shmr_eventfd_id(int fd)
+{
+	char path[40] = "/proc/self/fdinfo/", link[32], text[512];
+	ssize_t n = -1;
+	int info;
+
+	shmr_fd_path(link, fd);
+	strcat(path, strrchr(link, '/') + 1);
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	if (info >= 0) {
+		n = read(info, text, sizeof(text) - 1);
+		close(info);
+	}
+	text[n > 0 ? n : 0] = '\0';
+	return number_behind(text, "eventfd-id:");
+}
+
 void shmr_fd_path(char ret[32], int fd)
 {
 	char digits[12];

@@ -100,6 +100,15 @@ int shmr_random(void *ret, size_t size);
 int shmr_fd_above_standard(int fd);
 
 /* "/proc/self/fd/N", through which a file can be opened again or linked. */
+/* Does it lead to this, as /proc names it? True also where /proc does not say. */
+bool shmr_fd_leads_to(int fd, const char *name);
+
+/*
+ * What the kernel numbers eventfds by, while any reference to one exists; -1: it is none, or
+ * the kernel (before Linux 5.2) does not say.
+ */
+int64_t shmr_eventfd_id(int fd);
+
 void shmr_fd_path(char ret[32], int fd);
 
 /*

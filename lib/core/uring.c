@@ -100,13 +100,40 @@ int shmr_uring_open(struct uring *u, int event_fd, int64_t period_ns)
 	return e;
 }
 
+/*
+ * The program may have closed the number, and it may lead to another file by now. A second
+ * view of our io_uring shows what is written to the first one, and no other file's does.
+ * The number of an entry that is not queued is free to be written; closing queues nothing more.
+ */
+static bool is_ours(const struct uring *u)
+{
+	const uint64_t at = (uint64_t)((char *)u->sq_array - (char *)u->rings);
+	bool same = true;
+	char *view;
+
+	if (!shmr_fd_leads_to(u->fd, "anon_inode:[io_uring]"))
+		return false;
+	view = mmap(NULL, u->rings_size, PROT_READ, MAP_SHARED, u->fd, IORING_OFF_SQ_RING);
+	if (view == MAP_FAILED)
+		return errno == ENOMEM; /* it may be ours: a leak would be for ever */
+	for (uint32_t mark = 1; mark <= 2; mark++) {
+		store_release32((shm_u32 *)u->sq_array, mark);
+		same = same && load_acquire32((const shm_u32 *)(view + at)) == mark;
+	}
+	munmap(view, u->rings_size);
+	return same;
+}
+
 void shmr_uring_close(struct uring *u)
 {
+	const bool ours = !u->rings || !u->entries || is_ours(u);
+
 	if (u->entries)
 		munmap(u->entries, u->entries_size);
 	if (u->rings)
 		munmap(u->rings, u->rings_size);
-	close(u->fd); /* ends what is still waiting */
+	if (ours)
+		close(u->fd); /* ends what is still waiting */
 }
 
 static void queue(struct uring *u, const struct io_uring_sqe *sqe)

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -197,6 +198,62 @@ START_TEST(reader_locks_what_descriptors_are_known_by)
 }
 END_TEST
 
+/*
+ * A program closes everything, and its own files and eventfds get the numbers of what its
+ * consumer waits with: the eventfd, and the io_uring if there is one. It is not a file of the
+ * consumer that the numbers lead to, so leaving closes none of them.
+ */
+START_TEST(descriptors_to_wait_with_are_not_closed_for_others)
+{
+	struct shmring_config config = small_config();
+	struct shmring *r = ring_create(&config);
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	/* With a thread another eventfd cannot be told from the consumer's: see the manual. */
+	int lowest = shmring_consumer_fd(c, _i == 0 ? SHMRING_FD_THREAD : 0);
+	int first = (int)must(shmring_fd(r));
+
+	if (_i != 0 && lowest == -EOPNOTSUPP) {
+		shmring_consumer_detach(c);
+		shmring_close(r);
+		return;
+	}
+	must(lowest);
+	if (lowest < first)
+		first = lowest;
+	closefrom(first);
+	for (int fd = first; fd < first + 16; fd++) {
+		int mine = _i == 0 ? open("/proc/self/exe", O_RDONLY | O_CLOEXEC)
+				   : eventfd(0, EFD_CLOEXEC);
+
+		ck_assert_int_eq(mine, fd);
+	}
+	shmring_consumer_detach(c);
+	shmring_close(r);
+	for (int fd = first; fd < first + 16; fd++)
+		ck_assert_msg(fcntl(fd, F_GETFD) >= 0, "%d (%d was the first) was closed", fd, first);
+	closefrom(first);
+}
+END_TEST
+
+/* And if nothing was closed, nothing is left. */
+START_TEST(descriptors_to_wait_with_are_closed)
+{
+	struct shmring_config config = small_config();
+	struct shmring *r = ring_create(&config);
+	int before = count_descriptors();
+	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
+	struct shmring_producer *p = producer_attach(r);
+
+	must(shmring_consumer_fd(c, SHMRING_FD_THREAD));
+	must(shmring_producer_fd(p, SHMRING_FD_THREAD));
+	ck_assert_int_ge(count_descriptors(), before + 2);
+	shmring_producer_detach(p);
+	shmring_consumer_detach(c);
+	ck_assert_int_eq(count_descriptors(), before);
+	shmring_close(r);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("closed-by-others");
@@ -205,6 +262,8 @@ int main(void)
 	tcase_add_loop_test(tc, newer_handle_has_the_number, WAY_MEMORY_EXEC, WAY_FILE_FORK);
 	tcase_add_loop_test(tc, program_has_the_number, WAY_MEMORY_EXEC, WAY_FILE_FORK);
 	tcase_add_test(tc, another_description_of_a_ring_without_a_name_has_the_number);
+	tcase_add_loop_test(tc, descriptors_to_wait_with_are_not_closed_for_others, 0, 2);
+	tcase_add_test(tc, descriptors_to_wait_with_are_closed);
 	tcase_add_loop_test(tc, reader_locks_what_descriptors_are_known_by, 0, 2);
 	tcase_add_loop_test(tc, handles_of_one_description_know_it, 0, WAYS);
 	return run_suite(s);
