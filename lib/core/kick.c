@@ -187,11 +187,15 @@ int shmr_kick_open(struct kick **ret, uint32_t flags, int64_t period_ns)
  * The program may have closed the number, and it may lead to another file by now. The
  * kernel numbers eventfds, and gives no number twice while a reference exists: the io_uring
  * has one, so with it the number is proof. With a thread only this descriptor has one: if
- * it was closed, another eventfd of this process or another may have both numbers.
+ * it was closed, another eventfd of this process or another may have both numbers. Where the
+ * number cannot be read, as without a free descriptor, an eventfd is taken for ours.
  */
 static bool is_ours(const struct kick *k)
 {
-	return shmr_fd_leads_to(k->fd, "anon_inode:[eventfd]") && shmr_eventfd_id(k->fd) == k->id;
+	int64_t id = shmr_eventfd_id(k->fd);
+
+	return shmr_fd_leads_to(k->fd, "anon_inode:[eventfd]") &&
+	       (id < 0 || k->id < 0 || id == k->id);
 }
 
 void shmr_kick_close(struct kick *k)
