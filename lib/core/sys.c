@@ -280,7 +280,7 @@ int64_t shmr_eventfd_id(int fd)
 
 	shmr_fd_path(link, fd);
 	strcat(path, strrchr(link, '/') + 1);
-	info = open(path, O_RDONLY | O_CLOEXEC);
+	info = shmr_fd_above_standard(open(path, O_RDONLY | O_CLOEXEC));
 	if (info >= 0) {
 		n = read(info, text, sizeof(text) - 1);
 		close(info);
