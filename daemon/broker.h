@@ -63,7 +63,7 @@ int broker_start(struct broker *b, const struct broker_options *o, char *error, 
 /* One round of the loop, of up to `timeout` ms (-1: as long as need be). */
 enum broker_end broker_round(struct broker *b, int timeout);
 
-/* Leave rings and those who use them alone; drop the connections. */
+/* Drop the connections; rings, and the processes that use them, stay. */
 void broker_stop(struct broker *b);
 
 /* A new configuration, or everything as before; the log has the reason. */

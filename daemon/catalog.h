@@ -84,7 +84,7 @@ void catalog_remove(struct catalog *r, struct entry *e);
 void catalog_hold(struct entry *e);
 bool catalog_release(struct entry *e);
 
-/* What somebody who only looks may know of an entry, with a reference of its handle. */
+/* What a thread that only looks may know of an entry, with a reference of its handle. */
 struct seen {
 	struct shmring *ring; /* close it */
 	char name[PROTO_NAME_SIZE];

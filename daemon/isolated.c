@@ -109,8 +109,11 @@ static int adopt_ring(struct keeper *keeper, struct shmring *ring)
 		shmring_close(ring);
 		return explain(-ENOMEM, "out of memory");
 	}
-	i->calls = (struct ring_source){ source_open, source_leave, source_join, source_free,
-					 source_lane };
+	i->calls = (struct ring_source){ .open = source_open,
+					 .leave = source_leave,
+					 .join = source_join,
+					 .free = source_free,
+					 .lane = source_lane };
 	pthread_mutex_init(&i->mutex, NULL);
 	for (unsigned lane = 0; lane < LAYOUT_LANES; lane++)
 		i->lane[lane].fd = -1;
@@ -224,7 +227,7 @@ int isolated_describe(struct isolated *i, unsigned lane, bool writable, uint32_t
 	return fd;
 }
 
-/* Whom the file was given to last; 0: nobody. No edge: it is the broker's own word. */
+/* The epoch of the owner that got the file last; 0: none. No edge: the broker wrote it. */
 static int read_tenancy(int fd, uint64_t *ret)
 {
 	return pread(fd, ret, sizeof(*ret), offsetof(struct lane_control, tenancy)) == sizeof(*ret)
@@ -344,7 +347,7 @@ struct kept {
 	struct label label;
 };
 
-/* Ours alone, whoever kept it. */
+/* Only this user can have made it, wherever it was kept. */
 static bool is_ours(int fd, struct stat *ret)
 {
 	const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
@@ -441,8 +444,8 @@ static void take_lanes(struct isolated *i, struct kept *kept, size_t count)
 }
 
 /*
- * Who was killed may have raised a number without having the file kept, or the other
- * way. No edge: whoever finds another number asks us.
+ * A broker that was killed may have raised a number before the file was kept, or the other
+ * way round. No edge: a reader that finds another number asks the broker.
  */
 static void set_numbers(const struct isolated *i)
 {

@@ -1,27 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * isolated: rings whose lanes are memory files of their own (lib/core/apart.h); the
- * broker makes these files, gives them out, and keeps them.
+ * isolated: rings whose lanes are memory files of their own (lib/core/apart.h). The broker
+ * makes these files, gives them out, and keeps them.
  *
- * Members write the ring's own file, so nothing in it is proof of anything but the
- * locks on it, which nobody can take from another one. What the broker goes by stands
- * where members cannot write:
+ * Members of a ring can write the ring's own file. So nothing in that file proves anything,
+ * except the locks on it, which no process can take from another one. The broker goes by
+ * what stands where members cannot write:
  *
- *  N1 A file's label, given when it was made, says what it is: of which ring, whose,
- *     which lane, for which user, which of the lane's files. /proc shows it; nobody can
- *     change it; so whoever keeps descriptors need not know anything about them.
- *  N2 A lane's file is given for writing only to the user of its label, and only when
- *     the owner that was given it last is gone: his epoch stands in the file itself,
- *     written by the broker, where nobody but he could change it, and the lock on the
- *     byte of his place and epoch is free, which is for good (R2 in registry.h).
- *  N3 Who gets it has to hold a lock of the lane's place himself: he names the epoch.
- *  N4 Another user gets another file with the same bytes, and a number one higher. It
- *     is kept before it takes the old one's place; the number is raised before its
- *     writer gets it (A2). If the broker is killed in between there are two, with the
- *     same bytes, since neither has a writer; the higher number counts.
+ *  N1 A file's label, given when the file was made, says what the file is: of which ring,
+ *     whose, which lane, for which user, which of the lane's files. /proc shows the label,
+ *     and no process can change it. So a process that keeps descriptors need not know
+ *     anything about them.
+ *  N2 A lane's file is given for writing only to the user of its label, and only after the
+ *     end of the owner that it was given to last. The epoch of that owner stands in the
+ *     file itself; the broker wrote it, and only that owner could have changed it. The end
+ *     is proved by the lock on the byte of the place and the epoch: the lock is free, and
+ *     stays free (R2 in registry.h).
+ *  N3 The owner that gets the file has to hold a lock of the lane's place, and names its
+ *     epoch.
+ *  N4 Another user gets another file with the same bytes, and a number one higher. The file
+ *     is kept before it takes the old one's place; the number is raised before its writer
+ *     gets it (A2). If the broker is killed in between, there are two files with the same
+ *     bytes, since neither has a writer; the higher number counts.
  *
- * The loop's thread makes all changes. Other threads look at lanes by the ring's source,
- * so the descriptors are changed under a mutex.
+ * The loop's thread makes all changes. Other threads look at lanes through the ring's
+ * source, so the descriptors are changed under a mutex.
  */
 #ifndef DAEMON_ISOLATED_H
 #define DAEMON_ISOLATED_H
@@ -42,11 +45,11 @@ struct lane_file {
 	int fd; /* -1: nobody has had the lane */
 	uid_t uid;
 	uint32_t number;
-	bool passing; /* it is just being copied for somebody else */
+	bool passing; /* it is just being copied for another user */
 };
 
 struct isolated {
-	struct ring_source calls; /* of the ring: for who looks at it in this process */
+	struct ring_source calls; /* of the ring, for threads of this process that look at it */
 	pthread_mutex_t mutex;
 	struct shmring *ring;
 	struct keeper *keeper; /* NULL: it is removed, and nothing of it is kept any more */
@@ -71,8 +74,9 @@ void isolated_forget(struct isolated *i);
 int isolated_describe(struct isolated *i, unsigned lane, bool writable, uint32_t *ret_number);
 
 /*
- * The owner of that epoch wants to write (N2, N3). 0: the lane's file is his; 1: it has
- * to be passed on to him; -EBUSY, -ESTALE (he does not hold the place), or another error.
+ * The owner of that epoch wants to write (N2, N3). 0: it may have the lane's file; 1: the
+ * lane has to be passed on to it; -EBUSY, -ESTALE (it does not hold the place), or another
+ * error.
  */
 int isolated_claim(struct isolated *i, unsigned lane, uint32_t epoch, uid_t uid);
 

@@ -2,12 +2,12 @@
 /*
  * listener: the socket at which clients arrive.
  *
- * S1 Nobody else listens at the same path while we do: a lock on "PATH.lock" says
+ * S1 No other broker listens at the same path at the same time: a lock on "PATH.lock" says
  *    so. With a socket from systemd there is no path of ours and no lock.
  * S2 At the end the path is removed only if it still leads to our socket.
  * S3 When descriptors have run out, a client is still accepted, with one that is
  *    kept in reserve, and sent away at once; and the listener is silent until
- *    something was closed. Otherwise the one who cannot be accepted would wake the
+ *    something was closed. Otherwise a client that cannot be accepted would wake the
  *    loop for ever.
  * S4 New clients are accepted last in a round, so that a client that has hung up before
  *    counts no more.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * policy: who may do what with which ring, and how much of it. It comes from the
+ * policy: which user may do what with which ring, and how much of it. It comes from the
  * configuration (config.h) and never changes; a new configuration is a new policy.
  *
  * P1 The first rule that is about this user and this name decides, whatever follows.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * quota: what each user has of the broker, and that it is not more than allowed.
+ * quota: what each user has of the broker, and how much a user may have.
  *
  * An account is made when a user first has something, and goes when the user has nothing
  * left. Only the loop's thread uses it.
@@ -18,7 +18,7 @@
 enum resource {
 	QUOTA_CONNECTIONS, /* to the broker's socket */
 	QUOTA_RINGS,	   /* owned */
-	QUOTA_BYTES,	   /* of those, as large as they can become */
+	QUOTA_BYTES,	   /* of these rings, as large as they can become */
 	QUOTA_ATTACHMENTS, /* granted and not given back */
 	QUOTA_DESCRIPTORS, /* the same, and one for each ring that is open */
 	QUOTA_RESOURCES,
@@ -37,7 +37,7 @@ struct limits {
 	uint64_t most[QUOTA_RESOURCES];
 };
 
-/* Of those to whom the configuration gives no others. */
+/* Of users to whom the configuration gives no others. */
 extern const struct limits quota_defaults;
 
 struct account {
@@ -60,7 +60,7 @@ struct account *quota_account(struct quota *q, uid_t uid);
 /* Take some, or -EDQUOT and nothing. */
 int quota_take(struct account *a, const struct limits *l, enum resource what, uint64_t amount);
 
-/* Without a look at limits: what is there already, or what nobody may refuse. */
+/* Without a look at limits: what is there already, or what may not be refused. */
 void quota_count(struct account *a, enum resource what, uint64_t amount);
 void quota_give(struct account *a, enum resource what, uint64_t amount);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reaper: a thread that looks after the dead, so that nobody has to wait for a peer
- * to do it: at the rings of a client that has hung up, at once and a few times more,
- * because its connection may end a moment before its mappings do; and now and then
- * at all, for those who died while there was no broker. It does what shmring_reap()
- * does, and proof is the kernel's as ever: a look too many harms nobody.
+ * reaper: a thread that proves the deaths of participants, so that no living one has to wait
+ * for that. It looks at the rings of a client that has hung up, at once and a few times
+ * more, because a connection may end a moment before the mappings of its process do; and
+ * now and then at all rings, for processes that died while there was no broker. It does
+ * what shmring_reap() does; the kernel gives the proof, so one look too many does no harm.
  */
 #ifndef DAEMON_REAPER_H
 #define DAEMON_REAPER_H
@@ -27,7 +27,7 @@ struct reaper {
 int reaper_start(struct reaper *r, struct catalog *catalog);
 void reaper_stop(struct reaper *r);
 
-/* The loop's: somebody who was at this ring has gone. Never waits. */
+/* The loop's: a client that was attached to this ring has gone. Never waits. */
 void reaper_mark(struct entry *e);
 
 /* The loop's: now look at the marked ones. */

@@ -65,7 +65,7 @@ void relics_open(struct relics *r)
 {
 	int fd = memfd_create("shmringd-lease", MFD_CLOEXEC);
 
-	/* Who opens a file with a lease on it makes the kernel send this to us. */
+	/* The kernel sends this when another process opens a file that we have a lease on. */
 	signal(SIGIO, SIG_IGN);
 	STAILQ_INIT(&r->list);
 	r->count = 0;

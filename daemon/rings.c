@@ -116,7 +116,7 @@ static void drop(struct rings *r, struct entry *e)
 	rings_release(r, e);
 }
 
-/* Whoever has the directory can remove the file without us. */
+/* A process that may write to the directory can remove the file without the broker. */
 static bool is_retired(const struct entry *e)
 {
 	int fd = shmring_fd(e->ring);
@@ -161,8 +161,7 @@ static struct entry *adopt(struct rings *r, const char *name, int *ret_error)
 
 static const char waits[] =
 	"it may be one of the isolated rings that the keeper (process shmring-keeper) has not "
-	"given "
-	"back yet, as it does not answer: let it go on, or kill it, and its rings with it";
+	"given back yet, as it does not answer: let it go on, or kill it, and its rings with it";
 
 struct entry *rings_find(struct rings *r, const char *name, int *ret_error)
 {
@@ -262,8 +261,8 @@ static void take_in(const char *name, void *arg)
 	if (catalog_find(&r->catalog, name) || adopt(r, name, &error))
 		return;
 	/*
-	 * What an earlier boot left in shared memory can be of use to nobody. Anything
-	 * else stays where it is, for somebody to look at.
+	 * What an earlier boot left in shared memory is of no use any more. Anything else
+	 * stays where it is, so that a person can look at it.
 	 */
 	if (error == -ESTALE && store_sweep_stale(&r->store, name))
 		log_say(LOG_NOTICE, "ring=%s swept: it was made before the last boot", name);

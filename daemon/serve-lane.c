@@ -29,8 +29,8 @@ static void give_lane(struct session *s, uint32_t serial, struct entry *e, unsig
 }
 
 /*
- * From the copy's beginning until nobody has the former file: whose file it was may keep it,
- * and others who read there.
+ * The copy counts from its beginning until no process has the former file: its user may keep
+ * that file, and so may readers.
  */
 static bool take_lane_charge(struct session *s, uint32_t serial, const struct charge *charge)
 {
@@ -44,7 +44,7 @@ static bool take_lane_charge(struct session *s, uint32_t serial, const struct ch
 	return false;
 }
 
-/* It is copied by a thread; until then the client is not read from (T1). */
+/* A thread copies the lane; until that is done the client is not read from (T1). */
 static void pass_lane(struct session *s, const struct proto_message *m, struct entry *e)
 {
 	const struct proto_lane *l = &m->u.lane;
@@ -126,7 +126,7 @@ void serve_lane(struct session *s, const struct proto_message *m)
 
 /* --- the end of a copy --- */
 
-/* Nobody asks any more, or it could not be copied. */
+/* The session has ended, or the broker ends. */
 static void drop_pass(struct pass *pass, void *arg)
 {
 	struct rings *rings = arg;

@@ -122,7 +122,7 @@ static struct entry *make_ring(struct session *s, const struct proto_message *m,
 	struct entry *made;
 	int e;
 
-	/* It is to be open then, beside its own; who may not have that would leave it behind. */
+	/* The ring is to be open afterwards. A user that may not open it would leave it behind. */
 	if (!take_one(s, m->head.serial, QUOTA_DESCRIPTORS))
 		return NULL;
 	e = rings_make(rings, o->name, (o->flags & PROTO_PERSISTENT) != 0, s->peer.uid, l, config,

@@ -284,7 +284,7 @@ void session_go_on(struct session *s)
 	flush(s);
 }
 
-/* Sentences contain paths, and those whatever their makers liked. */
+/* Sentences contain paths, and a path can contain anything. */
 static void make_printable(char *text)
 {
 	for (; *text != '\0'; text++)

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * session: one connection: what its client has, and what is still to be sent to it.
+ * session: one connection: what its client has, and what is still to be sent to it. It hands
+ * each request to a callback (sessions.h).
  *
- *  T1 One request at a time: while an answer waits to be sent, or to be made, the
- *     client is not read from. So what a client can have in here is bounded: the two
- *     messages that answer an ATTACH.
+ *  T1 One request at a time: while an answer waits to be sent, or to be made, the client is
+ *     not read from. So what a client can have in here is bounded: the two messages that
+ *     answer an ATTACH.
  *  T2 A client that does not take its answers for STALL_SECONDS is dropped.
  *  T3 A client that breaks M1 (proto.h), or names a grant that it does not have, is
  *     disconnected, with one line in the log.
- *  T4 When the connection or the process that made it ends, all it had is given back
- *     at once, and the reaper looks at its rings.
+ *  T4 When the connection or its process ends, everything that it had is given back at
+ *     once, and the reaper looks at its rings.
  *  T5 An ended session stays in memory until the loop's round is over (loop.h).
- *  T6 Any answer may end the session, and then it has no account: an answer comes last.
- *  T7 An answer about an isolated ring waits until the keeper was sent what it says
- *     (KE1 in keeper.h).
+ *  T6 Any answer may end the session, and then it has no account. So an answer comes last.
+ *  T7 An answer about an isolated ring waits until the words about it were sent to the
+ *     keeper (KE1 in keeper.h).
  */
 #ifndef DAEMON_SESSION_H
 #define DAEMON_SESSION_H

@@ -37,7 +37,7 @@ struct session *sessions_find(struct sessions *all, uint64_t number);
 /* Each living one; `see` may end the session that it sees, and no other. */
 void sessions_each(struct sessions *all, void (*see)(struct session *s, void *arg), void *arg);
 
-/* T2: when the next one is to be dropped (0: none), and drop those whose time has come. */
+/* T2: when the next one is to be dropped (0: none); and drop all whose time has come. */
 int64_t sessions_deadline(const struct sessions *all);
 void sessions_drop_stalled(struct sessions *all);
 

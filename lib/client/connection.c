@@ -185,7 +185,7 @@ int connection_ask(struct connection *c, struct proto_message *m, enum proto_typ
 		return broken(c, -ECONNRESET);
 	m->head.serial = ++c->serial;
 	e = send_all(c, m, question, answer_deadline(c));
-	/* Who hangs up may have said why before. */
+	/* A broker that has hung up may have said why before. */
 	return e < 0 && e != -EPIPE && e != -ECONNRESET ? broken(c, e)
 							: connection_await(c, m, answer, ret_fd);
 }

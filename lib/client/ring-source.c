@@ -28,7 +28,7 @@
 #define PATIENCE INT64_C(2000000000) /* with a broker that is being started again */
 #define PAUSE INT64_C(10000000)
 
-/* With the answer of one who is there, when a reader asks; doubled as it does not come. */
+/* For the answer of a broker that is there, when a reader asks; doubled if none comes. */
 #define HURRY INT64_C(200000000)
 #define LONGEST_HURRY INT64_C(5000000000)
 
@@ -48,7 +48,7 @@ struct broker_source {
 	char name[PROTO_NAME_SIZE];
 };
 
-/* Who holds the mutex is not cancelled: others would wait for it for ever. */
+/* A thread that holds the mutex is not cancelled: others would wait for it for ever. */
 static int take_mutex(struct broker_source *s)
 {
 	int cancel = shmr_cancel_off();
@@ -199,7 +199,7 @@ static int ask_for_lane(struct broker_source *s, const struct lane_wish *wish, u
 	return fd;
 }
 
-/* One try; who reads has other things to do than to wait for a broker that is stopped. */
+/* One try: a reader does not wait for a broker that is stopped. */
 static int try_lane(struct broker_source *s, const struct lane_wish *wish, uint32_t *ret_file)
 {
 	int fd;
@@ -315,7 +315,7 @@ static int get_ring(struct shmring **ret, struct broker_source *s, const char *a
 		e = connection_open(&s->connection, false);
 		if (e == 0)
 			e = ask_for_ring(s, config, flags, s->uuid, &fd);
-	} while (!config && try_again(e, deadline)); /* who makes it would find it made */
+	} while (!config && try_again(e, deadline)); /* a second try to make it would find it made */
 	return e == 0 ? make_ring(ret, s, fd) : e;
 }
 

@@ -15,7 +15,7 @@ enum { PACKET_FDS = 2 /* at most, with one packet */ };
 /* What came with a packet. */
 struct packet_extras {
 	int fd[PACKET_FDS]; /* the caller's; -1: none */
-	int came;	    /* how many there were, with those that were closed */
+	int came;	    /* how many there were, closed ones included */
 	int flags;	    /* MSG_TRUNC, MSG_CTRUNC of recvmsg(2) */
 };
 

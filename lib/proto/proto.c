@@ -13,7 +13,7 @@
 
 #define SIZE_OF(member) (sizeof(struct proto_head) + sizeof(((struct proto_message *)0)->u.member))
 
-/* Of each type: how large, who says it, and whether a descriptor belongs to it. */
+/* Of each type: its size, which side sends it, and whether a descriptor belongs to it. */
 static const struct kind {
 	size_t size;
 	bool from_client;
