@@ -4,6 +4,8 @@ BROKER_UNIT_TESTS = \
 	tests/unit/apart \
 	tests/unit/catalog \
 	tests/unit/config \
+	tests/unit/keeper-words \
+	tests/unit/label \
 	tests/unit/lane-copier \
 	tests/unit/listener \
 	tests/unit/policy
@@ -23,6 +25,12 @@ tests_unit_catalog_LDADD = $(BROKER_UNIT_LIBS)
 tests_unit_config_SOURCES = tests/unit/config.c
 tests_unit_config_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
 tests_unit_config_LDADD = $(BROKER_UNIT_LIBS)
+tests_unit_keeper_words_SOURCES = tests/unit/keeper-words.c
+tests_unit_keeper_words_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
+tests_unit_keeper_words_LDADD = $(BROKER_UNIT_LIBS)
+tests_unit_label_SOURCES = tests/unit/label.c
+tests_unit_label_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
+tests_unit_label_LDADD = $(BROKER_UNIT_LIBS)
 tests_unit_listener_SOURCES = tests/unit/listener.c
 tests_unit_listener_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
 tests_unit_listener_LDADD = $(BROKER_UNIT_LIBS)
