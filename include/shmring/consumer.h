@@ -105,7 +105,8 @@ SHMRING_ASSERT_SIZE(shmring_message, 32);
  * Errors: -EUSERS (64 consumers), -EBUSY (a live process holds the name, or a broken
  * process changes the places all the time), -ENOENT (SHMRING_START_RESUME, unknown
  * name), -EINVAL (name or options), -EACCES (ring open read-only and not
- * SHMRING_OBSERVE), -EOPNOTSUPP (no liveness lock there), -EPERM or -ENOMEM
+ * SHMRING_OBSERVE), -EOPNOTSUPP (no liveness lock there), -EIDRM (an ephemeral
+ * ring, whose name went with its last user: open it again), -EPERM or -ENOMEM
  * (SHMRING_MEMORY_STRICT), -EBADMSG (a lane is damaged), -EBADF (the program closed the
  * ring's descriptor), -EINTR (see above), -ECHILD.
  * Concurrency: any number of processes and threads.

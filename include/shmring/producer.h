@@ -59,7 +59,8 @@ struct shmring_producer_options {
  * fork during the wait.
  *
  * Errors: -EUSERS (all lanes have live producers), -ENOSPC, -EACCES (ring open
- * read-only), -EOPNOTSUPP (no liveness lock there), -EPERM or -ENOMEM
+ * read-only), -EOPNOTSUPP (no liveness lock there), -EIDRM (an ephemeral ring, whose
+ * name went with its last user: open it again), -EPERM or -ENOMEM
  * (SHMRING_MEMORY_STRICT, see shmring_explain()), -EBUSY (a foreign process locks
  * the file, or a broken process changes the places all the time), -EBADF (the program
  * closed the ring's descriptor), -EINTR (see above), -ECHILD.

@@ -124,7 +124,8 @@ struct shmring_config {
 				    of 64; for tests of the wrap-around */
 	uint32_t stamps;	 /* enum shmring_stamp; takes 8 bytes of each
 				    message, and of the longest */
-	uint32_t flags;		 /* SHMRING_PERSISTENT or SHMRING_ISOLATED, or 0 */
+	uint32_t flags;		 /* SHMRING_PERSISTENT, SHMRING_ISOLATED or
+				    SHMRING_EPHEMERAL, or 0 */
 	uint64_t evict_lag;	 /* SHMRING_SLOW_EVICT: how many bytes of a lane a
 				    consumer may be behind, whether or not the lane is
 				    full; up to lane_size; 0: any number */
@@ -141,6 +142,17 @@ struct shmring_config {
  * than its producer can get a writable view of it.
  */
 #define SHMRING_ISOLATED 2u
+
+/*
+ * Of a ring with a name that is no ring of the broker: its name goes with its last user.
+ * Users are attached producers and lossless consumers, and the kept places of named
+ * consumers. Messages that nobody has read do not keep it, and a ring that has never had a
+ * user stays. The detach of the last user removes the name, as far as the directory allows
+ * that. If the last user was killed or has ended without a detach, the next
+ * shmring_open() or shmring_create() of the name removes it. An attach through a handle of a
+ * ring whose name has gone is refused (-EIDRM): open the name again.
+ */
+#define SHMRING_EPHEMERAL 4u
 
 /* How an attachment treats its memory; member of the role's options. */
 enum shmring_lock {
@@ -196,7 +208,8 @@ struct shmring_counters {
  * Errors: -EINVAL (config out of range), -EEXIST, -ENOSPC, -EFBIG (larger than
  * RLIMIT_FSIZE), -EOPNOTSUPP (not a local tmpfs, ext4 or xfs; no counter for
  * SHMRING_STAMP_TSC), -EPERM (the directory of plain names is not the user's alone),
- * -ENAMETOOLONG, and those of open(2), mmap(2), memfd_create(2). With "broker:NAME"
+ * -ENAMETOOLONG, and those of open(2), mmap(2), memfd_create(2). SHMRING_EPHEMERAL is
+ * -EINVAL without a name and with "broker:NAME"; its names have up to 220 bytes. With "broker:NAME"
  * also those of shmring_broker_open(), and -EDQUOT.
  * Concurrency: any number of creators; one wins, the others get -EEXIST.
  */
@@ -204,7 +217,8 @@ int shmring_create(struct shmring **ret, const char *address, const struct shmri
 
 /*
  * Open an existing ring. A file that may only be read opens for observers.
- * The file is never modified by this call.
+ * The file is never modified by this call. If the ring is ephemeral and its last user was
+ * killed, the call removes the name, and returns -ENOENT.
  *
  * A ring of the broker is used like any other; attaching to it asks the broker,
  * which may refuse (-EACCES). If the broker has gone, the call waits for its successor
@@ -267,7 +281,7 @@ struct shmring_stat {
 	uint32_t detached;	/* named cursors without a process */
 	uint32_t retired;	/* 1: its name is gone (removed) */
 	uint32_t stamps;	/* enum shmring_stamp: NONE, CLOCK or TSC */
-	uint32_t reserved;
+	uint32_t flags;		/* SHMRING_EPHEMERAL, or 0 */
 	uint64_t evict_lag;	/* bytes; 0: no limit */
 	uint64_t evict_lag_ns;	/* 0: no limit */
 };
@@ -353,7 +367,8 @@ int shmring_stat_consumer(struct shmring *r, unsigned index, struct shmring_cons
 int shmring_reap(struct shmring *r);
 
 /*
- * Drop a named cursor that no process holds.
+ * Drop a named cursor that no process holds. An ephemeral ring without another user loses
+ * its name.
  * Errors: -ENOENT (no such name), -EBUSY (a process holds it), -EINVAL (not a
  * name), -EACCES (the ring is open read-only), -ECHILD.
  */
@@ -387,7 +402,7 @@ int shmring_remove(const char *address);
  * Returns 0: it was removed, or would be. Errors: -EBUSY (a process is attached, or another
  * one is removing it), -EAGAIN (it was used within `older_ns`, or was replaced meanwhile),
  * -ENOTEMPTY (nobody is attached, but it keeps a name, or has messages and never had a
- * consumer, or is damaged; SHMRING_REMOVE_FORCE removes it), -EBADMSG (not a ring),
+ * consumer and is not ephemeral, or is damaged; SHMRING_REMOVE_FORCE removes it), -EBADMSG (not a ring),
  * -EPROTONOSUPPORT (of another version), -EOPNOTSUPP (a ring of the broker), -EINVAL (unknown
  * flag, or no regular file), -ENAMETOOLONG, -EINTR, and those of shmring_open() and rename(2).
  * Concurrency: with everything.

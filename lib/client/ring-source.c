@@ -346,6 +346,10 @@ int source_create_ring(struct shmring **ret, const char *address,
 	uint32_t flags = PROTO_MAKE;
 	int e = shmr_ring_config(&c, config);
 
+	if (e == 0 && (c.flags & SHMRING_EPHEMERAL) != 0)
+		e = explain(-EINVAL, "%s: the broker keeps its rings until they are removed by name, "
+				     "so SHMRING_EPHEMERAL is for other rings; remove it with "
+				     "'shmring rm'", address);
 	if (e < 0)
 		return e;
 	words = (struct proto_config){

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ephemeral.h"
 #include "explain.h"
 #include "in-use.h"
 #include "sys.h"
@@ -235,7 +236,7 @@ int shmr_attach_finish(struct attachment *a)
 	if (e < 0)
 		return e; /* shmr_detach() does the rest, with nothing mapped */
 	let_fork_in(a);
-	return 0;
+	return a->status != 0 ? shmr_ephemeral_settle(a->ring) : 0;
 }
 
 void shmr_detach(struct attachment *a)
@@ -244,6 +245,8 @@ void shmr_detach(struct attachment *a)
 		close(a->fd);
 	mapping_drop(&a->mapping);
 	let_fork_in(a);
+	if (a->ring && a->status != 0) /* the place was left, and its lock has gone */
+		shmr_ephemeral_leave(a->ring);
 	if (a->ring)
 		shmr_ring_leave(a->ring, &a->grant);
 	shmring_close(a->ring);

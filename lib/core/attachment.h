@@ -71,13 +71,14 @@ static inline size_t lane_alignment(const struct geometry *g)
 
 /*
  * Close the description, and prove that the lock stays (-EOPNOTSUPP if the
- * file system does not keep it). The place is then ready to go ACTIVE.
+ * file system does not keep it). The place is then ready to go ACTIVE. -EIDRM: the ring
+ * is ephemeral, and its name has gone.
  */
 int shmr_attach_finish(struct attachment *a);
 
 /*
- * Unmap everything, which drops the lock, and let go of the ring. The status
- * word is the role's business, before. Fine on a zeroed attachment.
+ * Unmap everything, which drops the lock, and let go of the ring. The last user of an
+ * ephemeral ring removes its name here. The status word is the role's business, before. Fine on a zeroed attachment.
  */
 void shmr_detach(struct attachment *a);
 

@@ -13,14 +13,12 @@
 
 #include "harmless.h"
 
-#define LINE_SIZE 1024
-
-static _Thread_local char line[LINE_SIZE] = "no call has failed";
+static _Thread_local char line[EXPLAIN_SIZE] = "no call has failed";
 static _Thread_local size_t used;
 
 static void put(const char *text)
 {
-	used += text_harmless(line + used, LINE_SIZE - used, text);
+	used += text_harmless(line + used, EXPLAIN_SIZE - used, text);
 }
 
 static void put_number(uint64_t number)
@@ -66,10 +64,21 @@ int shmr_explain(int error, const char *format, ...)
 
 int shmr_explain_about(int error, const char *name)
 {
-	char sentence[LINE_SIZE];
+	char sentence[EXPLAIN_SIZE];
 
 	memcpy(sentence, line, sizeof(sentence));
 	return shmr_explain(error, "%s: %s", name, sentence);
+}
+
+void shmr_explain_keep(char ret[EXPLAIN_SIZE])
+{
+	memcpy(ret, line, EXPLAIN_SIZE);
+}
+
+void shmr_explain_put_back(const char kept[EXPLAIN_SIZE])
+{
+	memcpy(line, kept, EXPLAIN_SIZE);
+	used = strlen(line);
 }
 
 const char *shmring_explain(void)

@@ -15,6 +15,14 @@
 int shmr_explain(int error, const char *format, ...);
 #define explain shmr_explain
 
+/*
+ * What the thread was told last, and that again: around work that fails in silence, such as
+ * a part of a call that has failed already.
+ */
+#define EXPLAIN_SIZE 1024
+void shmr_explain_keep(char ret[EXPLAIN_SIZE]);
+void shmr_explain_put_back(const char kept[EXPLAIN_SIZE]);
+
 /* Put what the last sentence is about before it: "NAME: ...". Returns `error`. */
 int shmr_explain_about(int error, const char *name);
 

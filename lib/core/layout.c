@@ -115,6 +115,7 @@ int layout_plan(struct geometry *ret, const struct shmring_config *config)
 	g.evict_lag_ns = c->evict_lag_ns;
 	g.max_sleep_ns = c->max_sleep_ns ? c->max_sleep_ns : DEFAULT_SLEEP_NS;
 	g.first_position = c->first_position;
+	g.ephemeral = (c->flags & SHMRING_EPHEMERAL) != 0;
 	wrong = check_ranges(&g);
 	if (!wrong && c->mode & ~0777u)
 		wrong = "mode must be permission bits, 0 to 0777";
@@ -136,6 +137,7 @@ void layout_describe(struct identity *id, const struct geometry *g)
 	id->file_size = g->file_size;
 	id->incompatible = (g->stamps == SHMRING_STAMP_NONE ? 0 : FEATURE_STAMPS) |
 			   (layout_is_apart(g) ? FEATURE_APART : 0);
+	id->compatible = g->ephemeral ? FEATURE_EPHEMERAL : 0;
 	id->ro_compatible = layout_has_limits(g) ? FEATURE_LIMITS : 0;
 	id->stamp_scale = g->stamp_scale;
 	id->stamp_base = g->stamp_base;
@@ -268,6 +270,7 @@ int layout_check(struct geometry *ret, const struct identity *id, uint64_t file_
 	g.evict_after_ns = id->evict_after_ns;
 	g.max_sleep_ns = id->max_sleep_ns;
 	g.first_position = id->first_position;
+	g.ephemeral = (id->compatible & FEATURE_EPHEMERAL) != 0;
 	wrong = check_ranges(&g);
 	if (wrong)
 		return explain(-EBADMSG, "the ring is damaged: %s", wrong);

@@ -57,6 +57,12 @@
 #define FEATURE_APART UINT32_C(4)
 
 /*
+ * Compatible: the name goes with the last user (ephemeral.h). A library that does not know the
+ * bit leaves the name, and the next open by one that does removes it.
+ */
+#define FEATURE_EPHEMERAL UINT32_C(1)
+
+/*
  * Ro-compatible: consumers are evicted by their lag, see struct lag_limits. A producer that does
  * not know it would not do so.
  */
@@ -260,6 +266,7 @@ struct geometry {
 	uint32_t slow_policy;
 	uint32_t unread_policy;
 	uint32_t wake;
+	uint32_t ephemeral;  /* not 0: its name goes with its last user */
 	uint32_t stamps;     /* enum shmring_stamp, NONE, CLOCK or TSC */
 	uint32_t stamp_size; /* bytes of it in front of a payload: 0 or 8 */
 	uint64_t stamp_scale;

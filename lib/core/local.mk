@@ -13,6 +13,8 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/attachment.h \
 	lib/core/doorbell.c \
 	lib/core/doorbell.h \
+	lib/core/ephemeral.c \
+	lib/core/ephemeral.h \
 	lib/core/explain.c \
 	lib/core/explain.h \
 	lib/core/fault.c \

@@ -152,6 +152,7 @@ int shmr_look_at_ring(struct shmring *r, int64_t deadline, struct shmring_stat *
 		.slow_policy = g->slow_policy,
 		.unread_policy = g->unread_policy,
 		.wake = g->wake,
+		.flags = g->ephemeral ? SHMRING_EPHEMERAL : 0,
 		.stamps = g->stamps,
 		.evict_after_ns = g->evict_after_ns,
 		.evict_lag = g->evict_lag,

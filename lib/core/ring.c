@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "address.h"
+#include "ephemeral.h"
 #include "explain.h"
 #include "options.h"
 #include "registry.h"
@@ -30,6 +31,8 @@
  * the descriptors of this process.
  */
 #define MOST_SPARES 64
+
+#define FLAGS (SHMRING_PERSISTENT | SHMRING_ISOLATED | SHMRING_EPHEMERAL)
 
 const char *shmring_version(void)
 {
@@ -179,6 +182,20 @@ int shmr_ring_probe_fd(struct shmring *r)
 	close(fd); /* another thread was quicker */
 	drop_spare_view(view);
 	return (int)load_acquire32(&r->spare_fd);
+}
+
+char *shmr_ring_path(struct shmring *r)
+{
+	static const char deleted[] = " (deleted)";
+	int fd = shmr_ring_probe_fd(r);
+	char *path = fd >= 0 ? shmr_path_of(fd) : NULL;
+	size_t length = path ? strlen(path) : 0;
+
+	if (!path || !r->path || length < sizeof(deleted) ||
+	    strcmp(path + length + 1 - sizeof(deleted), deleted) != 0)
+		return path;
+	free(path);
+	return strdup(r->path);
 }
 
 bool shmr_ring_is_removed(struct shmring *r)
@@ -581,6 +598,45 @@ static int build(struct shmring **ret, int dirfd, const struct geometry *g, unsi
 	return shmr_ring_from_fd(ret, fd, false);
 }
 
+/* To the kernel the file that was made without a name has none for ever. NULL: unknown. */
+static char *path_in(const struct address *a)
+{
+	char *directory = shmr_path_of(a->dirfd), *path = NULL;
+	size_t length = directory ? strlen(directory) : 0;
+
+	if (directory)
+		path = malloc(length + 1 + strlen(a->name) + 1);
+	if (path) {
+		memcpy(path, directory, length);
+		path[length] = '/';
+		strcpy(path + length + 1, a->name);
+	}
+	free(directory);
+	return path;
+}
+
+/*
+ * The name of an ephemeral ring has to be found again when its last user leaves, wherever
+ * the descriptor has been passed to. So it is opened by its name. What fails here only
+ * leaves the ring under its name when it is renamed, or when a passed descriptor was the last.
+ */
+static struct shmring *open_by_name(struct shmring *r, const struct address *a)
+{
+	const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+	int fd = shmr_fd_above_standard(openat(a->dirfd, a->name, flags));
+	struct shmring *named;
+
+	if (fd < 0 || !is_ring(r, fd)) {
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	if (shmr_ring_from_fd(&named, fd, false) < 0)
+		return r;
+	shmring_close(r);
+	return named;
+}
+
 static int give_name(struct shmring *r, const struct address *a)
 {
 	int e = segment_link(r->fd, a->dirfd, a->name);
@@ -590,80 +646,8 @@ static int give_name(struct shmring *r, const struct address *a)
 	if (e < 0)
 		return explain(e, "cannot give the new ring its name: %e", e);
 	free(r->path);
-	r->path = shmr_path_of(r->fd);
+	r->path = path_in(a);
 	return 0;
-}
-
-static int create_named(struct shmring **ret, const char *address, const struct geometry *g,
-			unsigned mode)
-{
-	struct shmring *r = NULL;
-	struct address a;
-	struct stat st;
-	int e = address_resolve(&a, address, true);
-
-	if (e < 0)
-		return e;
-	if (fstatat(a.dirfd, a.name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		e = explain(-EEXIST, "it exists already");
-	else
-		e = build(&r, a.dirfd, g, mode);
-	if (e == 0)
-		e = give_name(r, &a);
-	close(a.dirfd);
-	if (e < 0) {
-		shmring_close(r);
-		return e;
-	}
-	*ret = r;
-	return 0;
-}
-
-int shmr_ring_config(struct shmring_config *ret, const struct shmring_config *given)
-{
-	struct shmring_config c;
-	struct geometry g;
-	int e = shmr_options_read(&c, sizeof(c), given);
-
-	if (e == 0)
-		e = layout_plan(&g, &c);
-	if (e == 0 && (c.flags & ~(SHMRING_PERSISTENT | SHMRING_ISOLATED)) != 0)
-		e = explain(-EINVAL, "the config has an unknown flag");
-	if (e == 0 && c.flags == (SHMRING_PERSISTENT | SHMRING_ISOLATED))
-		e = explain(-EINVAL, "an isolated ring lies in memory, so it cannot be persistent");
-	if (e == 0)
-		*ret = c;
-	return e;
-}
-
-static int plan(struct geometry *ret, const struct shmring_config *c)
-{
-	int e = layout_plan(ret, c);
-
-	return e == 0 ? shmr_stamp_plan(ret, c->stamps) : e;
-}
-
-int shmr_ring_create(struct shmring **ret, const char *address, const struct shmring_config *config)
-{
-	struct shmring_config c;
-	struct geometry g;
-	int e = shmr_ring_config(&c, config);
-
-	if (e == 0 && (c.flags & SHMRING_PERSISTENT) != 0)
-		e = explain(-EINVAL, "SHMRING_PERSISTENT is for rings of the broker; a file on "
-				     "disk is persistent by itself");
-	if (e == 0 && (c.flags & SHMRING_ISOLATED) != 0)
-		e = explain(-EINVAL, "SHMRING_ISOLATED is for rings of the broker");
-	if (e == 0)
-		e = plan(&g, &c);
-	if (e < 0)
-		return e;
-	if (c.mode == 0)
-		c.mode = 0600;
-	if (!address)
-		return build(ret, -1, &g, c.mode);
-	e = create_named(ret, address, &g, c.mode);
-	return e < 0 ? explain_address(e, address) : e;
 }
 
 /* Look before opening: to open a device or fifo can have effects. */
@@ -695,15 +679,129 @@ static int open_file(const char *address, bool read_only)
 	return e < 0 ? e : fd;
 }
 
+/* By its identity alone; whether the ring is sound shows when it is opened. */
+static bool is_ephemeral(const char *address)
+{
+	struct identity id;
+	int fd = open_file(address, true);
+	bool known = fd >= 0 && read_identity(fd, &id) == 0 &&
+		     memcmp(id.magic, LAYOUT_MAGIC, sizeof(id.magic)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return known && (id.compatible & FEATURE_EPHEMERAL) != 0;
+}
+
+/* Is there a file of that name? Not, if it was an ephemeral ring that its users have left. */
+static bool is_taken(const char *address, const struct address *a)
+{
+	struct shmring *r;
+	struct stat st;
+
+	if (fstatat(a->dirfd, a->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	if (is_ephemeral(address) && shmr_ring_open(&r, address) == 0)
+		shmring_close(r);
+	return fstatat(a->dirfd, a->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int create_named(struct shmring **ret, const char *address, const struct geometry *g,
+			unsigned mode)
+{
+	struct shmring *r = NULL;
+	struct address a;
+	int e = address_resolve(&a, address, true);
+
+	if (e < 0)
+		return e;
+	if (is_taken(address, &a))
+		e = explain(-EEXIST, "it exists already");
+	else if (g->ephemeral && strlen(a.name) > EPHEMERAL_NAME_MAX)
+		e = explain(-ENAMETOOLONG,
+			    "the name of an ephemeral ring has up to %u bytes; choose a shorter one",
+			    (uint64_t)EPHEMERAL_NAME_MAX);
+	else
+		e = build(&r, a.dirfd, g, mode);
+	if (e == 0)
+		e = give_name(r, &a);
+	if (e == 0 && g->ephemeral)
+		r = open_by_name(r, &a);
+	close(a.dirfd);
+	if (e < 0) {
+		shmring_close(r);
+		return e;
+	}
+	*ret = r;
+	return 0;
+}
+
+int shmr_ring_config(struct shmring_config *ret, const struct shmring_config *given)
+{
+	struct shmring_config c;
+	struct geometry g;
+	int e = shmr_options_read(&c, sizeof(c), given);
+
+	if (e == 0)
+		e = layout_plan(&g, &c);
+	if (e == 0 && (c.flags & ~FLAGS) != 0)
+		e = explain(-EINVAL, "the config has an unknown flag");
+	if (e == 0 && c.flags == (SHMRING_PERSISTENT | SHMRING_ISOLATED))
+		e = explain(-EINVAL, "an isolated ring lies in memory, so it cannot be persistent");
+	if (e == 0)
+		*ret = c;
+	return e;
+}
+
+static int plan(struct geometry *ret, const struct shmring_config *c)
+{
+	int e = layout_plan(ret, c);
+
+	return e == 0 ? shmr_stamp_plan(ret, c->stamps) : e;
+}
+
+int shmr_ring_create(struct shmring **ret, const char *address, const struct shmring_config *config)
+{
+	struct shmring_config c;
+	struct geometry g;
+	int e = shmr_ring_config(&c, config);
+
+	if (e == 0 && (c.flags & SHMRING_PERSISTENT) != 0)
+		e = explain(-EINVAL, "SHMRING_PERSISTENT is for rings of the broker; a file on "
+				     "disk is persistent by itself");
+	if (e == 0 && (c.flags & SHMRING_ISOLATED) != 0)
+		e = explain(-EINVAL, "SHMRING_ISOLATED is for rings of the broker");
+	if (e == 0 && (c.flags & SHMRING_EPHEMERAL) != 0 && !address)
+		e = explain(-EINVAL, "a ring without a name goes with its last user anyway; leave "
+				     "SHMRING_EPHEMERAL out");
+	if (e == 0)
+		e = plan(&g, &c);
+	if (e < 0)
+		return e;
+	if (c.mode == 0)
+		c.mode = 0600;
+	if (!address)
+		return build(ret, -1, &g, c.mode);
+	e = create_named(ret, address, &g, c.mode);
+	return e < 0 ? explain_address(e, address) : e;
+}
+
 int shmr_ring_open(struct shmring **ret, const char *address)
 {
 	int fd = open_file(address, false);
+	struct shmring *r = NULL;
 	int e;
 
 	if (fd == -ENOENT)
 		return explain_absence(address);
-	e = fd < 0 ? fd : shmr_ring_from_fd(ret, fd, false);
-	return e < 0 ? explain_address(e, address) : e;
+	e = fd < 0 ? fd : shmr_ring_from_fd(&r, fd, false);
+	if (e < 0)
+		return explain_address(e, address);
+	if (shmr_ephemeral_leave(r)) {
+		shmring_close(r);
+		return explain_absence(address);
+	}
+	*ret = r;
+	return 0;
 }
 
 int shmring_open_fd(struct shmring **ret, int fd)

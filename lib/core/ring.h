@@ -111,6 +111,9 @@ int shmr_ring_probe_fd(struct shmring *r);
  */
 bool shmr_ring_is_removed(struct shmring *r);
 
+/* Where the ring is now, as far as the kernel knows; for free(). NULL: unknown. */
+char *shmr_ring_path(struct shmring *r);
+
 /*
  * An open file description of one's own for that role; the caller closes it. May
  * wait if the ring has a source; then *ret_grant is for shmr_ring_leave().

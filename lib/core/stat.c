@@ -8,6 +8,7 @@
 
 #include "attachment.h"
 #include "doorbell.h"
+#include "ephemeral.h"
 #include "explain.h"
 #include "lane.h"
 #include "look.h"
@@ -162,6 +163,8 @@ int shmring_forget(struct shmring *r, const char *name)
 	if (e == 0)
 		e = forget(&a, name);
 	shmr_detach(&a);
+	if (e == 0)
+		shmr_ephemeral_leave(r); /* a kept name is a user */
 	shmr_cancel_on(cancel);
 	return e;
 }

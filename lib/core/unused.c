@@ -30,6 +30,7 @@ struct subject {
 	int fd;		      /* to read; holds the lock of U1 */
 	struct shmring *ring; /* NULL: nobody can open it */
 	bool force, dry;
+	bool borrowed; /* `ring` is the caller's */
 	uint64_t words[ALL_PLACES]; /* as read in U2 */
 };
 
@@ -237,7 +238,8 @@ static int check_losses(const struct subject *s)
 {
 	int e = s->ring && !s->force ? check_names(s) : 0;
 
-	return e == 0 && s->ring && !s->force ? check_messages(s) : e;
+	return e == 0 && s->ring && !s->force && !s->ring->geometry.ephemeral ? check_messages(s)
+									      : e;
 }
 
 /* The prefix, the inode, so that two rings of one name are told apart, and the name. */
@@ -341,6 +343,56 @@ static int remove_named(struct subject *s, int64_t older_ns)
 	return e;
 }
 
+static int remove_subject(struct subject *s, int64_t older_ns)
+{
+	return is_hidden(s) ? finish_hidden(s) : remove_named(s, older_ns);
+}
+
+/* The lock is given back by hand: a child made by fork meanwhile has the descriptor, too. */
+static void close_subject(struct subject *s)
+{
+	if (s->ring && !s->borrowed)
+		shmring_close(s->ring);
+	if (s->fd >= 0) {
+		flock(s->fd, LOCK_UN);
+		close(s->fd);
+	}
+	close(s->at.dirfd);
+}
+
+/* The caller's ring, and not another one that has its name by now. */
+static int check_same(const struct subject *s)
+{
+	struct stat st;
+
+	if (fstat(s->fd, &st) < 0)
+		return explain(-errno, "cannot examine it: %e", -errno);
+	return st.st_dev == s->ring->device && st.st_ino == s->ring->inode ? 0 : explain_replaced();
+}
+
+int shmr_ring_remove_left(struct shmring *r)
+{
+	struct subject s = { .fd = -1, .ring = r, .borrowed = true };
+	char *path = shmr_ring_path(r);
+	int e;
+
+	if (!path)
+		return explain(-EBADF, "cannot find out where the ring is");
+	e = address_resolve(&s.at, path, false);
+	free(path);
+	if (e < 0)
+		return e;
+	e = open_subject(&s);
+	if (e == 0)
+		e = check_same(&s);
+	if (e == 0)
+		e = exclude_removers(&s);
+	if (e == 0)
+		e = remove_subject(&s, 0);
+	close_subject(&s);
+	return e;
+}
+
 int shmr_ring_remove_unused(const char *address, int64_t older_ns, uint32_t flags)
 {
 	struct subject s = { .fd = -1,
@@ -359,12 +411,8 @@ int shmr_ring_remove_unused(const char *address, int64_t older_ns, uint32_t flag
 	if (e == 0)
 		e = open_ring(&s);
 	if (e == 0)
-		e = is_hidden(&s) ? finish_hidden(&s) : remove_named(&s, older_ns);
-	if (s.ring)
-		shmring_close(s.ring);
-	if (s.fd >= 0)
-		close(s.fd);
-	close(s.at.dirfd);
+		e = remove_subject(&s, older_ns);
+	close_subject(&s);
 	if (e == -ENOENT)
 		return explain_absence(address);
 	return e < 0 ? explain_address(e, address) : 0;

@@ -24,10 +24,18 @@
 
 #include <stdint.h>
 
+#include "ring.h"
+
 #pragma GCC visibility push(default)
 
 /* shmring_remove_unused() for paths and names of the runtime directory. */
 int shmr_ring_remove_unused(const char *address, int64_t older_ns, uint32_t flags);
+
+/*
+ * The same for a ring that is open, under the name that it has now, and for no other ring
+ * that has got that name. The caller has no place in it.
+ */
+int shmr_ring_remove_left(struct shmring *r);
 
 #pragma GCC visibility pop
 

@@ -19,6 +19,7 @@ PROCESS_TESTS = \
 	tests/process/death \
 	tests/process/ends \
 	tests/process/environ \
+	tests/process/ephemeral \
 	tests/process/files \
 	tests/process/forked \
 	tests/process/forked-called \
@@ -145,6 +146,9 @@ tests_process_told_LDADD = $(PROCESS_LIBS)
 tests_process_until_SOURCES = tests/process/until.c
 tests_process_until_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_until_LDADD = $(PROCESS_LIBS)
+tests_process_ephemeral_SOURCES = tests/process/ephemeral.c
+tests_process_ephemeral_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_ephemeral_LDADD = $(PROCESS_LIBS)
 tests_process_unused_SOURCES = tests/process/unused.c
 tests_process_unused_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_unused_LDADD = $(PROCESS_LIBS)
