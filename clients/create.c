@@ -30,6 +30,7 @@ enum {
 	KEY_STAMPS,
 	KEY_PERSISTENT,
 	KEY_ISOLATED,
+	KEY_EPHEMERAL,
 };
 
 static const struct argp_option options[] = {
@@ -74,6 +75,10 @@ static const struct argp_option options[] = {
 	{ "persistent", KEY_PERSISTENT, NULL, 0, "Of broker:NAME: keep it on disk", 3 },
 	{ "isolated", KEY_ISOLATED, NULL, 0,
 	  "Of broker:NAME: only a lane's producer can get write access to it", 3 },
+	{ "ephemeral", KEY_EPHEMERAL, NULL, 0,
+	  "Remove it when its last producer or consumer has left, whether or not all messages were "
+	  "read",
+	  3 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -150,6 +155,9 @@ static error_t parse_shape(struct shmring_config *c, int key, const char *arg,
 		return 0;
 	case KEY_ISOLATED:
 		c->flags |= SHMRING_ISOLATED;
+		return 0;
+	case KEY_EPHEMERAL:
+		c->flags |= SHMRING_EPHEMERAL;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

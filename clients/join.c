@@ -117,6 +117,7 @@ static int shape_of(struct shmring *r, struct shmring_config *ret)
 		.wake = stat.wake,
 		.mode = file.st_mode & 0777,
 		.stamps = stat.stamps,
+		.flags = stat.flags,
 		.evict_lag = stat.evict_lag,
 		.evict_lag_ns = stat.evict_lag_ns,
 	};
@@ -150,6 +151,17 @@ static bool is_taken(const struct joining *j, int err)
 	return err == -EUSERS || (err == -EBUSY && j->name);
 }
 
+/* What attach() has answered, as try_ring() returns it. */
+static int judge_attach(const struct joining *j, int err, int *ret_status)
+{
+	if (err >= 0 || is_taken(j, err))
+		return err < 0 ? err : 0;
+	if (err == -EIDRM) /* an ephemeral ring, whose last user has just left */
+		return -EAGAIN;
+	*ret_status = ring_failed("%s", j->address);
+	return 0;
+}
+
 /*
  * One attempt with the ring that is open. 0: it is over, with the exit status in
  * `ret_status`; -EAGAIN: open the ring again; else is_taken().
@@ -176,9 +188,7 @@ static int try_ring(struct joining *j, const struct joiner *by, int *ret_status)
 		err = *ret_status == STATUS_OK ? -EAGAIN : 0;
 	} else {
 		err = by->attach(j->ring, SHMRING_NOWAIT, by->context);
-		if (err < 0 && !is_taken(j, err))
-			*ret_status = ring_failed("%s", j->address);
-		err = is_taken(j, err) ? err : 0;
+		err = judge_attach(j, err, ret_status);
 	}
 	unlock_ring(lock);
 	return err;
@@ -230,10 +240,8 @@ static int wait_in_ring(struct joining *j, const struct joiner *by, int64_t dead
 		err = why; /* is_to_wait() knows the signal */
 	if (is_taken(j, err))
 		return ring_is_removed(j->ring) ? -EAGAIN : err;
-	if (err < 0) {
-		*ret_status = ring_failed("%s", j->address);
-		return 0;
-	}
+	if (err < 0)
+		return judge_attach(j, err, ret_status);
 	lock = lock_ring(j->ring, LOCK_SH);
 	if (lock >= 0 && ring_is_removed(j->ring)) {
 		by->detach(by->context);

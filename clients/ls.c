@@ -135,16 +135,26 @@ static bool is_regular(const char *directory, const struct dirent *d)
 }
 
 /* One that is being removed, see shmring_remove_unused(). */
-static int is_visible(const struct dirent *d)
+static bool is_hidden(const struct dirent *d)
 {
-	return strncmp(d->d_name, SHMRING_HIDDEN_PREFIX, strlen(SHMRING_HIDDEN_PREFIX)) != 0;
+	return strncmp(d->d_name, SHMRING_HIDDEN_PREFIX, strlen(SHMRING_HIDDEN_PREFIX)) == 0;
+}
+
+/* To open an ephemeral ring whose remover was killed finishes the removal. Takes `address`. */
+static void finish_hidden(char *address)
+{
+	struct shmring *ring;
+
+	if (address && shmring_open(&ring, address) == 0)
+		shmring_close(ring);
+	free(address);
 }
 
 /* `prefix` makes an address of a file name: the directory, or nothing. */
 static int list_directory(struct listing *l, const char *directory, const char *prefix)
 {
 	struct dirent **names;
-	int err = 0, count = scandir(directory, &names, is_visible, alphasort);
+	int err = 0, count = scandir(directory, &names, NULL, alphasort);
 
 	if (count < 0)
 		return -errno;
@@ -155,7 +165,10 @@ static int list_directory(struct listing *l, const char *directory, const char *
 			if (asprintf(&address, "%s%s%s", prefix, *prefix ? "/" : "",
 				     names[i]->d_name) < 0)
 				address = NULL;
-			err = examine(l, address);
+			if (is_hidden(names[i]))
+				finish_hidden(address);
+			else
+				err = examine(l, address);
 		}
 		free(names[i]);
 	}

@@ -26,6 +26,7 @@ static const struct {
 	{ "SHMRING_OBSERVE", "--observe" },
 	{ "SHMRING_PERSISTENT", "--persistent" },
 	{ "SHMRING_ISOLATED", "--isolated" },
+	{ "SHMRING_EPHEMERAL", "--ephemeral" },
 	{ "SHMRING_STAMP_AUTO", "--stamps=auto" },
 	{ "SHMRING_STAMP_CLOCK", "--stamps=clock" },
 	{ "a larger lane size", "a larger --lane-size" },

@@ -84,6 +84,8 @@ static void print_ring(const struct ring_view *v)
 	printf("  wake      %s, sleeps up to %s\n", wake_word(s->wake),
 	       format_duration(a, s->max_sleep_ns));
 	printf("  stamps    %s\n", stamps_word(s->stamps));
+	if (s->flags & SHMRING_EPHEMERAL)
+		printf("  ephemeral its name goes with its last user\n");
 }
 
 /* Since the ring was made, by all that were attached; only what has happened. */

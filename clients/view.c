@@ -150,7 +150,7 @@ json_t *view_json_ring(const char *address, const struct shmring_stat *stat)
 	char uuid[UUID_TEXT];
 	int err = json_set_bytes(object, "ring", address, strlen(address));
 	json_t *rest = json_pack(
-		"{so, so, so, so, so, so, ss, so, so, so, ss, ss, so, ss, so, so, so, so, so, so, so, sb}",
+		"{so, so, so, so, so, so, ss, so, so, so, ss, ss, so, ss, so, so, so, so, so, so, so, sb, sb}",
 		"uuid", json_string(format_uuid(uuid, stat->uuid)),
 		"format", json_unsigned(stat->format),
 		"lanes", json_unsigned(stat->lanes),
@@ -172,7 +172,8 @@ json_t *view_json_ring(const char *address, const struct shmring_stat *stat)
 		"producers", json_unsigned(stat->producers),
 		"consumers", json_unsigned(stat->consumers),
 		"detached", json_unsigned(stat->detached),
-		"retired", (int)stat->retired);
+		"retired", (int)stat->retired,
+		"ephemeral", (stat->flags & SHMRING_EPHEMERAL) != 0);
 
 	if (err == 0 && rest && json_object_update(object, rest) == 0) {
 		json_decref(rest);

@@ -4,6 +4,7 @@
 SHELL_CASES = \
 	tests/cases/closed-standard.sh \
 	tests/cases/crowd.sh \
+	tests/cases/ephemeral.sh \
 	tests/cases/hostile-names.sh \
 	tests/cases/installed-service.sh \
 	tests/cases/late.sh \

@@ -30,6 +30,7 @@ json "its policies" '.slow == "evict" and .evict_after_ns == 250000000 and .unre
 	and .wake == "fence" and .max_sleep_ns == 20000000'
 json "nobody is there" '.producers == 0 and .consumers == 0 and .detached == 0 and
 	(.lane | length) == 3 and .consumer == [] and .retired == false'
+json "it is not ephemeral" '.ephemeral == false'
 json "when it was made" '(now - .created_ns / 1000000000) as $age | $age > -5 and $age < 100'
 json "its identity" '.uuid | test("^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")'
 expect 0 "stat for people" "$SHMRING" stat full
