@@ -274,6 +274,93 @@ static int detach_consumer(struct scene *s)
 	return 0;
 }
 
+/* --- an ephemeral ring beside the scene's --- */
+
+static int create_ephemeral(struct scene *s)
+{
+	struct shmring_config config = small_config();
+
+	config.flags = SHMRING_EPHEMERAL;
+	return shmring_create(&s->made, s->made_path, &config);
+}
+
+/* Its first user is its last one. */
+static void undo_create_ephemeral(struct scene *s)
+{
+	shmring_producer_detach(producer_attach(s->made));
+	ck_assert(access(s->made_path, F_OK) != 0);
+	shmring_close(s->made);
+	s->made = NULL;
+}
+
+static void make_ephemeral(struct scene *s)
+{
+	must(create_ephemeral(s));
+	shmring_close(s->made);
+	s->made = NULL;
+}
+
+static void enter_last(struct scene *s)
+{
+	must(shmring_open(&s->mine, s->made_path));
+	s->c = consumer_attach(s->mine, NULL, 0, 0);
+}
+
+static void undo_producer_only(struct scene *s)
+{
+	shmring_producer_detach(s->p);
+	s->p = NULL;
+}
+
+static int take_place_and_exit(int socket, void *arg)
+{
+	struct scene *s = arg;
+
+	(void)socket;
+	enter_last(s);
+	return 0;
+}
+
+/* Its last user has gone without a detach. */
+static void make_left(struct scene *s)
+{
+	struct child c;
+
+	make_ephemeral(s);
+	child_fork(&c, take_place_and_exit, s);
+	child_end(&c);
+}
+
+/* What cannot be removed is open. */
+static int open_left(struct scene *s)
+{
+	struct shmring *r;
+	int e = shmring_open(&r, s->made_path);
+
+	if (e == 0)
+		shmring_close(r);
+	return e == -ENOENT ? 0 : e;
+}
+
+/* Under its name, or hidden, or gone: the next open finishes it, if it was used. */
+static void clean_ephemeral(struct scene *s)
+{
+	DIR *d = opendir(room_directory());
+	const struct dirent *entry;
+	struct shmring *r;
+
+	ck_assert_ptr_nonnull(d);
+	while ((entry = readdir(d)) != NULL)
+		if (strncmp(entry->d_name, SHMRING_HIDDEN_PREFIX, strlen(SHMRING_HIDDEN_PREFIX)) ==
+		    0)
+			must_fail(ENOENT, shmring_open(&r, room_path(entry->d_name)));
+	closedir(d);
+	if (access(s->made_path, F_OK) != 0)
+		return;
+	must_fail(ENOENT, shmring_open(&r, s->made_path));
+	ck_assert(access(s->made_path, F_OK) != 0);
+}
+
 static void enter_producer(struct scene *s)
 {
 	enter_open(s);
@@ -576,7 +663,46 @@ static const struct exception removing_unused[] = {
 	{ CALL_MMAP, { 0, { SAME, ENOMEM } } },
 	{ CALL_PROBE, { 0, { SAME, DONE } } }, /* of attached ones, or whether a descriptor is ours */
 	{ CALL_LOCK, { 0, { SAME, EBUSY, DONE } } }, /* of the descriptor */
+	{ CALL_FLOCK, { ENOLCK, { SAME, DONE } } },  /* also to unlock */
+	{ CALL_FLOCK, { EINTR, { SAME, DONE } } },
+	{ CALL_FLOCK, { 0, { EBUSY, DONE } } },
 	{ 0 }
+};
+/* A detach has no errors: what cannot be removed stays for the next open. */
+static const struct exception leaving_last[] = {
+	{ CALL_OPEN, { 0, { DONE } } },	  { CALL_STAT, { 0, { DONE } } },
+	{ CALL_FSTAT, { 0, { DONE } } },  { CALL_FLOCK, { 0, { DONE } } },
+	{ CALL_PROBE, { 0, { DONE } } },  { CALL_RENAME, { 0, { DONE } } },
+	{ CALL_UNLINK, { 0, { DONE } } }, { CALL_LOCK, { 0, { DONE } } },
+	{ CALL_MMAP, { 0, { DONE } } },	  { 0 },
+};
+static const struct exception opening_left[] = {
+	{ CALL_OPEN, { 0, { SAME, DONE } } },	{ CALL_STAT, { 0, { SAME, DONE } } },
+	{ CALL_FSTAT, { 0, { SAME, DONE } } },	{ CALL_FLOCK, { 0, { DONE } } },
+	{ CALL_PROBE, { 0, { DONE } } },	{ CALL_RENAME, { 0, { DONE } } },
+	{ CALL_UNLINK, { 0, { DONE } } },	{ CALL_LOCK, { 0, { SAME, EBUSY, DONE } } },
+	{ CALL_MMAP, { 0, { SAME, ENOMEM } } }, { 0 },
+};
+/* It is opened by its name when it has one; what fails then only shortens what is known. */
+static const struct exception creating_ephemeral[] = {
+	{ CALL_STAT, { 0, { SAME, DONE } } },
+	{ CALL_OPEN, { 0, { SAME, ESTALE, DONE } } },
+	{ CALL_MMAP, { 0, { SAME, ENOMEM, DONE } } },
+	{ CALL_FSTAT, { 0, { SAME, DONE } } },
+	{ CALL_FSTATFS, { 0, { SAME, DONE } } },
+	{ CALL_STATX, { 0, { SAME, DONE } } },
+	{ CALL_PREAD, { 0, { SAME, DONE } } },
+	{ CALL_LOCK, { 0, { SAME, EBUSY, DONE } } },
+	{ CALL_WIPEONFORK, { 0, { SAME, ENOMEM, DONE } } },
+	{ CALL_FLAGS, { 0, { SAME, DONE } } },
+	{ CALL_RANDOM, { 0, { SAME, DONE } } },
+	{ CALL_PROBE, { 0, { SAME, DONE } } },
+	{ 0 }
+};
+static const struct exception attaching_ephemeral[] = {
+	{ CALL_FSTAT, { 0, { EBADF, DONE } } },	   { CALL_PROBE, { 0, { SAME, DONE } } },
+	{ CALL_MMAP, { 0, { SAME, ENOMEM } } },	   { CALL_FLOCK, { 0, { DONE } } },
+	{ CALL_OPEN, { 0, { SAME, DONE } } },	   { 0 },
 };
 static const struct exception closing[] = { { CALL_FSTAT, { 0, { DONE } } },
 					    { CALL_LOCK, { 0, { DONE } } }, /* to unlock */
@@ -649,6 +775,31 @@ const struct operation operations[] = {
 	  .clean = clean_unused,
 	  .once = true,
 	  .exceptions = removing_unused },
+	{ .name = "create an ephemeral ring",
+	  .run = create_ephemeral,
+	  .undo = undo_create_ephemeral,
+	  .clean = clean_made,
+	  .exceptions = creating_ephemeral },
+	{ .name = "attach to an ephemeral ring",
+	  .run = attach_producer,
+	  .undo = undo_producer_only,
+	  .enter = enter_last,
+	  .prepare = make_ephemeral,
+	  .clean = clean_ephemeral,
+	  .exceptions = attaching_ephemeral },
+	{ .name = "leave an ephemeral ring",
+	  .run = detach_consumer,
+	  .enter = enter_last,
+	  .prepare = make_ephemeral,
+	  .clean = clean_ephemeral,
+	  .once = true,
+	  .exceptions = leaving_last },
+	{ .name = "open an ephemeral ring that was left",
+	  .run = open_left,
+	  .prepare = make_left,
+	  .clean = clean_ephemeral,
+	  .once = true,
+	  .exceptions = opening_left },
 	{ .name = "close",
 	  .run = close_mine,
 	  .enter = enter_open,

@@ -5,10 +5,15 @@
  */
 #include "sweep.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "must.h"
+#include "room.h"
 
 #define NAME "logger"
 
@@ -230,6 +235,115 @@ static int act_stat(void *subject)
 	return shmring_stat(s->ring, &st);
 }
 
+/* --- an ephemeral ring, whose last user the subject is --- */
+
+static struct shmring_config ephemeral_config(void)
+{
+	struct shmring_config config = other_config();
+
+	config.flags = SHMRING_EPHEMERAL;
+	return config;
+}
+
+static void before_leave(struct scene *s)
+{
+	const struct shmring_config config = ephemeral_config();
+	struct shmring *r;
+
+	must(shmring_create(&r, s->other_path, &config));
+	shmring_close(r);
+}
+
+static void prepare_leave(struct subject *s)
+{
+	struct shmring *r;
+
+	must(shmring_open(&r, s->scene->other_path));
+	must(shmring_consumer_attach(&s->consumer, r, NULL));
+	shmring_close(r);
+}
+
+static int act_leave(void *subject)
+{
+	struct subject *s = subject;
+
+	shmring_consumer_detach(s->consumer);
+	s->consumer = NULL;
+	return 0;
+}
+
+static struct shmring *open_or_make(const char *path)
+{
+	const struct shmring_config config = ephemeral_config();
+	struct shmring *r;
+	int e;
+
+	do {
+		e = shmring_open(&r, path);
+		if (e == -ENOENT)
+			e = shmring_create(&r, path, &config);
+	} while (e == -EEXIST);
+	must(e);
+	return r;
+}
+
+/* Two that come by the name while the subject stands there meet in one ring. */
+static void rival_leave(struct scene *s)
+{
+	struct shmring *ours = open_or_make(s->other_path), *theirs = NULL;
+	const struct shmring_consumer_options oldest = { .size = sizeof(oldest),
+							 .start = SHMRING_START_OLDEST };
+	struct shmring_consumer *c;
+	struct shmring_producer *p;
+	struct shmring_message m;
+	int e;
+
+	while ((e = shmring_producer_attach(&p, ours, NULL)) == -EIDRM) {
+		shmring_close(ours);
+		ours = open_or_make(s->other_path);
+	}
+	must(e);
+	must(shmring_publish(p, "hello", 5, SHMRING_NOWAIT));
+	must(shmring_open(&theirs, s->other_path));
+	must(shmring_consumer_attach(&c, theirs, &oldest));
+	must(shmring_peek(c, SHMRING_NOWAIT, &m));
+	expect(m.len == 5 && memcmp(m.data, "hello", 5) == 0, "not what was published");
+	shmring_consumer_detach(c);
+	shmring_producer_detach(p);
+	shmring_close(theirs);
+	shmring_close(ours);
+}
+
+/* Where a leaver was killed, the next open finishes the removal. */
+static void finish_hidden(void)
+{
+	char path[PATH_MAX];
+	DIR *d = opendir(room_directory());
+	const struct dirent *entry;
+	struct shmring *r;
+
+	expect(d, "no directory");
+	while ((entry = readdir(d)) != NULL) {
+		if (strncmp(entry->d_name, SHMRING_HIDDEN_PREFIX, strlen(SHMRING_HIDDEN_PREFIX)))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", room_directory(), entry->d_name);
+		must_fail(ENOENT, shmring_open(&r, path));
+		expect(access(path, F_OK) != 0, "the hidden ring is still there");
+	}
+	closedir(d);
+}
+
+static void verify_leave(struct scene *s, bool killed)
+{
+	struct shmring *r;
+
+	expect(killed || access(s->other_path, F_OK) != 0, "the ring is still there");
+	must_fail(ENOENT, shmring_open(&r, s->other_path));
+	expect(access(s->other_path, F_OK) != 0, "its name is still there");
+	if (killed)
+		finish_hidden();
+}
+
 const struct operation ring_operations[] = {
 	{ .name = "create",
 	  .role = NEITHER,
@@ -246,6 +360,14 @@ const struct operation ring_operations[] = {
 	  .finish = finish_remove,
 	  .rival = rival_remove,
 	  .verify = verify_remove },
+	{ .name = "leave-ephemeral",
+	  .role = NEITHER,
+	  .setup = true,
+	  .before = before_leave,
+	  .prepare = prepare_leave,
+	  .act = act_leave,
+	  .rival = rival_leave,
+	  .verify = verify_leave },
 	{ .name = "open", .role = NEITHER, .setup = true, .act = act_open, .finish = finish_open },
 	{ .name = "stat", .role = NEITHER, .setup = true, .act = act_stat },
 	{ .name = "reap",
