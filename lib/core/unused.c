@@ -209,7 +209,7 @@ static int check_names(const struct subject *s)
 /* What somebody has read is unknown; but if no consumer has ever come, nobody has. */
 static int check_messages(const struct subject *s)
 {
-	struct shmring_lane_stat lane;
+	struct shmring_lane_stat lane = { .size = sizeof(lane) };
 	uint64_t messages = 0;
 	int e;
 
