@@ -36,7 +36,7 @@ int open_or_make_ring(struct shmring **ret, const char *address, bool create, bo
 
 bool ring_is_removed(struct shmring *r)
 {
-	struct shmring_stat stat = { .size = sizeof(stat) };
+	struct shmring_ring_stat stat = { .size = sizeof(stat) };
 
 	return shmring_stat(r, &stat) == 0 && stat.retired;
 }

@@ -83,7 +83,7 @@ const char *lane_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char *
 {
 	struct text t = { ret, 0 };
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
-	struct shmring_stat stat = { .size = sizeof(stat) };
+	struct shmring_ring_stat stat = { .size = sizeof(stat) };
 	unsigned count = 0;
 
 	(void)address;

@@ -77,7 +77,7 @@ static void drop_ring(struct joining *j)
 }
 
 /* Is there anything in it, or has there been? */
-static bool was_used(struct shmring *r, const struct shmring_stat *stat)
+static bool was_used(struct shmring *r, const struct shmring_ring_stat *stat)
 {
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
 
@@ -90,7 +90,7 @@ static bool was_used(struct shmring *r, const struct shmring_stat *stat)
 /* What an earlier run has left: the ring was used, and no process is attached. */
 static bool is_left_over(struct shmring *r)
 {
-	struct shmring_stat stat = { .size = sizeof(stat) };
+	struct shmring_ring_stat stat = { .size = sizeof(stat) };
 
 	return shmring_stat(r, &stat) == 0 && stat.producers == 0 && stat.consumers == 0 &&
 	       was_used(r, &stat);
@@ -99,7 +99,7 @@ static bool is_left_over(struct shmring *r)
 /* The shape of a ring, to make another one like it. */
 static int shape_of(struct shmring *r, struct shmring_config *ret)
 {
-	struct shmring_stat stat = { .size = sizeof(stat) };
+	struct shmring_ring_stat stat = { .size = sizeof(stat) };
 	struct stat file;
 	int err = shmring_stat(r, &stat);
 
@@ -283,7 +283,7 @@ int join_ring(struct joining *j, const struct joiner *by)
 static bool is_unused(struct shmring *r)
 {
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
-	struct shmring_stat stat = { .size = sizeof(stat) };
+	struct shmring_ring_stat stat = { .size = sizeof(stat) };
 
 	if (shmring_stat(r, &stat) < 0 || stat.retired || stat.producers || stat.consumers ||
 	    stat.detached)

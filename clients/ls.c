@@ -28,7 +28,7 @@ struct ls_options {
 struct entry {
 	char *address; /* what another command would be given */
 	char *reason;  /* NULL: a ring */
-	struct shmring_stat stat;
+	struct shmring_ring_stat stat;
 };
 
 struct listing {
@@ -90,7 +90,7 @@ static struct entry *add_entry(struct listing *l)
 		l->entries = grown;
 		l->size = size;
 	}
-	l->entries[l->count] = (struct entry){ .stat.size = sizeof(struct shmring_stat) };
+	l->entries[l->count] = (struct entry){ .stat.size = sizeof(struct shmring_ring_stat) };
 	return &l->entries[l->count++];
 }
 
@@ -251,7 +251,7 @@ static const char *bare_reason(const struct entry *e)
 static void print_entry(const struct entry *e, int width)
 {
 	char size[UNITS_TEXT], memory[UNITS_TEXT], made[UNITS_TEXT];
-	const struct shmring_stat *s = &e->stat;
+	const struct shmring_ring_stat *s = &e->stat;
 
 	print_column(e->address, width);
 	if (e->reason) {

@@ -379,7 +379,7 @@ static uint64_t total_size(char **files)
 
 static int publish_files(struct publisher *p, const struct pub_options *o)
 {
-	const size_t limit = shmring_max_message(p->producer);
+	const size_t limit = shmring_producer_max_message(p->producer);
 	const size_t most = limit < RAW_BYTES ? limit : RAW_BYTES;
 	struct frame_reader reader;
 	int status = STATUS_OK;
@@ -417,7 +417,7 @@ static int wait_for_consumers(struct publisher *p, const struct pub_options *o)
 /* What must be right before anybody is waited for. */
 static int check_block(const struct publisher *p, const struct pub_options *o)
 {
-	const size_t limit = shmring_max_message(p->producer);
+	const size_t limit = shmring_producer_max_message(p->producer);
 
 	if (o->block <= limit)
 		return STATUS_OK;

@@ -51,7 +51,7 @@ int publisher_try_claim(struct publisher *p, size_t len, void **ret_data)
 /* With no name and no consumer, the room will never come; or nobody is to be waited for. */
 static int check_abandoned(const struct publisher *p)
 {
-	struct shmring_stat stat = { .size = sizeof(stat) };
+	struct shmring_ring_stat stat = { .size = sizeof(stat) };
 	int err = shmring_stat(p->ring, &stat);
 
 	if (err < 0)
@@ -158,7 +158,7 @@ int publisher_wait_consumers(struct publisher *p, uint32_t count)
 {
 	const struct timespec pause = { .tv_nsec = CONSUMERS_POLL_NS };
 	const int64_t deadline = deadline_of(p);
-	struct shmring_stat stat = { .size = sizeof(stat) };
+	struct shmring_ring_stat stat = { .size = sizeof(stat) };
 	char text[HOLDERS_TEXT];
 	int err;
 

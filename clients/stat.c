@@ -56,7 +56,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static void print_ring(const struct ring_view *v)
 {
-	const struct shmring_stat *s = &v->ring;
+	const struct shmring_ring_stat *s = &v->ring;
 	char a[UNITS_TEXT], b[UNITS_TEXT], c[UNITS_TEXT], uuid[UUID_TEXT];
 
 	print_foreign(stdout, v->address, 0);

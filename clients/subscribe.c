@@ -310,7 +310,7 @@ static int run(struct subscription *s)
 static int set_up(struct subscription *s, struct shmring *ring, const struct subscribe_options *o)
 {
 	const bool observer = o->attach.flags & SHMRING_OBSERVE;
-	struct shmring_stat stat = { .size = sizeof(stat) };
+	struct shmring_ring_stat stat = { .size = sizeof(stat) };
 	bool evictable, policy;
 
 	if (shmring_stat(ring, &stat) < 0)

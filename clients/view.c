@@ -144,7 +144,7 @@ const char *format_known(char ret[UNITS_TEXT], uint64_t bytes)
 	return bytes == UINT64_MAX ? strcpy(ret, "unknown") : format_size(ret, bytes);
 }
 
-json_t *view_json_ring(const char *address, const struct shmring_stat *stat)
+json_t *view_json_ring(const char *address, const struct shmring_ring_stat *stat)
 {
 	json_t *object = json_object();
 	char uuid[UUID_TEXT];

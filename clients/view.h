@@ -13,7 +13,7 @@
 
 struct ring_view {
 	const char *address; /* not owned */
-	struct shmring_stat ring;
+	struct shmring_ring_stat ring;
 	char *unknown_resident; /* why `ring.resident` is; NULL: it is not */
 	struct shmring_lane_stat lanes[SHMRING_MAX_LANES];	       /* ring.lanes of them */
 	char *lane_errors[SHMRING_MAX_LANES]; /* why a lane cannot be examined, or NULL */
@@ -51,6 +51,6 @@ const char *format_uuid(char ret[UUID_TEXT], const uint8_t uuid[16]);
 const char *format_known(char ret[UNITS_TEXT], uint64_t bytes);
 
 /* The ring as a JSON object, with its address; NULL without memory. */
-json_t *view_json_ring(const char *address, const struct shmring_stat *stat);
+json_t *view_json_ring(const char *address, const struct shmring_ring_stat *stat);
 
 #endif

@@ -35,7 +35,7 @@ struct ring_counts {
 };
 
 struct ring_numbers {
-	struct shmring_stat stat; /* of this round */
+	struct shmring_ring_stat stat; /* of this round */
 	bool damaged;
 	/* What follows was counted. */
 	bool known;	    /* ever */

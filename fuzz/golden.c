@@ -205,7 +205,7 @@ enum { GOLDENS = sizeof(goldens) / sizeof(goldens[0]) };
 
 static uint8_t *take_image(struct shmring *r, size_t *ret_size)
 {
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	uint8_t *file, *image;
 
 	insist(shmring_stat(r, &st) == 0);

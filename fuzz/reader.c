@@ -73,7 +73,7 @@ static struct target *target_for(uint8_t flags)
 		.evict_after_ns = 1000,
 		.stamps = variant & 4 ? SHMRING_STAMP_AUTO : SHMRING_STAMP_NONE,
 	};
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	if (t->ring)
 		return t;

@@ -96,7 +96,7 @@ void use_consumer(struct shmring_consumer *c, unsigned calls)
 
 void use_producer(struct shmring_producer *p, unsigned count)
 {
-	size_t max = shmring_max_message(p), len;
+	size_t max = shmring_producer_max_message(p), len;
 	void *data = NULL;
 
 	for (unsigned i = 0; i < count; i++) {
@@ -113,7 +113,7 @@ void use_ring(struct shmring *r)
 {
 	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	insist(shmring_stat(r, &st) == 0);
 	for (unsigned i = 0; i < st.lanes; i++)

@@ -43,7 +43,6 @@ dist_man_MANS += \
 	man/shmring_flush.3 \
 	man/shmring_forget.3 \
 	man/shmring_join.3 \
-	man/shmring_max_message.3 \
 	man/shmring_message_lost.3 \
 	man/shmring_message_stamp.3 \
 	man/shmring_message_tenancy.3 \
@@ -59,10 +58,12 @@ dist_man_MANS += \
 	man/shmring_producer_detach.3 \
 	man/shmring_producer_fd.3 \
 	man/shmring_producer_lane.3 \
+	man/shmring_producer_max_message.3 \
 	man/shmring_producer_memory.3 \
 	man/shmring_producer_quiet.3 \
 	man/shmring_producer_spin.3 \
 	man/shmring_producer_waitable.3 \
+	man/shmring_producer_wake.3 \
 	man/shmring_publish.3 \
 	man/shmring_publishv.3 \
 	man/shmring_reap.3 \
@@ -78,8 +79,7 @@ dist_man_MANS += \
 	man/shmring_stat_consumer.3 \
 	man/shmring_stat_lane.3 \
 	man/shmring_version.3 \
-	man/shmring_wait.3 \
-	man/shmring_wake.3
+	man/shmring_wait.3
 
 if ENABLE_BROKER
 dist_man_MANS += \

@@ -24,6 +24,15 @@ extern "C" {
 	SHMRING_ASSERT(offsetof(struct type, member) == (offset))
 #define SHMRING_ASSERT_SIZE(type, size) SHMRING_ASSERT(sizeof(struct type) == (size))
 
+/* Conversions without a warning in C and C++: of a pointer, and of a number. */
+#ifdef __cplusplus
+#define SHMRING_POINTER(type, value) reinterpret_cast<type *>(value)
+#define SHMRING_NUMBER(type, value) static_cast<type>(value)
+#else
+#define SHMRING_POINTER(type, value) ((type *)(value))
+#define SHMRING_NUMBER(type, value) ((type)(value))
+#endif
+
 /* A boundary between the records of a lane, and the totals before it; not for programs. */
 struct shmring_boundary {
 	uint64_t position;

@@ -93,27 +93,28 @@ void shmring_slow1_wake_producer(struct shmring_consumer *c, uint64_t released_b
  */
 SHMRING_INLINE int shmring_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)
 {
-	struct shmring_consumer_hot *h = (struct shmring_consumer_hot *)c;
+	struct shmring_consumer_hot *h = SHMRING_POINTER(struct shmring_consumer_hot, c);
 
 	if (__builtin_expect(h->limit != 0, 1)) {
 		struct shmring_reader_hot *l = h->lane;
 		uint64_t at = l->at.position;
 		/* [PUBLISH] pairs with shmring_commit(). Only this copy is used. */
-		uint64_t header = __atomic_load_n((const uint64_t *)(const void *)(l->data + (at & l->mask)),
+		const void *record = l->data + (at & l->mask);
+		uint64_t header = __atomic_load_n(SHMRING_POINTER(const uint64_t, record),
 						  __ATOMIC_ACQUIRE);
 		uint64_t len = header & UINT32_MAX;
-		shmring_pair counts = *(shmring_pair *)&l->at.seq;
+		shmring_pair counts = *SHMRING_POINTER(shmring_pair, &l->at.seq);
 		const shmring_pair counted = { 1, len };
 
 		if (__builtin_expect((header >> 32 & 1) != 0 && len < h->limit &&
-				     (int64_t)(h->turn - at) > 0 && l->lost == 0, 1)) {
+				     SHMRING_NUMBER(int64_t, h->turn - at) > 0 && l->lost == 0, 1)) {
 			ret->data = l->data + (at & l->mask) + 8;
 			ret->len = len;
 			ret->seq = counts[0];
 			ret->producer = l->index;
 			ret->flags = l->flags;
 			l->at.position = at + ((len + 8 + h->align_mask) & ~h->align_mask);
-			*(shmring_pair *)&l->at.seq = counts + counted;
+			*SHMRING_POINTER(shmring_pair, &l->at.seq) = counts + counted;
 			return 0;
 		}
 	}
@@ -122,7 +123,7 @@ SHMRING_INLINE int shmring_peek(struct shmring_consumer *c, int64_t deadline, st
 
 SHMRING_INLINE int shmring_release(struct shmring_consumer *c)
 {
-	struct shmring_consumer_hot *h = (struct shmring_consumer_hot *)c;
+	struct shmring_consumer_hot *h = SHMRING_POINTER(struct shmring_consumer_hot, c);
 	struct shmring_reader_hot *l = h->lane;
 	uint64_t before, position;
 
@@ -132,7 +133,7 @@ SHMRING_INLINE int shmring_release(struct shmring_consumer *c)
 	before = l->released.position;
 	position = l->at.position;
 	l->released.position = position;
-	*(shmring_pair *)&l->released.seq = *(shmring_pair *)&l->at.seq;
+	*SHMRING_POINTER(shmring_pair, &l->released.seq) = *SHMRING_POINTER(shmring_pair, &l->at.seq);
 	/* [RELEASE] pairs with read_gate() in lib/producer/room.c: our reads are over. */
 	__atomic_store_n(l->cursor, position, __ATOMIC_RELEASE);
 	/* [WAKE] pairs with [SLEEP] in lib/producer/room.c. */

@@ -90,7 +90,7 @@ int shmring_slow1_publish_large(struct shmring_producer *p, const void *data, si
 
 SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t deadline, void **ret_data)
 {
-	struct shmring_producer_hot *h = (struct shmring_producer_hot *)p;
+	struct shmring_producer_hot *h = SHMRING_POINTER(struct shmring_producer_hot, p);
 	uint64_t at;
 
 	if (__builtin_expect(len > h->max_message || h->claimed != 0, 0)) {
@@ -100,7 +100,7 @@ SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t
 			return e; /* always; but the compiler does not know */
 	}
 	/* [SIGNAL] pairs with shmring_commit(). */
-	h->claimed = (uint64_t)len + 1;
+	h->claimed = len + 1;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	at = h->position;
 	if (__builtin_expect(h->limit - at < ((len + 8 + h->align_mask) & ~h->align_mask), 0)) {
@@ -121,11 +121,13 @@ SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t
  */
 SHMRING_INLINE int shmring_commit(struct shmring_producer *p, size_t len)
 {
-	struct shmring_producer_hot *h = (struct shmring_producer_hot *)p;
+	struct shmring_producer_hot *h = SHMRING_POINTER(struct shmring_producer_hot, p);
 	uint64_t at = h->position;
 	uint64_t end = at + ((len + 8 + h->align_mask) & ~h->align_mask);
-	uint64_t *first = (uint64_t *)(void *)(h->data + (at & h->mask));
-	uint64_t *last = (uint64_t *)(void *)(h->data + (end & h->mask));
+	void *begins = h->data + (at & h->mask);
+	void *ends = h->data + (end & h->mask);
+	uint64_t *first = SHMRING_POINTER(uint64_t, begins);
+	uint64_t *last = SHMRING_POINTER(uint64_t, ends);
 	uint64_t header = h->header_bits | len;
 	const shmring_pair counted = { 1, len };
 	const shmring_pair ended = { end, 0 };
@@ -135,10 +137,10 @@ SHMRING_INLINE int shmring_commit(struct shmring_producer *p, size_t len)
 	/* I2: the new end first, then the record exists. [PUBLISH] pairs with shmring_peek(). */
 	__atomic_store_n(last, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(first, header, __ATOMIC_RELEASE);
-	*(shmring_pair *)&h->seq += counted;
+	*SHMRING_POINTER(shmring_pair, &h->seq) += counted;
 	/* [SIGNAL] pairs with shmring_claim(). */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	*(shmring_pair *)&h->position = ended;
+	*SHMRING_POINTER(shmring_pair, &h->position) = ended;
 	/* [WAKE] pairs with [SLEEP] in lib/consumer/wait.c. */
 	if (__builtin_expect(h->fence != 0, 0))
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -76,7 +76,7 @@ int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
 void shmring_producer_detach(struct shmring_producer *p);
 
 /*
- * Ask for `len` bytes in the ring (0 to shmring_max_message()), contiguous and
+ * Ask for `len` bytes in the ring (0 to shmring_producer_max_message()), contiguous and
  * 8-byte aligned, with unspecified content. Nobody else sees them. At most one
  * claim is open at a time.
  *
@@ -128,7 +128,7 @@ int shmring_publishv(struct shmring_producer *p, const struct iovec *pieces, int
 		     int64_t deadline);
 
 /* The longest message, in bytes: half a lane, less 8 bytes in a ring with stamps. */
-size_t shmring_max_message(const struct shmring_producer *p);
+size_t shmring_producer_max_message(const struct shmring_producer *p);
 
 /* Which lane this is (0 to 63): `producer` of its messages. Error: -ECHILD. */
 int shmring_producer_lane(const struct shmring_producer *p);
@@ -154,15 +154,15 @@ struct shmring_waitable *shmring_producer_waitable(struct shmring_producer *p, s
 /*
  * While a producer is quiet it wakes no consumer: a batch of messages costs one system
  * call for all sleeping consumers, not one for each message that finds a sleeper. It
- * still wakes them when it has to wait for room, when shmring_wake() is called, when it
+ * still wakes them when it has to wait for room, when shmring_producer_wake() is called, when it
  * leaves, and when it is quiet no more. A consumer that sleeps meanwhile sees the
  * messages within the ring's longest sleep, even if the producer is killed.
- * shmring_wake() returns 1 if a consumer slept and was woken, whatever its watermark
+ * shmring_producer_wake() returns 1 if a consumer slept and was woken, whatever its watermark
  * is, else 0; so does the end of being quiet.
  * Error: -ECHILD.
  */
 int shmring_producer_quiet(struct shmring_producer *p, int quiet);
-int shmring_wake(struct shmring_producer *p);
+int shmring_producer_wake(struct shmring_producer *p);
 
 /* From the next wait for room on: as `spin_ns` of the options. Error: -ECHILD. */
 int shmring_producer_spin(struct shmring_producer *p, int64_t spin_ns);

@@ -32,6 +32,11 @@
  *    returns -EBUSY if the handler has interrupted a call on that producer. For
  *    everything else a handler needs handles of its own, attached before. It must
  *    not leave a call with siglongjmp().
+ *  - Names: what is done with messages has a bare verb (shmring_claim, shmring_peek,
+ *    shmring_release); so has what is done with a ring (shmring_open, shmring_stat).
+ *    Everything about another handle begins with its name (shmring_producer_max_message,
+ *    shmring_consumer_fd), and questions about a message in hand with shmring_message_.
+ *    No struct or enum has the name of a function: what C++ declares hides neither.
  *  - The library never prints, aborts, installs signal handlers or starts
  *    threads.
  */
@@ -52,7 +57,7 @@ extern "C" {
 struct shmring;
 
 /* Deadlines. Any time in the past means: do not wait. */
-#define SHMRING_NOWAIT ((int64_t)0)
+#define SHMRING_NOWAIT INT64_C(0)
 #define SHMRING_FOREVER INT64_MAX
 
 /*
@@ -61,16 +66,16 @@ struct shmring;
  * messages are no longer than that, so that a busy ring is as quick as the caches
  * are, and sleeps at once when they are longer, so that an idle one costs nothing.
  */
-#define SHMRING_SPIN_ADAPTIVE ((int64_t)0)
-#define SHMRING_SPIN_NEVER ((int64_t)-1)     /* for cores that are shared */
+#define SHMRING_SPIN_ADAPTIVE INT64_C(0)
+#define SHMRING_SPIN_NEVER (-INT64_C(1))    /* for cores that are shared */
 #define SHMRING_SPIN_ALWAYS SHMRING_FOREVER /* for a core of one's own */
 
 /* Limits of the format. */
 #define SHMRING_MAX_LANES 64		/* producers at one time */
 #define SHMRING_MAX_CONSUMERS 64	/* lossless consumers at one time */
 #define SHMRING_NAME_SIZE 32		/* consumer name with its final NUL */
-#define SHMRING_MIN_LANE_SIZE ((uint64_t)1 << 16)
-#define SHMRING_MAX_LANE_SIZE ((uint64_t)1 << 32)
+#define SHMRING_MIN_LANE_SIZE (UINT64_C(1) << 16)
+#define SHMRING_MAX_LANE_SIZE (UINT64_C(1) << 32)
 
 /* What a full ring does about a consumer that holds producers back. */
 enum shmring_slow_policy {
@@ -85,7 +90,7 @@ enum shmring_unread_policy {
 };
 
 /* How sleepers make sure that a producer sees them. */
-enum shmring_wake {
+enum shmring_wake_mode {
 	SHMRING_WAKE_AUTO = 0,	/* the sleeper pays (membarrier) where it can */
 	SHMRING_WAKE_FENCE = 1,	/* everyone fences, nobody calls membarrier */
 };
@@ -118,7 +123,7 @@ struct shmring_config {
 				    anything; up to one day; 0: one second */
 	uint64_t max_sleep_ns;	 /* no sleep is longer before its sleeper looks
 				    again; 1 ms to 10 s; 0: 100 ms */
-	uint32_t wake;		 /* enum shmring_wake */
+	uint32_t wake;		 /* enum shmring_wake_mode */
 	uint32_t mode;		 /* permission bits of the file; 0: 0600 */
 	uint64_t first_position; /* byte count of the first record, a multiple
 				    of 64; for tests of the wrap-around */
@@ -259,8 +264,8 @@ void shmring_close(struct shmring *r);
 int shmring_fd(struct shmring *r);
 
 /* State of the whole ring, read without disturbing it. */
-struct shmring_stat {
-	size_t size;		/* sizeof(struct shmring_stat) */
+struct shmring_ring_stat {
+	size_t size;		/* sizeof(struct shmring_ring_stat) */
 	uint8_t uuid[16];
 	uint32_t format;	/* version of the layout */
 	uint32_t lanes;
@@ -269,7 +274,7 @@ struct shmring_stat {
 	uint32_t alignment;	/* bytes */
 	uint32_t slow_policy;	/* enum shmring_slow_policy */
 	uint32_t unread_policy; /* enum shmring_unread_policy */
-	uint32_t wake;		/* enum shmring_wake */
+	uint32_t wake;		/* enum shmring_wake_mode */
 	uint64_t evict_after_ns;
 	uint64_t max_sleep_ns;
 	uint64_t created_ns;	/* CLOCK_REALTIME */
@@ -355,7 +360,7 @@ struct shmring_consumer_stat {
  * shmring_explain() says why it is unknown.
  * Concurrency: with everything; a snapshot, not an atom.
  */
-int shmring_stat(struct shmring *r, struct shmring_stat *ret);
+int shmring_stat(struct shmring *r, struct shmring_ring_stat *ret);
 int shmring_stat_lane(struct shmring *r, unsigned index, struct shmring_lane_stat *ret);
 int shmring_stat_consumer(struct shmring *r, unsigned index, struct shmring_consumer_stat *ret);
 
@@ -484,14 +489,14 @@ const char *shmring_explain(void);
 
 struct shmring_waitable; /* lives as long as its handle */
 
-struct shmring_wait {
+struct shmring_wait_item {
 	struct shmring_waitable *what; /* shmring_consumer_waitable(), shmring_producer_waitable() */
 	int ready;		       /* set by shmring_wait(): 1 or 0 */
 };
 
-SHMRING_ASSERT_OFFSET(shmring_wait, what, 0);
-SHMRING_ASSERT_OFFSET(shmring_wait, ready, 8);
-SHMRING_ASSERT_SIZE(shmring_wait, 16);
+SHMRING_ASSERT_OFFSET(shmring_wait_item, what, 0);
+SHMRING_ASSERT_OFFSET(shmring_wait_item, ready, 8);
+SHMRING_ASSERT_SIZE(shmring_wait_item, 16);
 
 /*
  * Until at least one of `count` (1 to SHMRING_MAX_WAITS) has something, or the
@@ -504,7 +509,7 @@ SHMRING_ASSERT_SIZE(shmring_wait, 16);
  * -EBUSY (a producer has a claim open), -EMSGSIZE, -ESTALE (as shmring_peek()), -ECHILD.
  * Concurrency: the handles belong to the calling thread.
  */
-int shmring_wait(struct shmring_wait *waits, int count, int64_t deadline);
+int shmring_wait(struct shmring_wait_item *waits, int count, int64_t deadline);
 
 /* The deadline `ns` nanoseconds from now; SHMRING_FOREVER if that overflows. */
 int64_t shmring_deadline(int64_t ns);

@@ -51,7 +51,7 @@ static bool is_alive(enum shmring_state state)
 }
 
 /* [PLACE] pairs with shmr_place_take() */
-static void count_places(const struct shmring *r, int fd, struct shmring_stat *st)
+static void count_places(const struct shmring *r, int fd, struct shmring_ring_stat *st)
 {
 	for (unsigned i = 0; i < LAYOUT_LANES; i++) {
 		uint64_t lane = load_acquire(&r->registry->lane_status[i]);
@@ -120,7 +120,7 @@ static void add_resident(uint64_t *sum, uint64_t part)
  * The lanes of an isolated ring, as far as we may look at them.
  * [READY] pairs with show_lane().
  */
-static void add_files(const struct shmring *r, int64_t deadline, struct shmring_stat *st)
+static void add_files(const struct shmring *r, int64_t deadline, struct shmring_ring_stat *st)
 {
 	const struct geometry *g = &r->geometry;
 	uint64_t ready = layout_is_apart(g) ? load_acquire(&r->registry->lanes_ready) : 0;
@@ -140,10 +140,10 @@ static void add_files(const struct shmring *r, int64_t deadline, struct shmring_
 	}
 }
 
-int shmr_look_at_ring(struct shmring *r, int64_t deadline, struct shmring_stat *ret)
+int shmr_look_at_ring(struct shmring *r, int64_t deadline, struct shmring_ring_stat *ret)
 {
 	const struct geometry *g = &r->geometry;
-	struct shmring_stat st = {
+	struct shmring_ring_stat st = {
 		.format = LAYOUT_FORMAT,
 		.lanes = g->lanes,
 		.lane_size = g->lane_size,

@@ -36,7 +36,7 @@ struct look {
  * shmring_stat() with another deadline. It concerns `resident` alone, which is UINT64_MAX
  * (unknown) if it was not found in time; the rest takes a bounded number of steps.
  */
-int shmr_look_at_ring(struct shmring *r, int64_t deadline, struct shmring_stat *ret);
+int shmr_look_at_ring(struct shmring *r, int64_t deadline, struct shmring_ring_stat *ret);
 
 /*
  * shmring_stat_lane(), going on from *look. 0: with `partial`, the deadline passed before

@@ -15,15 +15,15 @@
 #include "options.h"
 #include "sys.h"
 
-int shmring_stat(struct shmring *r, struct shmring_stat *ret)
+int shmring_stat(struct shmring *r, struct shmring_ring_stat *ret)
 {
-	struct shmring_stat st;
+	struct shmring_ring_stat st;
 	int e = shmr_look_at_ring(r, shmr_now() + LOOK_MEMORY_NS, &st);
 
 	if (e < 0)
 		return e;
 	return shmr_output_write(ret, &st, sizeof(st),
-				 SIZE_UP_TO(struct shmring_stat, evict_lag_ns));
+				 SIZE_UP_TO(struct shmring_ring_stat, evict_lag_ns));
 }
 
 int shmring_stat_lane(struct shmring *r, unsigned index, struct shmring_lane_stat *ret)

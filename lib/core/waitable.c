@@ -16,7 +16,7 @@
 #define SLICE_NS INT64_C(1000000) /* of a sleep on one bell in place of all */
 #define LOOKS_PER_CLOCK 16
 
-static int check(const struct shmring_wait *waits, int count)
+static int check(const struct shmring_wait_item *waits, int count)
 {
 	if (count < 1 || count > SHMRING_MAX_WAITS)
 		return explain(-EINVAL, "a wait takes 1 to %u handles",
@@ -30,7 +30,7 @@ static int check(const struct shmring_wait *waits, int count)
 }
 
 /* How many have something; or the first error, if none has. */
-static int look_at_all(struct shmring_wait *waits, int count)
+static int look_at_all(struct shmring_wait_item *waits, int count)
 {
 	int ready = 0, error = 0;
 
@@ -46,7 +46,7 @@ static int look_at_all(struct shmring_wait *waits, int count)
 }
 
 /* The first that was cancelled answers for all. */
-static int check_cancels(struct shmring_wait *waits, int count)
+static int check_cancels(struct shmring_wait_item *waits, int count)
 {
 	int e = 0;
 
@@ -56,7 +56,7 @@ static int check_cancels(struct shmring_wait *waits, int count)
 }
 
 /* As long as the most patient of them would spin alone. */
-static int64_t spin_until(const struct shmring_wait *waits, int count, int64_t now,
+static int64_t spin_until(const struct shmring_wait_item *waits, int count, int64_t now,
 			  int64_t deadline)
 {
 	int64_t longest = 0;
@@ -73,7 +73,7 @@ static int64_t spin_until(const struct shmring_wait *waits, int count, int64_t n
 	return longest < deadline - now ? now + longest : deadline;
 }
 
-static int spin(struct shmring_wait *waits, int count, int64_t deadline)
+static int spin(struct shmring_wait_item *waits, int count, int64_t deadline)
 {
 	int64_t until = spin_until(waits, count, shmr_now(), deadline);
 	int ready = 0;
@@ -91,7 +91,7 @@ static int spin(struct shmring_wait *waits, int count, int64_t deadline)
 }
 
 /* How many have something; the others are armed. Or an error. */
-static int arm_all(struct shmring_wait *waits, int count, struct shmr_sleep *sleeps)
+static int arm_all(struct shmring_wait_item *waits, int count, struct shmr_sleep *sleeps)
 {
 	int ready = 0;
 
@@ -107,13 +107,13 @@ static int arm_all(struct shmring_wait *waits, int count, struct shmr_sleep *sle
 	return ready;
 }
 
-static void disarm_all(struct shmring_wait *waits, int count)
+static void disarm_all(struct shmring_wait_item *waits, int count)
 {
 	for (int i = 0; i < count; i++)
 		waits[i].what->disarm(waits[i].what);
 }
 
-static int64_t wake_up_at(const struct shmring_wait *waits, int count, int64_t now,
+static int64_t wake_up_at(const struct shmring_wait_item *waits, int count, int64_t now,
 			  int64_t deadline)
 {
 	int64_t until = deadline;
@@ -133,7 +133,7 @@ static int sleep_in_turn(const struct shmr_sleep *sleeps, unsigned turn, int64_t
 }
 
 /* It is a sleep of each of them, and one system call. */
-static void count_sleep(const struct shmring_wait *waits, int count)
+static void count_sleep(const struct shmring_wait_item *waits, int count)
 {
 	for (int i = 0; i < count; i++)
 		waits[i].what->counters->sleeps++;
@@ -151,7 +151,7 @@ static int sleep_on_all(const struct shmr_sleep *sleeps, int count, unsigned tur
 }
 
 /* Whoever else is rung moves the bells, too: the time to look goes on meanwhile. */
-static int sleep_until_ready(struct shmring_wait *waits, int count, int64_t deadline)
+static int sleep_until_ready(struct shmring_wait_item *waits, int count, int64_t deadline)
 {
 	struct shmr_sleep sleeps[SHMRING_MAX_WAITS];
 	int64_t now = shmr_now(), until = now;
@@ -187,7 +187,7 @@ static int sleep_until_ready(struct shmring_wait *waits, int count, int64_t dead
 }
 
 /* The same handle may come twice. */
-static bool came_before(const struct shmring_wait *waits, int index)
+static bool came_before(const struct shmring_wait_item *waits, int index)
 {
 	for (int i = 0; i < index; i++)
 		if (waits[i].what == waits[index].what)
@@ -195,14 +195,14 @@ static bool came_before(const struct shmring_wait *waits, int index)
 	return false;
 }
 
-static void give_back(struct shmring_wait *waits, int count)
+static void give_back(struct shmring_wait_item *waits, int count)
 {
 	for (int i = 0; i < count; i++)
 		use_end(waits[i].what->use);
 }
 
 /* All of them for this call, or none and -EBUSY. */
-static int take_all(struct shmring_wait *waits, int count)
+static int take_all(struct shmring_wait_item *waits, int count)
 {
 	for (int i = 0; i < count; i++) {
 		if (use_begin(waits[i].what->use) < 0 && !came_before(waits, i)) {
@@ -213,7 +213,7 @@ static int take_all(struct shmring_wait *waits, int count)
 	return 0;
 }
 
-static int wait_for_any(struct shmring_wait *waits, int count, int64_t deadline)
+static int wait_for_any(struct shmring_wait_item *waits, int count, int64_t deadline)
 {
 	int e = look_at_all(waits, count);
 
@@ -228,7 +228,7 @@ static int wait_for_any(struct shmring_wait *waits, int count, int64_t deadline)
 	return e;
 }
 
-int shmring_wait(struct shmring_wait *waits, int count, int64_t deadline)
+int shmring_wait(struct shmring_wait_item *waits, int count, int64_t deadline)
 {
 	int e = check(waits, count);
 

@@ -4,7 +4,7 @@
  * other builds there is nothing here. See unchecked.h, and lib/core/in-use.h.
  *
  * shmring_producer_cancel() is for other threads and signal handlers, so it is not here;
- * nor are shmring_max_message() and shmring_producer_lane(), whose answers never change.
+ * nor are shmring_producer_max_message() and shmring_producer_lane(), whose answers never change.
  * shmring_wait() takes its handles itself.
  *
  * The inline shmring_claim() always asks shmring_slow1_claim_refused() first, because `claimed`
@@ -38,7 +38,7 @@ UNCHECKED(publish);
 UNCHECKED(slow1_publish_large);
 UNCHECKED(publishv);
 UNCHECKED(stage);
-UNCHECKED(wake);
+UNCHECKED(producer_wake);
 
 static struct in_use *use_of(const struct shmring_producer *p)
 {
@@ -173,11 +173,11 @@ int shmring_producer_spin(struct shmring_producer *p, int64_t spin_ns)
 	return e < 0 ? e : give_back(p, unchecked_producer_spin(p, spin_ns));
 }
 
-int shmring_wake(struct shmring_producer *p)
+int shmring_producer_wake(struct shmring_producer *p)
 {
 	int e = use_begin(&p->use);
 
-	return e < 0 ? e : give_back(p, unchecked_wake(p));
+	return e < 0 ? e : give_back(p, unchecked_producer_wake(p));
 }
 
 int shmring_producer_counters(const struct shmring_producer *p, struct shmring_counters *ret)

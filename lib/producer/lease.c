@@ -321,7 +321,7 @@ static void leave(struct shmring_producer *p)
 
 	producer_mark(p, 1); /* a handler that publishes now is refused */
 	if (p->hot.data && producer_is_quiet(p))
-		shmring_wake(p);
+		shmring_producer_wake(p);
 	if (a->status != 0) {
 		struct bell bell = { .shared = a->doorbell };
 

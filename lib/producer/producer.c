@@ -121,7 +121,7 @@ void shmring_slow1_wake_consumers(struct shmring_producer *p)
 	producer_show_counts(p);
 }
 
-int shmring_wake(struct shmring_producer *p)
+int shmring_producer_wake(struct shmring_producer *p)
 {
 	if (producer_wiped(p) < 0)
 		return -ECHILD;
@@ -143,7 +143,7 @@ int shmring_producer_quiet(struct shmring_producer *p, int quiet)
 		return 0;
 	}
 	p->hot.sleepers = plain_words(&p->bell.shared->sleepers);
-	return shmring_wake(p);
+	return shmring_producer_wake(p);
 }
 
 int shmring_producer_spin(struct shmring_producer *p, int64_t spin_ns)
@@ -304,7 +304,7 @@ int shmring_publishv(struct shmring_producer *p, const struct iovec *pieces, int
 	return shmring_commit(p, len);
 }
 
-size_t shmring_max_message(const struct shmring_producer *p)
+size_t shmring_producer_max_message(const struct shmring_producer *p)
 {
 	return p->hot.max_message;
 }

@@ -419,7 +419,7 @@ static void show_wait(struct shmring_producer *p, int64_t *since)
 static void wake_whom_we_need(struct shmring_producer *p)
 {
 	if (producer_is_quiet(p))
-		shmring_wake(p);
+		shmring_producer_wake(p);
 }
 
 /* The handle says so meanwhile, and a commit of somebody else is not done inline. */

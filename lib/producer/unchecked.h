@@ -22,6 +22,7 @@
 #define shmring_producer_quiet unchecked_producer_quiet
 #define shmring_producer_spin unchecked_producer_spin
 #define shmring_producer_waitable unchecked_producer_waitable
+#define shmring_producer_wake unchecked_producer_wake
 #define shmring_publish unchecked_publish
 #define shmring_publishv unchecked_publishv
 #define shmring_slow1_claim unchecked_slow1_claim
@@ -29,7 +30,6 @@
 #define shmring_slow1_commit unchecked_slow1_commit
 #define shmring_slow1_publish_large unchecked_slow1_publish_large
 #define shmring_stage unchecked_stage
-#define shmring_wake unchecked_wake
 #endif
 
 #endif

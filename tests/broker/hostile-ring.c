@@ -157,7 +157,7 @@ START_TEST(look_says_that_there_is_more)
 {
 	struct shmring_consumer_stat c = { .size = sizeof(c) };
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct shmring *r;
 	struct server b;
 	int64_t start;

@@ -913,7 +913,7 @@ static int await_notice(int notify, const char *words)
 START_TEST(systemd_keeps_rings)
 {
 	const char *extra[] = { "--config", server_config(rules), "--keeper", NULL };
-	struct shmring_stat before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
+	struct shmring_ring_stat before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
 	struct shmring *r;
 	struct server b;
 	int control, lane;
@@ -986,7 +986,7 @@ START_TEST(isolated_rings_are_told_apart)
 	struct shmring_config config = small_config();
 	struct shmring_broker_ring entry = { .size = sizeof(entry) };
 	struct shmring_broker *broker;
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct shmring *r, *other;
 	struct server b;
 

@@ -196,7 +196,7 @@ START_TEST(numbers_are_those_of_the_ring)
 	struct shmring_consumer_stat place = { .size = sizeof(place) };
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct shmring *r;
 	struct server b;
 	uint64_t ring;

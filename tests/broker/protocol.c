@@ -185,7 +185,7 @@ END_TEST
 START_TEST(configurations_are_checked_and_kept)
 {
 	struct proto_message m = { .u.open = { .name = "ring", .flags = PROTO_MAKE } };
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct server b;
 	struct shmring *r;
 	int s;

@@ -227,7 +227,7 @@ END_TEST
 START_TEST(rings_are_made_on_demand)
 {
 	struct proto_entry entry;
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct shmring *r;
 	struct server b;
 	int s;
@@ -290,7 +290,7 @@ END_TEST
 
 START_TEST(bytes_are_limited_exactly)
 {
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct shmring *r;
 	struct server b;
 	char config[200];

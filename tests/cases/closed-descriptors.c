@@ -60,10 +60,10 @@ static void step(int *number, unsigned open)
 
 static void attach_wait_and_pass(struct shmring *r, unsigned open)
 {
-	struct shmring_wait wait;
+	struct shmring_wait_item wait;
 	struct shmring_producer *p;
 	struct shmring_consumer *c, *o;
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct shmring *again;
 	char text[8];
 	int n = 20;

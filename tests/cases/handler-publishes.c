@@ -190,7 +190,7 @@ static void batches(void)
 /* Without the others' help: a ring that is full, and calls that wait for room. */
 static void calls_about_room(void)
 {
-	struct shmring_wait wait = { .what = shmring_producer_waitable(producer, LONG) };
+	struct shmring_wait_item wait = { .what = shmring_producer_waitable(producer, LONG) };
 	static struct text t;
 	int e = 0;
 
@@ -205,7 +205,7 @@ static void calls_about_room(void)
 	INTERRUPTED(shmring_publish(producer, text_of(&t, 'm', by_main, LONG - 8), LONG,
 				    SHMRING_NOWAIT));
 	published(e);
-	INTERRUPTED(shmring_wake(producer));
+	INTERRUPTED(shmring_producer_wake(producer));
 	INTERRUPTED(shmring_producer_quiet(producer, 1));
 	INTERRUPTED(shmring_producer_quiet(producer, 0));
 	read_all();

@@ -98,7 +98,7 @@ static void *sleep_in_peek(void *arg)
 
 static void *sleep_in_wait(void *arg)
 {
-	struct shmring_wait w = { .what = arg };
+	struct shmring_wait_item w = { .what = arg };
 
 	sleeper = gettid();
 	return (void *)(intptr_t)shmring_wait(&w, 1, SHMRING_FOREVER);
@@ -173,7 +173,7 @@ END_TEST
 
 START_TEST(one_thread_sleeps_in_a_wait_for_several)
 {
-	struct shmring_wait w[3];
+	struct shmring_wait_item w[3];
 	pthread_t t;
 
 	begin();

@@ -47,7 +47,7 @@ static void publish(struct actor *a, size_t len)
 /* The other way to wait for room. */
 static void await_room(struct actor *a, size_t len)
 {
-	struct shmring_wait room = { .what = shmring_producer_waitable(a->producer, len) };
+	struct shmring_wait_item room = { .what = shmring_producer_waitable(a->producer, len) };
 
 	must(shmring_wait(&room, 1, patience()));
 }

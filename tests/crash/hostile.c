@@ -331,7 +331,7 @@ static void look_around(struct actor *a)
 {
 	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct shmring *again;
 
 	due_now(a);

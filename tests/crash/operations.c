@@ -450,7 +450,7 @@ static int forget(struct scene *s)
 
 static int look_at_ring(struct scene *s)
 {
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	int e = shmring_stat(s->mine, &st);
 
 	if (e == 0 && (s->kind == CALL_MMAP || s->kind == CALL_MINCORE) && !s->done)

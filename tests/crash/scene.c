@@ -683,7 +683,7 @@ static void end_survivors(struct scene *s)
 /* Nobody is there who should not be. */
 static void check_places(struct scene *s)
 {
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	figures->recoveries += (uint64_t)must(shmring_reap(s->ring));
 	ck_assert_int_eq(must(shmring_reap(s->ring)), 0);

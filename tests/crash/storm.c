@@ -391,7 +391,7 @@ static void expect_all_places(struct shmring *r)
 
 static void expect_nothing_left(struct shmring *r)
 {
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	must(shmring_reap(r));
 	must(shmring_stat(r, &st));

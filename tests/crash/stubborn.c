@@ -372,7 +372,7 @@ START_TEST(who_waits_for_several_does_not_believe_them_either)
 {
 	struct shmring_consumer_options deep = { .size = sizeof(deep), .spin_ns = -1 };
 	struct shmring *r = make(SHMRING_SLOW_BLOCK);
-	struct shmring_wait wait;
+	struct shmring_wait_item wait;
 	struct shmring_consumer *c;
 	struct siege siege;
 	int64_t begin;

@@ -176,7 +176,7 @@ static void rival_reap(struct scene *s)
 /* Between them they have found all three; the name may have lapsed since. */
 static void verify_reap(struct scene *s, bool killed)
 {
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	(void)killed;
 	must(shmring_reap(s->ring));
@@ -230,7 +230,7 @@ static void verify_forget(struct scene *s, bool killed)
 static int act_stat(void *subject)
 {
 	struct subject *s = subject;
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	return shmring_stat(s->ring, &st);
 }

@@ -527,7 +527,7 @@ static void dismiss_idler(struct scene *s)
 static void check_places(struct scene *s)
 {
 	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	unsigned taken = 0;
 
 	must(shmring_reap(s->ring));
@@ -693,7 +693,7 @@ void scene_open(struct scene *s, const struct operation *o, enum action action, 
 void scene_close(struct scene *s)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	shmring_producer_detach(s->writer);
 	shmring_consumer_detach(s->reader);

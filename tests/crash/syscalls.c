@@ -139,7 +139,7 @@ static void expect_places_free(struct scene *s, bool killed)
 {
 	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	if (!killed && !s->operation->dead)
 		ck_assert_int_eq(must(shmring_reap(s->ring)), 0);

@@ -489,7 +489,7 @@ static void visit(struct worker *w, struct shmring *r)
 {
 	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	int result;
 
 	while (!is_over(w, PHASE_FINISH)) {

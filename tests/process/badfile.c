@@ -248,7 +248,7 @@ START_TEST(no_content_crashes_a_reader)
 	struct shmring_message m;
 	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	int fd = must(shmring_fd(r)), result = 0;
 	off_t where;
 
@@ -307,7 +307,7 @@ START_TEST(no_content_crashes_or_holds_up_those_who_attach)
 	uint64_t seed = random_seed() + (uint64_t)_i, noise[64];
 	struct shmring_config config = small_config();
 	struct shmring_producer *p;
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct shmring *r;
 	off_t where;
 	int fd;
@@ -426,7 +426,7 @@ START_TEST(copy_of_an_anonymous_ring_is_refused)
 	struct shmring_config config = small_config();
 	struct shmring *r = way_create(WAY_PASSED_EXEC, &config), *copy;
 	int fd = memfd_create("copy", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	must(shmring_stat(r, &st));
 	ck_assert_int_eq(ftruncate(fd, (off_t)st.file_size), 0);

@@ -107,7 +107,7 @@ START_TEST(names_are_taken_free_and_gone)
 {
 	struct child broker;
 	struct shmring *r, *none;
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	shmringd_start(&broker, NULL);
 	must_fail(ENOENT, shmring_open(&none, ring));
@@ -153,7 +153,7 @@ static void come_and_go(const uint8_t uuid[16])
 {
 	struct shmring *r = open_ring(ring);
 	struct shmring_consumer *c = consumer_attach(r, NULL, SHMRING_START_NOW, SHMRING_OBSERVE);
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	must(shmring_stat(r, &st));
 	ck_assert_mem_eq(st.uuid, uuid, 16);
@@ -166,7 +166,7 @@ static void come_and_go(const uint8_t uuid[16])
 START_TEST(stream_does_not_notice_that_the_broker_is_killed)
 {
 	uint64_t seed = random_seed();
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct child broker;
 	struct shmring *r;
 	struct crew crew;

@@ -77,14 +77,14 @@ static int wait_in_claim(void)
 
 static int wait_for_several(void)
 {
-	struct shmring_wait w = { .what = shmring_consumer_waitable(consumer) };
+	struct shmring_wait_item w = { .what = shmring_consumer_waitable(consumer) };
 
 	return shmring_wait(&w, 1, patience());
 }
 
 static int wait_for_room_among_several(void)
 {
-	struct shmring_wait w = { .what = shmring_producer_waitable(producer, SIZE) };
+	struct shmring_wait_item w = { .what = shmring_producer_waitable(producer, SIZE) };
 
 	return shmring_wait(&w, 1, patience());
 }

@@ -319,7 +319,7 @@ START_TEST(batch_may_take_half_a_lane)
 	int r;
 
 	begin();
-	half = shmring_max_message(producer);
+	half = shmring_producer_max_message(producer);
 	while ((r = shmring_claim(producer, 1016, SHMRING_NOWAIT, &data)) == 0) {
 		memset(data, 's', 1016);
 		must(shmring_stage(producer, 1016));

@@ -129,7 +129,7 @@ START_TEST(sleeps_for_several)
 	struct shmring *r = create(0, SHMRING_UNREAD_HOLD);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c = attach(r, 0);
-	struct shmring_wait waits[2];
+	struct shmring_wait_item waits[2];
 	uint64_t count = publish_until_full(p, SOURCE, 0, SIZE);
 	struct audit audit;
 

@@ -357,7 +357,7 @@ END_TEST
 START_TEST(reap_recovers_the_dead_on_demand)
 {
 	struct shmring *r = create(2);
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct peer one, two;
 
 	ring_start(&one);

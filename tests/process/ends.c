@@ -249,7 +249,7 @@ START_TEST(wait_for_several_tells_the_end)
 {
 	struct shmring *r = create(QUICK_MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, roles[_i]);
-	struct shmring_wait w = { .what = shmring_consumer_waitable(c) };
+	struct shmring_wait_item w = { .what = shmring_consumer_waitable(c) };
 	int64_t began = clock_now();
 	struct shmring_message m;
 	struct peer p;
@@ -272,7 +272,7 @@ START_TEST(watermark_does_not_hide_the_end)
 	struct shmring *r = create(NEVER_MS);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, SHMRING_UNTIL_END);
-	struct shmring_wait w = { .what = shmring_consumer_waitable(c) };
+	struct shmring_wait_item w = { .what = shmring_consumer_waitable(c) };
 	struct shmring_message m;
 	int64_t began = clock_now();
 
@@ -312,7 +312,7 @@ START_TEST(producer_is_told_that_no_consumer_is_left)
 {
 	struct shmring *r = create(NEVER_MS);
 	struct shmring_producer *p = attach_while_read(r);
-	struct shmring_wait w = { .what = shmring_producer_waitable(p, SIZE) };
+	struct shmring_wait_item w = { .what = shmring_producer_waitable(p, SIZE) };
 
 	/* The first consumer is still to come. */
 	publish_until_full(p, SOURCE, 0, SIZE);
@@ -424,7 +424,7 @@ START_TEST(removed_ring_goes_on_as_long_as_there_is_a_producer)
 {
 	struct shmring *r = create(QUICK_MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
-	struct shmring_wait w = { .what = shmring_consumer_waitable(c) };
+	struct shmring_wait_item w = { .what = shmring_consumer_waitable(c) };
 	struct shmring_message m;
 	struct peer p;
 

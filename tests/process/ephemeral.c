@@ -153,7 +153,7 @@ END_TEST
 START_TEST(other_rings_stay)
 {
 	struct shmring_config config = small_config();
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct shmring *r = ring_create(&config);
 
 	must(shmring_stat(r, &st));
@@ -543,7 +543,7 @@ static void let_one_come(void)
 {
 	const struct peer_command attach = { .op = PEER_PRODUCER, .source = SOURCE };
 	int64_t limit = patience();
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	peer_tell(&coming, &attach);
 	do {
@@ -745,7 +745,7 @@ static bool attach_beside_remover(struct peer *p)
 	const struct peer_command attach = { .op = PEER_PRODUCER, .source = SOURCE };
 	int64_t began, ended, limit = patience();
 	struct shmring *r = create();
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	int fd = open(room_path("ring"), O_RDONLY | O_CLOEXEC);
 
 	ck_assert_int_eq(peer_open(p, room_path("ring")), 0);

@@ -44,7 +44,7 @@ static unsigned count_files(void)
 START_TEST(existing_name_is_not_taken)
 {
 	struct shmring_config config = small_config();
-	struct shmring_stat before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
+	struct shmring_ring_stat before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
 	struct shmring *r, *other;
 	int fd;
 
@@ -289,7 +289,7 @@ START_TEST(removed_ring_goes_on_for_those_who_are_there)
 	struct shmring *r = way_create((enum way)_i, &config), *other;
 	const char *path = _i == WAY_DISK_EXEC ? room_disk_path("ring") : room_path("ring");
 	struct shmring_producer *p = producer_attach(r);
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct peer c;
 
 	way_start(&c, (enum way)_i, r);
@@ -324,14 +324,14 @@ START_TEST(stat_tells_the_shape)
 	struct shmring *r = way_create((enum way)_i, &config);
 	struct shmring_producer *p = producer_attach(r);
 	struct timespec now;
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	must(shmring_stat(r, &st));
 	clock_gettime(CLOCK_REALTIME, &now);
 	ck_assert_uint_eq(st.format, 1);
 	ck_assert_uint_eq(st.lanes, 5);
 	ck_assert_uint_eq(st.lane_size, 1 << 18);
-	ck_assert_uint_eq(st.max_message, shmring_max_message(p));
+	ck_assert_uint_eq(st.max_message, shmring_producer_max_message(p));
 	ck_assert_uint_eq(st.alignment, 64);
 	ck_assert_uint_eq(st.slow_policy, SHMRING_SLOW_EVICT);
 	ck_assert_uint_eq(st.unread_policy, SHMRING_UNREAD_HOLD);
@@ -350,7 +350,7 @@ END_TEST
 
 START_TEST(default_ring_has_eight_lanes_of_eight_mebibytes)
 {
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct shmring *r;
 
 	must(shmring_create(&r, room_path("ring"), NULL));
@@ -516,7 +516,7 @@ START_TEST(options_of_other_versions_work_while_they_ask_for_nothing_unknown)
 		uint64_t more;
 	} newer = { .config = small_config() };
 	struct shmring_config older = small_config();
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct shmring *r;
 
 	newer.config.size = sizeof(newer);

@@ -68,7 +68,7 @@ static void expect_ring_refuses(struct handles *h)
 	struct shmring_lane_stat lane_stat = { .size = sizeof(lane_stat) };
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	must_fail(ECHILD, shmring_fd(h->ring));
 	must_fail(ECHILD, shmring_stat(h->ring, &st));
@@ -98,7 +98,7 @@ static void expect_producer_refuses(struct shmring_producer *p)
 	must_fail(ECHILD, shmring_producer_memory(p, &report));
 	shmring_abort(p);
 	shmring_discard(p);
-	shmring_max_message(p);
+	shmring_producer_max_message(p);
 }
 
 static void expect_consumer_refuses(struct shmring_consumer *c)

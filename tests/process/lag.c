@@ -289,7 +289,7 @@ START_TEST(waiting_producer_looks_again_soon)
 	struct shmring_config config = small_config();
 	struct shmring_consumer *c;
 	struct shmring_producer *p;
-	struct shmring_wait wait;
+	struct shmring_wait_item wait;
 	struct shmring *r;
 
 	config.lanes = 1;
@@ -324,7 +324,7 @@ START_TEST(limits_are_checked_and_kept)
 	const struct shmring_consumer_options observer = { .size = sizeof(observer),
 							   .flags = SHMRING_OBSERVE,
 							   .max_lag = 1 };
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct shmring_consumer *c;
 	struct shmring *r;
 

@@ -445,7 +445,7 @@ START_TEST(misuse_is_refused)
 	must_fail(EINVAL, shmring_producer_arm(p, 8));
 	must(shmring_consumer_fd(c, SHMRING_FD_THREAD));
 	must(shmring_producer_fd(p, SHMRING_FD_THREAD));
-	must_fail(EMSGSIZE, shmring_producer_arm(p, (size_t)shmring_max_message(p) + 1));
+	must_fail(EMSGSIZE, shmring_producer_arm(p, (size_t)shmring_producer_max_message(p) + 1));
 	must(shmring_claim(p, 8, SHMRING_NOWAIT, &data));
 	must_fail(EBUSY, shmring_producer_arm(p, 8));
 	shmring_abort(p);
@@ -498,7 +498,7 @@ START_TEST(who_is_ready_is_told)
 	struct shmring *r[2] = { create(10000), NULL };
 	struct shmring_consumer *c[2];
 	struct shmring_producer *p;
-	struct shmring_wait waits[3];
+	struct shmring_wait_item waits[3];
 	struct audit audit;
 
 	audit_begin(&audit, true);
@@ -532,7 +532,7 @@ START_TEST(one_call_waits_for_many_rings)
 	struct shmring_consumer_options options = { .size = sizeof(options), .spin_ns = -1 };
 	struct shmring_config config = small_config();
 	struct fleet fleet = { .messages = 20000 };
-	struct shmring_wait waits[RINGS];
+	struct shmring_wait_item waits[RINGS];
 	struct shmring_consumer *c[RINGS];
 	static struct audit audits[RINGS];
 	struct child other;
@@ -571,7 +571,7 @@ START_TEST(one_call_waits_for_messages_and_for_room)
 	struct shmring *r = create(10000), *quiet = way_create(WAY_PASSED_EXEC, NULL);
 	struct shmring_consumer *c = consumer_attach(quiet, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
-	struct shmring_wait waits[2];
+	struct shmring_wait_item waits[2];
 	uint64_t number = 0, waited = 0;
 	struct peer reader;
 
@@ -604,7 +604,7 @@ START_TEST(sleeps_on_several_are_counted)
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_consumer *reader = consumer_attach(full, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(full);
-	struct shmring_wait waits[2] = { { .what = shmring_consumer_waitable(c) } };
+	struct shmring_wait_item waits[2] = { { .what = shmring_consumer_waitable(c) } };
 	struct shmring_counters of_consumer = { .size = sizeof(of_consumer) };
 	struct shmring_counters of_producer = { .size = sizeof(of_producer) };
 
@@ -635,7 +635,7 @@ START_TEST(misuse_of_waiting_is_refused)
 	struct shmring *r = create(100);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
-	struct shmring_wait waits[2] = { { .what = shmring_consumer_waitable(c) },
+	struct shmring_wait_item waits[2] = { { .what = shmring_consumer_waitable(c) },
 					 { .what = shmring_producer_waitable(p, SIZE_MAX) } };
 	struct child child;
 	void *data;

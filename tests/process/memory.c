@@ -198,7 +198,7 @@ static int be_strict_without_locks(int socket, void *arg)
 	struct shmring_consumer_options consume = { .size = sizeof(consume), .memory = memory };
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct shmring *r;
 	int result;
 
@@ -331,7 +331,7 @@ START_TEST(unused_lanes_take_no_memory)
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_consumer *o = consumer_attach(r, NULL, 0, SHMRING_OBSERVE);
 	struct shmring_message m;
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	must_fail(EAGAIN, shmring_peek(c, SHMRING_NOWAIT, &m));
 	must_fail(EAGAIN, shmring_peek(o, SHMRING_NOWAIT, &m));

@@ -239,7 +239,7 @@ static int run_for_the_name(int socket, void *arg)
 START_TEST(one_of_two_gets_the_name)
 {
 	struct race race = { .name = "prize" };
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct child c[2];
 
 	begin();
@@ -305,7 +305,7 @@ END_TEST
 START_TEST(stat_tells_of_detached_names)
 {
 	struct shmring_consumer_stat one = { .size = sizeof(one) };
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	begin();
 	publish_numbers(producer, SOURCE, 0, 3, 1000);

@@ -201,7 +201,7 @@ START_TEST(readonly_ring_serves_nobody_else)
 	struct shmring *r = create(), *readonly = open_readonly(r);
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	must_fail(EACCES, shmring_producer_attach(&p, readonly, NULL));
 	must_fail(EACCES, shmring_consumer_attach(&c, readonly, NULL));
@@ -318,7 +318,7 @@ START_TEST(observer_takes_no_name_and_no_place)
 						    .flags = SHMRING_OBSERVE };
 	struct shmring *r = create();
 	struct shmring_consumer *o;
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	must_fail(EINVAL, shmring_consumer_attach(&o, r, &options));
 	o = observe(r);

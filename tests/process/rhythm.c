@@ -78,7 +78,7 @@ static void board_drop(struct board *b)
 /* Something is there, or may be. */
 static void wait_for_some(struct board *b, struct shmring_consumer *c, int fd)
 {
-	struct shmring_wait wait = { .what = b->what };
+	struct shmring_wait_item wait = { .what = b->what };
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
 	if (b->waiting == SEVERAL)
@@ -207,9 +207,9 @@ START_TEST(quiet_producer_rings_when_told)
 	publish_numbers(p, SOURCE, 0, MANY, LEN);
 	ck_assert_uint_eq(rings(p), 0);
 	ck_assert(child_sleeps(&reader));
-	ck_assert_int_eq(must(shmring_wake(p)), 1);
+	ck_assert_int_eq(must(shmring_producer_wake(p)), 1);
 	end_reader(&reader, b);
-	ck_assert_int_eq(must(shmring_wake(p)), 0);
+	ck_assert_int_eq(must(shmring_producer_wake(p)), 0);
 	shmring_producer_detach(p);
 	board_drop(b);
 }
@@ -428,7 +428,7 @@ START_TEST(watermark_holds_nobody_back)
 	publish_numbers(p, SOURCE, 0, 20 * MANY - 1, LEN);
 	ck_assert_int_lt(clock_now() - began, (int64_t)LIMIT_MS * MS);
 	publish_numbers(p, SOURCE, 20 * MANY - 1, 1, LEN);
-	must(shmring_wake(p)); /* the rest is less than half a lane */
+	must(shmring_producer_wake(p)); /* the rest is less than half a lane */
 	shmring_producer_detach(p);
 	child_kill(&reader);
 	ck_assert_uint_gt(b->taken, 18 * MANY);
@@ -451,9 +451,9 @@ START_TEST(watermark_leaves_room_for_the_longest)
 	start_reader(&reader, b, count + 2);
 	publish_numbers(p, SOURCE, 0, count, LEN);
 	publish_numbers(p, SOURCE, count, 1, half - count * RECORD - (RECORD - LEN));
-	must(shmring_claim(p, shmring_max_message(p), patience(), &data));
-	audit_fill(data, shmring_max_message(p), SOURCE, count + 1);
-	must(shmring_commit(p, shmring_max_message(p)));
+	must(shmring_claim(p, shmring_producer_max_message(p), patience(), &data));
+	audit_fill(data, shmring_producer_max_message(p), SOURCE, count + 1);
+	must(shmring_commit(p, shmring_producer_max_message(p)));
 	end_reader(&reader, b);
 	shmring_producer_detach(p);
 	board_drop(b);
@@ -586,7 +586,7 @@ static int use_the_parents(int socket, void *handles)
 	(void)socket;
 	must_fail(ECHILD, shmring_producer_quiet(both[0], 1));
 	must_fail(ECHILD, shmring_producer_spin(both[0], 0));
-	must_fail(ECHILD, shmring_wake(both[0]));
+	must_fail(ECHILD, shmring_producer_wake(both[0]));
 	must_fail(ECHILD, shmring_consumer_quiet(both[1], 1));
 	must_fail(ECHILD, shmring_consumer_spin(both[1], 0));
 	must_fail(ECHILD, shmring_consumer_watermark(both[1], 2, 0, 0));

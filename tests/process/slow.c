@@ -452,7 +452,7 @@ START_TEST(evicted_consumer_leaves_cleanly)
 	struct shmring *r = create(SHMRING_SLOW_EVICT, 5 * MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	publish_numbers(p, SOURCE, 0, 300, SIZE);
 	ck_assert_uint_eq(consumer_state(r), SHMRING_EVICTED);

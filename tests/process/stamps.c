@@ -106,7 +106,7 @@ START_TEST(stamp_lies_between_publication_and_receipt)
 	size_t most;
 
 	begin(kinds[_i]);
-	most = shmring_max_message(producer);
+	most = shmring_producer_max_message(producer);
 	ck_assert_uint_eq(most, SHMRING_MIN_LANE_SIZE / 2 - 8);
 	for (size_t len = 0; len <= most; len = len * 2 + 1) {
 		uint64_t before = shmring_stamp_now(ring);
@@ -339,7 +339,7 @@ START_TEST(rings_without_stamps_have_none)
 {
 	struct shmring_message m;
 	uint64_t stamp = 1;
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	begin(SHMRING_STAMP_NONE);
 	must(shmring_publish(producer, "", 1, SHMRING_NOWAIT));
@@ -358,7 +358,7 @@ END_TEST
 START_TEST(where_no_counter_is_trusted_stamps_are_the_clock)
 {
 	struct shmring_config config = small_config();
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	if (unshare(CLONE_NEWNS | (geteuid() == 0 ? 0 : CLONE_NEWUSER)) != 0 ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
@@ -377,7 +377,7 @@ END_TEST
 START_TEST(ring_says_which_stamps_it_has)
 {
 	struct shmring_config config = small_config();
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	begin(kinds[_i]);
 	must(shmring_stat(ring, &st));

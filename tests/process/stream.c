@@ -116,7 +116,7 @@ START_TEST(every_size_goes_across_the_end_of_the_lane)
 	size_t most;
 
 	pair_begin(&p, SHMRING_MIN_LANE_SIZE, _i ? 64 : 8);
-	most = shmring_max_message(p.producer);
+	most = shmring_producer_max_message(p.producer);
 	for (size_t len = most; len >= 1000; len -= len / 7) {
 		for (size_t rest = 0; rest < 3 * 64; rest += 8) {
 			publish_numbers(p.producer, SOURCE, number++, 1, len);
@@ -139,7 +139,7 @@ START_TEST(random_bursts_arrive)
 
 	pair_begin(&p, lane_sizes[_i % 3], _i & 1 ? 64 : 8);
 	while (published < 5000) {
-		len = random_size(&seed, 0, shmring_max_message(p.producer));
+		len = random_size(&seed, 0, shmring_producer_max_message(p.producer));
 		if (published == 0)
 			len = sizeof(struct audit_header);
 		burst = publish_until_full(p.producer, SOURCE, published, len);
@@ -159,10 +159,10 @@ START_TEST(longest_message_is_half_a_lane)
 	struct pair p;
 
 	pair_begin(&p, SHMRING_MIN_LANE_SIZE, 8);
-	ck_assert_uint_ge(shmring_max_message(p.producer), SHMRING_MIN_LANE_SIZE / 2 - 64);
-	ck_assert_uint_le(shmring_max_message(p.producer), SHMRING_MIN_LANE_SIZE / 2);
+	ck_assert_uint_ge(shmring_producer_max_message(p.producer), SHMRING_MIN_LANE_SIZE / 2 - 64);
+	ck_assert_uint_le(shmring_producer_max_message(p.producer), SHMRING_MIN_LANE_SIZE / 2);
 	for (uint64_t i = 0; i < 10; i++) {
-		publish_numbers(p.producer, SOURCE, i, 1, shmring_max_message(p.producer));
+		publish_numbers(p.producer, SOURCE, i, 1, shmring_producer_max_message(p.producer));
 		consume_audited(p.consumer, &p.audit, 1);
 	}
 	audit_must_be(&p.audit, 10, 0);
@@ -178,7 +178,7 @@ START_TEST(longer_message_is_refused_and_harms_nothing)
 	char *big;
 
 	pair_begin(&p, SHMRING_MIN_LANE_SIZE, 8);
-	most = shmring_max_message(p.producer);
+	most = shmring_producer_max_message(p.producer);
 	big = calloc(1, most + 1);
 	ck_assert_ptr_nonnull(big);
 	publish_numbers(p.producer, SOURCE, 0, 1, 100);
@@ -237,7 +237,7 @@ START_TEST(default_ring_takes_megabytes)
 	p.consumer = consumer_attach(p.ring, NULL, SHMRING_START_DEFAULT, 0);
 	p.producer = producer_attach(p.ring);
 	audit_begin(&p.audit, true);
-	ck_assert_uint_gt(shmring_max_message(p.producer), 4000000);
+	ck_assert_uint_gt(shmring_producer_max_message(p.producer), 4000000);
 	for (uint64_t i = 0; i < 6; i++) {
 		publish_numbers(p.producer, SOURCE, i, 1, 3000001);
 		consume_audited(p.consumer, &p.audit, 1);

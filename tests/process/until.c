@@ -141,7 +141,7 @@ START_TEST(end_is_something_to_be_told)
 {
 	struct shmring *r = create(1);
 	struct shmring_consumer *c = consumer_attach(r, NULL, SHMRING_START_OLDEST, kinds[_i]);
-	struct shmring_wait wait = { .what = shmring_consumer_waitable(c) };
+	struct shmring_wait_item wait = { .what = shmring_consumer_waitable(c) };
 
 	ck_assert_int_eq(must(shmring_wait(&wait, 1, SHMRING_FOREVER)), 1);
 	must(shmring_consumer_fd(c, SHMRING_FD_THREAD));

@@ -145,7 +145,7 @@ static int produce_nothing(struct server *s, size_t len, int64_t deadline)
 static int produce_any_way(struct server *s, size_t len, uint64_t *seed, int64_t deadline,
 			   bool *ret_stage)
 {
-	size_t most = shmring_max_message(s->producer);
+	size_t most = shmring_producer_max_message(s->producer);
 	size_t extra = random_size(seed, 0, most - len);
 	int r;
 
@@ -200,7 +200,7 @@ static int produce_one(struct server *s, size_t len, uint64_t *seed, int64_t dea
 static int64_t serve_produce(struct server *s, const struct peer_command *c)
 {
 	uint64_t sizes = c->seed + s->source, ways = c->seed;
-	size_t max = c->max ? c->max : shmring_max_message(s->producer);
+	size_t max = c->max ? c->max : shmring_producer_max_message(s->producer);
 	size_t len;
 	int r = 0;
 

@@ -76,7 +76,7 @@ START_TEST(ring_is_used_like_any_other)
 	struct shmring *r, *file;
 	struct shmring_producer *p;
 	struct shmring_consumer *c, *o;
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct audit audit, observed;
 
 	begin();

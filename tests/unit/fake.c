@@ -88,7 +88,7 @@ static void refuse(int s, uint32_t serial, int error, const char *words)
 static void answer_open(struct fake *f, int s, const struct proto_message *asked)
 {
 	struct proto_message m = { .head.serial = asked->head.serial };
-	struct shmring_stat st = { .size = sizeof(st) };
+	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct shmring *r;
 
 	f->config = asked->u.open.config;

@@ -208,7 +208,7 @@ static const struct answer {
 	int (*ask)(const struct asked *a, void *ret);
 	size_t size;
 } answers[] = {
-	{ ask_stat, sizeof(struct shmring_stat) },
+	{ ask_stat, sizeof(struct shmring_ring_stat) },
 	{ ask_lane, sizeof(struct shmring_lane_stat) },
 	{ ask_consumer, sizeof(struct shmring_consumer_stat) },
 	{ ask_producer_counters, sizeof(struct shmring_counters) },
