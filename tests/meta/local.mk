@@ -2,6 +2,7 @@
 # Tests of the tree itself: who includes whom, what the headers need, what the libraries show.
 
 META_TESTS = \
+	tests/meta/check-abi.sh \
 	tests/meta/check-clauses.sh \
 	tests/meta/check-descriptors.sh \
 	tests/meta/check-docs.sh \
