@@ -3,6 +3,7 @@
 
 META_TESTS = \
 	tests/meta/check-abi.sh \
+	tests/meta/check-circles.sh \
 	tests/meta/check-clauses.sh \
 	tests/meta/check-descriptors.sh \
 	tests/meta/check-docs.sh \
