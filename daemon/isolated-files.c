@@ -46,7 +46,7 @@ int isolated_files_new_ring(struct shmring **ret, const char *label,
 		e = shmr_stamp_plan(&g, c.stamps);
 	if (e < 0)
 		return e;
-	layout_set_apart(&g);
+	layout_set_isolated(&g);
 	return build(ret, label, &g);
 }
 
@@ -78,7 +78,7 @@ static unsigned char *map_words(const struct shmring *r)
 
 /*
  * [FILE] pairs with outdated_lanes(), consumer_follow_files(), consumer_settle_files(),
- * shmr_apart_own_lanes()
+ * shmr_isolated_own_lanes()
  */
 int isolated_files_raise(const struct shmring *r, unsigned lane, uint32_t number, uid_t user)
 {

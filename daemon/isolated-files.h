@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * isolated-files: the memory files of isolated rings: make them, and write into the ring's
- * file which of them is a lane (lib/core/apart.h). Only the broker does this.
+ * file which of them is a lane (lib/core/isolated-lane.h). Only the broker does this.
  */
 #ifndef DAEMON_ISOLATED_FILES_H
 #define DAEMON_ISOLATED_FILES_H

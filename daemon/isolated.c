@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "apart.h"
 #include "explain.h"
 #include "isolated-files.h"
+#include "isolated-lane.h"
 #include "label.h"
 #include "lane.h"
 #include "log.h"
@@ -421,7 +421,7 @@ static void take_lane(struct isolated *i, struct kept *k)
 	int old = l->fd;
 
 	if (k->label.lane >= i->ring->geometry.lanes ||
-	    shmr_apart_check(&i->ring->geometry, k->fd, geteuid()) < 0 ||
+	    shmr_isolated_check(&i->ring->geometry, k->fd, geteuid()) < 0 ||
 	    (old >= 0 && k->label.number <= l->number))
 		return;
 	*l = (struct lane_file){ .fd = k->fd, .uid = k->label.uid, .number = k->label.number };
@@ -451,7 +451,8 @@ static void set_numbers(const struct isolated *i)
 {
 	for (unsigned lane = 0; lane < i->ring->geometry.lanes; lane++)
 		if (load_acquire32(&i->ring->doorbell->room[lane].file) != i->lane[lane].number)
-			isolated_files_raise(i->ring, lane, i->lane[lane].number, i->lane[lane].uid);
+			isolated_files_raise(i->ring, lane, i->lane[lane].number,
+					     i->lane[lane].uid);
 }
 
 static struct shmring *take_ring(struct keeper *keeper, struct kept *kept, size_t count,
@@ -461,7 +462,7 @@ static struct shmring *take_ring(struct keeper *keeper, struct kept *kept, size_
 	int e = shmr_ring_from_fd(&ring, k->fd, true);
 
 	k->fd = -1;
-	if (e < 0 || !layout_is_apart(&ring->geometry)) {
+	if (e < 0 || !layout_is_isolated(&ring->geometry)) {
 		log_say(LOG_WARNING, "ring=%s was kept, but is damaged: %s", k->label.name,
 			e < 0 ? shmring_explain() : "it is not isolated");
 		if (e == 0)

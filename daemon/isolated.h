@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * isolated: rings whose lanes are memory files of their own (lib/core/apart.h). The broker
+ * isolated: rings whose lanes are memory files of their own (lib/core/isolated-lane.h). The broker
  * makes these files, gives them out, and keeps them.
  *
  * Members of a ring can write the ring's own file. So nothing in that file proves anything,

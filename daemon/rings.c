@@ -19,7 +19,7 @@
 /* What counts for a ring's owner: an isolated one is many files. */
 static struct charge charge_of(const struct geometry *g, uid_t owner)
 {
-	uint64_t files = layout_is_apart(g) ? 1 + (uint64_t)g->lanes : 0;
+	uint64_t files = layout_is_isolated(g) ? 1 + (uint64_t)g->lanes : 0;
 
 	return (struct charge){ .uid = owner,
 				.rings = 1,
@@ -210,7 +210,7 @@ int rings_make(struct rings *r, const char *name, bool persistent, uid_t owner,
 	if (!a)
 		return explain(-ENOMEM, "out of memory");
 	if (config->flags & SHMRING_ISOLATED)
-		layout_set_apart(&g);
+		layout_set_isolated(&g);
 	charge = charge_of(&g, owner);
 	if (e == 0 && limits)
 		e = rings_take(r, a, limits, &charge, ret_shortage);
@@ -228,8 +228,8 @@ int rings_make(struct rings *r, const char *name, bool persistent, uid_t owner,
 	if (account_may_say(&r->quota, a))
 		log_say(LOG_INFO, "ring=%s created owner=%u bytes=%" PRIu64 "%s%s", name,
 			(unsigned)owner, (*ret)->bytes, persistent ? " persistent" : "",
-			layout_is_apart(&g) ? " isolated" : "");
-	if (layout_is_apart(&g) && !keeper_is_there(&r->keeper) && account_may_say(&r->quota, a))
+			layout_is_isolated(&g) ? " isolated" : "");
+	if (layout_is_isolated(&g) && !keeper_is_there(&r->keeper) && account_may_say(&r->quota, a))
 		log_say(LOG_NOTICE, "ring=%s lives as long as this broker: it has no keeper", name);
 	quota_settle(&r->quota, a);
 	return e;

@@ -71,7 +71,7 @@ static void normalize(uint8_t *file)
 	memset(id->boot_id, 0, sizeof(id->boot_id));
 	id->created_ns = id->device = id->inode = id->birth_ns = 0;
 	layout_seal(id);
-	if (layout_check(&g, id, id->file_size) == 0 && !layout_is_apart(&g)) {
+	if (layout_check(&g, id, id->file_size) == 0 && !layout_is_isolated(&g)) {
 		normalize_counts(&g, file);
 		for (unsigned i = 0; g.stamp_size != 0 && i < g.lanes; i++)
 			normalize_stamps(&g, file + data_offset(&g, i));

@@ -309,7 +309,7 @@ static int set_up(struct shmring_consumer *c, struct shmring *r,
 	const struct geometry *g = &r->geometry;
 	struct attachment *a = &c->attachment;
 	size_t size = g->lanes * (LAYOUT_GRANULE + 2 * g->lane_size) + 2 * LAYOUT_GRANULE;
-	unsigned segments = layout_is_apart(g) ? 2 * g->lanes + 1 : g->lanes + 2;
+	unsigned segments = layout_is_isolated(g) ? 2 * g->lanes + 1 : g->lanes + 2;
 	int e = shmr_attach_begin(a, r, size, segments, c->observer ? RING_OBSERVE : RING_CONSUME);
 
 	if (e < 0)
@@ -327,7 +327,7 @@ static int set_up(struct shmring_consumer *c, struct shmring *r,
 		e = make_copy_buffer(c);
 	}
 	if (e == 0)
-		e = layout_is_apart(g) ? reserve_lanes(c) : map_lanes(c);
+		e = layout_is_isolated(g) ? reserve_lanes(c) : map_lanes(c);
 	if (e == 0)
 		e = shmr_attach_finish(a);
 	return e;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * files: how readers of an isolated ring come by its lanes, each a file that the broker
- * gives out, and how they follow a lane that has got another file (apart.h, A1 to A3).
+ * gives out, and how they follow a lane that has got another file (isolated-lane.h, A1 to A3).
  *
  * The path of a message knows nothing of it: a lane lies at the same addresses from the
  * beginning, inaccessible until its file is mapped there, and a new file replaces the
@@ -69,7 +69,7 @@ static int fetch_file(struct shmring_consumer *c, struct reader *l, bool patient
 	const struct shmring_memory_report before = c->attachment.memory;
 	bool known = c->lanes >> l->hot.index & 1;
 	uint32_t file;
-	int fd = shmr_apart_open(c->attachment.ring, &wish, &file);
+	int fd = shmr_isolated_open(c->attachment.ring, &wish, &file);
 	int e = 1;
 
 	if (fd == -ENOENT)
@@ -144,7 +144,7 @@ bool consumer_has_all_files(struct shmring_consumer *c)
 	uint64_t files, wanted;
 	int n;
 
-	if (!layout_is_apart(consumer_geometry(c)))
+	if (!layout_is_isolated(consumer_geometry(c)))
 		return true;
 	files = load_acquire(&c->attachment.registry->files);
 	wanted = unmapped_lanes(c);
@@ -162,7 +162,7 @@ int consumer_settle_files(struct shmring_consumer *c)
 	uint64_t files, wanted;
 	int n;
 
-	if (!layout_is_apart(consumer_geometry(c)))
+	if (!layout_is_isolated(consumer_geometry(c)))
 		return 0;
 	files = load_acquire(&c->attachment.registry->files);
 	wanted = unmapped_lanes(c);

@@ -93,7 +93,7 @@ static bool hold(const struct reader *l, uint64_t position)
 /* [READY] pairs with show_lane() */
 static bool has_memory(const struct shmring_consumer *c, const struct reader *l)
 {
-	if (layout_is_apart(consumer_geometry(c)))
+	if (layout_is_isolated(consumer_geometry(c)))
 		return c->lanes >> l->hot.index & 1;
 	return load_acquire(&c->attachment.registry->lanes_ready) >> l->hot.index & 1;
 }

@@ -38,7 +38,7 @@ static void adopt_lanes_of_file(struct shmring_consumer *c)
 
 void consumer_adopt_lanes(struct shmring_consumer *c)
 {
-	if (layout_is_apart(consumer_geometry(c)))
+	if (layout_is_isolated(consumer_geometry(c)))
 		consumer_follow_files(c);
 	else
 		adopt_lanes_of_file(c);

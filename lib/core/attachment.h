@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "apart.h"
+#include "isolated-lane.h"
 #include "lane.h"
 #include "registry.h"
 #include "ring.h"

@@ -51,7 +51,7 @@ static void place_segments(struct geometry *g)
 	g->lane_file_size = 0;
 }
 
-void layout_set_apart(struct geometry *g)
+void layout_set_isolated(struct geometry *g)
 {
 	g->file_size = g->view_size = g->controls_offset;
 	g->controls_offset = 0;
@@ -136,7 +136,7 @@ void layout_describe(struct identity *id, const struct geometry *g)
 	id->identity_size = sizeof(*id);
 	id->file_size = g->file_size;
 	id->incompatible = (g->stamps == SHMRING_STAMP_NONE ? 0 : FEATURE_STAMPS) |
-			   (layout_is_apart(g) ? FEATURE_APART : 0);
+			   (layout_is_isolated(g) ? FEATURE_ISOLATED : 0);
 	id->compatible = g->ephemeral ? FEATURE_EPHEMERAL : 0;
 	id->ro_compatible = layout_has_limits(g) ? FEATURE_LIMITS : 0;
 	id->stamp_scale = g->stamp_scale;
@@ -233,7 +233,7 @@ static int check_prefix(const struct identity *id)
 	if (id->identity_size != sizeof(*id) || id->checksum != identity_checksum(id))
 		return explain(-EBADMSG,
 			       "the ring is damaged: its identity does not match its checksum");
-	if ((id->incompatible & ~(FEATURE_STAMPS | FEATURE_APART)) != 0 ||
+	if ((id->incompatible & ~(FEATURE_STAMPS | FEATURE_ISOLATED)) != 0 ||
 	    (id->ro_compatible & ~FEATURE_LIMITS) != 0)
 		return explain(
 			-EPROTONOSUPPORT,
@@ -275,8 +275,8 @@ int layout_check(struct geometry *ret, const struct identity *id, uint64_t file_
 	if (wrong)
 		return explain(-EBADMSG, "the ring is damaged: %s", wrong);
 	place_segments(&g);
-	if (id->incompatible & FEATURE_APART)
-		layout_set_apart(&g);
+	if (id->incompatible & FEATURE_ISOLATED)
+		layout_set_isolated(&g);
 	if (id->incompatible & FEATURE_STAMPS)
 		layout_add_stamps(&g,
 				  id->stamp_scale != 0 ? SHMRING_STAMP_TSC : SHMRING_STAMP_CLOCK);

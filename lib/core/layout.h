@@ -12,7 +12,7 @@
  *	448 KiB		controls   a segment of 64 KiB per lane, one writer each
  *	(aligned)	data	   lane_size bytes per lane, same writer
  *
- * An isolated ring (FEATURE_APART) is several files: its control file ends where the
+ * An isolated ring (FEATURE_ISOLATED) is several files: its control file ends where the
  * controls begin above, and each lane is a file of its own, its control at 0 and its
  * data behind that. Then offsets of controls and data are those within a lane's file,
  * and the same for all lanes. isolated.h of the broker explains why.
@@ -54,7 +54,7 @@
 #define FEATURE_STAMPS UINT32_C(1)
 
 /* Each lane is a file of its own, which only the broker gives out. */
-#define FEATURE_APART UINT32_C(4)
+#define FEATURE_ISOLATED UINT32_C(4)
 
 /*
  * Compatible: the name goes with the last user (ephemeral.h). A library that does not know the
@@ -290,9 +290,9 @@ struct geometry {
 int layout_plan(struct geometry *ret, const struct shmring_config *config);
 
 /* Lay the lanes of a planned ring out in files of their own. */
-void layout_set_apart(struct geometry *g);
+void layout_set_isolated(struct geometry *g);
 
-static inline bool layout_is_apart(const struct geometry *g)
+static inline bool layout_is_isolated(const struct geometry *g)
 {
 	return g->lane_file_size != 0;
 }

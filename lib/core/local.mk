@@ -6,8 +6,6 @@ lib_core_libcore_la_SOURCES = \
 	$(TEXT_SOURCES) \
 	lib/core/address.c \
 	lib/core/address.h \
-	lib/core/apart.c \
-	lib/core/apart.h \
 	lib/core/atomic.h \
 	lib/core/attachment.c \
 	lib/core/attachment.h \
@@ -21,6 +19,8 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/fault.h \
 	lib/core/in-use.c \
 	lib/core/in-use.h \
+	lib/core/isolated-lane.c \
+	lib/core/isolated-lane.h \
 	lib/core/kick.c \
 	lib/core/kick.h \
 	lib/core/lane.c \
@@ -44,10 +44,10 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/stat.c \
 	lib/core/sys.c \
 	lib/core/sys.h \
-	lib/core/unused.c \
-	lib/core/unused.h \
 	lib/core/tally.c \
 	lib/core/tally.h \
+	lib/core/unused.c \
+	lib/core/unused.h \
 	lib/core/uring.c \
 	lib/core/uring.h \
 	lib/core/vacancy.c \

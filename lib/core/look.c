@@ -123,13 +123,13 @@ static void add_resident(uint64_t *sum, uint64_t part)
 static void add_files(const struct shmring *r, int64_t deadline, struct shmring_ring_stat *st)
 {
 	const struct geometry *g = &r->geometry;
-	uint64_t ready = layout_is_apart(g) ? load_acquire(&r->registry->lanes_ready) : 0;
+	uint64_t ready = layout_is_isolated(g) ? load_acquire(&r->registry->lanes_ready) : 0;
 
 	for (unsigned i = 0; i < g->lanes; i++) {
 		const struct lane_wish wish = { .lane = i };
 		uint32_t file;
 		struct stat s;
-		int fd = ready >> i & 1 ? shmr_apart_open(r, &wish, &file) : -1;
+		int fd = ready >> i & 1 ? shmr_isolated_open(r, &wish, &file) : -1;
 
 		if (fd < 0)
 			continue;
@@ -173,7 +173,7 @@ int shmr_look_at_ring(struct shmring *r, int64_t deadline, struct shmring_ring_s
 		return explain(-errno, "cannot examine the ring: %e", -errno);
 	memcpy(st.uuid, r->uuid, sizeof(st.uuid));
 	st.allocated = (uint64_t)file.st_blocks * 512;
-	if (layout_is_apart(g))
+	if (layout_is_isolated(g))
 		st.retired = load_relaxed(&r->registry->retired) != 0;
 	else
 		st.retired = r->named && file.st_nlink == 0;
@@ -253,7 +253,7 @@ static int view_own_file(struct view *v, const struct shmring *r, unsigned index
 	const struct geometry *g = &r->geometry;
 	const struct lane_wish wish = { .lane = index };
 	uint32_t file;
-	int fd = shmr_apart_open(r, &wish, &file);
+	int fd = shmr_isolated_open(r, &wish, &file);
 
 	if (fd < 0)
 		return fd;
@@ -291,7 +291,7 @@ static int survey_lane(const struct shmring *r, unsigned index, int fd, struct l
 {
 	struct view v = { .lane.mask = r->geometry.lane_size - 1 };
 	struct shmring_boundary oldest;
-	int e = layout_is_apart(&r->geometry) ? view_own_file(&v, r, index)
+	int e = layout_is_isolated(&r->geometry) ? view_own_file(&v, r, index)
 					      : view_part_of_ring(&v, r, index, fd);
 
 	if (e < 0)

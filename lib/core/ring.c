@@ -203,7 +203,7 @@ bool shmr_ring_is_removed(struct shmring *r)
 	struct stat st;
 	int fd;
 
-	if (layout_is_apart(&r->geometry))
+	if (layout_is_isolated(&r->geometry))
 		return load_relaxed(&r->registry->retired) != 0;
 	if (!r->named)
 		return false;
@@ -444,7 +444,7 @@ static int ring_examine(struct shmring *r)
 	return e == 0 ? mark_description(r) : e;
 }
 
-int shmr_ring_from_fd(struct shmring **ret, int fd, bool apart)
+int shmr_ring_from_fd(struct shmring **ret, int fd, bool isolated)
 {
 	struct shmring *r = calloc(1, sizeof(*r));
 	int e = -ENOMEM;
@@ -459,7 +459,7 @@ int shmr_ring_from_fd(struct shmring **ret, int fd, bool apart)
 		explain(e, "cannot get memory that a child finds empty");
 	else
 		e = ring_examine(r);
-	if (e == 0 && layout_is_apart(&r->geometry) && !apart)
+	if (e == 0 && layout_is_isolated(&r->geometry) && !isolated)
 		e = explain(-EOPNOTSUPP, "this is the file of an isolated ring, which only its "
 					 "broker can open; use broker:NAME");
 	if (e < 0) {

@@ -131,10 +131,10 @@ int shmr_ring_open(struct shmring **ret, const char *address);
 int shmr_ring_remove(const char *address);
 
 /*
- * The ring behind a descriptor, which is taken over, also on failure. `apart`: it may
+ * The ring behind a descriptor, which is taken over, also on failure. `isolated`: it may
  * be an isolated one, and the caller gives it a source.
  */
-int shmr_ring_from_fd(struct shmring **ret, int fd, bool apart);
+int shmr_ring_from_fd(struct shmring **ret, int fd, bool isolated);
 
 /* Make a complete ring, except the seals, of a new file. Explained. */
 int ring_fill(int fd, const struct geometry *g, bool named);

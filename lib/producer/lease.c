@@ -9,8 +9,8 @@
 #include "explain.h"
 #include "options.h"
 #include "producer.h"
-#include "vacancy.h"
 #include "sys.h"
+#include "vacancy.h"
 
 enum { RESETS = 3 };
 
@@ -51,8 +51,8 @@ static int take_any_lane(struct attachment *a, uint64_t avoid)
 	unsigned count = a->ring->geometry.lanes;
 	uint64_t all = (count == 64 ? UINT64_MAX : (UINT64_C(1) << count) - 1) & ~avoid;
 	uint64_t ready = load_acquire(&a->registry->lanes_ready) & all;
-	uint64_t own = layout_is_apart(&a->ring->geometry)
-			       ? shmr_apart_own_lanes(a->doorbell, ready)
+	uint64_t own = layout_is_isolated(&a->ring->geometry)
+			       ? shmr_isolated_own_lanes(a->doorbell, ready)
 			       : ready;
 	int e;
 
@@ -107,7 +107,7 @@ static int map_own_file(struct shmring_producer *p)
 
 	if (!p->last_try)
 		forks = shmr_attach_let_signals_in(a);
-	p->lane_fd = shmr_apart_open(a->ring, &wish, &file);
+	p->lane_fd = shmr_isolated_open(a->ring, &wish, &file);
 	if (!p->last_try && !shmr_attach_keep_signals_out(forks) && p->lane_fd >= 0) {
 		close(p->lane_fd);
 		p->lane_fd = explain(-ECONNRESET, "a signal handler forked meanwhile");
@@ -147,7 +147,7 @@ static int map_lane(struct shmring_producer *p)
 	if (e < 0)
 		return e;
 	p->rows = rows;
-	return layout_is_apart(g) ? map_own_file(p) : map_part_of_ring(p);
+	return layout_is_isolated(g) ? map_own_file(p) : map_part_of_ring(p);
 }
 
 /*
@@ -158,14 +158,15 @@ static bool is_furnished(const struct shmring_producer *p)
 {
 	const struct attachment *a = &p->attachment;
 
-	if (layout_is_apart(&a->ring->geometry))
+	if (layout_is_isolated(&a->ring->geometry))
 		return load_acquire(&p->lane.control->ready) != 0;
 	return load_acquire(&a->registry->lanes_ready) >> a->slot & 1;
 }
 
 static void close_own_file(struct shmring_producer *p)
 {
-	if (p->attachment.ring && layout_is_apart(&p->attachment.ring->geometry) && p->lane_fd >= 0)
+	if (p->attachment.ring && layout_is_isolated(&p->attachment.ring->geometry) &&
+	    p->lane_fd >= 0)
 		close(p->lane_fd);
 	p->lane_fd = -1;
 }
@@ -191,7 +192,7 @@ static int furnish_lane(struct shmring_producer *p)
 		return e;
 	}
 	shmr_lane_begin(&p->lane, g);
-	if (layout_is_apart(g)) /* [READY] pairs with is_furnished() */
+	if (layout_is_isolated(g)) /* [READY] pairs with is_furnished() */
 		store_release(&p->lane.control->ready, 1);
 	return 0;
 }
@@ -343,7 +344,7 @@ static bool is_lanes_fault(const struct shmring_producer *p, int e)
 	const struct attachment *a = &p->attachment;
 
 	return a->status != 0 &&
-	       (e == -EBADMSG || (e == -EBUSY && layout_is_apart(&a->ring->geometry)));
+	       (e == -EBADMSG || (e == -EBUSY && layout_is_isolated(&a->ring->geometry)));
 }
 
 /* Lanes that an attach has tried in vain. */

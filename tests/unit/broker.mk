@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Tests of single modules of the broker, linked to its objects.
 BROKER_UNIT_TESTS = \
-	tests/unit/apart \
 	tests/unit/catalog \
 	tests/unit/config \
+	tests/unit/isolated-lane \
 	tests/unit/keeper-words \
 	tests/unit/label \
 	tests/unit/lane-copier \
@@ -16,15 +16,15 @@ BROKER_UNIT_CPPFLAGS = $(TESTS_CPPFLAGS) $(BROKER_CPPFLAGS)
 BROKER_UNIT_LIBS = tests/support/libsupport.la lib/producer/libproducer.la lib/consumer/libconsumer.la \
 	$(BROKER_LIBS) $(CHECK_LIBS)
 
-tests_unit_apart_SOURCES = tests/unit/apart.c
-tests_unit_apart_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
-tests_unit_apart_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(BROKER_LIBS) $(CHECK_LIBS)
 tests_unit_catalog_SOURCES = tests/unit/catalog.c
 tests_unit_catalog_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
 tests_unit_catalog_LDADD = $(BROKER_UNIT_LIBS)
 tests_unit_config_SOURCES = tests/unit/config.c
 tests_unit_config_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
 tests_unit_config_LDADD = $(BROKER_UNIT_LIBS)
+tests_unit_isolated_lane_SOURCES = tests/unit/isolated-lane.c
+tests_unit_isolated_lane_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
+tests_unit_isolated_lane_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(BROKER_LIBS) $(CHECK_LIBS)
 tests_unit_keeper_words_SOURCES = tests/unit/keeper-words.c
 tests_unit_keeper_words_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
 tests_unit_keeper_words_LDADD = $(BROKER_UNIT_LIBS)

@@ -12,9 +12,9 @@
 
 #include <check.h>
 
-#include "apart.h"
 #include "audit.h"
 #include "isolated-files.h"
+#include "isolated-lane.h"
 #include "layout.h"
 #include "must.h"
 #include "ring.h"
@@ -71,7 +71,8 @@ static int give_lane(struct ring_source *s, const struct lane_wish *wish, uint32
 	if (t->file[wish->lane] < 0 && !wish->write)
 		return -ENOENT;
 	if (t->file[wish->lane] < 0)
-		t->file[wish->lane] = (int)must(isolated_files_new_lane(&t->ring->geometry, "lane"));
+		t->file[wish->lane] =
+			(int)must(isolated_files_new_lane(&t->ring->geometry, "lane"));
 	*ret_file = t->number[wish->lane];
 	fd = open_again(t->file[wish->lane], wish->write);
 	if (!wish->write && t->spoil)
@@ -386,7 +387,7 @@ START_TEST(shape_is_that_of_the_page)
 	for (unsigned i = 0; i < 2; i++) {
 		memset(&id, 0, sizeof(id));
 		must(layout_plan(&g, &configs[i]));
-		layout_set_apart(&g);
+		layout_set_isolated(&g);
 		ck_assert_uint_eq(g.file_size, 458752);
 		ck_assert_uint_eq(g.data_offset, i == 0 ? 65536 : 2 << 20);
 		ck_assert_uint_eq(control_offset(&g, 2), 0);
@@ -406,8 +407,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("apart");
-	TCase *tc = room_case(s, "apart", 30);
+	Suite *s = suite_create("isolated-lane");
+	TCase *tc = room_case(s, "isolated-lane", 30);
 
 	tcase_add_test(tc, shape_is_that_of_the_page);
 	tcase_add_loop_test(tc, who_joins_by_an_old_file_chooses_again, 0,

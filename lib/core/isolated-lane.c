@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * apart: see apart.h.
+ * isolated-lane: see isolated-lane.h.
  */
-#include "apart.h"
+#include "isolated-lane.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include "ring.h"
 #include "segment.h"
 
-int shmr_apart_check(const struct geometry *g, int fd, uid_t owner)
+int shmr_isolated_check(const struct geometry *g, int fd, uid_t owner)
 {
 	struct stat st;
 	int e = segment_check_seals(fd);
@@ -36,10 +36,10 @@ static int check_given(const struct shmring *r, const struct lane_wish *wish, in
 
 	if (flags < 0 || (flags & O_ACCMODE) != (wish->write ? O_RDWR : O_RDONLY))
 		return explain(-EACCES, "the descriptor that was given has other rights");
-	return shmr_apart_check(&r->geometry, fd, r->owner);
+	return shmr_isolated_check(&r->geometry, fd, r->owner);
 }
 
-int shmr_apart_open(const struct shmring *r, const struct lane_wish *wish, uint32_t *ret_file)
+int shmr_isolated_open(const struct shmring *r, const struct lane_wish *wish, uint32_t *ret_file)
 {
 	int fd = r->source->lane(r->source, wish, ret_file);
 	int e = fd < 0 ? fd : check_given(r, wish, fd);
@@ -50,7 +50,7 @@ int shmr_apart_open(const struct shmring *r, const struct lane_wish *wish, uint3
 }
 
 /* [FILE] pairs with isolated_files_raise() */
-uint64_t shmr_apart_own_lanes(const struct doorbell *d, uint64_t lanes)
+uint64_t shmr_isolated_own_lanes(const struct doorbell *d, uint64_t lanes)
 {
 	uint64_t own = 0;
 

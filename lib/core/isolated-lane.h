@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * apart: the lanes of isolated rings, which are files of their own.
+ * isolated-lane: the lanes of isolated rings, which are files of their own.
  *
  * The ring's own file holds what all members write: places, bells, cursors. A lane's
  * file holds what its producer alone writes. All are memory files of mode 0600 that
@@ -20,8 +20,8 @@
  *  A3 All words that readers go by here may be forged by members of the ring. They
  *     tell when to ask the broker, and no more; what it says is believed.
  */
-#ifndef SHMRING_CORE_APART_H
-#define SHMRING_CORE_APART_H
+#ifndef SHMRING_CORE_ISOLATED_LANE_H
+#define SHMRING_CORE_ISOLATED_LANE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,15 +38,15 @@ struct lane_wish;
  * A descriptor of that lane's file, close-on-exec, which is what it should be. As
  * lane() of struct ring_source.
  */
-int shmr_apart_open(const struct shmring *r, const struct lane_wish *wish, uint32_t *ret_file);
+int shmr_isolated_open(const struct shmring *r, const struct lane_wish *wish, uint32_t *ret_file);
 
 /* Is this a lane's file, of that owner? 0, or a negative errno with an explanation. */
-int shmr_apart_check(const struct geometry *g, int fd, uid_t owner);
+int shmr_isolated_check(const struct geometry *g, int fd, uid_t owner);
 
 /*
  * Those of `lanes` that this process's user would get without a copy. Only a hint: no edge.
  */
-uint64_t shmr_apart_own_lanes(const struct doorbell *d, uint64_t lanes);
+uint64_t shmr_isolated_own_lanes(const struct doorbell *d, uint64_t lanes);
 
 #pragma GCC visibility pop
 
