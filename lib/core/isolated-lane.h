@@ -2,23 +2,22 @@
 /*
  * isolated-lane: the lanes of isolated rings, which are files of their own.
  *
- * The ring's own file holds what all members write: places, bells, cursors. A lane's
- * file holds what its producer alone writes. All are memory files of mode 0600 that
- * belong to the broker's user, sealed for good before anybody gets them: their size is
- * what it is, and no seal can be added. Whoever has a description for reading can
- * neither write through it, nor open the file anew for writing, unless he is that
- * user.
+ * The ring's own file holds what all members write: places, bells, cursors. A lane's file
+ * holds what its producer alone writes. All are memory files of mode 0600 that belong to the
+ * broker's user, sealed for good before any process gets them: their size cannot change, and
+ * no seal can be added. A process of another user that has a description for reading can
+ * neither write through it nor open the file again for writing.
  *
- *  A1 A lane is at each time one file; doorbell.room[i].file numbers them. It gets
- *     another one only while its place is without a living owner, and that one has
- *     the same bytes. So a reader may go over to it at any time: nothing under its
- *     cursor changes, and what it is reading stays where it is.
- *  A2 The number is raised before the new file is given to anybody who may write:
- *     first the lane's, then the ring's count of them [FILE]. A reader that places a
- *     cursor looks at that count behind the fence of [JOIN]: if it has not moved, the
- *     next owner will see the cursor, whatever file he has.
- *  A3 All words that readers go by here may be forged by members of the ring. They
- *     tell when to ask the broker, and no more; what it says is believed.
+ *  A1 A lane is at each time one file; doorbell.room[i].file numbers them. It gets another
+ *     one only while its place is without a living owner, and that one has the same bytes.
+ *     So a reader may change to it at any time: nothing under its cursor changes, and what
+ *     it is reading stays where it is.
+ *  A2 The number is raised before the new file is given to a process that may write: first
+ *     the lane's, then the ring's count of them [FILE]. A reader that places a cursor looks
+ *     at that count behind the fence of [JOIN]: if the count has not moved, the next owner
+ *     will see the cursor, whatever file that owner has.
+ *  A3 Members of the ring can forge all words that readers go by here. The words only tell
+ *     when to ask the broker; readers believe what the broker says.
  */
 #ifndef SHMRING_CORE_ISOLATED_LANE_H
 #define SHMRING_CORE_ISOLATED_LANE_H
