@@ -116,6 +116,9 @@ struct shmring_consumer {
 	uint64_t armed_position;
 	uint64_t files; /* isolated rings: the ring's count of them when they were fetched */
 	int64_t files_again_ns; /* when to ask again */
+	uint64_t unknown_lanes;	/* without a file, by the broker's last answer */
+	int64_t unknown_until_ns; /* how long that answer is good */
+	int64_t unknown_pause_ns;
 	unsigned unsettled;	/* how often places were chosen in vain */
 	unsigned char *copy;	/* observers: the private copy */
 	struct observed observed;
@@ -227,7 +230,10 @@ int consumer_is_at_end(void);
  */
 int consumer_check_end(struct shmring_consumer *c, bool waits);
 
-/* Is every lane mapped, in its present file? Asks the broker of an isolated ring if not. */
+/*
+ * Is every lane mapped, in its present file? Asks the broker of an isolated ring if not, or goes
+ * by its last answer.
+ */
 bool consumer_has_all_files(struct shmring_consumer *c);
 
 /* How many messages this turn has brought since the last wait. */

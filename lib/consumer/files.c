@@ -9,9 +9,12 @@
  * their hot half, and only if the ring's count of files has moved.
  *
  *  F1 A lane is in `lanes` if and only if its file is mapped; nobody touches others.
- *  F2 Who asked in vain tries again at a later look, and spends no more than
+ *  F2 A reader that asked in vain tries again at a later look, and spends no more than
  *     a tenth of its time on it. Nothing is lost meanwhile: a lane's cursor stands
  *     before it is mapped (J2), and a new file begins with all that the old one has.
+ *     The answer that there is no such lane is good for a pause that grows up to
+ *     LONGEST_PAUSE, as long as the ring's count of files has not moved: the end of the
+ *     stream goes by it, too.
  *  F3 Places among the cursors are good only if no file was missing or old when the
  *     cursors stood. consumer_settle_files() is asked behind the fence of the last
  *     one; as long as it finds something, the places are chosen again.
@@ -24,6 +27,7 @@
 #include "sys.h"
 
 #define LEAST_PAUSE INT64_C(10000000)
+#define LONGEST_PAUSE INT64_C(100000000)
 #define PAUSE_FACTOR 10 /* times what the attempt took */
 #define SETTLE_TRIES 1000
 
@@ -115,62 +119,94 @@ static int fetch_files(struct shmring_consumer *c, uint64_t lanes, bool patient)
 	return n;
 }
 
+/* The answer "there is no such lane" is good for `least`, and for longer if it is an old one. */
+static void remember_unknown(struct shmring_consumer *c, uint64_t unknown, int64_t now,
+			     int64_t least)
+{
+	int64_t pause = unknown == c->unknown_lanes ? 2 * c->unknown_pause_ns : 0;
+
+	if (pause > LONGEST_PAUSE)
+		pause = LONGEST_PAUSE;
+	if (pause < least)
+		pause = least;
+	c->unknown_lanes = unknown;
+	c->unknown_pause_ns = pause;
+	c->unknown_until_ns = now + pause;
+}
+
+/*
+ * Is every lane without a file one that the broker did not know a moment ago? The first file of
+ * a lane moves `files` before its owner can publish, and ends the moment.
+ */
+static bool answer_is_fresh(const struct shmring_consumer *c, uint64_t files, int64_t now)
+{
+	return files == c->files && (unmapped_lanes(c) & ~c->unknown_lanes) == 0 &&
+	       now < c->unknown_until_ns;
+}
+
+/* Ask for each lane that has no file or an old one. As fetch_files_of(). */
+static int ask_for_files(struct shmring_consumer *c, uint64_t files, bool patient)
+{
+	uint64_t unmapped = unmapped_lanes(c), wanted = unmapped;
+	int64_t start = shmr_now(), now, pause;
+	int n;
+
+	if (files != c->files)
+		wanted |= outdated_lanes(c);
+	if (wanted == 0) {
+		c->files = files;
+		return 0;
+	}
+	n = fetch_files(c, wanted, patient);
+	now = shmr_now();
+	pause = LEAST_PAUSE + PAUSE_FACTOR * (now - start);
+	if (n <= 0)
+		c->files_again_ns = now + pause;
+	if (n >= 0) {
+		c->files = files;
+		remember_unknown(c, unmapped & ~c->lanes, now, pause);
+	}
+	return n;
+}
+
 /* [FILE] pairs with isolated_files_raise() */
 void consumer_follow_files(struct shmring_consumer *c)
 {
 	uint64_t files = load_acquire(&c->attachment.registry->files);
-	uint64_t wanted = unmapped_lanes(c);
-	int64_t start;
-	int n;
+	int64_t now;
 
-	if (wanted == 0 && files == c->files)
+	if (files == c->files && unmapped_lanes(c) == 0)
 		return;
-	start = shmr_now();
-	if (start < c->files_again_ns)
-		return;
-	if (files != c->files)
-		wanted |= outdated_lanes(c);
-	n = fetch_files(c, wanted, false);
-	if (n >= 0)
-		c->files = files;
-	if (n > 0 || wanted == 0)
-		return;
-	c->files_again_ns = shmr_now() + LEAST_PAUSE + PAUSE_FACTOR * (shmr_now() - start);
+	now = shmr_now();
+	if (now >= c->files_again_ns && !answer_is_fresh(c, files, now))
+		ask_for_files(c, files, false);
 }
 
 /* [FILE] pairs with isolated_files_raise() */
 bool consumer_has_all_files(struct shmring_consumer *c)
 {
-	uint64_t files, wanted;
-	int n;
+	uint64_t files;
+	int64_t now;
 
 	if (!layout_is_isolated(consumer_geometry(c)))
 		return true;
 	files = load_acquire(&c->attachment.registry->files);
-	wanted = unmapped_lanes(c);
-	if (files != c->files)
-		wanted |= outdated_lanes(c);
-	n = fetch_files(c, wanted, false);
-	if (n >= 0)
-		c->files = files;
-	return n == 0; /* what the broker does not know was forged (A3) */
+	if (files == c->files && unmapped_lanes(c) == 0)
+		return true;
+	now = shmr_now();
+	if (answer_is_fresh(c, files, now))
+		return true; /* what the broker does not know was forged (A3) */
+	return now >= c->files_again_ns && ask_for_files(c, files, false) == 0;
 }
 
 /* [FILE] pairs with isolated_files_raise(), [JOIN] pairs with show_lane() */
 int consumer_settle_files(struct shmring_consumer *c)
 {
-	uint64_t files, wanted;
 	int n;
 
 	if (!layout_is_isolated(consumer_geometry(c)))
 		return 0;
-	files = load_acquire(&c->attachment.registry->files);
-	wanted = unmapped_lanes(c);
-	if (files != c->files)
-		wanted |= outdated_lanes(c);
-	n = fetch_files(c, wanted, true);
-	if (n >= 0)
-		c->files = files;
+	n = ask_for_files(c, load_acquire(&c->attachment.registry->files), true);
 	if (n > 0 && ++c->unsettled == SETTLE_TRIES)
 		return explain(-EBADMSG, "the ring is damaged: its lanes change all the time");
 	if (n <= 0)

@@ -279,6 +279,81 @@ START_TEST(forged_words_cost_questions_only)
 }
 END_TEST
 
+/* What members write says that nobody has had lane 1, and yet that it has memory. */
+static struct shmring *begin_forged(void)
+{
+	struct shmring *r = begin();
+	unsigned char *view =
+		mmap(NULL, r->geometry.view_size, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+	struct registry *registry = (void *)(view + r->geometry.registry_offset);
+
+	ck_assert_ptr_ne(view, MAP_FAILED);
+	store_release(&registry->lanes_ready, UINT64_MAX);
+	munmap(view, r->geometry.view_size);
+	return r;
+}
+
+/* What it has now; a damaged or lost message is a fault of `a`. */
+static int take(struct shmring_consumer *c, struct audit *a)
+{
+	struct shmring_message m;
+	int e = shmring_peek(c, SHMRING_NOWAIT, &m);
+
+	if (e != 0)
+		return e;
+	audit_peeked(a, c, &m);
+	return shmring_release(c);
+}
+
+/*
+ * A reader at the end polls for that long. The source is asked once for each pause, and the
+ * pauses grow from 10 ms to 100 ms.
+ */
+static void poll_at_the_end(struct shmring_consumer *c, struct audit *a, int64_t ns)
+{
+	int64_t start = clock_now(), end = start + ns;
+	unsigned polls = 0;
+
+	trick.reads = 0;
+	for (; clock_now() < end || polls < 1000; polls++)
+		ck_assert_int_eq(take(c, a), -EPIPE);
+	ck_assert_uint_gt(trick.reads, 0);
+	ck_assert_uint_le(trick.reads, 5 + (unsigned)((clock_now() - start) / 100000000));
+}
+
+/* A3: the end is told at every poll, and the source is asked now and then. */
+START_TEST(forged_lane_does_not_delay_the_end)
+{
+	const uint32_t flags = SHMRING_UNTIL_END | (_i ? SHMRING_OBSERVE : 0);
+	struct shmring *r = begin_forged();
+	struct shmring_producer *p = producer_attach(r);
+	struct shmring_consumer *c = consumer_attach(r, NULL, SHMRING_START_DEFAULT, flags);
+	int64_t limit = patience();
+	struct audit a;
+	int e;
+
+	audit_begin(&a, true);
+	publish(p, SOME);
+	ck_assert_uint_eq(read_all(c, &a), SOME);
+	shmring_producer_detach(p);
+	poll_at_the_end(c, &a, 170000000);
+	/* The lane gets its first owner, and what that one leaves comes before the end. */
+	p = producer_attach(r);
+	must(isolated_files_raise(r, 1, 0, 0));
+	trick.second = producer_attach(r);
+	publish_numbers(trick.second, SOURCE + 1, 0, SOME, LEN);
+	shmring_producer_detach(trick.second);
+	shmring_producer_detach(p);
+	while ((e = take(c, &a)) != -EPIPE) {
+		ck_assert(e == 0 || e == -EAGAIN);
+		ck_assert_int_lt(clock_now(), limit);
+	}
+	audit_must_be(&a, 2 * SOME, 0);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
 START_TEST(lanes_of_a_source_that_is_away_are_found_later)
 {
 	struct shmring *r = begin();
@@ -415,6 +490,7 @@ int main(void)
 			    (int)(sizeof(joinings) / sizeof(joinings[0])));
 	tcase_add_test(tc, reader_follows_with_messages_in_hand);
 	tcase_add_test(tc, forged_words_cost_questions_only);
+	tcase_add_loop_test(tc, forged_lane_does_not_delay_the_end, 0, 2);
 	tcase_add_test(tc, lanes_of_a_source_that_is_away_are_found_later);
 	tcase_add_loop_test(tc, descriptors_are_not_taken_on_trust, 0,
 			    (int)(sizeof(spoilings) / sizeof(spoilings[0])));
