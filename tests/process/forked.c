@@ -105,7 +105,9 @@ static void expect_consumer_refuses(struct shmring_consumer *c)
 {
 	struct shmring_memory_report report = { .size = sizeof(report) };
 	struct shmring_counters counters = { .size = sizeof(counters) };
-	struct shmring_message m;
+	struct shmring_message m = { 0 };
+	uint64_t number, bytes;
+	uint32_t tenancy;
 	char buffer[8];
 
 	must_fail(ECHILD, shmring_peek(c, SHMRING_NOWAIT, &m));
@@ -113,6 +115,9 @@ static void expect_consumer_refuses(struct shmring_consumer *c)
 	must_fail(ECHILD, shmring_peek_batch(c, SHMRING_NOWAIT, &m, 1));
 	must_fail(ECHILD, shmring_release(c));
 	must_fail(ECHILD, shmring_receive(c, buffer, sizeof(buffer), SHMRING_NOWAIT));
+	must_fail(ECHILD, shmring_message_lost(c, &m, &number, &bytes));
+	must_fail(ECHILD, shmring_message_tenancy(c, &m, &tenancy));
+	must_fail(ECHILD, shmring_message_stamp(c, &m, &number));
 	must_fail(ECHILD, shmring_consumer_counters(c, &counters));
 	must_fail(ECHILD, shmring_consumer_memory(c, &report));
 	shmring_rewind(c);
