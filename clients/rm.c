@@ -47,7 +47,7 @@ static const struct argp_option options[] = {
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
-static const char doc[] = "Remove each RING. Who is attached goes on undisturbed; the memory is "
+static const char doc[] = "Remove each RING. Attached processes go on undisturbed; the memory is "
 			  "freed when the last of them has gone. With --unused, remove it only "
 			  "if no living process is attached as a producer or lossless consumer."
 			  "\v"
