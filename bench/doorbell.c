@@ -172,7 +172,7 @@ static void send_wakes(struct link *l, const struct entry *entry, double ret[FIG
 	ret[2] = quantile_us(l->stage, 0.999);
 }
 
-/* At a rate; how busy the receiver was is told when it has ended. */
+/* Messages at a rate. The receiver reports its processor time when it has ended. */
 static void send_at_rate(struct link *l, const struct entry *entry, double ret[FIGURES])
 {
 	int64_t began = clock_ns(),

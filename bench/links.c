@@ -141,7 +141,7 @@ static uint64_t bounded_receive(struct link *l)
 	return atomic_load_explicit(&l->stage->slot, memory_order_relaxed);
 }
 
-/* Who was woken wakes the next one, before anything else. */
+/* A receiver that was woken wakes the next one before it does anything else. */
 static uint64_t chain_receive(struct link *l)
 {
 	uint64_t message = futex_receive(l);

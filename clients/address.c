@@ -23,7 +23,7 @@ int open_or_make_ring(struct shmring **ret, const char *address, bool create, bo
 	int err;
 
 	*ret_made = false;
-	/* others may create and remove it meanwhile: whoever wins, one of the two succeeds */
+	/* another process may create and remove it meanwhile: one of the two calls succeeds */
 	do {
 		err = shmring_open(ret, address);
 		if (err != -ENOENT || !create)

@@ -10,10 +10,10 @@
 #include <shmring/shmring.h>
 
 /*
- * Open a ring; with `create`, make it if it does not exist: of the default
- * shape, and holding its messages until a consumer has come, so that it does
- * not matter who is started first. Returns 0 or the exit status, and then has
- * told why. The second also tells whether this call made the ring.
+ * Open a ring; with `create`, make it if it does not exist. A new ring has the
+ * default shape and holds its messages until a consumer has come, so either side
+ * may start first. Returns 0, or the exit status after it has printed the reason.
+ * The second function also reports whether this call made the ring.
  */
 int open_ring(struct shmring **ret, const char *address, bool create);
 int open_or_make_ring(struct shmring **ret, const char *address, bool create, bool *ret_made);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the subcommands of shmring(1) share: their entry points, the exit
- * status, and how a failure is told.
+ * status, and the printing of failures.
  */
 #ifndef SHMRING_CLI_H
 #define SHMRING_CLI_H

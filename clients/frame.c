@@ -164,7 +164,7 @@ static bool has_blocks(const struct frame_reader *r)
 	return r->form == FRAME_BLOCKS || r->form == FRAME_RAW;
 }
 
-/* Of a large block no more than the block: the next one may then go direct. */
+/* Of a large block at most the block itself: the next block may then go direct. */
 static size_t fill_size(const struct frame_reader *r)
 {
 	size_t room = r->size - r->end, missing = r->block - (r->end - r->begin);

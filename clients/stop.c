@@ -60,7 +60,7 @@ void stop_install(void)
 	catch_unless_ignored(SIGTERM);
 	catch_unless_ignored(SIGHUP);
 	set_action(SIGALRM, on_signal);
-	/* EPIPE is told by write(); stop_finish() then dies of it as others do */
+	/* write() reports EPIPE; stop_finish() then ends as by SIGPIPE */
 	sigpipe_ignored = set_action(SIGPIPE, SIG_IGN).sa_handler == SIG_IGN;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fuzzing the way in: any image is a ring or an error. Whoever attaches to it in
- * whatever role gets an answer, and can read, write and leave.
+ * Fuzzing the way in: any image is a ring or an error. A process that attaches to it in
+ * any role gets an answer, and can read, write and leave.
  */
 #include <unistd.h>
 

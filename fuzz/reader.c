@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fuzzing those who are attached: the runs of an image are laid over a sound ring
+ * Fuzzing attached processes: the runs of an image are laid over a sound ring
  * that consumers and a producer are using. By its flags a second thread lays
  * them, again and again and at shifting places, while the others run: what was
  * checked is then no longer what is used, if it is read twice.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * use: what a program does with a ring, on one whose bytes nobody vouches for.
+ * use: what a program does with a ring, on a ring with arbitrary bytes.
  * Whatever goes wrong aborts; errors do not.
  */
 #ifndef FUZZ_USE_H

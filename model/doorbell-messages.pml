@@ -18,8 +18,8 @@
  * Abstracted: a lane is the number of messages in it, and a look at it is one load. Spinning before
  * the sleep is a sleep that ends at once. Time: a sleep ends by itself only where the bound D2 is
  * what the protocol relies on: a producer was killed between its store and the end of its ring.
- * Otherwise who sleeps in vain sleeps for ever, and the search ends in a state that it calls
- * invalid.
+ * Otherwise a sleeper without a wake-up sleeps for ever, and the search ends in a state that it
+ * calls invalid.
  *
  * With WATERMARK a consumer waits in two ways, as it likes: for one message, or until a lane has so
  * many, by consumer_wait_for_watermark() of lib/consumer/watermark.c; its time is over NAPS times, at
@@ -29,14 +29,14 @@
  * Asserted:
  *	D1	no wake-up is lost: the run ends with all messages read
  *	D2	if a waker was killed, the sleeper's own time-out is enough
- *	D3	there are no more rings than announcements, whoever is dead
- *	D5	who sleeps is rung for when a lane has got to the watermark
+ *	D3	there are at most as many wake-ups as announcements, even if processes have died
+ *	D5	a sleeper is woken when a lane has got to the watermark
  *
  * Negative variants: NO_BARRIER (the bit is set, but no barrier forced), FENCE with NO_WAKER_FENCE,
  * BELL_LATE (the bell is read after the second look), LOOK_FIRST (the second look before the bit),
  * MASK_LAST (the mask is cleared after the wake), NO_BELL (a wake that does not move the bell). With
  * WATERMARK: KEEP_BIT (watermarks change under an announcement), KEEP_MARKS (they are not dropped),
- * TAKE_ALL (who is not due loses its bit).
+ * TAKE_ALL (a sleeper that is not due loses its bit).
  *
  * For weaker memory: [SLEEP] and [WAKE] are full barriers between a store and a load at both ends,
  * which is what is modelled. That a message is whole once it is seen is [PUBLISH].
@@ -66,10 +66,10 @@ byte sleepers;		   /* the mask */
 byte data_bell;
 bool asleep[CONSUMERS]; /* in the futex's queue */
 bool waker_died;	/* between its store and the end of its ring */
-byte over; /* producers that will publish no more */
+byte over; /* producers that have published everything */
 byte announced;
 byte rings;
-/* Who announces itself again and again makes no new states by that: D3 is not for WATERMARK. */
+/* Repeated announcements of a consumer must make no new states: D3 is not for WATERMARK. */
 #ifdef WATERMARK
 #define count(what) skip
 #else

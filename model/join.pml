@@ -11,7 +11,7 @@
  * killed before each of its steps. JOINERS consumers in SLOTS places; each joins at the oldest
  * message or now, reads and releases at any pace, may begin anew elsewhere (consumer_restart()), may
  * leave, and may be killed before each of its steps; the next one takes its place. A consumer that
- * is stopped is one that takes no more steps. Store buffers (TSO): the owner's stores of `reserved`
+ * is stopped takes no further steps. Store buffers (TSO): the owner's stores of `reserved`
  * and the consumers' of their cursors stay in a buffer of one until a fence, or until they happen to
  * leave it; what the owner stores later waits for them, as in a queue.
  *
@@ -22,11 +22,11 @@
  *
  * Asserted:
  *	J1 I6	nothing is stored where a consumer that has joined still relies on the old
- *	J2	nobody looks at a lane without memory
+ *	J2	no process looks at a lane without memory
  *	J3	no cursor gates but one that its tenant has chosen
  *	I4 I5	there always is an entry; numbers are right; every new owner finds the end
- *	and	who joins now gets nothing that was published before it began; every message that is
- *		read is the one it should be; the owner never waits for nobody
+ *	and	a consumer that joins now gets nothing older than its join; every message that is
+ *		read is the one it should be; the owner never waits without a consumer in its way
  *
  * Negative variants: ANNOUNCE_AFTER_ASKING, NO_OWNER_FENCE, NO_JOINER_FENCE, NO_SECOND_LOOK,
  * NO_READY_LOOK, GRANT_INHERITED, POSITION_FIRST, NO_CLEAR.

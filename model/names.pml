@@ -16,8 +16,8 @@
  * Abstracted: the lane is the oldest position that is still there and the true_end; a producer moves both
  * and respects the cursor of a gating word. hold() is one step (join.pml); boundaries are what the
  * index has (join.pml), seq = position. What evictions do to readers is in evict.pml: here a holder
- * that is told -ESTALE comes back and goes on. The first holder of a name joins like one without a
- * name (join.pml) and writes both marks before the word says NAMED.
+ * that gets -ESTALE comes back and goes on. The first holder of a name joins like a consumer without
+ * a name (join.pml) and writes both marks before the word says NAMED.
  *
  * Asserted:
  *	R1-R4	as in places.pml, and a name has one holder
@@ -33,7 +33,7 @@
  * (a DETACHED name is taken by way of SETUP), NO_NAME_LOCK, PLACE_ANYWAY (cursors are placed even if
  * the word has not become JOINING).
  *
- * For weaker memory: marks and cursor are release stores; who comes next has seen the lock go.
+ * For weaker memory: marks and cursor are release stores; the successor has seen the lock go.
  */
 #ifndef HOLDERS
 #define HOLDERS 2
@@ -65,7 +65,7 @@ byte mark_position[2];
 byte mark_seq[2];
 byte oldest;
 byte true_end = 3;
-byte name_of; /* who holds the byte of the name */
+byte name_of; /* the holder of the name's byte */
 byte changes = CHANGES;
 byte starts = STARTS;
 bool was_out; /* true: evicted, or dead on the way elsewhere, since the last release */
@@ -161,7 +161,7 @@ done:
 	skip
 }
 
-/* Somebody without a name, who takes the slot when it is free. */
+/* A consumer without a name, which takes the slot when it is free. */
 proctype Stranger(byte me)
 {
 	int status, ours, left;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * observe.pml: an observer, who holds nobody back, copies messages while the owner goes round.
+ * observe.pml: an observer, which holds no producer back, copies messages while the owner goes round.
  *
  * Follows begin_lane(), look_at(), still_whole(), copy_words(), relocate(), hand_out_copy() and
  * try_lane() of lib/consumer/observer.c; producer_reserve() of lib/producer/room.c, find_end() of
@@ -18,7 +18,7 @@
  *	I6	a copy that is handed out is whole, and is the message that its number says; so
  *		what is counted as lost between two of them is exact
  *	I4	the number of every boundary is right; where nothing is said to be, nothing is
- *	and	who begins now gets nothing that was published before
+ *	and	an observer that begins now gets nothing that was published before
  *	I5	every new owner finds the end
  *
  * Negative variants: NO_LOOK (the copy is not judged), LOOK_FIRST (judged before it is made),

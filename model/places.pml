@@ -8,21 +8,21 @@
  *
  * Modelled: one place, a lane; PEERS processes that want it, take it, use it and leave it; a prober
  * that buries the dead, again and again (shmring_reap(), or a consumer that has slept in vain).
- * Each may be killed before each of its steps. At any moment everybody may be stopped for good, but
- * one who comes and wants the place: it must get it, alone, in one round, unless a living tenant
+ * Each may be killed before each of its steps. At any moment all processes may be stopped for good,
+ * but one that comes and wants the place: it must get it, alone, in one round, unless a living tenant
  * holds it.
  *
  * Abstracted: the mapping that keeps the lock is the lock itself; it goes when the process is killed
- * or unmaps. Who is beaten TRIES times gives up: two that claim over each other for ever can only be
- * made by a scheduler that never lets one of them do three steps in a row. Status words change by
+ * or unmaps. A process that is beaten TRIES times gives up: only a scheduler that never lets one of
+ * two processes do three steps in a row can make them claim over each other for ever. Status words change by
  * CAS, which is sequentially consistent, and locks by system calls: no store buffers.
  *
  * Asserted:
- *	R1	nobody who goes for a byte finds it taken
- *	R2	who is buried is dead
- *	R3	who is stopped while it claims keeps nobody from the place
- *	R4	no dead tenant looks alive, whoever is stopped and wherever
- *	I1	never two owners at a time; nobody changes the word of a living one
+ *	R1	a process that locks a byte finds it free
+ *	R2	a tenant that is buried is dead
+ *	R3	a process that is stopped while it claims keeps no other from the place
+ *	R4	no dead tenant looks alive, wherever other processes are stopped
+ *	I1	never two owners at a time; no other process changes the word of a living owner
  *
  * Negative variants: NO_EPOCH (one byte for all tenants of the place), SKIP_LOCK, LOCK_LATE (after
  * SETUP), TRUST_CLOCK (no question to the kernel), BLIND_BURIAL (a store instead of a CAS), and
@@ -42,7 +42,7 @@
 
 #include "registry.inc"
 
-byte owners; /* true: who may store into the lane */
+byte owners; /* truth: processes that may store into the lane */
 
 /* take_any_lane(): free ones first, claimed ones if nothing else is left. */
 inline take_any_lane()
@@ -128,7 +128,7 @@ killed:
 	skip
 }
 
-/* Who comes when everybody else has stopped for good. */
+/* The process that comes when all others have stopped for good. */
 proctype Last(byte me)
 {
 	int status, ours, left;

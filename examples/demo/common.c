@@ -46,7 +46,7 @@ int ring_enter(const struct demo *demo, struct shmring **ret)
 
 /*
  * Spinning before sleep saves microseconds where every process has a core of
- * its own. Where it has not, it takes the core from those who have work.
+ * its own. With fewer cores it takes the core from a process that has work.
  */
 int64_t demo_spin_ns(void)
 {

@@ -143,7 +143,7 @@ static int take(const struct demo *demo, struct consumer_report *report,
 	return 0;
 }
 
-/* Who has come back from the dead sees messages that were handed out before. */
+/* A consumer that was killed and started again sees messages that were handed out before. */
 static void count_redelivered(struct consumer_report *report, const struct shmring_message *m)
 {
 	struct stream *stream = &report->stream[m->producer];

@@ -40,7 +40,7 @@ int crew_open(struct crew *crew, struct demo *demo)
 	return 0;
 }
 
-/* In the child. Who has lost its parent before prctl() would never be told. */
+/* In the child. If the parent died before prctl(), no signal would ever come. */
 static _Noreturn void live(const struct crew *crew, const struct demo *demo,
 			   const struct child *child, pid_t parent)
 {
@@ -183,7 +183,7 @@ static void end(struct child *child)
 	child->pid = 0;
 }
 
-/* Whoever is still there, the demo has failed: end it. */
+/* The demo has failed: end all processes that are still there. */
 void crew_end(struct crew *crew)
 {
 	for (int i = 0; i < PRODUCERS; i++)

@@ -71,7 +71,7 @@ struct file {
 	dev_t device;
 	ino_t inode;
 	struct timespec modified;
-	unsigned producer; /* who sends it */
+	unsigned producer; /* which one sends it */
 	bool hashed;
 	uint64_t digest; /* of what is on disk, if hashed */
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which files are sent, and by whom: the regular files under /usr/share and
+ * Which files each producer sends: the regular files under /usr/share and
  * /usr/lib that can be read, in order of their names, until the next one would
  * pass the limit. /usr/share gets half of it, so that both small and big files
  * take part, and none is bigger than an eighth of it. Each file is dealt to the

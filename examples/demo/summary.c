@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The report, 80 columns wide: who sent and received how much at what cost, how
- * long it was under way, what the killed consumer missed, and what was verified.
+ * The report, 80 columns wide: how much each process sent or received, at what cost,
+ * how long messages took, what the killed consumer missed, and what was verified.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -16,14 +16,14 @@
  * A lossless consumer holds the producers back when the ring is full; the
  * ring's policy says for how long. With a name its cursor outlives the process:
  * the next consumer that attaches under that name goes on with the first message
- * that was not released. An observer needs only read permission and holds nobody
- * back; it can be overrun and is told what it missed. See <shmring/shmring.h> for
+ * that was not released. An observer needs only read permission and holds no producer
+ * back; it can be overrun, and learns what it missed. See <shmring/shmring.h> for
  * the conventions and link with -lshmring-consumer -lshmring.
  *
  * A signal handler must not use a consumer whose call it may have interrupted: give
  * the handler a consumer of its own. A handler that has interrupted a call that was
- * waiting is told -EBUSY; at other moments only a library that was built with
- * --enable-handle-checks tells it.
+ * waiting gets -EBUSY; at other moments only a library that was built with
+ * --enable-handle-checks returns it.
  */
 #ifndef SHMRING_CONSUMER_H
 #define SHMRING_CONSUMER_H

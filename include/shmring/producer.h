@@ -155,7 +155,7 @@ struct shmring_waitable *shmring_producer_waitable(struct shmring_producer *p, s
  * While a producer is quiet it wakes no consumer: a batch of messages costs one system
  * call for all sleeping consumers, not one for each message that finds a sleeper. It
  * still wakes them when it has to wait for room, when shmring_producer_wake() is called, when it
- * leaves, and when it is quiet no more. A consumer that sleeps meanwhile sees the
+ * leaves, and when it ends being quiet. A consumer that sleeps meanwhile sees the
  * messages within the ring's longest sleep, even if the producer is killed.
  * shmring_producer_wake() returns 1 if a consumer slept and was woken, whatever its watermark
  * is, else 0; so does the end of being quiet.

@@ -24,8 +24,8 @@
  *    SHMRING_NOWAIT to SHMRING_FOREVER; shmring_deadline() makes one.
  *  - A handle belongs to one thread of one process at a time. In a child made
  *    by fork every inherited handle answers -ECHILD (see shmring_join()).
- *    A second thread that uses a handle while a call on it waits is told -EBUSY. At
- *    other moments a library that was built with --enable-handle-checks tells it; any
+ *    A second thread that uses a handle while a call on it waits gets -EBUSY. At
+ *    other moments a library that was built with --enable-handle-checks returns it; any
  *    other library does not notice, and messages are lost or repeated. Only
  *    shmring_consumer_cancel() and shmring_producer_cancel() are for all threads.
  *  - A signal handler may publish through any producer of its thread; the call

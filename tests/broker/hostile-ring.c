@@ -186,7 +186,7 @@ START_TEST(look_says_that_there_is_more)
 }
 END_TEST
 
-/* A question for the metrics is under way when it is told to end. */
+/* A request for the metrics is under way when the broker is asked to end. */
 START_TEST(end_does_not_wait_for_a_look)
 {
 	struct proto_message m = { 0 };

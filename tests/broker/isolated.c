@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Isolated rings: nobody but a lane's producer gets a writable view of it, when he is
- * another user; lanes pass from user to user and nothing is lost; rings outlive the
- * broker with a keeper, and end cleanly without.
+ * Isolated rings: no other user gets a writable view of a producer's lane; lanes pass
+ * from user to user and nothing is lost; rings outlive the broker with a keeper, and
+ * end cleanly without.
  *
- * The attacks are made by a user of his own against lanes of another one. Where a test
+ * One user makes the attacks, against lanes of another one. Where a test
  * writes into the ring's own file, it goes by docs/layout.md.
  */
 #include <errno.h>
@@ -366,9 +366,9 @@ static void forge_and_ask(int s)
 	ck_assert_ptr_ne(status, MAP_FAILED);
 	epoch = (uint32_t)(status[8] >> 32); /* of the lane's living owner */
 	ck_assert_uint_gt(epoch, 0);
-	/* I am he. */
+	/* It names the epoch of the living owner. */
 	ck_assert_int_eq(raw_lane(s, number, PROTO_PRODUCE, 0, epoch, &lane), -EBUSY);
-	/* Nobody has the place, and I do not lock it. */
+	/* It names an epoch without a tenant, whose byte is not locked. */
 	status[8] = (uint64_t)(epoch + 1) << 32;
 	ck_assert_int_eq(raw_lane(s, number, PROTO_PRODUCE, 0, epoch + 1, &lane), -ESTALE);
 	/* It is mine, and locked. */
@@ -383,7 +383,7 @@ static void forge_and_ask(int s)
 	close(fd);
 }
 
-/* Of his own lane: he writes, but cannot make readers stumble over its size. */
+/* An attacker's own lane: it writes there, but cannot change the size that readers rely on. */
 static void attack_own_lane(int s)
 {
 	uint64_t number;
@@ -398,7 +398,7 @@ static void attack_own_lane(int s)
 	denied(ftruncate(lane, 1 << 20), EPERM);
 	denied(fcntl(lane, F_ADD_SEALS, F_SEAL_WRITE), EPERM);
 	denied(fchmod(lane, 0666), EPERM);
-	/* It is his as long as he lives, and not to be had twice. */
+	/* The lane belongs to this process as long as it lives; a second request is refused. */
 	close(lane);
 	ck_assert_int_eq(raw_lane(s, number, PROTO_PRODUCE, 1, 77, &lane), -EBUSY);
 	close(fd);
@@ -670,7 +670,7 @@ END_TEST
 
 enum { PASSES = 12, LARGE = 16 << 20 };
 
-/* Before, while and after it copies the lane: whoever wanted it gets it from the next one. */
+/* Before, while and after it copies the lane: the producer gets the lane from the next broker. */
 START_TEST(broker_is_killed_while_it_passes_a_lane_on)
 {
 	struct peer producer, reader;

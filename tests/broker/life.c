@@ -545,7 +545,7 @@ START_TEST(it_gives_up_what_it_does_not_need)
 }
 END_TEST
 
-/* Also after an upgrade, which forks no more. */
+/* Also after an upgrade, which does not fork again. */
 START_TEST(in_the_background_it_is_ready_when_its_parent_ends)
 {
 	const char *extra[] = { "--daemon", "--no-sandbox", NULL };
@@ -763,7 +763,7 @@ START_TEST(a_death_is_noticed_though_the_connection_lives)
 }
 END_TEST
 
-/* Who died while there was no broker is found by the next one. */
+/* The next broker finds clients that died while there was none. */
 START_TEST(the_dead_of_an_interregnum_are_buried)
 {
 	struct mortal mortal = { 0 };
@@ -875,7 +875,7 @@ START_TEST(without_descriptors_it_turns_away_and_recovers)
 }
 END_TEST
 
-/* Many at a time, who say nothing: those within the limit stay, the rest is gone. */
+/* Many silent connections at a time: those within the limit stay, the others are closed. */
 START_TEST(a_flood_of_connections_harms_nobody)
 {
 	enum { CLIENTS = 500 };

@@ -174,7 +174,7 @@ static void get(int s)
 
 /* --- the tests --- */
 
-/* What anybody who may write to a ring can do: other bytes in place of these. */
+/* Put other bytes in place of these, as a process that may write to the ring can do. */
 static void scribble(const char *path, const char *old, const char *new)
 {
 	static char head[1 << 20];

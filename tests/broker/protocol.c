@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the broker answers, message by message, and what it does about clients who do
- * not keep to the protocol: they are gone, and nobody else notices.
+ * The broker's answers, message by message. It closes the connections of clients that
+ * break the protocol, and no other client notices.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -91,7 +91,7 @@ START_TEST(rings_are_made_opened_listed_and_removed)
 	ck_assert_int_eq(raw_open(t, "alpha", 0, NULL), -ENOENT);
 	ck_assert_int_eq(raw_next(t, "", &entry), 0);
 	ck_assert_str_eq(entry.name, "zeta");
-	/* Who had it open goes on with it; the name is free for another one. */
+	/* A client that has it open goes on with it; the name is free for another ring. */
 	ck_assert_int_eq(raw_attach(s, a, PROTO_PRODUCE, NULL, NULL), 0);
 	ck_assert_int_eq(raw_make(s, "alpha", &again), 0);
 	ck_assert_uint_ne(a, again);
@@ -101,7 +101,7 @@ START_TEST(rings_are_made_opened_listed_and_removed)
 }
 END_TEST
 
-/* Removed by somebody who has the directory, and made there without the broker. */
+/* A process with access to the directory removes a ring, and makes one without the broker. */
 START_TEST(files_that_come_and_go_are_noticed)
 {
 	struct shmring_config config = { .size = sizeof(config), .lanes = 1, .lane_size = 65536 };
@@ -260,7 +260,7 @@ START_TEST(persistent_rings_lie_in_the_state_directory)
 }
 END_TEST
 
-/* --- who does not keep to it --- */
+/* --- clients that break the protocol --- */
 
 /* A good OPEN, to be spoilt. */
 static size_t good_open(struct proto_message *m)
@@ -509,7 +509,7 @@ START_TEST(whoever_takes_no_answers_is_dropped)
 }
 END_TEST
 
-/* Slow is not dead: whoever takes them late gets all of them, in order. */
+/* Slow is not dead: a client that takes its answers late gets all of them, in order. */
 START_TEST(answers_wait_for_who_is_slow)
 {
 	struct proto_message m;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A client that does what it is told; see raw.h.
+ * A client that sends single messages; see raw.h.
  */
 #include "raw.h"
 

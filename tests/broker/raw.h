@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A client of the broker that does exactly what it is told, and no more: the messages
- * of the protocol, one by one. Everything here fails the test when it goes another way.
+ * A client of the broker that sends the messages of the protocol one by one, as the
+ * test asks. Each function fails the test if the answer is another one.
  */
 #ifndef TESTS_BROKER_RAW_H
 #define TESTS_BROKER_RAW_H

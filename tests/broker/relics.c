@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files that the broker gives out no more count as long as a process keeps them: rings
+ * Files that the broker no longer gives out count as long as a process keeps them: rings
  * that were removed, and lanes of isolated rings that went to another user.
  */
 #include <errno.h>
@@ -94,7 +94,7 @@ static void lock_place(int fd, uint32_t lane, uint32_t epoch, short type)
 	ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);
 }
 
-/* What a user does in its helper: one pass after the other, each when it is told to. */
+/* What a user does in its helper: one pass after the other, each at the test's command. */
 struct user {
 	const char *socket;
 	uid_t uid;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who may do what, and how much of it: rules, limits, users, and a configuration that
- * changes under way.
+ * The rights and limits of users: rules, quotas, groups, and a configuration that
+ * changes meanwhile.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -223,7 +223,7 @@ START_TEST(the_first_rule_that_fits_decides)
 }
 END_TEST
 
-/* Whoever comes first makes it, and owns it. */
+/* The first client makes the ring, and owns it. */
 START_TEST(rings_are_made_on_demand)
 {
 	struct proto_entry entry;
@@ -356,7 +356,7 @@ START_TEST(attachments_and_descriptors_are_limited)
 }
 END_TEST
 
-/* Who is refused finds nothing made, by wish or on demand. */
+/* A refused request makes no ring, neither by OPEN with the flag nor on demand. */
 START_TEST(what_one_may_not_have_open_is_not_made)
 {
 	struct proto_entry entry;

@@ -60,7 +60,7 @@ static int greet(const char *socket, int *ret)
 	return raw_call(*ret, &m, PROTO_HELLO, PROTO_WELCOME, NULL);
 }
 
-/* Has as many connections as it gets, and keeps them until it is told to end. */
+/* Opens as many connections as it gets, and keeps them until the test ends it. */
 static int take_all(int socket, void *arg)
 {
 	const struct greedy *g = arg;

@@ -30,7 +30,7 @@ static uint64_t read_main, read_handler;
 static uint64_t refused;
 static volatile sig_atomic_t stepping;
 
-/* What is published: who and which, then the number again and again. */
+/* The content of a message: its writer, then its number again and again. */
 struct text {
 	uint64_t who;
 	uint64_t words[LONG / 8];

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# late: a reader that comes late gets every message, or is told how many are gone.
+# late: a reader that comes late gets every message, or learns how many are gone.
 
 . "${abs_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/cli/lib.sh"
 time_limit 60

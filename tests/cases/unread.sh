@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# unread: a publisher that nobody reads any more says who holds it up, or ends if it is told to.
+# unread: a publisher without readers names the consumer that holds it up, or ends with --while-read.
 
 . "${abs_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/cli/lib.sh"
 time_limit 90

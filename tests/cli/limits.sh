@@ -69,7 +69,7 @@ tail -n "$(wc -l <out)" many >want
 same "it is the newest, without a gap" want out
 check "and not everything" test "$(wc -l <out)" -lt 100000
 
-# An observer that is too slow is told what it missed: with it, all are accounted for.
+# An observer that is too slow learns what it missed: received and missed messages add up to all.
 mkfifo pipe
 start "$SHMRING" sub --observe --no-follow --json ring >pipe 2>err.1 &
 sub=$!

@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# rights: who may only read a ring can observe and examine it, and nothing else.
+# rights: a user that may only read a ring can observe and examine it, and nothing else.
 # shellcheck disable=SC2086 # $reader is a command with its arguments, or nothing
 
 . "${abs_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/cli/lib.sh"
 time_limit 60
 enter
 
-# what makes a command run as somebody whom permission bits stop
+# the prefix that runs a command as a user to which permission bits apply
 reader=
 [ "$(id -u)" != 0 ] || reader="setpriv --reuid=65534 --regid=65534 --clear-groups"
 chmod 711 "$work"
@@ -37,7 +37,7 @@ check "and the ring once" sh -c 'test "$(grep -o "$0" err | wc -l)" = 1' "$ring"
 expect 1 "nor a producer" $reader "$SHMRING" pub "$ring" some
 expect 1 "nor forget" $reader "$SHMRING" forget "$ring" kept
 
-# it is told when the ring has gone, and follows while it is there
+# an observer gets an error when the ring has gone, and follows while it is there
 chmod 0644 "$ring"
 start "$SHMRING" pub --wait-consumers 2 "$ring" some &
 pub=$!

@@ -175,7 +175,7 @@ expect 1 "as JSON" "$SHMRING" stat --json damaged
 json "it has the rest and the error" '.lane[0].bytes > 0 and (.lane[1].error | test("damaged"))'
 expect 0 "rm" "$SHMRING" rm damaged
 
-# Memory that cannot be mapped cannot be looked at: the reason is told. A sanitizer maps too much.
+# Memory that cannot be mapped cannot be examined: stat names the reason. A sanitizer maps too much.
 if [ -z "${SHMRING_SANITIZED:-}" ]; then
 	expect 0 "a large ring" "$SHMRING" create --lanes 1 --lane-size 128M large
 	expect 0 "with data" sh -c 'head -c 50M /dev/zero | "$0" pub --blocks 64K large' "$SHMRING"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# subscribers: every subscriber gets every byte of every publisher, whoever comes first.
+# subscribers: every subscriber gets every byte of every publisher, whichever side is started first.
 
 . "${abs_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/cli/lib.sh"
 time_limit 60
@@ -16,7 +16,7 @@ done
 seq 1 200000 | sed 's/^/a/' >a
 seq 1 200000 | sed 's/^/b/' >b
 
-# the example of the manual: three subscribers first, who make the ring
+# the example of the manual: three subscribers first, which make the ring
 for i in 1 2 3; do
 	start "$SHMRING" sub --drain ring >out.$i 2>err.$i &
 	eval "sub$i=\$!"

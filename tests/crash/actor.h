@@ -31,7 +31,7 @@ enum role {
 enum request {
 	REQUEST_NONE,
 	REQUEST_FEED,	 /* some messages */
-	REQUEST_SLEEPER, /* somebody who sleeps and is to be woken */
+	REQUEST_SLEEPER, /* a sleeping process, to be woken */
 	REQUEST_WAKE,	 /* a message once I am asleep */
 	REQUEST_HOLD,	 /* do not read until I am asleep, waiting for room */
 	REQUEST_EVICT,	 /* evict me */

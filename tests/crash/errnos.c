@@ -61,10 +61,10 @@ static const struct {
 	[CALL_FLAGS] = { "F_GETFL", .fails = { EPERM } },
 	[CALL_ADD_SEALS] = { "F_ADD_SEALS", .fails = { EPERM, EINVAL } },
 	[CALL_GET_SEALS] = { "F_GET_SEALS", .gives = { { EINVAL, EPERM } } },
-	/* Locked by somebody who takes no part. */
+	/* Locked by a process that is not attached. */
 	[CALL_LOCK] = { "F_OFD_SETLK", .fails = { ENOLCK, EINTR },
 			.gives = { { EAGAIN, EBUSY }, { EACCES, EBUSY } } },
-	/* Asks for others, who then count as alive. */
+	/* Asks about other processes, which then count as alive. */
 	[CALL_PROBE] = { "F_OFD_GETLK", .passes = { ENOLCK, EINTR, EACCES } },
 	[CALL_MMAP] = { "mmap", .fails = { ENOMEM, EAGAIN, EPERM, ENFILE } },
 	[CALL_MUNMAP] = { "munmap", .passes = { ENOMEM } },

@@ -9,7 +9,7 @@
  * roles, and with SHMRING_FAULTS=all (make check-faults) every pair is played, and
  * a larger sample of threes. To kill
  * behind a store is to kill before the next one: between them nothing is shared.
- * So only those who are stopped are stopped on both sides.
+ * So only stops are tried on both sides of a store.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -214,10 +214,10 @@ static unsigned place_called(const char *name)
 }
 
 /*
- * The producer has asked the cursors, and has not announced what it takes. Then
- * somebody comes whom it has not seen, and who holds what it is about to take.
- * That is so once its lane is full; which announcement that is depends a little
- * on how often it slept.
+ * The producer has read the cursors, and has not yet announced its reservation. Then
+ * a consumer that it has not seen joins, and holds the bytes that it is about to
+ * reserve. This happens once its lane is full; which announcement that is depends a
+ * little on how often it slept.
  */
 START_TEST(reservation_is_taken_back_for_one_who_came_meanwhile)
 {
@@ -241,8 +241,8 @@ START_TEST(reservation_is_taken_back_for_one_who_came_meanwhile)
 END_TEST
 
 /*
- * The same, and the producer dies before it takes it back. What it had announced
- * is no grant for its successor, which would write over the one who came.
+ * The same, and the producer dies before it takes the reservation back. Its successor
+ * must not use that reservation: it would overwrite what the new consumer holds.
  */
 START_TEST(successor_asks_the_cursors_anew)
 {
@@ -262,7 +262,7 @@ START_TEST(successor_asks_the_cursors_anew)
 }
 END_TEST
 
-/* The list is the linker's: who adds a store adds a place, and must come here. */
+/* The list is the linker's: a new store adds a place, which must be reached here. */
 START_TEST(every_place_was_reached_or_is_excused)
 {
 	unsigned wrong = 0;

@@ -24,7 +24,7 @@
 #include "child.h"
 
 #define END_MARK 0x656e642121UL /* no process has this number */
-#define STEPS_MARK SIGURG	/* ignored by whoever is not traced */
+#define STEPS_MARK SIGURG	/* ignored by a process that is not traced */
 #define CALL_STOP (SIGTRAP | 0x80)
 
 /* Where the C library's code lies; in helpers made by fork it is the same. */

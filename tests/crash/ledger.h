@@ -10,7 +10,7 @@
  *
  *  LE1 A producer notes how many messages of its source will exist (`intent`)
  *     before it publishes, and that they do (`committed`) afterwards. A batch is
- *     one step. Whoever reads its lane to the end finds one of the two numbers.
+ *     one step. A reader of its lane to the end finds one of the two numbers.
  *  LE2 A consumer notes each message in its journal when it has got it, and that
  *     it is going to release before it does. What it had not released when it
  *     died comes again, to its successor, once; what it had does not.
@@ -144,7 +144,7 @@ void histogram_sum(struct histogram *to, const struct histogram *from);
 /* What the supervisor makes of one consumer's journal. */
 struct place {
 	uint64_t seq;	 /* due next */
-	uint64_t source; /* who wrote the message before; 0: unknown */
+	uint64_t source; /* of the message before; 0: unknown */
 	uint64_t number; /* due next from there */
 	uint32_t tenancy;
 };

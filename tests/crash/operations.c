@@ -639,8 +639,8 @@ static void expect_writer_woken(struct scene *s)
 /* --- all of them --- */
 
 /*
- * Whether somebody else has the name is found out once more when it is given. Who
- * is refused the name of the boot, and then is not, has made a ring of no boot.
+ * The call checks once more that the name is free when it gives the name. If reading
+ * the boot's ID fails at first and then works, the new ring has no boot (-ESTALE).
  */
 static const struct exception creating[] = { { CALL_STAT, { 0, { DONE } } },
 					     { CALL_OPEN, { EACCES, { SAME, ESTALE } } },

@@ -208,7 +208,7 @@ static int write_one(struct scene *s, size_t len, int64_t deadline)
 	return 0;
 }
 
-/* The reader reads meanwhile; who does not is in the way, and will be evicted. */
+/* The reader reads meanwhile; a consumer that does not is in the way, and is evicted. */
 static void write_some(struct scene *s, unsigned count, size_t len)
 {
 	int64_t limit = patience();
@@ -478,7 +478,7 @@ static void await_listener(struct scene *s)
 	}
 }
 
-/* Three laps of the survivors, who must not be held up by anybody else. */
+/* Three laps of the survivors; no other process may hold them up. */
 static void go_three_laps(struct scene *s)
 {
 	int64_t *longest = may_hold(s) ? &figures->held_writer_ns : &figures->writer_ns;
@@ -680,7 +680,7 @@ static void end_survivors(struct scene *s)
 	keep_longest(&figures->listener_ns, l->slowest);
 }
 
-/* Nobody is there who should not be. */
+/* No process is attached that should not be. */
 static void check_places(struct scene *s)
 {
 	struct shmring_ring_stat st = { .size = sizeof(st) };
@@ -739,7 +739,7 @@ static void give_title(const struct part *parts, unsigned count)
 					 actions[parts[i].action], parts[i].place, parts[i].hit);
 }
 
-/* Without laps: who was stopped goes on while the others still are. */
+/* Without laps: an actor that was stopped goes on while the others still are. */
 static void play_on(struct scene *s, bool at_once)
 {
 	if (!at_once)
@@ -777,7 +777,7 @@ void trial(const struct part *parts, unsigned count, bool at_once, uint32_t *hit
 	end_trial(&scene);
 }
 
-/* The one who was stopped goes on until it is killed, or sleeps. */
+/* The stopped actor goes on until it is killed, or sleeps. */
 static void go_on_to_die(struct scene *s, struct seat *seat)
 {
 	let_go_on(seat);

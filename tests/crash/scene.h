@@ -3,11 +3,11 @@
  * The stage of a trial: a fresh ring, the survivors, and up to three actors.
  *
  * The survivors are a writer and a reader in this process, and a listener in one
- * of its own who sleeps for every message. They do only what the actors ask for,
+ * of its own that sleeps for every message. They do only what the actors ask for,
  * so that a trial is the same each time. An actor is alone with them until it
  * has come to its place, or to its end; then the next one enters. When all are
  * at rest, the survivors go round the ring for three laps, and newcomers attach;
- * then those who were stopped go on and play to the end. At last everything is
+ * then the stopped actors go on and play to the end. At last everything is
  * accounted for: every message, every place, every name and lock.
  */
 #ifndef TESTS_CRASH_SCENE_H
@@ -44,13 +44,13 @@ void figures_open(void);
 void figures_print(void);
 
 /*
- * Play one trial with these parts. `at_once`: no laps, those who were stopped go
- * on while the others still are. `hits` counts places, as shmr_fault_tell() has it.
+ * Play one trial with these parts. `at_once`: no laps, each stopped actor goes on
+ * while the others are still stopped. `hits` counts places, as shmr_fault_tell() has it.
  */
 void trial(const struct part *parts, unsigned count, bool at_once, uint32_t *hits);
 
 /*
- * The first one is stopped, and the second, a consumer who cannot be evicted,
+ * The first one is stopped, and the second, a consumer that cannot be evicted,
  * behind it; the first goes on and is killed at its `then`, and a successor
  * publishes in its lane what there is room for, before the second one goes on.
  * False: the first was not killed.

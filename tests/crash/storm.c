@@ -136,7 +136,7 @@ static void read_journals(struct storm *s)
 	}
 }
 
-/* Nobody who may run stands still. */
+/* No worker that may run stands still. */
 static void check_beats(struct storm *s)
 {
 	int64_t now = clock_now();
@@ -330,7 +330,7 @@ static void finish(struct storm *s)
 	await_leaving(s, true);
 }
 
-/* Every message that exists was read by all who had to, and was published. */
+/* Every message that exists was published, and every consumer that had to has read it. */
 static void audit_ring(struct storm *s, unsigned ring)
 {
 	uint64_t there = 0, least = 0, most = 0;

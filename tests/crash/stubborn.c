@@ -187,7 +187,7 @@ START_TEST(attach_ends_although_no_place_lasts)
 }
 END_TEST
 
-/* A consumer that has died holds all lanes back; whoever buries it finds the next. */
+/* A consumer that has died holds all lanes back; a process that buries it finds the next. */
 static void raise_the_dead(struct actor *a, uint64_t turn)
 {
 	(void)turn;
@@ -205,7 +205,7 @@ START_TEST(producer_keeps_its_deadline_although_the_dead_rise)
 	int result = 0;
 
 	must(shmring_producer_attach(&p, r, NULL));
-	must(shmring_producer_attach(&other, r, NULL)); /* whom to tell of a burial */
+	must(shmring_producer_attach(&other, r, NULL)); /* to be woken after a burial */
 	ambush_begin(r, raise_the_dead);
 	for (int i = 0; i < 200 && result == 0; i++)
 		result = shmring_publish(p, message, sizeof(message), SHMRING_NOWAIT);
@@ -244,7 +244,7 @@ END_TEST
 
 /*
  * Not hostile: a consumer that has been evicted and overwritten meets a word that
- * is no header in the midst of a batch. It is told, and so discards what it got.
+ * is no header in the midst of a batch. It gets an error, and discards the messages.
  */
 START_TEST(batch_that_meets_its_eviction_is_discarded)
 {

@@ -93,7 +93,7 @@ static void finish_release(struct subject *s, int result)
 	memset(s->board->in_hand, 0, sizeof(s->board->in_hand));
 }
 
-/* A second lane with messages of one who has left. */
+/* A second lane with messages of a producer that has left. */
 static void before_two(struct scene *s)
 {
 	before_many(s);

@@ -43,7 +43,7 @@ static void finish_create(struct subject *s, int result)
 	shmring_close(s->other);
 }
 
-/* Whoever is second is told so. */
+/* The second creator gets -EEXIST. */
 static void rival_create(struct scene *s)
 {
 	const struct shmring_config config = other_config();

@@ -8,7 +8,7 @@
  *  SW2 The writer does not wait, unless it waits for the subject, a consumer; and
  *     then it does not sleep if the subject is dead. Whatever it publishes is
  *     there for the reader at once.
- *  SW3 Whoever sleeps when the subject is struck gets what it sleeps for after the
+ *  SW3 A sleeper at the moment of the kill or stop gets what it sleeps for after the
  *     ring's longest sleep, and a look, at the latest.
  *  SW4 When the subject has gone, others take its lane and go on behind its last
  *     message; its place as a consumer is free; under its name the next holder
@@ -98,7 +98,7 @@ static bool is_idler_evicted(struct scene *s)
 	return false;
 }
 
-/* The one that did not read so far is told exactly what it missed. */
+/* The consumer that did not read so far learns exactly what it missed. */
 static void read_idler(struct scene *s)
 {
 	struct audit released = s->idler_read;
@@ -548,7 +548,7 @@ static void check_remains(struct scene *s, bool killed)
 	if (s->operation->verify)
 		s->operation->verify(s, killed);
 	if (s->idler && !s->evicting)
-		rival_produces(s, LAP); /* as far as the one who has not read allows */
+		rival_produces(s, LAP); /* as far as the idler allows */
 	if (s->operation->name_held)
 		scene_write_some(s, FAR); /* its cursor may hold the writer back */
 	else

@@ -25,8 +25,8 @@ enum {
 static const int64_t wait_ns = 4 * MS;
 
 /*
- * The subject's lane has had an owner, who wrote a lap of it and left: what was never
- * written is zero, and hides a missing zero word.
+ * The subject's lane has had an owner, which wrote a lap of it and left: memory that was
+ * never written is zero, and hides a missing zero word.
  */
 static void before_used(struct scene *s)
 {
@@ -90,14 +90,14 @@ static void finish_claim(struct subject *s, int result)
 	s->board->published++;
 }
 
-/* One who wants everything that is still there comes while the subject asks for room. */
+/* A consumer joins at the oldest message while the subject asks for room. */
 static void rival_join(struct scene *s)
 {
 	must(shmring_consumer_attach(&s->idler, s->ring, NULL));
 	audit_begin(&s->idler_read, false);
 }
 
-/* It may have to wait for the one who has just come. */
+/* The subject may have to wait for the consumer that has just joined. */
 static void finish_join(struct subject *s, int result)
 {
 	if (result == -EAGAIN)

@@ -77,7 +77,7 @@ struct tally {
 	int64_t writer_delay, reader_delay, helper_delay;
 };
 
-/* What is being done, for the one who reads of a failure. */
+/* The step in progress, for the report of a failure. */
 struct progress {
 	uint64_t step;
 	bool under_way;

@@ -3,8 +3,8 @@
  * sweep: one process, killed or stopped before every instruction of an operation.
  *
  * The subject is the process that it happens to; it carries out one operation of
- * the library, under the eyes of the test. The test itself plays those who must
- * not notice, the witnesses: a writer, a reader that gets every message, and an
+ * the library, under the eyes of the test. The test itself plays the witnesses, which
+ * must not notice: a writer, a reader that gets every message, and an
  * onlooker (an observer). Subject and test share a page, the board.
  *
  *	sweep.c		which instructions, and what is done there
@@ -38,7 +38,7 @@ enum {
 	MS = 1000000,
 };
 
-/* Who wrote a message; those from RIVAL on are used once each. */
+/* The writer of a message; numbers from RIVAL on are used once each. */
 enum source { WRITER = 1, SUBJECT, DEAD, WAITER, RIVAL };
 
 enum action {

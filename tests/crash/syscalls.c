@@ -132,8 +132,8 @@ static void scene_end(struct scene *s)
 }
 
 /*
- * Nothing of the helper is left in the ring. Only what was killed may still have
- * to be buried; who fails, or is done, leaves by itself.
+ * Nothing of the helper is left in the ring. Only a killed helper may still have to
+ * be buried; a helper that fails, or is done, leaves by itself.
  */
 static void expect_places_free(struct scene *s, bool killed)
 {
@@ -282,7 +282,7 @@ static int help(int socket, void *arg)
 	return 0;
 }
 
-/* For whoever looks for the cause of a failure. */
+/* For the search of a failure's cause. */
 static void tell(const struct scene *s, const struct plan *plan)
 {
 	static const char *const fates[] = { "nothing", "failure", "late failure", "death before",

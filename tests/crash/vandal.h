@@ -82,7 +82,7 @@ uint64_t status_word(uint64_t epoch, uint64_t generation, unsigned flags, unsign
 /* One word of the ring, chosen with malice or at random, becomes another. */
 void spoil_something(struct actor *a);
 
-/* Move a bell and wake all who sleep on it. */
+/* Move a bell and wake all processes that sleep on it. */
 void ring_bell(const struct actor *a, uint64_t offset);
 
 #endif

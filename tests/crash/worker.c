@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The processes of a storm. Each of them does all that its role can do, in
- * random order, and writes it down in the ledger. Whatever it is told that the
- * promises do not allow is a failed assertion.
+ * random order, and writes it down in the ledger. A result that the promises do not
+ * allow is a failed assertion.
  */
 #include "worker.h"
 
@@ -48,7 +48,7 @@ static void breathe(struct worker *w)
 		poll(NULL, 0, (int)random_below(&w->seed, 3));
 }
 
-/* A measured call: who could be to blame for its length is in the ledger. */
+/* A measured call: the ledger says which processes were stopped meanwhile. */
 struct watch {
 	int64_t start;
 	uint64_t stops;

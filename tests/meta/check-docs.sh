@@ -145,7 +145,7 @@ matches() {
 		END { exit !(out ~ ("^" want "$")) }' "$1" "$2"
 }
 
-# as_user: how to run as a user who has a broker of its own: root's is the machine's.
+# as_user: run a command as a user that has a broker of its own: root's is the machine's.
 as_user() {
 	if [ "$(id -u)" = 0 ]; then
 		setpriv --reuid=65534 --regid=65534 --clear-groups "$@"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# check-includes: who may know whom. Every #include line of the tree is held against the table of
-# rooms below; a room, or a header, that is not in the table is a violation too.
+# check-includes: which room may include which. Every #include line of the tree is compared with the
+# table of rooms below; a room, or a header, that is not in the table is a violation too.
 
 set -u
 : "${abs_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}"

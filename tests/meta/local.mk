@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Tests of the tree itself: who includes whom, what the headers need, what the libraries show.
+# Tests of the tree itself: allowed includes, what the headers need, what the libraries show.
 
 META_TESTS = \
 	tests/meta/check-abi.sh \

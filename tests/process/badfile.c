@@ -78,7 +78,7 @@ static void expect_untouched(const struct image *before, const char *path)
 	free(after.bytes);
 }
 
-/* It does not open, and whoever asks is told why. */
+/* It does not open, and the error says why. */
 static void expect_refused(const char *path, int error)
 {
 	struct shmring *r;
@@ -301,7 +301,7 @@ static void try_everybody(struct shmring *r)
 	shmring_forget(r, "name");
 }
 
-/* Whoever attaches to a ring that somebody has scribbled over gets an answer. */
+/* A process that attaches to a ring full of noise gets an answer. */
 START_TEST(no_content_crashes_or_holds_up_those_who_attach)
 {
 	uint64_t seed = random_seed() + (uint64_t)_i, noise[64];

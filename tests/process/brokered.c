@@ -40,7 +40,7 @@ static struct shmring *open_ring(const char *address)
 	return r;
 }
 
-/* Two who write, and two who read: all strangers. */
+/* Two producers and two consumers: all strangers. */
 struct crew {
 	struct peer producers[PEERS], consumers[PEERS];
 };
@@ -148,7 +148,7 @@ static void let_time_pass(uint64_t *seed, uint64_t most_ns)
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
 }
 
-/* Who comes after the restart finds the same ring, and can use it. */
+/* A process that comes after the restart finds the same ring, and can use it. */
 static void come_and_go(const uint8_t uuid[16])
 {
 	struct shmring *r = open_ring(ring);
@@ -182,7 +182,7 @@ START_TEST(stream_does_not_notice_that_the_broker_is_killed)
 		let_time_pass(&seed, 5000000);
 		shmringd_restart(&broker);
 		come_and_go(st.uuid);
-		must(shmring_reap(r)); /* who was there finds it again, too */
+		must(shmring_reap(r)); /* a handle from before finds it again, too */
 		crew_await(&crew);
 	}
 	crew_end(&crew, (uint64_t)KILLS * PER_ROUND * PEERS);

@@ -274,7 +274,7 @@ static void *cancel_all_the_time(void *arg)
 	return NULL;
 }
 
-/* Others who sleep on the same bell are woken by their messages all the same. */
+/* Other sleepers on the same bell are still woken by their messages. */
 START_TEST(nobody_else_loses_a_wake_up)
 {
 	struct peer_command command = { .op = PEER_CONSUMER, .spin_ns = SHMRING_SPIN_NEVER };

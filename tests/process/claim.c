@@ -222,7 +222,7 @@ START_TEST(discard_drops_claim_and_batch)
 }
 END_TEST
 
-/* Those who come later count from what the lane's owner has written down. */
+/* Later consumers count from the totals that the lane's owner has written. */
 START_TEST(dropped_messages_are_not_counted)
 {
 	struct shmring_consumer *late;

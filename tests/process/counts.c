@@ -233,7 +233,7 @@ START_TEST(evictions_and_losses)
 }
 END_TEST
 
-/* A consumer that begins at the oldest message is told it, but it is not the consumer's loss. */
+/* A consumer that begins at the oldest message learns it, but it is not the consumer's loss. */
 START_TEST(what_was_gone_before_it_came_is_not_lost)
 {
 	struct shmring *r = create(0, SHMRING_UNREAD_OVERWRITE);
@@ -261,7 +261,7 @@ START_TEST(what_was_gone_before_it_came_is_not_lost)
 }
 END_TEST
 
-/* Its loss is told with the first message; until then it has two parts. */
+/* Its loss comes with the first message; until then the loss has two parts. */
 START_TEST(late_consumer_that_is_evicted_at_once_counts_its_own_loss)
 {
 	struct shmring *r = create(0, SHMRING_UNREAD_OVERWRITE);

@@ -367,7 +367,7 @@ START_TEST(kept_name_is_a_consumer_that_may_come_back)
 }
 END_TEST
 
-/* By leaving, and by its death: a producer that sleeps is told. */
+/* The last consumer leaves, or dies: a sleeping producer gets the end. */
 START_TEST(sleeping_producer_is_told_that_the_last_consumer_has_gone)
 {
 	struct shmring *r = create(_i == 0 ? NEVER_MS : QUICK_MS);

@@ -488,7 +488,7 @@ START_TEST(producer_that_can_prove_nothing_still_evicts)
 }
 END_TEST
 
-/* And somebody who has nothing to do looks after the dead of others. */
+/* And an idle consumer finds dead consumers that hold the producer back. */
 START_TEST(idle_consumer_helps_a_producer_that_can_prove_nothing)
 {
 	struct shmring_config config = small_config();

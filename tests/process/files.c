@@ -188,7 +188,7 @@ static _Noreturn int replace_for_ever(int socket, void *arg)
 	}
 }
 
-/* Whoever opens gets a whole ring or none, and keeps what he has got. */
+/* A process that opens the name gets a whole ring or none, and keeps the ring that it has. */
 START_TEST(ring_that_is_replaced_for_ever_is_whole_for_everybody)
 {
 	struct turns *turns = share_turns();
@@ -562,7 +562,7 @@ START_TEST(bare_names_live_in_the_private_directory)
 }
 END_TEST
 
-/* Whoever may write into the private directory could exchange the ring. */
+/* A user that may write into the private directory could exchange the ring. */
 START_TEST(private_directory_of_others_is_not_trusted)
 {
 	struct shmring_config config = small_config();

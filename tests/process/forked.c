@@ -152,7 +152,7 @@ START_TEST(every_call_on_an_inherited_handle_is_refused)
 }
 END_TEST
 
-/* A fork that no library is told of. */
+/* A fork past pthread_atfork(). */
 START_TEST(raw_fork_is_noticed_too)
 {
 	struct handles h;
@@ -397,7 +397,7 @@ START_TEST(closefrom_harms_nobody)
 }
 END_TEST
 
-/* Without a descriptor it cannot ask who lives; but others can, and tell it. */
+/* Without a descriptor it cannot prove deaths; but other processes can, and wake it. */
 START_TEST(closefrom_leaves_the_dead_to_others)
 {
 	struct shmring_config config = small_config();

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hand-offs between two who sleep: each message finds its reader asleep, or just
- * about to be. Two processes on two processors answer each other through two
+ * Hand-offs between two sleepers: each message finds its reader asleep, or about to
+ * fall asleep. Two processes on two processors answer each other through two
  * rings; each waits for a random moment before it answers, from nothing to three
  * times what going to sleep takes, so that every instant of that is met. The
  * rings' sleepers look again only after ten seconds, so a wake-up that is lost
- * shows as a wait of that length. How long a message took is told by its stamp.
+ * shows as a wait of that length. A message's stamp says how long it took.
  *
  * make check does some of them for two seconds of each kind; make check-handoffs
  * COUNT=10000000 does so many.

@@ -140,7 +140,7 @@ START_TEST(trickling_consumer_is_evicted_and_told_its_loss)
 }
 END_TEST
 
-/* With messages in hand it is told at once, and reads none of them twice as good. */
+/* With messages in hand it gets -ESTALE at once, and discards all of them. */
 START_TEST(evicted_with_messages_in_hand_discards_them)
 {
 	struct shmring *r = create(0, 0);
@@ -261,7 +261,7 @@ START_TEST(kept_place_lapses_by_lag)
 }
 END_TEST
 
-/* Who begins at the oldest message begins where it is not evicted at once. */
+/* A consumer at the oldest message begins where it is not evicted at once. */
 START_TEST(late_consumer_begins_within_the_limit)
 {
 	struct shmring *r = create(LAG, 0);

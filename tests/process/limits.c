@@ -157,8 +157,8 @@ START_TEST(few_descriptors_are_enough_or_told)
 END_TEST
 
 /*
- * While the limit is on, nothing but the library may write: who would write
- * beyond it is sent SIGXFSZ.
+ * While the limit is on, nothing but the library may write: a write beyond the
+ * limit brings SIGXFSZ.
  */
 static void limit_files(rlim_t limit, int (*work)(void *arg), void *arg, int result)
 {
@@ -391,7 +391,7 @@ static void expect_prompt_wakes(struct peer *p, struct peer *c)
 	ck_assert_int_lt(clock_now() - began, 9000 * MS);
 }
 
-/* Whoever cannot force a barrier looks every few milliseconds; the others sleep. */
+/* A sleeper that cannot force a barrier looks every few milliseconds; the others sleep. */
 static void expect_slices(struct peer *c, bool soft)
 {
 	struct peer_command wait = { .op = PEER_CONSUME,

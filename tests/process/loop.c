@@ -232,7 +232,7 @@ START_TEST(descriptor_is_readable_when_there_is_room)
 }
 END_TEST
 
-/* Who waits by descriptor evicts, too, each time that it arms. */
+/* A producer that waits by descriptor evicts, too, each time that it arms. */
 START_TEST(armed_producer_evicts_the_slow)
 {
 	struct shmring_config config = small_config();

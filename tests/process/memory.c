@@ -65,7 +65,7 @@ static uint64_t locked_memory(void)
 	return (uint64_t)kib * 1024;
 }
 
-/* Whoever may lock anything cannot be refused: become somebody who may not. */
+/* Root may lock any amount of memory, so become a user that may not. */
 static void forbid_locking(void)
 {
 	struct rlimit none = { 0, 0 };
@@ -324,7 +324,7 @@ START_TEST(unknown_memory_options_are_refused)
 }
 END_TEST
 
-/* A lane that nobody has owned takes no memory, whoever reads the ring. */
+/* A lane that has had no owner takes no memory, even if consumers read the ring. */
 START_TEST(unused_lanes_take_no_memory)
 {
 	struct shmring *r = create();

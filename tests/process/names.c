@@ -128,7 +128,7 @@ START_TEST(killed_holder_is_redelivered_what_it_had_not_released)
 }
 END_TEST
 
-/* What a consumer writes down, for those who come after it was killed. */
+/* Notes of a consumer, for its successors after it was killed. */
 struct diary {
 	struct shmring *ring;
 	_Atomic uint64_t releasing; /* end of what it may have released */

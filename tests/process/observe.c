@@ -214,7 +214,7 @@ START_TEST(readonly_ring_serves_nobody_else)
 }
 END_TEST
 
-/* Another user, who may read the file and no more. */
+/* Another user, which may only read the file. */
 START_TEST(stranger_may_observe_a_file_he_can_read)
 {
 	struct shmring_producer *p;

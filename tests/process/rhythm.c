@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who rings, and when: quiet producers, quiet consumers, watermarks. Sleepers look
- * again only after ten seconds, so what was rung for is told from what was not: by
- * the producer's count of rings, and by who still sleeps.
+ * Which wake-ups happen, and when: quiet producers, quiet consumers, watermarks.
+ * Sleepers look again by themselves only after ten seconds. So the producer's count
+ * of wake-ups, and the sleepers that still sleep, show which messages woke them.
  */
 #include <errno.h>
 #include <poll.h>
@@ -89,7 +89,7 @@ static void wait_for_some(struct board *b, struct shmring_consumer *c, int fd)
 	}
 }
 
-/* Up to where whoever rings finds it, for the n-th time. */
+/* Wait until the reader has announced its n-th sleep, so that a waker finds it. */
 static void await_sleep(struct child *reader, const struct board *b, uint64_t n)
 {
 	int64_t limit = patience();
@@ -185,7 +185,7 @@ static uint64_t rings(const struct shmring_producer *p)
 	return counters.wakes;
 }
 
-/* It publishes, and the sleeper is told with the last of so many. */
+/* Publish so many messages; only the last one wakes the sleeper. */
 static void only_the_last_rings(struct shmring_producer *p, const struct board *b, uint64_t first,
 				uint64_t count)
 {
@@ -379,8 +379,8 @@ START_TEST(watermark_is_slept_for)
 END_TEST
 
 /*
- * All consumers of a ring share its bell. Somebody who is rung for every message moves
- * it again and again, but the time of one with a watermark goes on.
+ * All consumers of a ring share its bell. Wake-ups of a consumer for every message move
+ * the bell again and again, but the time of a consumer with a watermark goes on.
  */
 START_TEST(watermark_keeps_its_time_while_others_are_rung)
 {
@@ -509,7 +509,7 @@ START_TEST(watermark_is_of_a_new_lane)
 }
 END_TEST
 
-/* Its place is another's then, who wants to be rung for everything. */
+/* The next tenant of its place wants a wake-up for every message. */
 START_TEST(watermark_of_the_dead_is_forgotten)
 {
 	struct board *b = board_new(1);
@@ -550,7 +550,7 @@ START_TEST(quiet_consumer_is_not_rung)
 }
 END_TEST
 
-/* A watermark that is taken back while it stands in the ring, and being quiet no more. */
+/* A watermark is taken back while it stands in the ring, and a quiet consumer ends being quiet. */
 START_TEST(control_is_taken_back)
 {
 	struct board *b = board_new(1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who may take part: users, modes, and the umask of whoever makes a ring. Observers
+ * Permission to take part: users, modes, and the umask of the creator. Observers
  * with read permission alone have their program, observe.c.
  */
 #include <errno.h>
@@ -94,7 +94,7 @@ START_TEST(users_prove_the_death_of_each_other)
 }
 END_TEST
 
-/* Who may read but not write is refused a part in it, whatever his user. */
+/* A process that may read but not write can neither produce nor consume. */
 START_TEST(mode_0644_makes_strangers_observers)
 {
 	struct shmring_config config = small_config();

@@ -3,7 +3,7 @@
  * Thousands of sleepers: as many rings as there are processes, with as many
  * consumers as a ring takes, each a thread of its own, all asleep. One message in
  * each ring, and all of them wake. The rings' sleepers look again only after ten
- * seconds, so that one who is not woken shows.
+ * seconds, so that a missing wake-up shows.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -262,7 +262,7 @@ START_TEST(pinned_consumer_is_never_evicted)
 }
 END_TEST
 
-/* Whoever held the name before, and however. */
+/* Whatever the holder of the name before it was. */
 START_TEST(pinned_holder_of_a_name_is_never_evicted)
 {
 	struct shmring *r = create(SHMRING_SLOW_EVICT, 10 * MS);

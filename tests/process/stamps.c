@@ -220,7 +220,7 @@ START_TEST(messages_of_a_batch_have_stamps_of_their_own)
 }
 END_TEST
 
-/* Whoever reads a record, and when: batches, an observer, a resumed name. */
+/* In batches, by an observer, under a resumed name. */
 START_TEST(every_reader_sees_the_same_stamp)
 {
 	struct shmring_message batch[16], m;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a message in hand can be asked: what was lost before it, who owned its lane, when it
- * was published. And for how long there is an answer.
+ * Questions about a message in hand: what was lost before it, which tenant of the lane wrote it,
+ * when it was published. And for how long there is an answer.
  */
 #include <errno.h>
 #include <string.h>

@@ -95,7 +95,7 @@ START_TEST(name_goes_on_where_it_ended)
 }
 END_TEST
 
-/* Neither who publishes later nor in a lane that is new then. */
+/* Later messages do not come, neither in an old lane nor in a new one. */
 START_TEST(empty_ring_has_ended)
 {
 	struct shmring *r = create(2);

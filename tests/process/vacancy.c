@@ -192,7 +192,7 @@ static int publish_one(int socket, void *arg)
 	return 0;
 }
 
-/* Many who have one line each, and one lane: every line arrives. */
+/* Many producers of one line each, and one lane: every line arrives. */
 START_TEST(crowd_of_short_producers_gets_through)
 {
 	struct shmring *r = create(NEVER_MS);

@@ -125,7 +125,7 @@ START_TEST(all_sleeping_consumers_are_woken)
 }
 END_TEST
 
-/* By whom: with and without a name, and one that could be evicted. */
+/* The consumer that wakes: with and without a name, and one that could be evicted. */
 struct waker {
 	uint32_t wake;
 	uint32_t slow_policy;
@@ -259,7 +259,7 @@ static int answer_and_sleep(int socket, void *arg)
 /*
  * The answer to an answer comes just as the other has looked and is about to
  * sleep; a little earlier or later each time. Nothing comes after it that could
- * wake a sleeper who missed it: it would sleep for ten seconds.
+ * wake a sleeper that missed it: it would sleep for ten seconds.
  */
 START_TEST(message_at_the_moment_of_falling_asleep_is_not_missed)
 {

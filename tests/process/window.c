@@ -303,7 +303,7 @@ START_TEST(observer_has_no_window)
 }
 END_TEST
 
-/* A short buffer is no trap: the length is told, and the message can be passed over. */
+/* With a short buffer the call reports the length, and the message can be passed over. */
 START_TEST(message_that_is_too_long_can_be_measured_and_passed)
 {
 	struct shmring_message m;

@@ -2,10 +2,10 @@
 /*
  * Messages that can be audited, and the auditor.
  *
- * Every message says who wrote it, its number, its length and a checksum of
- * all its bytes. The auditor reads what one consumer got and holds it against
- * the promises: each message once, in the order of its producer, whole, and
- * nothing missing but what `lost` told. It judges by two independent counts:
+ * Every message names its writer, its number, its length and a checksum of all
+ * its bytes. The auditor reads the messages of one consumer and compares them with
+ * the promises: each message once, in the order of its producer, whole, and none
+ * missing but those that `lost` reports. It judges by two independent counts:
  * the sequence number the ring gave, and the number the producer wrote.
  *
  * A message too short for the header carries the first bytes of a pattern that
@@ -21,7 +21,7 @@
 #include <shmring/consumer.h>
 
 struct audit_header {
-	uint64_t source;   /* who: a number no other producer of the test uses */
+	uint64_t source;   /* its producer: a number that no other one of the test uses */
 	uint64_t number;   /* 0, 1, 2, ... of that producer */
 	uint64_t length;   /* of the whole message, in bytes */
 	uint64_t checksum; /* of everything else */
@@ -39,7 +39,7 @@ enum audit_fault {
 
 struct audit_lane {
 	uint64_t next_seq;    /* sequence number expected next */
-	uint64_t source;      /* who wrote the last message */
+	uint64_t source;      /* producer of the last message */
 	uint64_t next_number; /* number expected next from there */
 	uint32_t tenancy;     /* owner of the lane that wrote it */
 	bool seen;	      /* next_seq is known */

@@ -60,7 +60,7 @@ void child_drop(struct child *c);
 void child_stop(struct child *c);
 void child_continue(struct child *c);
 
-/* Return when it sleeps in a futex: as one who waits on a ring does. */
+/* Return when it sleeps in a futex, as a process that waits on a ring does. */
 void child_await_sleep(struct child *c);
 
 /* Does it, at this moment? */

@@ -59,7 +59,7 @@ START_TEST(frequent_messages_are_spun_for_again)
 }
 END_TEST
 
-/* Whoever sleeps between them finds several at a time: still, they are frequent. */
+/* A consumer that sleeps between them finds several at a time: still, they are frequent. */
 START_TEST(messages_that_came_together_count_one_by_one)
 {
 	struct bell b = adaptive();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A consumer that is evicted again and again while it takes its places. The test
- * stands between the modules: it is asked for the oldest boundary of a lane, and
- * evicts whoever asks.
+ * stands between the modules: when the consumer asks for the oldest boundary of a
+ * lane, the test evicts it.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -60,7 +60,7 @@ struct story {
 	void *registry;
 };
 
-/* A ring with messages, and an intruder who waits for its first consumer. */
+/* A ring with messages, and an intruder that waits for its first consumer. */
 static struct story begin(unsigned strikes)
 {
 	struct story s = { .ring = make_ring() };

@@ -368,7 +368,7 @@ START_TEST(lanes_of_a_source_that_is_away_are_found_later)
 	trick.published = publish_until_full(p, trick.source, 0, LEN);
 	audit_begin(&a, true);
 	ck_assert_uint_eq(read_all(c, &a), 0);
-	/* Who joins has to see what is there. */
+	/* A consumer that joins must be able to read the lane. */
 	ck_assert_int_eq(shmring_consumer_attach(&d, r, NULL), -ECONNREFUSED);
 	trick.away = 0;
 	while (a.messages < trick.published) {

@@ -168,7 +168,7 @@ START_TEST(sealed_memory_file_keeps_its_size)
 }
 END_TEST
 
-/* A ring in all respects, but that whoever made it may still cut it off. */
+/* A ring in all respects, but its creator may still truncate it. */
 static int unsealed_ring(unsigned seals)
 {
 	struct shmring_config config = { .size = sizeof(config), .lane_size = SIZE, .lanes = 1 };

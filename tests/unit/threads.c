@@ -4,14 +4,14 @@
  *
  * It follows addresses, and each attachment maps the ring at addresses of its
  * own; so here mapping_lay() is wrapped: the attachment gets its mapping, which
- * keeps its lock, but works on the one that all share. With that, whatever two
- * roles touch without an edge between them is reported. The kernel's edge, from
- * the end of a mapping to the proof of a death, is the one thing it cannot see;
- * it is told by wrapping both ends.
+ * keeps its lock, but works on the one that all share. So the sanitizer reports
+ * each word that two roles touch without an edge between them. It cannot see the
+ * kernel's edge, from the end of a mapping to the proof of a death; wrappers at
+ * both ends tell it of this edge.
  *
- * It does not follow fences either, so what they order must be atomic, and is;
- * with one exception, by design: an observer, or one who is evicted, may read what
- * its owner is overwriting, and only judges afterwards. Where such take part, the
+ * It does not follow fences either, so words that fences order must be atomic, and
+ * are, with one exception by design: an observer, or an evicted consumer, may read
+ * bytes that the owner is overwriting, and only judges afterwards. Where such take part, the
  * producers write their messages word by word, as atomics; where all are held to,
  * they write them as programs do.
  *
@@ -340,7 +340,7 @@ static void start(struct thread *t)
 	pthread_attr_destroy(&attr);
 }
 
-/* Two producers, and whoever else; the main thread reads everything. */
+/* Two producers, and the other roles; the main thread reads everything. */
 static void play_all(uint32_t slow_policy, void (*const *others)(struct thread *), unsigned count)
 {
 	struct shmring *r = ring_open_shared(slow_policy);

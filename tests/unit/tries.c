@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A participant has damaged the word of a name for good. A consumer that wants that name
- * is told so within a moment, also where all processors are busy and each yield gives them away for
- * long.
+ * gets an error within a moment, also where all processors are busy and each yield gives them away
+ * for long.
  */
 #include <errno.h>
 #include <fcntl.h>
