@@ -267,7 +267,7 @@ proctype Consumer(byte me)
 			fi
 		:: else
 		fi;
-		/* A consumer that waits for a message does not leave: leaving would hide a lost wake-up. */
+		/* A consumer that waits does not leave: that would hide a lost wake-up. */
 		atomic {
 			wanted = 0;
 			before = at;

@@ -23,7 +23,7 @@
  * Asserted:
  *	[EVICT]	what was in hand when release() returned 0 was whole
  *	and	every message is either released once or counted as lost, in order
- *	and	a producer evicts no consumer that has begun and ended a release since it began to count
+ *	and	a producer evicts no consumer that released something since it began to count
  *	J1 I6	nothing is stored where a consumer in its place still relies on the old
  *	and	a consumer that has stopped for good holds the owner up for a few rounds only
  *

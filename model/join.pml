@@ -25,7 +25,7 @@
  *	J2	no process looks at a lane without memory
  *	J3	no cursor gates but one that its tenant has chosen
  *	I4 I5	there always is an entry; numbers are right; every new owner finds the end
- *	and	a consumer that joins now gets nothing older than its join; every message that is
+ *	and	a consumer that joins now gets nothing older than that; every message that is
  *		read is the one it should be; the owner never waits without a consumer in its way
  *
  * Negative variants: ANNOUNCE_AFTER_ASKING, NO_OWNER_FENCE, NO_JOINER_FENCE, NO_SECOND_LOOK,

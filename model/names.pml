@@ -16,8 +16,8 @@
  * Abstracted: the lane is the oldest position that is still there and the true_end; a producer moves both
  * and respects the cursor of a gating word. hold() is one step (join.pml); boundaries are what the
  * index has (join.pml), seq = position. What evictions do to readers is in evict.pml: here a holder
- * that gets -ESTALE comes back and goes on. The first holder of a name joins like a consumer without
- * a name (join.pml) and writes both marks before the word says NAMED.
+ * that gets -ESTALE comes back and goes on. The first holder of a name joins like a consumer
+ * without a name (join.pml) and writes both marks before the word says NAMED.
  *
  * Asserted:
  *	R1-R4	as in places.pml, and a name has one holder

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * observe.pml: an observer, which holds no producer back, copies messages while the owner goes round.
+ * observe.pml: an observer holds no producer back, and copies messages while the owner goes round.
  *
  * Follows begin_lane(), look_at(), still_whole(), copy_words(), relocate(), hand_out_copy() and
  * try_lane() of lib/consumer/observer.c; producer_reserve() of lib/producer/room.c, find_end() of

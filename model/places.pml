@@ -9,13 +9,13 @@
  * Modelled: one place, a lane; PEERS processes that want it, take it, use it and leave it; a prober
  * that buries the dead, again and again (shmring_reap(), or a consumer that has slept in vain).
  * Each may be killed before each of its steps. At any moment all processes may be stopped for good,
- * but one that comes and wants the place: it must get it, alone, in one round, unless a living tenant
- * holds it.
+ * but one that comes and wants the place: it must get the place, alone, in one round, unless a
+ * living tenant holds it.
  *
  * Abstracted: the mapping that keeps the lock is the lock itself; it goes when the process is killed
  * or unmaps. A process that is beaten TRIES times gives up: only a scheduler that never lets one of
- * two processes do three steps in a row can make them claim over each other for ever. Status words change by
- * CAS, which is sequentially consistent, and locks by system calls: no store buffers.
+ * two processes do three steps in a row can make them claim over each other for ever. Status words
+ * change by CAS, which is sequentially consistent, and locks by system calls: no store buffers.
  *
  * Asserted:
  *	R1	a process that locks a byte finds it free

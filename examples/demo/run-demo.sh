@@ -67,8 +67,8 @@ broker_starts() {
 	return 1
 }
 
-# The broker is killed as soon as the ring is there, and another one started. A process that attaches
-# meanwhile waits for it.
+# The broker is killed as soon as the ring is there, and another one started. Processes that attach
+# meanwhile wait for it.
 broker_dies() {
 	"$demo" --bytes=100M --ring=broker:demo >"$dir/fifo" 2>"$dir/out" &
 	pid=$!

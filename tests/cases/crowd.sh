@@ -34,7 +34,7 @@ pub2=$!
 exec 3>pipe
 until_true has_producers ring 2
 expect 3 "a third does not wait for ever" "$SHMRING" pub --timeout 100ms ring want
-says "and says who is there" "all 2 lanes are taken; process IDs: .*$pub1"
+says "and names the processes" "all 2 lanes are taken; process IDs: .*$pub1"
 says "the other, too" "$pub2"
 expect 3 "--nowait does not wait" "$SHMRING" pub --nowait ring want
 start "$SHMRING" pub --verbose ring want 2>err.1 3>&- &
@@ -68,7 +68,7 @@ for i in $(seq 1 64); do
 done
 check "64 consumers" until_true has_consumers ring 64
 expect 3 "one more waits in vain" "$SHMRING" sub --timeout 100ms ring
-says "and says for whom" "all 64 places for consumers are taken; process IDs: [0-9]"
+says "and names the reason" "all 64 places for consumers are taken; process IDs: [0-9]"
 start "$SHMRING" sub --verbose --count 1 ring >out.1 2>err.3 &
 sub=$!
 check "another one waits" until_true grep -q "no place for 1 s.*all 64 places" err.3
@@ -86,7 +86,7 @@ start "$SHMRING" sub --name held ring >out.1 &
 holder=$!
 until_true has_consumers ring 1
 expect 3 "a second one of the name waits in vain" "$SHMRING" sub --timeout 100ms --name held ring
-says "and says for whom" "a live process holds the name 'held'; process IDs: $holder"
+says "and names the holder" "a live process holds the name 'held'; process IDs: $holder"
 start "$SHMRING" sub --verbose --name held --count 1 ring >out.2 2>err.4 &
 sub=$!
 check "a third one tells what it waits for" \

@@ -44,7 +44,7 @@ done
 
 # a name that goes on where it stopped has missed nothing meanwhile
 expect 0 "come again under the name" "$SHMRING" sub --no-follow --name reader late
-check "nothing is told again" test ! -s err
+check "no loss is reported again" test ! -s err
 expect 0 "remove the ring" "$SHMRING" rm late
 
 # what is gone is the sum over all producers, in messages and in bytes: each message has one byte

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# unread: a publisher without readers names the consumer that holds it up, or ends with --while-read.
+# unread: a publisher without readers names what holds it up, or ends with --while-read.
 
 . "${abs_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}/tests/cli/lib.sh"
 time_limit 90
@@ -39,12 +39,12 @@ told "kept for 'archive' has not moved.*shmring sub --name archive full.*shmring
 
 # Without --verbose, and without a terminal, nothing is said; with one it is.
 expect 3 "no terminal" "$SHMRING" pub --timeout 1.5s full many
-check "so nothing but the end is told" sh -c '! grep -q "archive" err'
+check "so it reports nothing but the end" sh -c '! grep -q "archive" err'
 if command -v script >/dev/null; then
 	script -q -c "'$SHMRING' pub --timeout 1.5s full many" shown >/dev/null </dev/null
-	check "a terminal is told" grep -q "kept for 'archive'" shown
+	check "a terminal shows the reason" grep -q "kept for 'archive'" shown
 else
-	skip "a terminal is told" "script(1) is not installed"
+	skip "a terminal shows the reason" "script(1) is not installed"
 fi
 expect 0 "forget it" "$SHMRING" forget full archive
 start "$SHMRING" pub --verbose --wait-consumers 2 full many 2>err.1 &
@@ -70,7 +70,7 @@ exec 3>pipe
 check "the one that is stopped is named" until_true \
 	grep -q "no room for 1 s: consumer 'slow' (process $slow) does not read on" err.1
 expect 3 "a second publisher waits for 2.5 s" "$SHMRING" pub --verbose --timeout 2.5s several many
-check "and is told once" test "$(grep -c "consumer 'slow'" err)" = 1
+check "and says so once" test "$(grep -c "consumer 'slow'" err)" = 1
 check "as the first one" test "$(grep -c "no room" err.1)" = 1
 kill -CONT "$slow"
 has_passed() {

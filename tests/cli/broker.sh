@@ -58,7 +58,7 @@ expect 0 "pub" "$SHMRING" pub broker:one some
 expect 0 "sub" "$SHMRING" sub --name kept --no-follow broker:one
 same "it is what was published" some out
 expect 0 "stat" "$SHMRING" stat broker:one
-check "shows who was there" grep -q '^kept ' out
+check "shows the kept name" grep -q '^kept ' out
 expect 0 "forget" "$SHMRING" forget broker:one kept
 expect 1 "forget it twice" "$SHMRING" forget broker:one kept
 

@@ -159,7 +159,7 @@ ended "$pub" 1 "pub ends when nobody can ever come"
 says "and says so" "no consumer is left"
 
 expect 3 "--wait-consumers --timeout" "$SHMRING" pub --wait-consumers 1 --timeout 50ms ring some
-says "says who has not come" "fewer than 1 consumer came"
+says "names the missing consumer" "fewer than 1 consumer came"
 start "$SHMRING" pub --wait-consumers 1 ring some &
 pub=$!
 until_true has_producers ring 1

@@ -79,7 +79,7 @@ expect 0 "publish under a slow observer" "$SHMRING" pub ring many
 { printf '%s\n' "$line"; cat <&3; } >out
 exec 3<&-
 ended "$sub" 4 "it ends with status 4"
-check "it is told of a gap" grep -q '"lost":[1-9]' out
+check "it reports a gap" grep -q '"lost":[1-9]' out
 check "its gaps and its messages add up" awk '
 	{
 		gsub(/[{}"]/, ""); n = split($0, part, /[:,]/)

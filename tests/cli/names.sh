@@ -52,7 +52,7 @@ start "$SHMRING" sub --name one ring >out.1 &
 sub=$!
 until_true has_consumers ring 1
 expect 3 "a name has one holder" "$SHMRING" sub --timeout 100ms --name one --no-follow ring
-expect 1 "who cannot be forgotten" "$SHMRING" forget ring one
+expect 1 "a name in use cannot be forgotten" "$SHMRING" forget ring one
 kill -TERM "$sub"
 ended "$sub" 143 "the holder ends"
 expect 0 "then it can be forgotten" "$SHMRING" forget ring one

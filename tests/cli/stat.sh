@@ -34,8 +34,8 @@ json "it is not ephemeral" '.ephemeral == false'
 json "when it was made" '(now - .created_ns / 1000000000) as $age | $age > -5 and $age < 100'
 json "its identity" '.uuid | test("^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")'
 expect 0 "stat for people" "$SHMRING" stat full
-check "says who slows down" grep -q 'slow .*evict after 250 ms' out
-check "says that nobody reads" grep -q 'no consumers' out
+check "names the policy for slow consumers" grep -q 'slow .*evict after 250 ms' out
+check "says that there are no consumers" grep -q 'no consumers' out
 expect 1 "create again" "$SHMRING" create full
 
 expect 0 "create with defaults" "$SHMRING" create plain

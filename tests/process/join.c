@@ -77,7 +77,7 @@ START_TEST(first_consumer_of_an_overwritten_ring_begins_at_the_oldest)
 	shmring_rewind(c);
 	audit_begin(&audit, false);
 	count = consume_all(c, &audit);
-	/* The messages that were gone before it came are reported at once, and with the first message. */
+	/* Messages that were gone before are reported at once, and with the first message. */
 	audit_must_be(&audit, count, published - count);
 	ck_assert_uint_eq(t.seq, t.lost);
 	must(shmring_consumer_missed(c, 0, &missed, &missed_bytes));

@@ -6,7 +6,7 @@
  *
  * The holder runs one instruction at a time under ptrace(2). The test watches
  * the marks through its own view of the ring, and kills the holder right after
- * their n-th change, for every n until there are no more.
+ * their n-th change, for every n up to the last one.
  */
 #include <errno.h>
 #include <signal.h>
