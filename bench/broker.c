@@ -114,7 +114,7 @@ static void await_broker(void)
 
 /* --- open to first message --- */
 
-/* A ring with one message in it that nobody takes. */
+/* A ring with one message in it that no consumer takes. */
 static void make_ring(const char *address)
 {
 	struct shmring_producer *p;

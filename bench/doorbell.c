@@ -120,7 +120,7 @@ static void spin_until(int64_t ns)
 		cpu_pause();
 }
 
-/* Everybody has got all messages so far. */
+/* All receivers have got all messages so far. */
 static void await_acks(struct link *l, uint64_t messages)
 {
 	while (atomic_load(&l->stage->acks) < messages * (uint64_t)l->receivers)

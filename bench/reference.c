@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * References: the smallest rings one can write by hand. They only poll, survive
- * nobody's death and know one producer and one consumer; what they do is what
- * such a ring can do on this machine.
+ * References: the smallest rings one can write by hand. They only poll, survive no
+ * death of a process, and have one producer and one consumer. Their figures are the
+ * bound of such a ring on this machine.
  *
  *	slotseq	fixed slots with a sequence word each, nothing else shared
  *	slotcur	the same, but the consumer tells how far it is in one shared

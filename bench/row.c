@@ -116,7 +116,7 @@ static int count_processes(const struct cell *cell)
 	return cell->subject->processes == 2 ? 3 : 2;
 }
 
-/* Wait for `count` posts; false: somebody failed or nothing happened. */
+/* Wait for `count` posts; false: a process failed or nothing happened. */
 static bool gather(struct control *control, sem_t *sem, int count)
 {
 	struct timespec until;

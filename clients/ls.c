@@ -134,7 +134,7 @@ static bool is_regular(const char *directory, const struct dirent *d)
 	       lstat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* One that is being removed, see shmring_remove_unused(). */
+/* A ring that is being removed, see shmring_remove_unused(). */
 static bool is_hidden(const struct dirent *d)
 {
 	return strncmp(d->d_name, SHMRING_HIDDEN_PREFIX, strlen(SHMRING_HIDDEN_PREFIX)) == 0;

@@ -414,7 +414,7 @@ static int wait_for_consumers(struct publisher *p, const struct pub_options *o)
 	return err == -ENOLINK ? STATUS_FAILED : STATUS_OK;
 }
 
-/* What must be right before anybody is waited for. */
+/* Check the block size before the command waits for consumers. */
 static int check_block(const struct publisher *p, const struct pub_options *o)
 {
 	const size_t limit = shmring_producer_max_message(p->producer);

@@ -48,7 +48,7 @@ int publisher_try_claim(struct publisher *p, size_t len, void **ret_data)
 	return err < 0 ? err : shmring_claim(p->producer, len, SHMRING_NOWAIT, ret_data);
 }
 
-/* With no name and no consumer, the room will never come; or nobody is to be waited for. */
+/* Without consumers: -EPIPE with --while-read, -ENOLINK if the ring's name has gone. */
 static int check_abandoned(const struct publisher *p)
 {
 	struct shmring_ring_stat stat = { .size = sizeof(stat) };

@@ -273,7 +273,7 @@ static json_t *json_consumers(const struct ring_view *v)
 	return array;
 }
 
-/* Those of places that are free, too. */
+/* Sums over all places, free places included. */
 static json_t *json_counts(const struct ring_view *v)
 {
 	struct view_counts n;

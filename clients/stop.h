@@ -29,7 +29,7 @@ bool stop_look(void);
 /* stop_look() has found that nobody reads standard output any more. */
 bool stop_unread(void);
 
-/* It has asked again, or a second ago: end now. */
+/* A second signal has come, or the first one came a second ago: end now. */
 bool stop_forced(void);
 
 /*

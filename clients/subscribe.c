@@ -271,7 +271,7 @@ static const char *why_no_messages(const struct subscribe_options *o)
 	return "the ring is empty";
 }
 
-/* Percentiles, unless there is nobody to read them. */
+/* Percentiles, unless standard output has lost its reader. */
 static int print_latency(const struct subscription *s, int status)
 {
 	const struct subscribe_options *o = s->options;

@@ -5,7 +5,7 @@
  *
  *	cc hello-producer.c $(pkg-config --cflags --libs shmring-producer) -o hello-producer
  *
- * Nobody needs to be there to read: the messages wait in the ring for
+ * No consumer needs to be there: the messages wait in the ring for
  * hello-consumer, also when this program has ended.
  */
 #include <errno.h>

@@ -3,7 +3,7 @@
  * A ring without a name, handed to another process over a Unix socket: the
  * descriptor of shmring_fd() travels as SCM_RIGHTS, the receiver opens the ring
  * with shmring_open_fd(). The child is forked before the ring exists, so the
- * socket is all that it has; it could as well be a program of somebody else.
+ * socket is all that it has; it could as well be another user's program.
  *
  *	cc pass-descriptor.c $(pkg-config --cflags --libs shmring-producer shmring-consumer)
  */
@@ -113,7 +113,7 @@ static int writer(int socket)
 		if (r < 0)
 			perror("writer: sendmsg");
 	}
-	/* The message stays in the ring, which lives as long as anybody has it. */
+	/* The message stays in the ring, which lives as long as a process has it. */
 	shmring_producer_detach(producer);
 	shmring_close(ring);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Messages that are written and read in place, a batch at a time. Staged
- * messages are seen by nobody until the batch is committed; then all of them
+ * messages are invisible until the batch is committed; then all of them
  * are, at the price of one. The consumer takes them all with one call and
  * gives them back with another.
  *

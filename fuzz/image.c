@@ -47,7 +47,7 @@ static void normalize_stamps(const struct geometry *g, uint8_t *data)
 	}
 }
 
-/* How long somebody waited. */
+/* Waiting times differ from run to run: make them zero. */
 static void normalize_counts(const struct geometry *g, uint8_t *file)
 {
 	for (unsigned i = 0; i < g->lanes; i++) {

@@ -71,7 +71,7 @@ static size_t send_packet(int s, const uint8_t *data, size_t size)
 	return size - 3 - length;
 }
 
-/* Nobody reads beyond the end of a text. */
+/* Each text ends within its field. */
 static void check_ends(const struct proto_message *m)
 {
 	const char *text = NULL;

@@ -17,7 +17,7 @@
  * Abstracted: the owner reserves what it needs (join.pml has producer_reserve()). New messages reach
  * consumers at once (doorbell-messages.pml has their sleep). Spinning before the sleep is a sleep
  * that ends at once. A sleep ends by itself only where the bound D2 is what the protocol relies on:
- * a consumer was killed, which nobody rings for, or it was killed between its store and its ring.
+ * a consumer was killed, which causes no wake-up, or was killed between its store and its wake-up.
  * The dead are buried then (places.pml has the proof).
  *
  * Asserted:

@@ -52,7 +52,7 @@
 #define STOPS 1
 #endif
 #ifndef CHANGES
-#define CHANGES 9 /* of the status word, after which nobody presses any more */
+#define CHANGES 9 /* of the status word, after which no producer presses any more */
 #endif
 #define NONE 255
 #define VALID 128

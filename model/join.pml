@@ -178,7 +178,7 @@ proctype Owner()
 			producer_reserve(1);
 			if
 			:: room
-			:: else -> /* producer_wait(): somebody gates, and must move on */
+			:: else -> /* producer_wait(): a consumer gates, and must move on */
 				assert(gate_closed);
 				atomic {
 					record_end(1) - gate_floor <= LANE ||

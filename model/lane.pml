@@ -19,7 +19,7 @@
  * owner that a late store could pass are of the cursor, which only grows here.
  *
  * Asserted:
- *	I1	nobody but the tenant stores into the lane
+ *	I1	only the tenant stores into the lane
  *	I2	the word at E is zero after every store; a batch exists as a whole, or not
  *	I4 I5	every new owner finds E, and the number of the next message
  *	I6	every store lies below `reserved`, and nothing that is not released is overwritten

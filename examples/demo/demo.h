@@ -239,7 +239,7 @@ struct verdict {
 
 struct result {
 	struct verdict verdict[CONSUMERS];
-	uint32_t changed;   /* files that somebody changed meanwhile: not judged */
+	uint32_t changed;   /* files that were changed meanwhile: not judged */
 	uint64_t killed_at; /* messages the victim had applied */
 	int64_t killed_ns;  /* when it was killed */
 };

@@ -7,7 +7,7 @@
  * not the disk. At the end a lossless consumer must have the same checksum for
  * every file. An observer may lack some, if it has lost messages; what it has
  * must be right. What a consumer received and lost must add up, lane by lane, to
- * what was published. A file that somebody changed since it was listed proves
+ * what was published. A file that was changed since it was listed proves
  * nothing and is counted apart.
  */
 #include <errno.h>

@@ -203,7 +203,7 @@ static void open_must_fail(const char *path, int flags)
 		      fd < 0 ? strerror(errno) : "it opens");
 }
 
-/* Whatever somebody can think of with a lane's description for reading. */
+/* Every way to write through a lane's description for reading. */
 static void attack_description(int fd)
 {
 	char path[64];
@@ -229,7 +229,7 @@ static void attack_description(int fd)
 	open_must_fail(path, O_RDONLY); /* the mode is 0600: not even that */
 	denied(truncate(path, 0), EACCES);
 	denied(chmod(path, 0666), EPERM);
-	/* What can be done with it anyway does nobody else any harm. */
+	/* The calls that succeed harm no other process. */
 	ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
 }
 
@@ -371,7 +371,7 @@ static void forge_and_ask(int s)
 	/* It names an epoch without a tenant, whose byte is not locked. */
 	status[8] = (uint64_t)(epoch + 1) << 32;
 	ck_assert_int_eq(raw_lane(s, number, PROTO_PRODUCE, 0, epoch + 1, &lane), -ESTALE);
-	/* It is mine, and locked. */
+	/* It has locked the byte of its own epoch. */
 	lock_place(fd, 0, epoch + 1);
 	status[8] = (uint64_t)(epoch + 1) << 32 | 2;
 	ck_assert_int_eq(raw_lane(s, number, PROTO_PRODUCE, 0, epoch + 1, &lane), -EBUSY);
@@ -725,7 +725,7 @@ static int make_and_remove(int socket, void *arg)
 	}
 }
 
-/* Nobody writes to a lane's new file before it is kept: it would be lost with the broker. */
+/* No producer writes to a lane's new file before it is kept: it would be lost with the broker. */
 START_TEST(lane_is_given_when_its_file_is_kept)
 {
 	struct peer alice, bob, reader;
@@ -848,7 +848,7 @@ START_TEST(without_broker_and_keeper_a_ring_ends_with_its_members)
 }
 END_TEST
 
-/* As nobody uses it: it is kept, until it is removed. */
+/* A ring without users is kept until it is removed. */
 START_TEST(unused_rings_are_kept_and_survive_an_upgrade)
 {
 	struct peer alice, reader;

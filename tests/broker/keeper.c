@@ -373,7 +373,7 @@ START_TEST(a_stopped_keeper_is_waited_for)
 }
 END_TEST
 
-/* It would be there for ever, with its files. */
+/* Otherwise it would stay for ever, with its files. */
 START_TEST(a_keeper_that_nobody_can_find_ends)
 {
 	struct server b;

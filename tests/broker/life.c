@@ -694,7 +694,7 @@ START_TEST(the_dead_are_buried_at_once)
 	step_await(c.socket);
 	ck_assert_uint_eq(_i ? consumer_state(r) : lane_state(r), SHMRING_ACTIVE);
 	child_kill(&c);
-	/* Nobody else looks after it: while it is not buried, it is SHMRING_DEAD. */
+	/* No other process buries it: until the broker does, its state is SHMRING_DEAD. */
 	limit = patience();
 	while ((_i ? consumer_state(r) : lane_state(r)) != after)
 		ck_assert_int_lt(clock_now(), limit);

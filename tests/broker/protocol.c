@@ -133,8 +133,8 @@ static void access_must_be(int fd, int mode)
 }
 
 /*
- * M3: behind GO nobody else has the description, so a lock that was taken through it
- * goes with our last descriptor.
+ * M3: after GO no other process has the description, so a lock that was taken through
+ * it goes with our last descriptor.
  */
 static void must_be_alone(int fd, const char *path)
 {

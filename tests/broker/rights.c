@@ -378,7 +378,7 @@ START_TEST(what_one_may_not_have_open_is_not_made)
 }
 END_TEST
 
-/* It hears nothing any more when it is refused the second half of what it asks for. */
+/* A client that has shut down its reading side is refused the second half of its request. */
 START_TEST(a_refusal_that_nobody_hears_harms_nobody)
 {
 	struct proto_message m = { .u.attach.role = PROTO_CONSUME };

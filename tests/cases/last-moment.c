@@ -107,7 +107,7 @@ static void leave_room(void)
 	shmring_consumer_detach(consumer);
 }
 
-/* Room that the last consumer leaves is room, and nobody is missed. */
+/* Room that the last consumer makes counts, and the producer does not get the end. */
 START_TEST(room_is_left_just_before_the_end)
 {
 	make(SHMRING_SLOW_BLOCK, SHMRING_UNREAD_OVERWRITE);
@@ -122,7 +122,7 @@ START_TEST(room_is_left_just_before_the_end)
 }
 END_TEST
 
-/* In a ring that was removed the code is another one, and everybody gets it. */
+/* In a ring that was removed the code is another one, and every call gets it. */
 START_TEST(room_is_left_in_a_removed_ring)
 {
 	make(SHMRING_SLOW_BLOCK, SHMRING_UNREAD_OVERWRITE);

@@ -66,7 +66,7 @@ for _ in 1 2 3; do
 done
 expect 0 "the last ring is there" "$SHMRING" rm copies
 
-# The shape that somebody chose is kept, and a ring that nobody has used yet.
+# --fresh keeps the shape of a ring, and a ring that no process has used yet.
 expect 0 "a ring of its own shape" "$SHMRING" create --lane-size 128K --lanes 3 --stamps --unread hold shaped
 uuid() {
 	"$SHMRING" stat --json shaped | jq -r .uuid
@@ -96,7 +96,7 @@ shape >out
 same "with all of them" want out
 expect 0 "remove it" "$SHMRING" rm policies
 
-# Nobody throws a ring away in which others are.
+# No command removes a ring to which other processes are attached.
 start "$SHMRING" sub shaped >out.1 &
 sub=$!
 until_true has_consumers shaped 1

@@ -84,11 +84,11 @@ struct histogram {
 	int64_t longest;
 };
 
-/* How long calls took that nobody alive was to blame for. */
+/* How long calls took that no living process held up. */
 enum delay {
 	DELAY_PUBLISH, /* a producer, without waiting for room */
-	DELAY_ROOM,    /* a producer, waiting for room, nobody stopped or vacant */
-	DELAY_HELD,    /* the same, while somebody was */
+	DELAY_ROOM,    /* a producer, waiting for room, no consumer stopped or vacant */
+	DELAY_HELD,    /* the same, while a consumer was */
 	DELAY_ARRIVAL, /* a consumer, from publication to receipt */
 	DELAYS,
 };

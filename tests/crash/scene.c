@@ -401,7 +401,7 @@ static void leave_a_corpse(struct scene *s)
 	ck_assert_int_eq(state, CHILD_KILLED);
 }
 
-/* Those that a producer has to evict: one that is in its way, one that lags too far. */
+/* Consumers for a producer to evict: one is in its way, one lags too far. */
 static void leave_victims(struct scene *s)
 {
 	struct shmring_consumer_options options = {

@@ -101,7 +101,7 @@ static bool reads(const struct role *role)
 	return role->kind == ROLE_CONSUMER || role->kind == ROLE_OBSERVER;
 }
 
-/* Is a consumer in the producers' way, and nobody there to read? */
+/* Count consumers in the producers' way whose process does not run. */
 static void count_holders(struct storm *s)
 {
 	for (unsigned ring = 0; ring < STORM_RINGS; ring++) {
@@ -348,7 +348,7 @@ static void audit_ring(struct storm *s, unsigned ring)
 
 		if (from->ring != ring)
 			continue;
-		/* Nobody saw its end: it has no message, or everybody lost it. */
+		/* No consumer saw its end: it has no message, or all consumers lost it. */
 		least += from->final ? from->final - 1 : ring == 0 ? 0 : from->committed;
 		most += from->final ? from->final - 1 : ring == 0 ? 0 : from->intent;
 		ck_assert(from->final != 0 || ring != 0 || from->committed == 0);

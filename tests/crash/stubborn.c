@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A hostile participant that does one thing for ever, as fast as it can or at
- * exactly the wrong moment: the thing that a call of somebody else has to try again
- * after. Every such call ends all the same, soon or at its deadline.
+ * A hostile participant repeats one change for ever, as fast as it can or at exactly
+ * the wrong moment: a change that makes a call of another process try again. Every
+ * such call ends all the same, soon or at its deadline.
  */
 #include <dlfcn.h>
 #include <errno.h>

@@ -85,7 +85,7 @@ static bool may_be_evicted(const struct scene *s)
 	return s->evicting && (!s->idler_wakes || s->idler_evicted);
 }
 
-/* Has somebody evicted it? */
+/* Has a producer evicted it? */
 static bool is_idler_evicted(struct scene *s)
 {
 	struct shmring_consumer_stat st = { .size = sizeof(st) };
@@ -640,7 +640,7 @@ void scene_goes_on(struct scene *s)
 	check_remains(s, false);
 }
 
-/* Nobody is evicted for being stepped through slowly, unless that is what is recorded. */
+/* Single steps are slow, but must evict no consumer, unless an eviction is what is recorded. */
 static uint64_t evict_after(const struct scene *s)
 {
 	if (s->recorded && !s->operation->evict)

@@ -349,7 +349,7 @@ static int act_detach(void *subject)
 	return 0;
 }
 
-/* Its lane is anybody's now. */
+/* Its lane is free now. */
 static void finish_detach(struct subject *s, int result)
 {
 	must(result);

@@ -105,7 +105,7 @@ struct scene {
 	struct step step;
 	struct child helper;
 	enum { NOBODY, VICTIM, SLEEPER, WAITING } helping;
-	bool patient;	   /* the sleeper is to be rung for two messages */
+	bool patient;	   /* the sleeper is to be woken for two messages */
 	int64_t struck_at; /* when the subject was killed or stopped */
 
 	int64_t writer_delay; /* longest call, in nanoseconds */

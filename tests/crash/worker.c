@@ -22,7 +22,7 @@
 
 enum { MAX_LEN = 1500, MAX_BATCH = 16 };
 
-/* Nobody holds a call up for that long. */
+/* No process may hold a call up for that long, in nanoseconds. */
 #define LONGEST_CALL INT64_C(20000000000)
 
 static bool is_over(const struct worker *w, enum phase phase)
@@ -484,7 +484,7 @@ static void consume(struct worker *w, struct shmring *r)
 
 /* --- the others --- */
 
-/* Look at everything, and bury the dead before anybody needs their place. */
+/* Look at everything, and bury the dead before another process needs their place. */
 static void visit(struct worker *w, struct shmring *r)
 {
 	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };

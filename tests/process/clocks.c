@@ -62,7 +62,7 @@ static void expect_deadlines_kept(struct shmring_producer *p, struct shmring_con
 	ck_assert_int_lt(clock_now() - began, 5000 * MS);
 }
 
-/* It is written down when a ring is made and a place is taken; nobody goes by it. */
+/* The ring records it at create and when a place is taken; no decision depends on it. */
 START_TEST(jumping_wall_clock_is_not_looked_at)
 {
 	struct shmring_config config = small_config();

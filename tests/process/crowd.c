@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Many producers and many consumers at once: every consumer gets every message
- * of every producer, and everybody beyond the limits a clear error.
+ * of every producer, and each participant beyond the limits gets a clear error.
  */
 #include <errno.h>
 #include <malloc.h>

@@ -175,7 +175,7 @@ START_TEST(late_consumer_reads_what_is_there_and_gets_the_end)
 	must_fail(EPIPE, shmring_peek(c, SHMRING_FOREVER, &m));
 	shmring_consumer_detach(c);
 
-	/* At the next message there is none, and nobody has been there yet. */
+	/* From the next message on: there is no producer, and there has been none. */
 	c = consumer_attach(r, NULL, SHMRING_START_NOW, roles[_i]);
 	must_fail(EAGAIN, shmring_peek(c, SHMRING_NOWAIT, &m));
 	shmring_producer_detach(producer_attach(r));
@@ -454,7 +454,7 @@ START_TEST(producer_in_a_removed_ring_without_consumers_is_told)
 	publish_until_full(p, SOURCE, 0, SIZE);
 	remove_ring(false);
 	must_fail(ETIMEDOUT, publish(p, shmring_deadline(5 * QUICK_MS * MS)));
-	shmring_consumer_detach(c); /* nobody finds the way to this name any more */
+	shmring_consumer_detach(c); /* no consumer can come: the name has gone */
 	must_fail(EIDRM, publish(p, SHMRING_FOREVER));
 	shmring_producer_detach(p);
 	shmring_close(r);

@@ -415,7 +415,7 @@ END_TEST
 
 /* --- descriptors and /proc --- */
 
-/* A peer that can prove nobody's death any more. */
+/* A peer that can no longer prove a death. */
 static void start_blind(struct peer *p, enum way way, struct shmring *r)
 {
 	way_start(p, way, r);

@@ -369,7 +369,7 @@ static void start_in_sandbox(struct peer *p, struct sandbox *s)
 	ck_assert_int_eq(peer_open(p, room_path("ring")), 0);
 }
 
-/* Nobody wakes anybody too late: sleeps last ten seconds if they are not ended. */
+/* No wake-up is late: a sleep without one lasts ten seconds. */
 static void expect_prompt_wakes(struct peer *p, struct peer *c)
 {
 	int64_t began = clock_now();

@@ -161,7 +161,7 @@ START_TEST(arming_tells_what_is_there_already)
 }
 END_TEST
 
-/* Nobody rings, as if a producer had died before it could. Armed again, and again. */
+/* No wake-up comes, as if a producer had died before it. Armed again, and again. */
 START_TEST(armed_descriptor_is_readable_after_the_longest_sleep)
 {
 	struct shmring *r = create(30);

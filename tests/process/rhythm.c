@@ -101,7 +101,7 @@ static void await_sleep(struct child *reader, const struct board *b, uint64_t n)
 			ck_assert_int_lt(sched_yield() + clock_now(), limit);
 }
 
-/* Those that are there after a wait. */
+/* Take the messages that are there after a wait. */
 static uint64_t take_some(struct board *b, struct shmring_consumer *c)
 {
 	struct shmring_message m;
@@ -256,7 +256,7 @@ START_TEST(quiet_producer_does_not_starve_itself)
 }
 END_TEST
 
-/* The reader is rung for when `count` are there, and not before. */
+/* The reader is woken when `count` messages are there, and not before. */
 static void rings_at(struct board *b, enum waiting waiting, uint64_t count)
 {
 	struct shmring_producer *p = producer_attach(b->ring);

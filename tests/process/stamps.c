@@ -354,7 +354,7 @@ START_TEST(rings_without_stamps_have_none)
 }
 END_TEST
 
-/* Nobody says here by what the kernel keeps time. */
+/* The library cannot learn here by which counter the kernel keeps time. */
 START_TEST(where_no_counter_is_trusted_stamps_are_the_clock)
 {
 	struct shmring_config config = small_config();

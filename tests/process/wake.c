@@ -329,7 +329,7 @@ START_TEST(consumer_waits_until_the_deadline)
 	int64_t deadline;
 
 	must(shmring_consumer_attach(&c, r, &options));
-	/* The longer ones are longer than anybody is kept from the processor. */
+	/* The longer ones are longer than the scheduler keeps a process waiting. */
 	for (int ms = 1; ms <= 256; ms *= 2) {
 		deadline = shmring_deadline(ms * (int64_t)MS);
 		must_fail(ETIMEDOUT, shmring_peek(c, deadline, &m));

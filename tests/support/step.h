@@ -50,7 +50,7 @@ bool step_to(struct step *s, uintptr_t address);
 /* Will the next instruction call the kernel? */
 bool step_before_call(const struct step *s);
 
-/* Let it go on by itself; or stop it like anybody else, until child_continue(). */
+/* Let it go on by itself; or stop it by SIGSTOP, until child_continue(). */
 void step_release(struct step *s);
 void step_release_stopped(struct step *s);
 

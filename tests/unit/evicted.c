@@ -104,7 +104,7 @@ START_TEST(evicted_while_it_joins_it_joins_again)
 }
 END_TEST
 
-/* As it does not happen: nobody is evicted a thousand times in a row. */
+/* More evictions in a row than ever happen in use. */
 START_TEST(evicted_without_end_it_gives_up)
 {
 	struct story s = begin(UINT32_MAX);

@@ -448,7 +448,7 @@ START_TEST(end_of_the_other_side_is_told)
 }
 END_TEST
 
-/* It is dropped by the kernel, and the message with it: nobody goes on without. */
+/* The kernel drops the descriptor, and the reader drops the message with it. */
 START_TEST(no_room_for_the_descriptor)
 {
 	struct proto_message m = sound(PROTO_TEXT - 1);

@@ -156,7 +156,7 @@ START_TEST(living_tenant_is_not_dead)
 }
 END_TEST
 
-/* The descriptor is gone, but somebody could still store. */
+/* The descriptor is gone, but the tenant could still store. */
 START_TEST(mapping_keeps_its_tenant_alive)
 {
 	uint64_t status;
@@ -241,7 +241,7 @@ START_TEST(leaving_leaves_the_same)
 }
 END_TEST
 
-/* Looked at in one state, dead in another: somebody else has acted. */
+/* Looked at in one state, dead in another: another process has changed the word. */
 START_TEST(burial_names_the_whole_word)
 {
 	uint64_t status, seen;

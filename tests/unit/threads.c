@@ -15,7 +15,7 @@
  * producers write their messages word by word, as atomics; where all are held to,
  * they write them as programs do.
  *
- * Without the sanitizer this is one more test of everybody with everybody.
+ * Without the sanitizer this is one more test of all roles together.
  */
 #include <errno.h>
 #include <malloc.h>
