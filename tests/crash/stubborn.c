@@ -258,6 +258,7 @@ START_TEST(batch_that_meets_its_eviction_is_discarded)
 	must(shmring_producer_attach(&p, r, NULL));
 	for (int i = 0; i < 4; i++)
 		must(shmring_publish(p, "message", 8, SHMRING_NOWAIT));
+	must(shmring_peek(c, SHMRING_NOWAIT, m)); /* with nothing in hand it begins again */
 	map_all(&a);
 	put(&a, CONSUMER_STATUS, status_word(1, 100, EVICTABLE, EVICTED));
 	put(&a, DATA + 2 * 16, 2);
