@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shmring broker: what the broker tells of itself.
+ * shmring broker: the broker's metrics.
  *
  * Its metrics are a text of samples. For people, those without labels come first,
  * and then tables for each set of labels: a line for each combination of their

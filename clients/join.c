@@ -268,7 +268,7 @@ int join_ring(struct joining *j, const struct joiner *by)
 			if (!is_to_wait(j, &patience, deadline, err, &status))
 				return status;
 			if (j->fresh) {
-				/* When all have gone, the ring is left over: only the lock tells. */
+				/* only its lock shows that a ring is left over */
 				pause_before_next_look();
 				break;
 			}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command line: what is wrong with it, told before argp does, which would print the
- * argument raw and cannot suggest another one.
+ * Mistakes in the command line. They are reported before argp reports them: argp prints the
+ * argument raw, and cannot suggest another one.
  */
 #ifndef SHMRING_OPTIONS_H
 #define SHMRING_OPTIONS_H

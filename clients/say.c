@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How failures are told: one line on stderr, which names the command, the
- * thing, and the reason in the library's own words; made harmless as a whole.
+ * Failures are one line on stderr, which names the command, the thing, and the
+ * reason in the library's own words; the whole line is made harmless.
  */
 #include <errno.h>
 #include <stdarg.h>

@@ -21,8 +21,8 @@ bool stop_requested(void);
 
 /*
  * The same for loops that wait, once in a slice: look also whether standard
- * output is a pipe or socket whose other end has been closed. write(2) tells that to a
- * command that writes, but a command that waits would never hear of it.
+ * output is a pipe or socket whose other end has been closed. A command that writes
+ * learns it from write(2), but a command that waits does not.
  */
 bool stop_look(void);
 

@@ -168,7 +168,7 @@ static error_t parse_flag(struct sub_options *all, int key)
 	}
 }
 
-/* As shmring-sub(1) says: told before a ring is made. */
+/* As shmring-sub(1) says. A wrong name is refused before a ring is made. */
 static bool is_name(const char *text)
 {
 	const size_t len = strlen(text);

@@ -2,11 +2,10 @@
 /*
  * Reading a ring to standard output until it is time to end.
  *
- * What a lossless consumer writes is released only when write(2) has taken it,
- * so that a named one that is killed gets it again. Two kinds cannot do that:
- * an observer has nothing to release, and for a consumer that may be evicted
- * only the release tells that the bytes are whole; it copies them, releases,
- * and then writes.
+ * A lossless consumer releases messages only when write(2) has taken them, so the
+ * successor of a killed named one gets them again. Two kinds cannot do that. An
+ * observer has nothing to release. A consumer that may be evicted knows only after
+ * the release that the bytes are whole: it copies them, releases, and then writes.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -24,7 +23,7 @@
 #define GATHER_BYTES ((size_t)64 << 10) /* an observer writes at the latest then */
 #define LOST_REPORT_NS 1000000000
 
-/* What was lost before a message: the library tells it until the release. */
+/* The loss before a message; the library knows it until the release. */
 struct gap {
 	uint64_t messages;
 	uint64_t bytes;
@@ -37,13 +36,13 @@ struct subscription {
 	struct out out;
 	unsigned lanes;
 	bool limited;	/* a limit of lag in bytes also says how far back to begin */
-	bool last_look; /* nobody can publish any more: what is there is all */
+	bool last_look; /* no producer can publish any more: read the rest and end */
 	int batch;	/* how many messages to ask for */
 	uint64_t records;
 	uint64_t bytes;
 	uint64_t lost;
 	uint64_t lost_bytes;
-	/* Of each lane, until its first message tells it too: gone before we came. */
+	/* Of each lane: messages gone before the attach, until its first message reports them. */
 	uint64_t missed[SHMRING_MAX_LANES];
 	uint64_t missed_bytes[SHMRING_MAX_LANES];
 	int64_t next_report_ns;
@@ -102,7 +101,7 @@ static int ask_batch(struct subscription *s, int n)
 	return err;
 }
 
-/* A loss, without the messages that report_missed() has told. */
+/* A loss, without the messages that report_missed() has reported. */
 static void count_lost(struct subscription *s, uint32_t lane, const struct gap *gap)
 {
 	s->lost += gap->messages - s->missed[lane];

@@ -6,7 +6,7 @@
  *
  * Each ring's descriptor is one more source of the loop. Its callback takes
  * everything there is and arms again; it is called once before the loop begins,
- * because a descriptor tells nothing until it is armed. The same goes for every
+ * because a descriptor is not readable before it is armed. The same goes for every
  * other library that waits for descriptors.
  *
  *	cc sd-event-loop.c $(pkg-config --cflags --libs libsystemd shmring-producer \

@@ -233,7 +233,7 @@ static void attack_description(int fd)
 	ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
 }
 
-/* Of this process's own mappings of lanes: how many; none is, or becomes, writable. */
+/* Count this process's mappings of lanes; none is, or becomes, writable. */
 static unsigned attack_mappings(const char *permissions)
 {
 	FILE *maps = fopen("/proc/self/maps", "re");

@@ -45,7 +45,7 @@ static void begin(struct server *b, bool keeper)
 
 /* --- rings --- */
 
-/* With as many messages as its number says, which nobody reads. */
+/* Each with as many messages as its number says, which no consumer reads. */
 static void make(unsigned number)
 {
 	struct shmring_config config = { .size = sizeof(config),
@@ -322,7 +322,7 @@ START_TEST(an_upgrade_needs_no_keeper)
 	audit(UINT64_C(6) << 60);
 	if (_i == 1)
 		go_on(keeper);
-	/* What the predecessor's keeper has not heard it hears from the successor. */
+	/* The keeper learns from the successor what it has not learned from the predecessor. */
 	remove_one(61);
 	make(63);
 	server_kill(&b);

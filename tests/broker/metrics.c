@@ -244,7 +244,7 @@ START_TEST(numbers_are_those_of_the_ring)
 }
 END_TEST
 
-/* What clients have counted in the ring, also those that have left it. */
+/* The counts of clients in the ring, also of those that have left. */
 START_TEST(what_clients_counted_is_told)
 {
 	const struct shmring_consumer_options limited = { .size = sizeof(limited),

@@ -148,7 +148,7 @@ static int be_user(int socket, void *arg)
 		kept += outcome.error == 0;
 		ck_assert_int_eq(write(socket, &outcome, sizeof(outcome)), sizeof(outcome));
 	}
-	/* What the user has kept goes, and it may go on. */
+	/* The user drops the files that it kept. */
 	step_await(socket);
 	while (kept > 0)
 		close(fd[--kept]);

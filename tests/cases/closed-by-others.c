@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A program closes all descriptors, as daemons do, and opens the ring once more, or another
- * file of its own. The numbers come again: closing the old handle must not close what
- * has its number by now.
+ * file of its own. The numbers come again: closing the old handle must not close the file
+ * that has its number now.
  */
 #include <errno.h>
 #include <fcntl.h>

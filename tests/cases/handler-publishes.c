@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A signal handler publishes through the producer whose call it has interrupted, behind
- * every single instruction of that call, and by a timer. It is either told -EBUSY or its
- * message is there: no message of either is torn, lost, doubled or out of order.
+ * every single instruction of that call, and by a timer. Its call returns -EBUSY, or its
+ * message is there. No message of either is torn, lost, doubled or out of order.
  */
 #include <errno.h>
 #include <signal.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The other side does its last work, and leaves, at the worst moment: while the call that
- * is about to say that nobody is left looks at the clock. The program's own clock_gettime(2)
- * makes that moment: the library takes it for the one of libc.
+ * The other side does its last work, and leaves, at the worst moment: while a call that is
+ * about to report the end looks at the clock. The program's own clock_gettime(2) makes that
+ * moment: the library calls it in place of libc's.
  */
 #include <errno.h>
 #include <signal.h>
@@ -89,7 +89,7 @@ START_TEST(evicted_just_before_the_end)
 }
 END_TEST
 
-/* A producer that wants to be told when nobody reads, in a ring that is full. */
+/* A producer with SHMRING_WHILE_READ in a full ring. */
 static void fill(uint32_t flags)
 {
 	const struct shmring_producer_options options = {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Two threads use one handle, or a signal handler uses a consumer that it has interrupted.
- * While a call waits, every build tells the second one. A build with --enable-handle-checks
- * tells it at any moment, and no message is lost, torn or repeated. Threads with handles
- * of their own, and those that hand one on, are not told anything.
+ * While a call waits, every build refuses the second one. A build with --enable-handle-checks
+ * refuses it at any moment, and no message is lost, torn or repeated. Threads with handles
+ * of their own, and threads that hand a handle on, are never refused.
  */
 #include <errno.h>
 #include <malloc.h>

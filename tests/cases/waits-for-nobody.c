@@ -97,7 +97,7 @@ START_TEST(ring_was_made_anew)
 	must_fail(EIDRM, shmring_peek(c, shmring_deadline(2 * SECOND), &m));
 	ck_assert_ptr_nonnull(strstr(shmring_explain(), "open it again"));
 
-	/* As it was told. */
+	/* As the sentence says. */
 	shmring_consumer_detach(c);
 	shmring_close(old);
 	must(shmring_open(&old, room_path("ring")));

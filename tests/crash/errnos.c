@@ -21,7 +21,7 @@
 
 enum { MAX_ERRORS = 7 };
 
-/* What the operation makes of each error. */
+/* What the operation does with each error. */
 static const struct {
 	const char *name;
 	int fails[MAX_ERRORS];	/* it answers with it */

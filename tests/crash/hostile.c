@@ -4,13 +4,13 @@
  * it must not, while others go on using the ring.
  *
  * The vandal knows the layout of a ring (docs/layout.md) and maps all of it for
- * writing. Its victims read, write, attach, look and leave meanwhile. What they
- * get may be wrong; that is not held against anybody. But
+ * writing. Its victims read, write, attach, look and leave meanwhile. They may get
+ * wrong bytes and numbers. But
  *  HO1 no call crashes, and none returns long after its deadline;
  *  HO2 every payload lies in the victim's own mapping of the ring, is aligned, and
  *     all its bytes can be touched;
- *  HO3 every error is one that the manual names, and a reader that was told of
- *     damage goes on being told.
+ *  HO3 every error is one that the manual names, and a handle that has reported
+ *     damage reports it from then on.
  *
  * SHMRING_HOSTILE_SECONDS says how long the vandalism lasts, and
  * SHMRING_TEST_SEED what it is.
@@ -41,7 +41,7 @@ enum {
 	TOUCHED = 4096, /* bytes of a payload that are read one by one */
 };
 
-/* From a stroke now and then to as many as a processor makes. */
+/* From a store now and then to as many as a processor makes. */
 static int vandalize(struct actor *a)
 {
 	struct timespec rest = { .tv_nsec = 20000 };

@@ -107,7 +107,7 @@ static void check_ending(struct stream *s, const struct entry *e, struct ledger 
 	from->final = end->count + 1;
 }
 
-/* What was seen counts now. */
+/* The messages that were seen count now. */
 static void believe(struct stream *s, const struct entry *e, struct ledger *l)
 {
 	for (unsigned i = 0; i < s->ending_count; i++)

@@ -100,7 +100,7 @@ struct worker_page {
 	uint64_t left;	/* it has nothing left to do */
 	uint64_t messages;
 	uint64_t recoveries;
-	uint64_t evictions; /* times it was told so */
+	uint64_t evictions; /* times that it learned of one */
 	struct histogram delays[DELAYS];
 	struct stamp stamps[STAMPS];
 	struct journal journal;
@@ -141,7 +141,7 @@ void journal_add(struct journal *j, const struct entry *e);
 void histogram_add(struct histogram *h, int64_t ns);
 void histogram_sum(struct histogram *to, const struct histogram *from);
 
-/* What the supervisor makes of one consumer's journal. */
+/* The state that follows from one consumer's journal. */
 struct place {
 	uint64_t seq;	 /* due next */
 	uint64_t source; /* of the message before; 0: unknown */
@@ -154,7 +154,7 @@ struct stream_lane {
 	bool either;	/* begins at `released`, or at `pending` */
 	bool joined;	/* `limit` counts */
 	uint64_t limit; /* the first message is not behind this one */
-	uint64_t missed; /* what was gone then, which its first message tells as lost */
+	uint64_t missed; /* messages gone at the attach, which its first message counts as lost */
 	struct place released;
 	struct place pending; /* what a release in progress gives back */
 	struct place seen;

@@ -204,7 +204,7 @@ static int attach_producer_strictly(struct scene *s)
 	return shmring_producer_attach(&s->p, s->mine, &options);
 }
 
-/* What the report must say of a lock that was refused. */
+/* The report's content when a lock was refused. */
 static void expect_report(const struct scene *s, const struct shmring_memory_report *report)
 {
 	if (s->kind == CALL_MLOCK && s->done)
@@ -651,7 +651,7 @@ static const struct exception creating_bare[] = { { CALL_STAT, { 0, { DONE } } }
 						  { CALL_MMAP, { 0, { SAME, ENOMEM } } },
 						  { CALL_FSTAT, { 0, { SAME, EPERM } } },
 						  { 0 } };
-/* What may not be written is opened for reading. */
+/* A file without permission to write is opened for reading. */
 static const struct exception opening[] = { { CALL_OPEN, { EACCES, { SAME, DONE } } },
 					    { CALL_MMAP, { 0, { SAME, ENOMEM } } },
 					    { 0 } };

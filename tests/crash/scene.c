@@ -303,7 +303,7 @@ static bool serve(struct scene *s, struct seat *seat)
 	return false;
 }
 
-/* What has become of an actor; nothing may that is not its part. */
+/* Note how an actor has ended; it must be the end that its part asks for. */
 static void look_at(struct seat *seat)
 {
 	switch (child_look(&seat->child)) {
@@ -325,7 +325,7 @@ static void look_at(struct seat *seat)
 	}
 }
 
-/* One round: the survivors do what they are asked for. */
+/* One round: the survivors do what the actors ask for. */
 static void go_round(struct scene *s)
 {
 	bool hold = false;
@@ -593,7 +593,7 @@ static uint64_t oldest_in(struct scene *s, uint32_t lane)
 
 /*
  * The first message of a lane that a successor gets is the one that was not
- * released. Of a loss may be told only if that one is not there any more.
+ * released. It may report a loss only if that message is not there any more.
  */
 static void check_first(struct scene *s, const struct notes *n, const struct told *m)
 {

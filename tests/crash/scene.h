@@ -21,14 +21,14 @@
 
 enum { CAST = 3, FAILURES = 16 };
 
-/* What all trials of all tests together have come to; in shared memory. */
+/* Sums and maxima over all trials of all tests; in shared memory. */
 struct figures {
 	uint64_t trials[CAST]; /* with 1, 2, 3 actors */
 	int64_t ns[CAST];      /* the time they took */
 	uint64_t came[FAULT_DELAY + 1];
 	uint64_t missed; /* faults whose place was not reached, for others were quicker */
 	uint64_t recoveries;
-	uint64_t evictions;	/* of actors, and what they told of their loss */
+	uint64_t evictions;	/* of actors that reported their loss */
 	int64_t writer_ns;	/* longest publication, no consumer stopped or killed */
 	int64_t held_writer_ns; /* the same with consumers stopped, to be evicted */
 	int64_t listener_ns; /* from a publication to its sleeper, time without a processor apart */

@@ -112,7 +112,7 @@ static void prepare_release_two(struct subject *s)
 	expect(s->board->in_hand[1] > 0, "the second lane is empty");
 }
 
-/* What is to be known when the first of those in hand are released. */
+/* The state after the first of the messages in hand are released. */
 static struct audit first_released;
 
 static uint64_t count_in_hand(const struct subject *s)
@@ -261,14 +261,14 @@ static void finish_wait(struct subject *s, int result)
 		finish_peek(s, result);
 }
 
-/* What it had in hand is void. */
+/* The messages in hand are void. */
 static void finish_come_back(struct subject *s, int result)
 {
 	expect(result == -ESTALE, "an evicted consumer's release gave %d", result);
 	finish_release(s, result);
 }
 
-/* It loses its place while it looks at what it has in hand. */
+/* It loses its place while it looks at the messages in hand. */
 static void begin_evicted(struct scene *s)
 {
 	scene_write(s, FAR);

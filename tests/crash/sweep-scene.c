@@ -79,7 +79,7 @@ uint64_t lost_since_attach(const struct shmring_consumer *c, uint64_t lost)
 	return lost;
 }
 
-/* One that reads on in time is not evicted any more. */
+/* A consumer that reads on in time is not evicted any more. */
 static bool may_be_evicted(const struct scene *s)
 {
 	return s->evicting && (!s->idler_wakes || s->idler_evicted);

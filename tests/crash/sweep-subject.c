@@ -59,7 +59,7 @@ void subject_peek(struct subject *s, int count)
 		audit_peeked(&s->audit, s->consumer, &s->messages[i]);
 }
 
-/* What was handed out counts once it is released. */
+/* Messages count once they are released. */
 void subject_released(struct subject *s, int result)
 {
 	if (result == -ESTALE && s->scene->evicting) {
@@ -79,7 +79,7 @@ void subject_consume(struct subject *s, uint64_t count)
 	}
 }
 
-/* To the end of what there is: nobody publishes now. */
+/* Read to the end: no producer publishes now. */
 static void consume_to_the_end(struct subject *s)
 {
 	struct shmring_message m;

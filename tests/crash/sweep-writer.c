@@ -309,7 +309,7 @@ static void before_evict(struct scene *s)
 	audit_begin(&s->idler_read, false);
 }
 
-/* It reads on when the subject, which was about to evict it, is stopped or dead. */
+/* The idler reads on when the subject, which was about to evict it, is stopped or dead. */
 static void before_suspect(struct scene *s)
 {
 	before_evict(s);

@@ -186,7 +186,7 @@ void scene_write(struct scene *s, uint64_t count);
 /* The reader takes what there is. */
 void scene_read(struct scene *s);
 
-/* Of the messages that a consumer was told it lost: those that it lost after its attach. */
+/* Of the losses that were reported to a consumer, the messages that it lost after its attach. */
 uint64_t lost_since_attach(const struct shmring_consumer *c, uint64_t lost);
 
 /* One more place where a successor of the subject's name may begin. */

@@ -191,7 +191,7 @@ static struct calls calls, again; /* of the first run, and of the last */
 static struct scene scene;
 static unsigned runs;
 
-/* What may be answered to the fault of this run. */
+/* The results that the operation may have after the fault of this run. */
 static const int *answers(const struct scene *s)
 {
 	const struct exception *e = s->operation->exceptions;
@@ -229,7 +229,7 @@ static void leave(struct scene *s)
 	shmring_close(s->mine);
 }
 
-/* What the helper holds now is what it held before, except where munmap() failed. */
+/* The helper holds the same as before, except where munmap() failed. */
 static void expect_nothing_kept(struct holdings *before, bool may_keep)
 {
 	struct report kept = { 0 };

@@ -505,7 +505,7 @@ static void visit(struct worker *w, struct shmring *r)
 	}
 }
 
-/* What others made is whole, and holds what they published. */
+/* Rings of other workers are whole, and hold their messages. */
 static void read_made(const char *path)
 {
 	struct shmring_consumer_options options = { .size = sizeof(options),

@@ -299,7 +299,7 @@ START_TEST(dead_client_is_buried_by_the_broker)
 }
 END_TEST
 
-/* What must fail in the peer, and what it has to say. */
+/* A call that must fail in the peer, and its sentence. */
 static void must_refuse(struct peer *p, int64_t result, const char *words)
 {
 	ck_assert_int_eq(result, -EACCES);

@@ -266,7 +266,7 @@ START_TEST(wait_for_several_tells_the_end)
 }
 END_TEST
 
-/* What is there will not become more. */
+/* No further message comes. */
 START_TEST(watermark_does_not_hide_the_end)
 {
 	struct shmring *r = create(NEVER_MS);

@@ -312,7 +312,7 @@ static _Noreturn int pause_in_shared_memory(void *arg)
 		pause();
 }
 
-/* Two processes, one memory: while one of them is left it may store. */
+/* Two processes share one memory: the one that is left may still store. */
 static _Noreturn int share_memory(int socket, void *arg)
 {
 	enum { STACK = 65536 };
@@ -468,7 +468,7 @@ START_TEST(producer_that_can_prove_nothing_overwrites_nothing)
 }
 END_TEST
 
-/* What the policy allows after a time needs no proof. */
+/* An eviction after the ring's time needs no proof of death. */
 START_TEST(producer_that_can_prove_nothing_still_evicts)
 {
 	struct shmring_config config = small_config();

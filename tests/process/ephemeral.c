@@ -613,7 +613,7 @@ static void pause_here(void)
 	step_await(leavers_socket);
 }
 
-/* A process that leaves, and stands where the ring is hidden until it is told to go on. */
+/* A process that leaves, and pauses where the ring is hidden until the test lets it go on. */
 static int leave_and_pause(int socket, void *ring)
 {
 	struct shmring_producer *p;
@@ -628,7 +628,7 @@ static int leave_and_pause(int socket, void *ring)
 	return 0;
 }
 
-/* The others make a ring, use it, and are told that the old one has gone. */
+/* Other processes make a ring and use it, and the old handle reports that its ring has gone. */
 static void go_on_without(struct shmring *old)
 {
 	struct shmring_consumer *c;

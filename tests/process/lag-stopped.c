@@ -60,7 +60,7 @@ static int produce(int socket, void *unused)
 	return 0;
 }
 
-/* One lane, and a consumer that nobody evicts but for its own limit. */
+/* One lane, and a consumer that is evicted for its own limit only. */
 static void make_ring(struct trial *t)
 {
 	const struct shmring_consumer_options options = { .size = sizeof(options), .max_lag = LAG };

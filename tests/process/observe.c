@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Observers: they need only read permission, hold nobody back, can be overrun,
- * and are told exactly what they missed.
+ * Observers: they need only read permission, hold no producer back, can be overrun,
+ * and learn exactly what they missed.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Slow consumers: a ring that blocks waits for them as long as the producer
- * likes, a ring that evicts tells them afterwards exactly what they lost.
+ * Slow consumers: in a ring that blocks a producer waits for them until its
+ * deadline; in a ring that evicts they learn afterwards exactly what they lost.
  */
 #include <errno.h>
 #include <poll.h>

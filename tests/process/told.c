@@ -78,7 +78,7 @@ static int take_all(struct shmring_message m[MOST])
 	return n;
 }
 
-/* The first message of each lane, and no other one, tells of all that its lane has lost. */
+/* The first message of each lane, and no other one, reports the whole loss of its lane. */
 static void check_losses(const struct shmring_message m[MOST], int n)
 {
 	bool seen[LANES] = { false };

@@ -115,7 +115,7 @@ START_TEST(empty_ring_has_ended)
 }
 END_TEST
 
-/* The end is passed over: the message that comes instead tells how many are gone. */
+/* The end is passed over: the message that comes instead reports how many are gone. */
 START_TEST(overrun_observer_is_told_before_the_end)
 {
 	struct shmring *r = create(1);

@@ -32,7 +32,7 @@ enum audit_fault {
 	AUDIT_CORRUPT,	/* bytes, length or checksum */
 	AUDIT_REPEATED, /* a message that had been handed out, or is late */
 	AUDIT_GAP,	/* messages are missing and `lost` did not say so */
-	AUDIT_LIE,	/* `lost` told of more than is missing */
+	AUDIT_LIE,	/* `lost` reported more than is missing */
 	AUDIT_TENANCY,	/* the lane's owner and the message's do not agree */
 	AUDIT_FAULTS
 };

@@ -177,8 +177,8 @@ static const struct joining {
 };
 
 /*
- * F3: it has the old file, and chooses by it; its cursor stands in the ring when the next
- * owner is already further on.
+ * F3: a consumer has the old file, and chooses by it; its cursor stands in the ring when the
+ * next owner is already further on.
  */
 START_TEST(who_joins_by_an_old_file_chooses_again)
 {
@@ -321,7 +321,7 @@ static void poll_at_the_end(struct shmring_consumer *c, struct audit *a, int64_t
 	ck_assert_uint_le(trick.reads, 5 + (unsigned)((clock_now() - start) / 100000000));
 }
 
-/* A3: the end is told at every poll, and the source is asked now and then. */
+/* A3: every poll reports the end, and asks the source now and then. */
 START_TEST(forged_lane_does_not_delay_the_end)
 {
 	const uint32_t flags = SHMRING_UNTIL_END | (_i ? SHMRING_OBSERVE : 0);

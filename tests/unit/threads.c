@@ -245,7 +245,7 @@ static void play_joiner(struct thread *t)
 	}
 }
 
-/* What was released does not come again, and nothing is missing, life after life. */
+/* Released messages do not come again, and none is missing, life after life. */
 static void play_named(struct thread *t)
 {
 	struct audit audit;
