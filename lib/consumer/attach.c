@@ -441,8 +441,8 @@ static int try_attach(struct shmring_consumer **ret, struct shmring *r,
 	return 0;
 }
 
-int shmring_consumer_attach(struct shmring_consumer **ret, struct shmring *r,
-			    const struct shmring_consumer_options *options)
+int shmring_slow1_consumer_attach(struct shmring_consumer **ret, struct shmring *r,
+				  const struct shmring_consumer_options *options)
 {
 	struct shmring_consumer_options o;
 	struct vacancy v;

@@ -399,8 +399,8 @@ static int try_attach(struct shmring_producer **ret, struct shmring *r,
 	return e;
 }
 
-int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
-			    const struct shmring_producer_options *options)
+int shmring_slow1_producer_attach(struct shmring_producer **ret, struct shmring *r,
+				  const struct shmring_producer_options *options)
 {
 	struct shmring_producer_options o;
 	struct tried tried = { 0 };
