@@ -15,7 +15,7 @@
 #include "runner.h"
 #include "way.h"
 
-enum { SOURCE = 34, SIZE = 200, LAG = 16384, MS = 1000000 };
+enum { SOURCE = 34, SIZE = 200, LAG = 16384, MS = 1000000, GRACE = MS };
 
 static struct shmring *create(uint64_t lag, uint64_t lag_ns)
 {
@@ -219,6 +219,161 @@ START_TEST(consumer_with_an_old_message_is_evicted)
 }
 END_TEST
 
+static uint64_t lag_when_full(void)
+{
+	struct shmring *r = create(0, 0);
+	struct shmring_consumer *c = attach(r, NULL, 0, 0, 0);
+	struct shmring_producer *p = producer_attach(r);
+	uint64_t lag;
+
+	publish_until_full(p, SOURCE, 0, SIZE);
+	lag = look(r, 0).lag;
+	shmring_consumer_detach(c);
+	shmring_producer_detach(p);
+	shmring_close(r);
+	must(shmring_remove(room_path("ring")));
+	return lag;
+}
+
+static int publish_one(struct shmring_producer *p, uint64_t number)
+{
+	unsigned char data[SIZE];
+
+	audit_fill(data, SIZE, SOURCE, number);
+	return shmring_publish(p, data, SIZE, SHMRING_NOWAIT);
+}
+
+static void pass_time(int64_t ns)
+{
+	const struct timespec pause = { .tv_nsec = ns };
+
+	ck_assert_int_eq(nanosleep(&pause, NULL), 0);
+}
+
+/* The ring is full, and stays so at all looks for longer than the grace of a consumer. */
+static void stays_full(struct shmring_producer *p)
+{
+	for (unsigned looks = 0; looks < 3; looks++) {
+		must_fail(EAGAIN, publish_one(p, 0));
+		pass_time(2 * GRACE);
+	}
+}
+
+/* Exactly at its limit it is kept. */
+START_TEST(consumer_at_its_limit_is_kept)
+{
+	const uint64_t limit = lag_when_full();
+	struct shmring *r = create(0, 0);
+	struct shmring_consumer *c = attach(r, NULL, 0, limit, 0);
+	struct shmring_producer *p = producer_attach(r);
+
+	publish_until_full(p, SOURCE, 0, SIZE);
+	ck_assert_uint_eq(look(r, 0).lag, limit);
+	stays_full(p);
+	ck_assert_uint_eq(look(r, 0).state, SHMRING_ACTIVE);
+	shmring_consumer_detach(c);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+/* One byte beyond its limit, it has the grace between two looks in one chunk. */
+START_TEST(consumer_beyond_its_limit_has_a_grace)
+{
+	const uint64_t limit = lag_when_full() - 1;
+	struct shmring *r = create(0, 0);
+	struct shmring_consumer *c = attach(r, NULL, 0, limit, 0);
+	struct shmring_producer *p = producer_attach(r);
+	int64_t began, end = patience();
+
+	do
+		began = clock_now(); /* no look can have found it beyond its limit before */
+	while (publish_one(p, 0) == 0);
+	ck_assert_uint_eq(look(r, 0).lag, limit + 1);
+	while (publish_one(p, 0) != 0)
+		ck_assert_int_lt(clock_now(), end);
+	ck_assert_int_ge(clock_now() - began, GRACE);
+	ck_assert_uint_eq(look(r, 0).state, SHMRING_EVICTED);
+	shmring_consumer_detach(c);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+/* Two looks beyond the limit with one within it in between evict nobody. */
+START_TEST(consumer_that_was_within_its_limit_begins_anew)
+{
+	/* The owner looks when it crosses a multiple of a quarter of the lane. */
+	static const unsigned published[] = { 240, 80, 75 }, consumed[] = { 150, 0, 245 };
+	struct shmring *r = create(0, 0);
+	struct shmring_consumer *c = attach(r, NULL, 0, 40960, 0);
+	struct shmring_producer *p = producer_attach(r);
+	struct audit audit;
+	uint64_t number = 0;
+
+	audit_begin(&audit, true);
+	for (unsigned i = 0; i < 3; number += published[i], i++) {
+		publish_numbers(p, SOURCE, number, published[i], SIZE);
+		ck_assert_uint_eq(look(r, 0).state, SHMRING_ACTIVE);
+		consume_audited(c, &audit, consumed[i]);
+	}
+	audit_must_be(&audit, number, 0);
+	shmring_consumer_detach(c);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+/* By the ring's limit, or by its own. */
+START_TEST(consumer_with_a_young_message_is_kept)
+{
+	const uint64_t limit = UINT64_C(3600000) * MS;
+	struct shmring *r = create(0, _i ? 0 : limit);
+	struct shmring_consumer *c = attach(r, NULL, 0, 0, _i ? limit : 0);
+	struct shmring_producer *p = producer_attach(r);
+	struct audit audit;
+	uint64_t published = publish_until_full(p, SOURCE, 0, SIZE);
+
+	stays_full(p);
+	ck_assert_uint_eq(look(r, 0).state, SHMRING_ACTIVE);
+	audit_begin(&audit, true);
+	consume_audited(c, &audit, published);
+	audit_must_be(&audit, published, 0);
+	shmring_consumer_detach(c);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
+/* The last message is young, though the one at its place in the lap before is old. */
+START_TEST(age_of_the_last_lap_does_not_count)
+{
+	const uint64_t limit = 20 * MS;
+	struct shmring *r = create(0, 0);
+	struct shmring_consumer *full = attach(r, NULL, 0, 0, 0);
+	struct shmring_consumer *c = attach(r, NULL, 0, 0, limit);
+	struct shmring_producer *p = producer_attach(r);
+	struct audit audit;
+	uint64_t published;
+
+	audit_begin(&audit, true);
+	publish_numbers(p, SOURCE, 0, 60, SIZE);
+	consume_audited(c, &audit, 60);
+	pass_time((int64_t)limit + 10 * MS);
+	publish_numbers(p, SOURCE, 60, 1, SIZE);
+	for (published = 61; publish_one(p, published) == 0; published++)
+		consume_audited(c, &audit, 1); /* and is one message behind */
+	stays_full(p);
+	ck_assert_uint_eq(look(r, 1).state, SHMRING_ACTIVE);
+	consume_audited(c, &audit, 1);
+	audit_must_be(&audit, published, 0);
+	shmring_consumer_detach(c);
+	shmring_consumer_detach(full);
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
 START_TEST(pinned_consumer_knows_no_limit_but_its_own)
 {
 	struct shmring *r = create(LAG, 0);
@@ -359,6 +514,11 @@ int main(void)
 	tcase_add_test(tc, evicted_with_messages_in_hand_discards_them);
 	tcase_add_test(tc, consumer_that_catches_up_is_kept);
 	tcase_add_loop_test(tc, consumer_with_an_old_message_is_evicted, 0, 2);
+	tcase_add_test(tc, consumer_at_its_limit_is_kept);
+	tcase_add_test(tc, consumer_beyond_its_limit_has_a_grace);
+	tcase_add_test(tc, consumer_that_was_within_its_limit_begins_anew);
+	tcase_add_loop_test(tc, consumer_with_a_young_message_is_kept, 0, 2);
+	tcase_add_test(tc, age_of_the_last_lap_does_not_count);
 	tcase_add_test(tc, pinned_consumer_knows_no_limit_but_its_own);
 	tcase_add_test(tc, kept_place_lapses_by_lag);
 	tcase_add_test(tc, late_consumer_begins_within_the_limit);
