@@ -198,10 +198,21 @@ static void play_pinned(struct actor *a)
 	close_consumer(a);
 }
 
-/* Go on under the name: the audit goes on, too. */
+/*
+ * Go on under the name: the audit goes on, too. With a limit of its own, which the consumer
+ * announces when it has the place, and which is too long to be exceeded.
+ */
 static void resume(struct actor *a)
 {
-	must(open_consumer(a, a->notes->name, SHMRING_START_RESUME, 0));
+	const struct shmring_consumer_options options = {
+		.size = sizeof(options),
+		.name = a->notes->name,
+		.start = SHMRING_START_RESUME,
+		.max_lag_ns = UINT64_C(86400000000000),
+		.spin_ns = -1,
+	};
+
+	must(shmring_consumer_attach(&a->consumer, a->ring, &options));
 	take(a, 2);
 	close_consumer(a);
 }
