@@ -81,7 +81,7 @@ static void report_missed(struct subscription *s)
 		say("%s: %llu messages (%s) are gone: they were overwritten before this subscriber "
 		    "came%s",
 		    s->options->address, (unsigned long long)messages, format_size(size, bytes),
-		    s->limited ? ", or its limit of lag does not reach back to them" : "");
+		    s->limited ? ", or lie further back than its limit of lag lets it begin" : "");
 }
 
 /* What can be asked of messages in hand; it counts once they are released. */
@@ -305,6 +305,12 @@ static int run(struct subscription *s)
 	return err == -EPIPE ? err : status;
 }
 
+/* Is a subscriber that is so far behind evicted? No lane is further ahead than its size. */
+static bool is_limit(uint64_t lag, const struct shmring_ring_stat *stat)
+{
+	return lag != 0 && lag < stat->lane_size;
+}
+
 /* What the attachment needs to know of the ring; the exit status. */
 static int set_up(struct subscription *s, struct shmring *ring, const struct subscribe_options *o)
 {
@@ -327,7 +333,8 @@ static int set_up(struct subscription *s, struct shmring *ring, const struct sub
 		.ring = ring,
 		.consumer = s->consumer,
 		.lanes = stat.lanes,
-		.limited = (policy && stat.evict_lag) || o->attach.max_lag,
+		.limited = (policy && is_limit(stat.evict_lag, &stat)) ||
+			   is_limit(o->attach.max_lag, &stat),
 		.batch = BATCH_MAX / 8,
 	};
 	if (out_init(&s->out, STDOUT_FILENO, observer, evictable) != 0)

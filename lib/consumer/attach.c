@@ -409,6 +409,8 @@ static void set_limits(struct shmring_consumer *c, const struct geometry *g,
 		c->lag_limit = smaller_limit(c->lag_limit, g->evict_lag);
 		c->lag_timed = c->lag_timed || g->evict_lag_ns != 0;
 	}
+	if (c->lag_limit >= g->lane_size)
+		c->lag_limit = 0; /* no lane gets further ahead than that */
 	c->evictable = c->flags != 0;
 }
 

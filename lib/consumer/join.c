@@ -42,10 +42,18 @@ static bool choose(const struct reader *l, enum shmring_start start, uint64_t re
 	return shmr_lane_oldest(&l->lane, reach, ret) || shmr_lane_newest(&l->lane, ret);
 }
 
-/* Where a limit would evict it at once, it does not begin: half of that is its own. */
+/*
+ * A consumer that begins at its limit is evicted for the messages that come before it reads: so
+ * half of the limit is left to it. In a lane without an owner no message comes.
+ */
 static uint64_t first_reach(const struct shmring_consumer *c, const struct reader *l)
 {
-	return c->lag_limit != 0 ? c->lag_limit / 2 : l->lane.mask + 1;
+	/* No edge: an owner that comes later costs an eviction at worst, which is told. */
+	uint64_t owner = load_relaxed(&c->attachment.registry->lane_status[l->hot.index]);
+
+	if (c->lag_limit == 0)
+		return l->lane.mask + 1;
+	return status_state(owner) == PLACE_FREE ? c->lag_limit : c->lag_limit / 2;
 }
 
 /*

@@ -416,23 +416,46 @@ START_TEST(kept_place_lapses_by_lag)
 }
 END_TEST
 
-/* A consumer at the oldest message begins where it is not evicted at once. */
+/* Where a consumer that begins at the oldest message begins, and how far behind that is. */
+static const struct {
+	uint64_t published; /* by an owner that stays attached, or has gone */
+	bool attached;
+	uint64_t limit;
+	uint64_t least, most;
+} beginnings[] = {
+	/* An owner reserves a quarter of such a lane, and a sixteenth is what its index shows. */
+	{ 2000, true, 2 * LAG, 0, LAG },
+	{ 2000, false, 2 * LAG, LAG - LAG / 2, 2 * LAG },
+	{ 2000, false, 3 * LAG, 2 * LAG - LAG / 2, 3 * LAG },
+	/* It holds all that there is. */
+	{ 140, false, 2 * LAG, 140 * SIZE, 2 * LAG },
+	{ 300, true, SHMRING_MIN_LANE_SIZE, 300 * SIZE, SHMRING_MIN_LANE_SIZE },
+};
+
 START_TEST(late_consumer_begins_within_the_limit)
 {
-	struct shmring *r = create(LAG, 0);
+	const uint64_t published = beginnings[_i].published;
+	struct shmring *r = create(beginnings[_i].limit, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c;
+	uint64_t missed, missed_bytes;
 	struct audit audit;
 
-	publish_numbers(p, SOURCE, 0, 2000, SIZE);
+	publish_numbers(p, SOURCE, 0, published, SIZE);
+	if (!beginnings[_i].attached)
+		shmring_producer_detach(p);
 	c = attach(r, NULL, 0, 0, 0);
-	ck_assert_uint_le(look(r, 0).lag, LAG);
+	ck_assert_uint_ge(look(r, 0).lag, beginnings[_i].least);
+	ck_assert_uint_le(look(r, 0).lag, beginnings[_i].most);
+	must(shmring_consumer_missed(c, 0, &missed, &missed_bytes));
 	audit_begin(&audit, true);
 	while (take(c, &audit))
 		;
-	audit_must_be(&audit, 2000 - audit.lost, audit.lost);
+	audit_must_be(&audit, published - missed, missed);
+	ck_assert_uint_eq(missed_bytes, missed * SIZE);
 	shmring_consumer_detach(c);
-	shmring_producer_detach(p);
+	if (beginnings[_i].attached)
+		shmring_producer_detach(p);
 	shmring_close(r);
 }
 END_TEST
@@ -521,7 +544,8 @@ int main(void)
 	tcase_add_test(tc, age_of_the_last_lap_does_not_count);
 	tcase_add_test(tc, pinned_consumer_knows_no_limit_but_its_own);
 	tcase_add_test(tc, kept_place_lapses_by_lag);
-	tcase_add_test(tc, late_consumer_begins_within_the_limit);
+	tcase_add_loop_test(tc, late_consumer_begins_within_the_limit, 0,
+			    (int)(sizeof(beginnings) / sizeof(beginnings[0])));
 	tcase_add_loop_test(tc, waiting_producer_looks_again_soon, 0, 2);
 	tcase_add_test(tc, limits_are_checked_and_kept);
 	return run_suite(s);
