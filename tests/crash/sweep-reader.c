@@ -15,6 +15,9 @@
 
 enum { FEW = 5, MANY = 20, WRAPPED = LAP + MANY, BATCH = 8 };
 
+/* It begins within half of it, which is enough for the messages that it needs. */
+enum { OWN_LAG = LANE - LANE / 16 };
+
 static const int64_t wait_ns = 4 * MS;
 
 static void before_many(struct scene *s)
@@ -409,6 +412,21 @@ const struct operation reader_operations[] = {
 	  .finish = finish_release },
 	{ .name = "release-named",
 	  .role = CONSUMER,
+	  .name_held = NAME,
+	  .before = before_many,
+	  .prepare = prepare_release,
+	  .act = act_release,
+	  .finish = finish_release },
+	{ .name = "peek-limited",
+	  .role = CONSUMER,
+	  .max_lag = OWN_LAG,
+	  .before = before_many,
+	  .prepare = prepare_few,
+	  .act = act_peek,
+	  .finish = finish_peek },
+	{ .name = "release-limited",
+	  .role = CONSUMER,
+	  .max_lag = OWN_LAG,
 	  .name_held = NAME,
 	  .before = before_many,
 	  .prepare = prepare_release,

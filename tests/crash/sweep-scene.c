@@ -654,7 +654,8 @@ static void open_ring(struct scene *s)
 		.size = sizeof(config),
 		.lane_size = LANE,
 		.lanes = LANES,
-		.slow_policy = s->evicting ? SHMRING_SLOW_EVICT : SHMRING_SLOW_BLOCK,
+		.slow_policy = s->evicting && s->operation->max_lag == 0 ? SHMRING_SLOW_EVICT
+									 : SHMRING_SLOW_BLOCK,
 		.evict_after_ns = evict_after(s),
 		.max_sleep_ns = s->max_sleep_ns,
 		.first_position = s->operation->first,

@@ -31,6 +31,7 @@ int subject_attach_consumer(struct subject *s, uint32_t start, uint32_t flags)
 		.start = start,
 		.flags = flags,
 		.spin_ns = NO_SPIN,
+		.max_lag = s->scene->operation->max_lag,
 	};
 
 	return shmring_consumer_attach(&s->consumer, s->ring, &options);

@@ -339,7 +339,7 @@ END_TEST
 static bool is_due(const struct operation *o, enum action action)
 {
 	/* Only a living lossless consumer ever holds others back, by the ring's policy. */
-	if (action == HOLD && (o->role != CONSUMER || o->evict))
+	if (action == HOLD && (o->role != CONSUMER || o->evict || o->max_lag != 0))
 		return false;
 	if (wanted.operation && strcmp(wanted.operation, o->name) != 0)
 		return false;

@@ -141,6 +141,7 @@ struct operation {
 	uint64_t first;	       /* position of the first record */
 	uint64_t sleep;	       /* max_sleep_ns; 0: the default */
 	uint64_t evict_after;  /* evict_after_ns; 0: 1 ms */
+	uint64_t max_lag;      /* the subject's own, in a ring that blocks; 0: none */
 	const char *name_held; /* the subject's name as a consumer */
 
 	void (*before)(struct scene *);	   /* the test, before there is a subject */
