@@ -178,6 +178,22 @@ static int place_all(struct shmring_consumer *c, enum shmring_start start)
 }
 
 /*
+ * As choose(), for a consumer that has lost messages. The next message of the lane tells of the
+ * loss. So the consumer begins further back than `reach` where no message stands behind that: the
+ * owner may leave without another one. The header is a hint here; the caller holds the place.
+ */
+static bool choose_return(const struct reader *l, uint64_t reach, unsigned tries,
+			  struct shmring_boundary *ret)
+{
+	for (;; reach *= 2) {
+		if (!choose(l, SHMRING_START_OLDEST, reach, tries, ret))
+			return false;
+		if (reach > l->lane.mask || lane_header(&l->lane, ret->position) != 0)
+			return true;
+	}
+}
+
+/*
  * Where the last release was, if that is still there; else we have lost some,
  * and go on behind it, never before it: what was released does not come again.
  */
@@ -194,7 +210,7 @@ static int replace_cursor(struct shmring_consumer *c, struct reader *l)
 		while (!held) {
 			if (!shmr_try_again(&tries))
 				return no_place(l);
-			if (!choose(l, SHMRING_START_OLDEST, reach, tries.count, &at) ||
+			if (!choose_return(l, reach, tries.count, &at) ||
 			    (int64_t)(at.position - last.position) < 0)
 				at = last;
 			held = hold(l, at.position);

@@ -496,6 +496,57 @@ START_TEST(waiting_producer_looks_again_soon)
 }
 END_TEST
 
+/*
+ * The loss is told although the owner leaves. The records fill the lane to its end, so the newest
+ * boundary of the index has no message behind it.
+ */
+static const struct {
+	uint64_t lane, limit;
+	const char *name;
+} endings[] = {
+	{ 65536, 4096, NULL },	   { 65536, 8192, NULL },     { 65536, 16384, NULL },
+	{ 1 << 20, 65536, NULL },  { 1 << 20, 131072, NULL }, { 8 << 20, 1 << 20, NULL },
+	{ 65536, 4096, "evicted" },
+};
+
+START_TEST(loss_is_told_before_the_end)
+{
+	struct shmring_config config = { .size = sizeof(config),
+					 .lane_size = endings[_i].lane,
+					 .slow_policy = SHMRING_SLOW_EVICT,
+					 .evict_lag = endings[_i].limit };
+	struct shmring *r = ring_create(&config);
+	struct shmring_consumer *c = attach(r, endings[_i].name, SHMRING_UNTIL_END, 0, 0);
+	struct shmring_producer *p = producer_attach(r);
+	uint64_t published = 0, got = 0, lost = 0;
+	struct shmring_message m;
+	int e;
+
+	must(shmring_publish(p, &published, sizeof(published), SHMRING_NOWAIT));
+	published++;
+	must(shmring_peek(c, SHMRING_NOWAIT, &m));
+	do
+		while (shmring_publish(p, &published, sizeof(published), SHMRING_NOWAIT) == 0)
+			published++;
+	while (look(r, 0).state != SHMRING_EVICTED);
+	shmring_producer_detach(p);
+	must_fail(ESTALE, shmring_release(c));
+	while ((e = shmring_peek(c, SHMRING_NOWAIT, &m)) == 0) {
+		struct told t = told_of(c, &m);
+
+		lost += t.lost;
+		got++;
+		must(shmring_release(c));
+	}
+	ck_assert_int_eq(e, -EPIPE);
+	ck_assert_uint_gt(got, 0);
+	ck_assert_uint_gt(lost, 0);
+	ck_assert_uint_eq(got + lost, published);
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
 START_TEST(limits_are_checked_and_kept)
 {
 	struct shmring_config config = small_config();
@@ -547,6 +598,8 @@ int main(void)
 	tcase_add_loop_test(tc, late_consumer_begins_within_the_limit, 0,
 			    (int)(sizeof(beginnings) / sizeof(beginnings[0])));
 	tcase_add_loop_test(tc, waiting_producer_looks_again_soon, 0, 2);
+	tcase_add_loop_test(tc, loss_is_told_before_the_end, 0,
+			    sizeof(endings) / sizeof(endings[0]));
 	tcase_add_test(tc, limits_are_checked_and_kept);
 	return run_suite(s);
 }
