@@ -182,12 +182,14 @@ static int check_age(const struct subject *s, int64_t older_ns)
 	return explain(-EAGAIN, "it was used %u s ago", now > last ? (now - last) / 1000000000 : 0);
 }
 
-/* Is this the cursor of a name, whose next holder goes on there? */
+/*
+ * Does a name have this place? Its next holder goes on at the cursor, or, if the name was
+ * evicted (PLACE_LAPSED, or a holder that died evicted), is told what it has lost.
+ */
 static bool is_kept(uint64_t status)
 {
-	return status_state(status) == PLACE_DETACHED ||
-	       ((status_flags(status) & PLACE_NAMED) &&
-		(status_state(status) == PLACE_ACTIVE || status_state(status) == PLACE_SUSPECT));
+	return status_state(status) == PLACE_DETACHED || status_state(status) == PLACE_LAPSED ||
+	       (status_flags(status) & PLACE_NAMED) != 0;
 }
 
 static int check_names(const struct subject *s)

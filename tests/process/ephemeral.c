@@ -332,6 +332,67 @@ START_TEST(kept_name_keeps_it)
 }
 END_TEST
 
+/* Behind more than a limit of 4 KiB, whatever is published next. */
+static void overrun(struct shmring_producer *p)
+{
+	publish_numbers(p, SOURCE, 0, 2 * SHMRING_MIN_LANE_SIZE / SIZE, SIZE);
+}
+
+static struct shmring *create_with_limit(void)
+{
+	struct shmring_config config = ephemeral_config();
+
+	config.slow_policy = SHMRING_SLOW_EVICT;
+	config.evict_lag = SHMRING_MIN_LANE_SIZE / 4;
+	config.unread_policy = SHMRING_UNREAD_OVERWRITE;
+	return ring_create(&config);
+}
+
+/* The name comes back, and is told of its loss. */
+static void expect_loss_told(struct shmring *r)
+{
+	struct shmring_consumer *c;
+	struct shmring_message m;
+
+	ck_assert(is_there("ring"));
+	c = consumer_attach(r, "archive", SHMRING_START_RESUME, 0);
+	must(shmring_peek(c, patience(), &m));
+	ck_assert_uint_eq(m.flags, SHMRING_AFTER_LOSS);
+	must(shmring_release(c));
+	shmring_consumer_detach(c);
+	must(shmring_forget(r, "archive"));
+	expect_gone();
+	shmring_close(r);
+}
+
+START_TEST(lapsed_name_keeps_it)
+{
+	struct shmring *r = create_with_limit();
+	struct shmring_producer *p = producer_attach(r);
+
+	shmring_consumer_detach(consumer_attach(r, "archive", 0, 0));
+	overrun(p);
+	shmring_producer_detach(p);
+	expect_loss_told(r);
+}
+END_TEST
+
+/* The same for a holder that was alive when it was evicted, and dies. */
+START_TEST(evicted_name_keeps_it)
+{
+	struct shmring *r = create_with_limit();
+	struct shmring_producer *p = producer_attach(r);
+	struct peer peer;
+
+	ring_start(&peer);
+	ck_assert_int_eq(peer_consumer(&peer, "archive", 0, 0), 0);
+	overrun(p);
+	child_kill(&peer.child);
+	shmring_producer_detach(p);
+	expect_loss_told(r);
+}
+END_TEST
+
 START_TEST(forgetting_keeps_it_while_it_has_users)
 {
 	struct shmring *r = create();
@@ -922,6 +983,8 @@ int main(void)
 	tcase_add_test(tc, stopped_user_is_a_user);
 	tcase_add_test(tc, observer_does_not_keep_it);
 	tcase_add_test(tc, kept_name_keeps_it);
+	tcase_add_test(tc, lapsed_name_keeps_it);
+	tcase_add_test(tc, evicted_name_keeps_it);
 	tcase_add_test(tc, forgetting_keeps_it_while_it_has_users);
 	tcase_add_test(tc, attach_to_a_ring_that_has_gone_is_refused);
 	tcase_add_test(tc, ring_that_replaced_it_is_not_touched);
