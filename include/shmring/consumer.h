@@ -150,8 +150,9 @@ int shmring_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_me
 /*
  * The same for up to `count` messages (1 or more, else -EINVAL); waits for the
  * first only. A consumer that is evicted during the call, and that had nothing in hand
- * before it, gets messages that are still there, as from shmring_peek(), and no -ESTALE.
- * Returns how many. An observer gets one at a time.
+ * before it, gets messages that are still there, as from shmring_peek(), and no -ESTALE. Only
+ * if it is evicted again and again for a tenth of a second, or until the deadline, it gets
+ * -ESTALE or -ETIMEDOUT, and has nothing to discard. Returns how many. An observer gets one at a time.
  */
 int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret,
 		       int count);

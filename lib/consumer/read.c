@@ -11,6 +11,7 @@
 #include "consumer.h"
 #include "explain.h"
 #include "options.h"
+#include "sys.h"
 
 int consumer_wiped(const struct shmring_consumer *c)
 {
@@ -120,18 +121,38 @@ static int peek_several(struct shmring_consumer *c, int64_t deadline, struct shm
 	return n;
 }
 
+static bool is_over(int64_t deadline)
+{
+	return deadline != SHMRING_NOWAIT && deadline != SHMRING_FOREVER && shmr_now() >= deadline;
+}
+
+/*
+ * The batch has gone again, and the caller has seen nothing of it that is to be discarded. True:
+ * read another one. A producer that damages its lane can take all of them away. A few
+ * tries come before the deadline counts: messages that are there are no wait.
+ */
+static bool may_read_again(struct tries *tries, int64_t deadline)
+{
+	return shmr_try_again(tries) && (tries->until == 0 || !is_over(deadline));
+}
+
 int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret,
 		       int count)
 {
 	const bool in_hand = !consumer_wiped(c) && consumer_in_hand(c) != 0;
+	struct tries tries = { 0 };
 	int n;
 
 	if (count < 1)
 		return explain(-EINVAL, "a batch needs room for at least 1 message");
 	do
 		n = peek_several(c, deadline, ret, count);
-	while (n == -ESTALE && !in_hand); /* the caller has seen nothing that is to be discarded */
-	return n;
+	while (n == -ESTALE && !in_hand && may_read_again(&tries, deadline));
+	if (n != -ESTALE || in_hand)
+		return n;
+	return explain(is_over(deadline) ? -ETIMEDOUT : -ESTALE,
+		       "this consumer was evicted again and again while it read a batch, so nothing "
+		       "of the batch counts; a producer may be broken");
 }
 
 /*

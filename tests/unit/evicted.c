@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A consumer that is evicted again and again while it takes its places. The test
- * stands between the modules: when the consumer asks for the oldest boundary of a
- * lane, the test evicts it.
+ * A consumer that is evicted again and again while it takes its places, or while it reads a
+ * batch. The test stands between the modules: when the consumer asks for the oldest boundary
+ * of a lane, the test evicts it; when the consumer looks whether it has kept its place, the test
+ * says that it has been evicted.
  */
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include <check.h>
@@ -37,6 +39,21 @@ bool __wrap_shmr_lane_oldest(const struct lane *lane, uint64_t reach, struct shm
 			      status_next(load_acquire(intruder.status), PLACE_EVICTED));
 	}
 	return __real_shmr_lane_oldest(lane, reach, ret);
+}
+
+static uint64_t evictions; /* since the flag was set */
+static bool is_evicted_always;
+
+int __real_consumer_keep_place(struct shmring_consumer *c, bool releasing);
+int __wrap_consumer_keep_place(struct shmring_consumer *c, bool releasing);
+
+int __wrap_consumer_keep_place(struct shmring_consumer *c, bool releasing)
+{
+	if (!is_evicted_always)
+		return __real_consumer_keep_place(c, releasing);
+	evictions++;
+	shmring_rewind(c);
+	return -ESTALE;
 }
 
 static struct shmring *make_ring(void)
@@ -118,6 +135,60 @@ START_TEST(evicted_without_end_it_gives_up)
 }
 END_TEST
 
+/* Behind a sound message lies nonsense, and the consumer is evicted whenever it looks there. */
+static struct shmring_consumer *begin_batch(struct story *s)
+{
+	struct shmring_consumer *c;
+	void *data = NULL;
+
+	*s = (struct story){ .ring = make_ring() };
+	must(shmring_producer_attach(&s->p, s->ring, NULL));
+	must(shmring_consumer_attach(&c, s->ring, NULL));
+	must(shmring_publish(s->p, "message", 8, SHMRING_NOWAIT));
+	must(shmring_claim(s->p, 8, SHMRING_NOWAIT, &data));
+	must(shmring_commit(s->p, 8));
+	memset((char *)data - RECORD_HEADER, 0xff, RECORD_HEADER);
+	is_evicted_always = true;
+	return c;
+}
+
+static void end_batch(struct story *s, struct shmring_consumer *c)
+{
+	is_evicted_always = false;
+	shmring_consumer_detach(c);
+	shmring_producer_detach(s->p);
+	shmring_close(s->ring);
+}
+
+START_TEST(evicted_without_end_a_batch_gives_up)
+{
+	struct shmring_message batch[8];
+	struct story s;
+	struct shmring_consumer *c = begin_batch(&s);
+
+	must_fail(ESTALE, shmring_peek_batch(c, SHMRING_NOWAIT, batch, 8));
+	ck_assert_uint_gt(evictions, 1);
+	must_fail(ESTALE, shmring_peek_batch(c, SHMRING_FOREVER, batch, 8));
+	end_batch(&s, c);
+}
+END_TEST
+
+/* The deadline ends it before the bound of all tries does. */
+START_TEST(evicted_without_end_a_batch_ends_at_its_deadline)
+{
+	struct shmring_message batch[8];
+	struct story s;
+	struct shmring_consumer *c = begin_batch(&s);
+	uint64_t tries;
+
+	must_fail(ESTALE, shmring_peek_batch(c, SHMRING_FOREVER, batch, 8));
+	tries = evictions;
+	must_fail(ETIMEDOUT, shmring_peek_batch(c, clock_now(), batch, 8));
+	ck_assert_uint_lt(evictions - tries, tries);
+	end_batch(&s, c);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("evicted");
@@ -125,5 +196,7 @@ int main(void)
 
 	tcase_add_test(tc, evicted_while_it_joins_it_joins_again);
 	tcase_add_test(tc, evicted_without_end_it_gives_up);
+	tcase_add_test(tc, evicted_without_end_a_batch_gives_up);
+	tcase_add_test(tc, evicted_without_end_a_batch_ends_at_its_deadline);
 	return run_suite(s);
 }

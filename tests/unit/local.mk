@@ -25,7 +25,8 @@ tests_unit_broker_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
 tests_unit_evicted_SOURCES = tests/unit/evicted.c
 tests_unit_evicted_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_evicted_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
-tests_unit_evicted_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=shmr_lane_oldest
+tests_unit_evicted_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=shmr_lane_oldest \
+	-Wl,--wrap=consumer_keep_place
 tests_unit_lane_SOURCES = tests/unit/lane.c
 tests_unit_lane_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_lane_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
