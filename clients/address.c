@@ -9,15 +9,17 @@
 
 int open_ring(struct shmring **ret, const char *address, bool create)
 {
+	const struct shmring_config shape = { 0 };
 	bool made;
 
-	return open_or_make_ring(ret, address, create, &made);
+	return open_or_make_ring(ret, address, create, &shape, &made);
 }
 
-int open_or_make_ring(struct shmring **ret, const char *address, bool create, bool *ret_made)
+int open_or_make_ring(struct shmring **ret, const char *address, bool create,
+		      const struct shmring_config *shape, bool *ret_made)
 {
-	const struct shmring_config config = {
-		.size = sizeof(config),
+	const struct shmring_config usual = {
+		.size = sizeof(usual),
 		.unread_policy = SHMRING_UNREAD_HOLD,
 	};
 	int err;
@@ -28,7 +30,7 @@ int open_or_make_ring(struct shmring **ret, const char *address, bool create, bo
 		err = shmring_open(ret, address);
 		if (err != -ENOENT || !create)
 			break;
-		err = shmring_create(ret, address, &config);
+		err = shmring_create(ret, address, shape->size ? shape : &usual);
 		*ret_made = err == 0;
 	} while (err == -EEXIST);
 	return err < 0 ? address_failed(err, address) : 0;

@@ -13,10 +13,12 @@
  * Open a ring; with `create`, make it if it does not exist. A new ring has the
  * default shape and holds its messages until a consumer has come, so either side
  * may start first. Returns 0, or the exit status after it has printed the reason.
- * The second function also reports whether this call made the ring.
+ * The second function also takes the shape of a new ring, whose size is 0 for the default one,
+ * and reports whether this call made the ring.
  */
 int open_ring(struct shmring **ret, const char *address, bool create);
-int open_or_make_ring(struct shmring **ret, const char *address, bool create, bool *ret_made);
+int open_or_make_ring(struct shmring **ret, const char *address, bool create,
+		      const struct shmring_config *shape, bool *ret_made);
 
 /* Nobody can attach any more: its name is gone. False if that is unknown. */
 bool ring_is_removed(struct shmring *r);

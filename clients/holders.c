@@ -87,7 +87,9 @@ const char *lane_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char *
 	unsigned count = 0;
 
 	(void)address;
-	if (shmring_stat(r, &stat) == 0)
+	if (shmring_stat(r, &stat) == 0 && stat.lanes == 1)
+		add(&t, "the only lane is taken");
+	else if (stat.lanes > 1)
 		add(&t, "all %u lanes are taken", stat.lanes);
 	else
 		add(&t, "all lanes are taken");

@@ -69,33 +69,6 @@ static void unlock_ring(int fd)
 		close(fd);
 }
 
-static void drop_ring(struct joining *j)
-{
-	shmring_close(j->ring);
-	j->ring = NULL;
-	j->made = false;
-}
-
-/* Is there anything in it, or has there been? */
-static bool was_used(struct shmring *r, const struct shmring_ring_stat *stat)
-{
-	struct shmring_lane_stat lane = { .size = sizeof(lane) };
-
-	for (unsigned i = 0; i < stat->lanes; i++)
-		if (shmring_stat_lane(r, i, &lane) < 0 || lane.tenancy > 0)
-			return true;
-	return stat->detached > 0;
-}
-
-/* What an earlier run has left: the ring was used, and no process is attached. */
-static bool is_left_over(struct shmring *r)
-{
-	struct shmring_ring_stat stat = { .size = sizeof(stat) };
-
-	return shmring_stat(r, &stat) == 0 && stat.producers == 0 && stat.consumers == 0 &&
-	       was_used(r, &stat);
-}
-
 /* The shape of a ring, to make another one like it. */
 static int shape_of(struct shmring *r, struct shmring_config *ret)
 {
@@ -122,6 +95,38 @@ static int shape_of(struct shmring *r, struct shmring_config *ret)
 		.evict_lag_ns = stat.evict_lag_ns,
 	};
 	return 0;
+}
+
+/* An ephemeral one went with its last user, and is made again as its creator wanted it. */
+static void drop_ring(struct joining *j)
+{
+	struct shmring_config shape;
+
+	if (shape_of(j->ring, &shape) == 0 && (shape.flags & SHMRING_EPHEMERAL))
+		j->shape = shape;
+	shmring_close(j->ring);
+	j->ring = NULL;
+	j->made = false;
+}
+
+/* Is there anything in it, or has there been? */
+static bool was_used(struct shmring *r, const struct shmring_ring_stat *stat)
+{
+	struct shmring_lane_stat lane = { .size = sizeof(lane) };
+
+	for (unsigned i = 0; i < stat->lanes; i++)
+		if (shmring_stat_lane(r, i, &lane) < 0 || lane.tenancy > 0)
+			return true;
+	return stat->detached > 0;
+}
+
+/* What an earlier run has left: the ring was used, and no process is attached. */
+static bool is_left_over(struct shmring *r)
+{
+	struct shmring_ring_stat stat = { .size = sizeof(stat) };
+
+	return shmring_stat(r, &stat) == 0 && stat.producers == 0 && stat.consumers == 0 &&
+	       was_used(r, &stat);
 }
 
 /*
@@ -260,7 +265,8 @@ int join_ring(struct joining *j, const struct joiner *by)
 
 	do {
 		if (!j->ring)
-			status = open_or_make_ring(&j->ring, j->address, j->create, &j->made);
+			status = open_or_make_ring(&j->ring, j->address, j->create, &j->shape,
+						   &j->made);
 		if (status != STATUS_OK)
 			return status;
 		err = try_ring(j, by, &status);

@@ -29,6 +29,7 @@ struct joining {
 	int64_t timeout_ns; /* for a free place, or the name; 0: do not wait; SHMRING_FOREVER */
 	struct shmring *ring;
 	bool made; /* this command has made the ring */
+	struct shmring_config shape; /* of an ephemeral ring that went meanwhile; else size is 0 */
 };
 
 /* Wrong on the command line: --fresh for a ring that cannot be made anew. */

@@ -403,8 +403,8 @@ static int wait_for_consumers(struct publisher *p, const struct pub_options *o)
 	int err = publisher_wait_consumers(p, count);
 
 	if (err == -ETIMEDOUT) {
-		say("%s: fewer than %u consumer%s came in time", o->address,
-		    (unsigned)o->wait_consumers, o->wait_consumers == 1 ? "" : "s");
+		say("%s: fewer than %u consumer%s came in time", o->address, (unsigned)count,
+		    count == 1 ? "" : "s");
 		return STATUS_TIMEOUT;
 	}
 	if (err == -ENOLINK)
@@ -435,6 +435,7 @@ static int publish(struct publisher *p, const struct pub_options *o)
 		status = wait_for_consumers(p, o);
 	if (status == STATUS_OK && !stop_requested())
 		status = publish_files(p, o);
+	publisher_tell_of_losses(p);
 	shmring_producer_detach(p->producer);
 	return status;
 }

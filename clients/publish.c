@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "cli.h"
 #include "progress.h"
 #include "publish.h"
 #include "stop.h"
@@ -184,4 +185,35 @@ int publisher_wait_consumers(struct publisher *p, uint32_t count)
 		progress_update(0, 0, "waiting for consumers");
 		nanosleep(&pause, NULL);
 	}
+}
+
+/* In all lanes, if no consumer has ever come; else what was read is unknown: 0. */
+static uint64_t count_unread(struct shmring *r, unsigned lanes)
+{
+	struct shmring_consumer_stat place = { .size = sizeof(place) };
+	struct shmring_lane_stat lane = { .size = sizeof(lane) };
+	uint64_t messages = 0;
+
+	for (unsigned i = 0; i < SHMRING_MAX_CONSUMERS; i++)
+		if (shmring_stat_consumer(r, i, &place) < 0 || place.tenancy != 0)
+			return 0;
+	for (unsigned i = 0; i < lanes; i++)
+		if (shmring_stat_lane(r, i, &lane) == 0)
+			messages += lane.messages;
+	return messages;
+}
+
+void publisher_tell_of_losses(struct publisher *p)
+{
+	struct shmring_ring_stat stat = { .size = sizeof(stat) };
+	uint64_t unread;
+
+	if (shmring_stat(p->ring, &stat) < 0 || !(stat.flags & SHMRING_EPHEMERAL) || stat.retired ||
+	    stat.producers > 1 || stat.consumers > 0 || stat.detached > 0)
+		return;
+	unread = count_unread(p->ring, stat.lanes);
+	if (unread > 0)
+		say("%s: no consumer has read %llu message%s, and the ring goes with its last user, "
+		    "which is this command; 'pub --wait-consumers 1' waits for a reader", p->address,
+		    (unsigned long long)unread, unread == 1 ? "" : "s");
 }

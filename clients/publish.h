@@ -50,6 +50,12 @@ int publisher_flush(struct publisher *p);
  */
 int publisher_wait_input(struct publisher *p, int fd);
 
+/*
+ * Before the producer leaves: say so if it is the last user of an ephemeral ring, and messages go
+ * with that ring that no consumer has ever come for.
+ */
+void publisher_tell_of_losses(struct publisher *p);
+
 /* Wait until the ring has `count` consumers: 0, -ETIMEDOUT, -EINTR and others. */
 int publisher_wait_consumers(struct publisher *p, uint32_t count);
 

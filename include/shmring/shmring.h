@@ -347,6 +347,7 @@ struct shmring_consumer_stat {
 				it came */
 	uint64_t lost_bytes; /* payload of those */
 	uint64_t evictions;  /* times that it noticed that it was evicted */
+	uint64_t tenancy;    /* times that it was taken, or its name forgotten; 0: never */
 };
 
 /*

@@ -383,6 +383,7 @@ int shmr_look_at_consumer(struct shmring *r, unsigned index, const struct lane_e
 		return fd;
 	status = load_acquire(&r->registry->consumer_status[index]);
 	st.state = public_state(PLACE_CONSUMER, index, status, fd);
+	st.tenancy = status_epoch(status);
 	read_consumer_counts(&r->registry->consumer_counts[index], &st);
 	if (st.state != SHMRING_FREE) {
 		const struct holder *holder = &r->registry->consumer_holder[index];

@@ -22,6 +22,10 @@ expect 0 "stat --json" "$SHMRING" stat --json run
 check "tells programs" grep -q '"ephemeral": true' out
 
 # A run that ends by itself.
+has_messages() {
+	[ "$("$SHMRING" stat --json "$1" | sed -n 's/^ *"messages": \([0-9]*\),*$/\1/p' | head -n 1)" = "$2" ]
+}
+
 seq 1 1000 >all
 start "$SHMRING" sub --drain run >got &
 sub=$!
@@ -34,6 +38,63 @@ nothing_left "and the ring went with it"
 expect 0 "a ring for a writer alone" "$SHMRING" create --ephemeral run
 expect 0 "the writer" "$SHMRING" pub run all
 nothing_left "messages that nobody reads do not keep it"
+says "but the writer says so" "run: no consumer has read 1000 messages, and the ring goes"
+says "and what helps" "pub --wait-consumers 1"
+
+# The writer says nothing where nothing is lost.
+expect 0 "a ring that a reader came to" "$SHMRING" create --ephemeral run
+expect 0 "a kept name" "$SHMRING" sub --name archive --no-follow run
+expect 0 "the writer beside it" "$SHMRING" pub run all
+check "says nothing" [ ! -s err ]
+expect 0 "the name comes back" "$SHMRING" sub --name archive --no-follow run
+check "and has all messages" cmp all out
+expect 0 "the name is forgotten" "$SHMRING" forget run archive
+expect 0 "a ring whose reader ends first" "$SHMRING" create --ephemeral run
+mkfifo pipe
+exec 3<>pipe
+start "$SHMRING" pub run <pipe 2>said &
+pub=$!
+echo message >&3
+until_true has_messages run 1
+expect 0 "the reader" "$SHMRING" sub --no-follow run
+check "has the message" [ "$(cat out)" = message ]
+kill -TERM "$pub"
+ended "$pub" 143 "the writer"
+check "says nothing" sh -c '! grep -q "no consumer" said'
+exec 3>&-
+rm pipe
+expect 0 "a ring for an empty writer" "$SHMRING" create --ephemeral run
+expect 0 "the empty writer" "$SHMRING" pub run /dev/null
+check "says nothing, too" [ ! -s err ]
+nothing_left "and takes the ring along"
+
+# A command that has the ring open, while it goes with its last user, makes another one like it.
+like_the_old_one() {
+	"$SHMRING" stat --json run >stat.json
+	grep -q '"ephemeral": true' stat.json && grep -q '"lane_size": 65536' stat.json &&
+		[ "$(stat -c %a "$rings/run")" = 660 ]
+}
+expect 0 "a ring with a shape" "$SHMRING" create --ephemeral --mode 0660 --lane-size 64K --lanes 1 run
+mkfifo first second
+exec 3<>first 4<>second
+start "$SHMRING" pub run <first &
+pub1=$!
+until_true has_producers run 1
+start "$SHMRING" pub --verbose run <second 2>waiting &
+pub2=$!
+until_true grep -q 'the only lane is taken' waiting
+kill -STOP "$pub2"
+kill -TERM "$pub1"
+ended "$pub1" 143 "its last user"
+nothing_left "takes it along"
+kill -CONT "$pub2"
+until_true has_producers run 1
+check "the one that waited has made one of its shape" like_the_old_one
+kill -TERM "$pub2"
+ended "$pub2" 143 "which is ephemeral"
+nothing_left "and goes, too"
+exec 3>&- 4>&-
+rm first second
 
 # A run that is killed.
 kill_a_run() {

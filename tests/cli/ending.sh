@@ -160,6 +160,8 @@ says "and says so" "no consumer is left"
 
 expect 3 "--wait-consumers --timeout" "$SHMRING" pub --wait-consumers 1 --timeout 50ms ring some
 says "names the missing consumer" "fewer than 1 consumer came"
+expect 3 "nor one to be written for" "$SHMRING" pub --while-read --timeout 50ms ring some
+says "names the missing consumer, too" "fewer than 1 consumer came"
 start "$SHMRING" pub --wait-consumers 1 ring some &
 pub=$!
 until_true has_producers ring 1
