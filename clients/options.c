@@ -14,6 +14,8 @@
 enum { NAME_MAX_LENGTH = 32, NAMES_MAX = 64 };
 enum { LEAST_LAG = 4096, LEAST_LAG_NS = 1000000 };
 
+#define MOST_LAG_NS INT64_C(86400000000000) /* as the library */
+
 /* argp's own; beside them say.c has -h. */
 static const char *const common[] = { "help", "usage", "version" };
 
@@ -193,6 +195,8 @@ static void check_lag_time(const char *option, const char *arg, int64_t ns,
 	if (ns < LEAST_LAG_NS)
 		usage_failed(state, "%s %s: the least duration is 1ms; give one such as 500ms or 2s",
 			     option, arg);
+	if (ns > MOST_LAG_NS)
+		usage_failed(state, "%s %s: the longest duration is one day (24h)", option, arg);
 }
 
 uint64_t lag_size_argument(const char *option, const char *arg, struct argp_state *state)

@@ -84,6 +84,23 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
+static error_t parse_action(int key, char *arg, struct arguments *a)
+{
+	switch (key) {
+	case KEY_CHECK:
+		a->check = arg;
+		return 0;
+	case KEY_CHECK_START:
+		a->check_start = true;
+		return 0;
+	case KEY_STOP:
+		a->stop = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct arguments *a = state->input;
@@ -104,24 +121,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'c':
 		a->broker.config = arg;
 		return 0;
-	case KEY_CHECK:
-		a->check = arg;
-		return 0;
-	case KEY_CHECK_START:
-		a->check_start = true;
-		return 0;
-	case KEY_STOP:
-		a->stop = true;
-		return 0;
 	case KEY_FOREGROUND:
 	case KEY_DAEMON:
 		a->daemon = key == KEY_DAEMON;
 		return 0;
 	case 'v':
-		a->level = LOG_DEBUG;
-		return 0;
 	case 'q':
-		a->level = LOG_WARNING;
+		a->level = key == 'v' ? LOG_DEBUG : LOG_WARNING;
 		return 0;
 	case KEY_NO_SANDBOX:
 		a->broker.no_sandbox = true;
@@ -130,7 +136,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		a->broker.keeper = true;
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return parse_action(key, arg, a);
 	}
 }
 

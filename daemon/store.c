@@ -83,8 +83,8 @@ static int lock_directory(const char *path, int directory, char *error, size_t s
 		return 0;
 	if (errno == EWOULDBLOCK) {
 		snprintf(error, size,
-			 "%s: another broker keeps its rings there; stop it, or name another "
-			 "directory",
+			 "%s: another broker keeps its rings there; stop it with 'shmringd "
+			 "--stop', or name another directory",
 			 path);
 		return -EBUSY;
 	}

@@ -414,6 +414,15 @@ static void set_limits(struct shmring_consumer *c, const struct geometry *g,
 	c->evictable = c->flags != 0;
 }
 
+/* As create refuses evict_lag. */
+static int check_limit(const struct shmring *r, const struct shmring_consumer_options *o)
+{
+	if (o->max_lag <= r->geometry.lane_size)
+		return 0;
+	return explain(-EINVAL, "max_lag is %u bytes, and a lane of this ring has %u; give at most "
+				"that", o->max_lag, r->geometry.lane_size);
+}
+
 /* One attempt. */
 static int try_attach(struct shmring_consumer **ret, struct shmring *r,
 		      const struct shmring_consumer_options *o)
@@ -452,6 +461,8 @@ int shmring_slow1_consumer_attach(struct shmring_consumer **ret, struct shmring 
 
 	if (e == 0)
 		e = check_options(&o);
+	if (e == 0)
+		e = check_limit(r, &o);
 	if (e < 0)
 		return e;
 	shmr_vacancy_begin(&v, r, PLACE_CONSUMER, o.name, o.deadline);

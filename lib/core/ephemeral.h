@@ -15,9 +15,10 @@
  *     before it hides anything. So two processes that attach under one name, and succeed,
  *     are in one ring.
  *  EP4 No wait here is longer than 20 ms: the remover may have been stopped or killed. Then
- *     a process that leaves lets the ring be, with its name or hidden, until the next open of
- *     that name, or the next removal of unused rings. A process that attaches goes by the
- *     name alone.
+ *     a process that leaves lets the ring be. With its name, it goes with the next open of
+ *     that name, or with the next removal of unused rings. Hidden, only the latter finds it
+ *     (`shmring ls`, `shmring rm --unused`): an open looks for the name alone. A process that
+ *     attaches goes by the name alone, too.
  *
  * A ring whose status words are all 0 has never had a user, and stays.
  */

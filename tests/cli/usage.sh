@@ -42,6 +42,8 @@ wrong "is 4 bytes, and the least is 4K; give a size such as 4M, or a duration su
 wrong "the least is 4K" sub --max-lag 4095 ring
 wrong "the least is 4K" sub --max-lag 0 ring
 wrong "the least duration is 1ms; give one such as 500ms or 2s" sub --max-lag 4us ring
+wrong "--max-lag 25h: the longest duration is one day" sub --max-lag 25h ring
+wrong "--evict-lag-time 25h: the longest duration is one day" create --evict-lag-time 25h ring
 wrong "is 4 bytes, and the least is 4K; give a size such as" create --evict-lag 4 ring
 wrong "the least duration is 1ms" create --evict-lag-time 999us ring
 wrong "holds no producer back" sub --observe --max-lag 4M ring

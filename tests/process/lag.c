@@ -496,6 +496,23 @@ START_TEST(waiting_producer_looks_again_soon)
 }
 END_TEST
 
+START_TEST(limit_above_the_size_of_a_lane_is_refused)
+{
+	struct shmring_config config = small_config();
+	struct shmring *r = ring_create(&config);
+	struct shmring_consumer_options options = { .size = sizeof(options),
+						    .max_lag = config.lane_size + 1 };
+	struct shmring_consumer *c;
+
+	must_fail(EINVAL, shmring_consumer_attach(&c, r, &options));
+	ck_assert_ptr_nonnull(strstr(shmring_explain(), "max_lag"));
+	options.max_lag = config.lane_size;
+	must(shmring_consumer_attach(&c, r, &options));
+	shmring_consumer_detach(c);
+	shmring_close(r);
+}
+END_TEST
+
 /*
  * The loss is told although the owner leaves. The records fill the lane to its end, so the newest
  * boundary of the index has no message behind it.
@@ -598,6 +615,7 @@ int main(void)
 	tcase_add_loop_test(tc, late_consumer_begins_within_the_limit, 0,
 			    (int)(sizeof(beginnings) / sizeof(beginnings[0])));
 	tcase_add_loop_test(tc, waiting_producer_looks_again_soon, 0, 2);
+	tcase_add_test(tc, limit_above_the_size_of_a_lane_is_refused);
 	tcase_add_loop_test(tc, loss_is_told_before_the_end, 0,
 			    sizeof(endings) / sizeof(endings[0]));
 	tcase_add_test(tc, limits_are_checked_and_kept);
