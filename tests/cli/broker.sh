@@ -99,6 +99,7 @@ ended "$sub" 0 "the subscriber ends, for its ring has gone"
 mkfifo unread
 kill -STOP "$broker"
 for what in "ls broker:" "broker stat" "stat broker:one"; do
+	# shellcheck disable=SC2094 # a fifo: open it without waiting for the other side
 	exec 9<>unread 8>unread 9<&-
 	# shellcheck disable=SC2086 # words
 	timeout 3 "$SHMRING" $what >&8 2>err &
