@@ -64,3 +64,4 @@ check-threads: tests/unit/threads$(EXEEXT)
 tests_unit_tries_SOURCES = tests/unit/tries.c
 tests_unit_tries_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_tries_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
+tests_unit_tries_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=shmr_now -Wl,--wrap=sched_yield
