@@ -36,8 +36,8 @@ enum class { CLASS_CCX, CLASS_FAR, CLASS_SMT, CLASSES };
 
 /* Where the two processors are, seen from each other. */
 struct placement {
-	double round_trip_ns; /* of one cache line */
-	double read_gbps;     /* 256 KiB that the other one wrote */
+	double round_trip_ns;  /* of one cache line */
+	double read_gbps;      /* 256 KiB that the other one wrote */
 	double overwrite_gbps; /* 256 KiB that the other one read */
 	enum class class;
 };
@@ -48,9 +48,9 @@ struct control {
 	_Alignas(LINE) sem_t ready; /* everyone is set up */
 	sem_t go;
 	sem_t done;
-	_Atomic uint32_t failed;   /* 1: `error` says why */
-	_Alignas(LINE) double value; /* in the cell's unit */
-	double p99;		   /* round trips that sleep; else 0 */
+	_Atomic uint32_t failed;	/* 1: `error` says why */
+	_Alignas(LINE) double value;	/* in the cell's unit */
+	double p99;			/* round trips that sleep; else 0 */
 	double system_calls[MAX_ROLES]; /* per message, if the subject counts */
 	struct placement before, after;
 	char error[256];
@@ -74,15 +74,15 @@ struct side {
 	struct channel *out, *in;
 	enum kind kind;
 	enum role role;
-	size_t message;	  /* bytes */
-	size_t capacity;  /* bytes */
+	size_t message;	   /* bytes */
+	size_t capacity;   /* bytes */
 	int64_t window_ns; /* how long one row measures */
 };
 
 /* What is measured. Zero fields mean no, none or the default. */
 struct subject {
 	const char *name;
-	const char *unit;	/* of LIMIT and SOLO subjects */
+	const char *unit; /* of LIMIT and SOLO subjects */
 	/* Before fork; returns 1 if this machine does not have it. */
 	int (*open)(struct channel *ch);
 	/* In the process, before the clock runs. */
@@ -91,13 +91,13 @@ struct subject {
 	void (*leave)(struct side *side);
 	/* After all processes of the row have ended. */
 	void (*close)(struct channel *ch);
-	bool sleeps;		/* its round trips go through the kernel */
-	int processes;		/* producers that share a processor; 0: one */
-	int backoff;		/* pauses after a look that found nothing */
-	size_t stride;		/* slots: their size is a multiple of it */
-	int64_t spin_ns;	/* shmring: as in its options */
-	uint32_t alignment;	/* shmring: of its records */
-	int idle;		/* shmring: producers that only sit there */
+	bool sleeps;	    /* its round trips go through the kernel */
+	int processes;	    /* producers that share a processor; 0: one */
+	int backoff;	    /* pauses after a look that found nothing */
+	size_t stride;	    /* slots: their size is a multiple of it */
+	int64_t spin_ns;    /* shmring: as in its options */
+	uint32_t alignment; /* shmring: of its records */
+	int idle;	    /* shmring: producers that only sit there */
 };
 
 struct row {
@@ -111,8 +111,8 @@ struct cell {
 	const struct subject *subject;
 	enum kind kind;
 	size_t message, capacity;
-	int group;	    /* cells of a group are measured next to each other */
-	bool missing;	    /* not possible here, or it has failed */
+	int group;    /* cells of a group are measured next to each other */
+	bool missing; /* not possible here, or it has failed */
 	int rows;
 	struct row row[MAX_ROUNDS + 1];
 };
@@ -123,11 +123,11 @@ struct plan {
 	int rounds;
 	int cpu[2]; /* producer, consumer; -1: wherever the kernel likes */
 	int64_t window_ns;
-	enum class class; /* of the rows that the report is about */
-	int dropped;	  /* rows that are not kept */
+	enum class class;   /* of the rows that the report is about */
+	int dropped;	    /* rows that are not kept */
 	int count[CLASSES]; /* the other rows of two processes */
-	int failed;	  /* rows that went wrong */
-	double load;	  /* what others did when it began: runnable processes */
+	int failed;	    /* rows that went wrong */
+	double load;	    /* what others did when it began: runnable processes */
 };
 
 /* plan.c: the cells of a run; those whose name does not match are left out. */
@@ -138,8 +138,8 @@ const struct cell *plan_find(const struct plan *plan, enum kind kind, const char
 			     size_t message, size_t capacity);
 
 /* row.c: measure one row; what a process of a row may call. */
-void row_measure(struct plan *plan, struct cell *cell, struct control *control,
-		 struct probe *probe, int round);
+void row_measure(struct plan *plan, struct cell *cell, struct control *control, struct probe *probe,
+		 int round);
 _Noreturn void row_fail(struct side *side, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void *row_shared(size_t size);

@@ -14,9 +14,9 @@
 
 static json_t *placement_json(const struct placement *p)
 {
-	return json_pack("{s:s, s:f, s:f, s:f}", "class", placement_name(p->class),
-			 "round_trip_ns", p->round_trip_ns, "read_gbps", p->read_gbps,
-			 "overwrite_gbps", p->overwrite_gbps);
+	return json_pack("{s:s, s:f, s:f, s:f}", "class", placement_name(p->class), "round_trip_ns",
+			 p->round_trip_ns, "read_gbps", p->read_gbps, "overwrite_gbps",
+			 p->overwrite_gbps);
 }
 
 static json_t *rows_json(const struct cell *cell)
@@ -28,8 +28,8 @@ static json_t *rows_json(const struct cell *cell)
 
 	for (i = 0; i < cell->rows; i++) {
 		row = &cell->row[i];
-		one = json_pack("{s:i, s:f, s:b}", "round", row->round, "value", row->value,
-				"kept", row->kept);
+		one = json_pack("{s:i, s:f, s:b}", "round", row->round, "value", row->value, "kept",
+				row->kept);
 		if (row->p99 > 0)
 			json_object_set_new(one, "p99", json_real(row->p99));
 		if (row->system_calls > 0)
@@ -56,15 +56,17 @@ static json_t *cells_json(const struct plan *plan)
 	for (i = 0; i < plan->cells; i++) {
 		cell = &plan->cell[i];
 		s = spread_of(plan, cell);
-		unit = cell->kind == STREAM ? "messages/s" :
-		       cell->kind == ROUND_TRIP ? "ns" : cell->subject->unit;
+		unit = cell->kind == STREAM	  ? "messages/s"
+		       : cell->kind == ROUND_TRIP ? "ns"
+						  : cell->subject->unit;
 		plan_name(cell, name, sizeof(name));
-		json_array_append_new(cells, json_pack(
-			"{s:s, s:s, s:I, s:I, s:s, s:i, s:f, s:f, s:f, s:o}", "name", name,
-			"subject", cell->subject->name, "message", (json_int_t)cell->message,
-			"capacity", (json_int_t)cell->capacity, "unit", unit, "n", s.n,
-			"median", s.median, "min", s.min, "max", s.max, "rows",
-			rows_json(cell)));
+		json_array_append_new(
+			cells,
+			json_pack("{s:s, s:s, s:I, s:I, s:s, s:i, s:f, s:f, s:f, s:o}", "name",
+				  name, "subject", cell->subject->name, "message",
+				  (json_int_t)cell->message, "capacity", (json_int_t)cell->capacity,
+				  "unit", unit, "n", s.n, "median", s.median, "min", s.min, "max",
+				  s.max, "rows", rows_json(cell)));
 	}
 	return cells;
 }
@@ -79,11 +81,13 @@ static json_t *targets_json(const struct plan *plan)
 		const struct target *t = &target[i];
 
 		if (t->known)
-			json_array_append_new(targets, json_pack(
-				"{s:s, s:s, s:f, s:f, s:f, s:f, s:s, s:b}", "what", t->what,
-				"unit", t->unit, "measured", t->measured, "limit", t->limit,
-				"ratio", t->ratio, "need", t->need, "direction",
-				t->at_least ? "at least" : "at most", "met", target_met(t)));
+			json_array_append_new(
+				targets,
+				json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:s, s:b}", "what",
+					  t->what, "unit", t->unit, "measured", t->measured,
+					  "limit", t->limit, "ratio", t->ratio, "need", t->need,
+					  "direction", t->at_least ? "at least" : "at most", "met",
+					  target_met(t)));
 	}
 	return targets;
 }
@@ -109,17 +113,12 @@ static json_t *machine_json(void)
 /* Returns 0, or -1 after it has said why not. */
 int json_write(const struct plan *plan, const char *file)
 {
-	json_t *root = json_pack("{s:o, s:s, s:i, s:f, s:[i,i], s:f, s:i, s:i, s:o, s:o}",
-				 "machine", machine_json(),
-				 "placement", placement_name(plan->class),
-				 "rounds", plan->rounds,
-				 "window_ms", (double)plan->window_ns / 1e6,
-				 "cpus", plan->cpu[0], plan->cpu[1],
-				 "load", plan->load,
-				 "dropped", plan->dropped,
-				 "failed", plan->failed,
-				 "cells", cells_json(plan),
-				 "targets", targets_json(plan));
+	json_t *root = json_pack(
+		"{s:o, s:s, s:i, s:f, s:[i,i], s:f, s:i, s:i, s:o, s:o}", "machine", machine_json(),
+		"placement", placement_name(plan->class), "rounds", plan->rounds, "window_ms",
+		(double)plan->window_ns / 1e6, "cpus", plan->cpu[0], plan->cpu[1], "load",
+		plan->load, "dropped", plan->dropped, "failed", plan->failed, "cells",
+		cells_json(plan), "targets", targets_json(plan));
 	int ret = root ? json_dump_file(root, file, JSON_INDENT(1)) : -1;
 
 	if (ret)

@@ -83,9 +83,9 @@ static void futex_post(_Atomic uint32_t *word, uint32_t value)
 	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
-static inline __attribute__((always_inline)) void
-ping(struct side *side, _Atomic uint32_t *there, _Atomic uint32_t *back, wait_fn *wait,
-     post_fn *post, int per_sample)
+static inline __attribute__((always_inline)) void ping(struct side *side, _Atomic uint32_t *there,
+						       _Atomic uint32_t *back, wait_fn *wait,
+						       post_fn *post, int per_sample)
 {
 	struct samples samples = { 0 };
 	uint32_t value = 0;
@@ -109,8 +109,9 @@ ping(struct side *side, _Atomic uint32_t *there, _Atomic uint32_t *back, wait_fn
 	samples_free(&samples);
 }
 
-static inline __attribute__((always_inline)) void
-pong(_Atomic uint32_t *there, _Atomic uint32_t *back, wait_fn *wait, post_fn *post)
+static inline __attribute__((always_inline)) void pong(_Atomic uint32_t *there,
+						       _Atomic uint32_t *back, wait_fn *wait,
+						       post_fn *post)
 {
 	uint32_t value;
 
@@ -310,10 +311,9 @@ const struct subject limit_trips[] = {
 	{ 0 }
 };
 
-const struct subject limit_overwrites[] = {
-	{ "overwrite", "GB/s", .open = arena_open, .close = arena_close, .run = run_overwrite },
-	{ 0 }
-};
+const struct subject limit_overwrites[] = { { "overwrite", "GB/s", .open = arena_open,
+					      .close = arena_close, .run = run_overwrite },
+					    { 0 } };
 
 const struct subject limit_streams[] = {
 	{ "fill", "GB/s", .open = arena_open, .close = arena_close, .run = run_fill },
@@ -321,10 +321,8 @@ const struct subject limit_streams[] = {
 	{ 0 }
 };
 
-const struct subject limit_costs[] = {
-	{ "touch-memfd", "ms", .run = run_touch_memfd },
-	{ "populate-memfd", "ms", .run = run_populate_memfd },
-	{ "touch-tmpfs", "ms", .run = run_touch_tmpfs },
-	{ "populate-tmpfs", "ms", .run = run_populate_tmpfs },
-	{ 0 }
-};
+const struct subject limit_costs[] = { { "touch-memfd", "ms", .run = run_touch_memfd },
+				       { "populate-memfd", "ms", .run = run_populate_memfd },
+				       { "touch-tmpfs", "ms", .run = run_touch_tmpfs },
+				       { "populate-tmpfs", "ms", .run = run_populate_tmpfs },
+				       { 0 } };

@@ -33,7 +33,8 @@ static void check(struct link *l, const char *what, int64_t result)
 
 static int ring_open(struct link *l)
 {
-	const struct shmring_config config = { .size = sizeof(config), .stamps = l->way->stamps,
+	const struct shmring_config config = { .size = sizeof(config),
+					       .stamps = l->way->stamps,
 					       .unread_policy = SHMRING_UNREAD_OVERWRITE };
 
 	return shmring_create(&l->ring, NULL, &config);

@@ -21,8 +21,9 @@ struct link_ops {
 	void (*release)(struct side *side);
 };
 
-static inline __attribute__((always_inline)) void
-send_message(struct side *side, const struct link_ops *ops, uint64_t sequence)
+static inline __attribute__((always_inline)) void send_message(struct side *side,
+							       const struct link_ops *ops,
+							       uint64_t sequence)
 {
 	uint64_t *word = ops->claim(side);
 
@@ -34,8 +35,9 @@ send_message(struct side *side, const struct link_ops *ops, uint64_t sequence)
 }
 
 /* Returns false for the last message, which is not counted. */
-static inline __attribute__((always_inline)) bool
-check_message(struct side *side, const uint64_t *word, size_t len, uint64_t sequence)
+static inline __attribute__((always_inline)) bool check_message(struct side *side,
+								const uint64_t *word, size_t len,
+								uint64_t sequence)
 {
 	if (word[0] == LAST_MESSAGE)
 		return false;
@@ -49,8 +51,8 @@ check_message(struct side *side, const uint64_t *word, size_t len, uint64_t sequ
 	return true;
 }
 
-static inline __attribute__((always_inline)) void
-stream_out(struct side *side, const struct link_ops *ops)
+static inline __attribute__((always_inline)) void stream_out(struct side *side,
+							     const struct link_ops *ops)
 {
 	uint64_t sequence;
 
@@ -69,8 +71,8 @@ struct stopwatch {
 	double rate;
 };
 
-static inline __attribute__((always_inline)) void
-stopwatch_look(struct stopwatch *w, enum phase phase, uint64_t count)
+static inline __attribute__((always_inline)) void stopwatch_look(struct stopwatch *w,
+								 enum phase phase, uint64_t count)
 {
 	if (__builtin_expect(phase == w->phase, 1))
 		return;
@@ -83,8 +85,8 @@ stopwatch_look(struct stopwatch *w, enum phase phase, uint64_t count)
 	w->phase = phase;
 }
 
-static inline __attribute__((always_inline)) void
-stream_in(struct side *side, const struct link_ops *ops)
+static inline __attribute__((always_inline)) void stream_in(struct side *side,
+							    const struct link_ops *ops)
 {
 	struct stopwatch watch = { .phase = WARMING };
 	const uint64_t *word;
@@ -103,8 +105,9 @@ stream_in(struct side *side, const struct link_ops *ops)
 	side->control->value = watch.rate;
 }
 
-static inline __attribute__((always_inline)) void
-trip_out(struct side *side, const struct link_ops *ops, int per_sample)
+static inline __attribute__((always_inline)) void trip_out(struct side *side,
+							   const struct link_ops *ops,
+							   int per_sample)
 {
 	struct samples samples = { 0 };
 	uint64_t sequence = 0;
@@ -133,8 +136,8 @@ trip_out(struct side *side, const struct link_ops *ops, int per_sample)
 	samples_free(&samples);
 }
 
-static inline __attribute__((always_inline)) void
-trip_back(struct side *side, const struct link_ops *ops)
+static inline __attribute__((always_inline)) void trip_back(struct side *side,
+							    const struct link_ops *ops)
 {
 	const uint64_t *word;
 	uint64_t sequence;
@@ -149,8 +152,8 @@ trip_back(struct side *side, const struct link_ops *ops)
 	}
 }
 
-static inline __attribute__((always_inline)) void
-run_link(struct side *side, const struct link_ops *ops)
+static inline __attribute__((always_inline)) void run_link(struct side *side,
+							   const struct link_ops *ops)
 {
 	const struct subject *subject = side->out ? side->out->subject : side->in->subject;
 

@@ -41,19 +41,17 @@ struct options {
 
 enum { QUICK = 256, ROUNDS, ONLY, LIST, JSON, PLOT, CPUS, UNPINNED, TARGETS, HELP };
 
-static const struct option long_options[] = {
-	{ "quick", no_argument, NULL, QUICK },
-	{ "rounds", required_argument, NULL, ROUNDS },
-	{ "only", required_argument, NULL, ONLY },
-	{ "list", no_argument, NULL, LIST },
-	{ "json", required_argument, NULL, JSON },
-	{ "plot", required_argument, NULL, PLOT },
-	{ "cpus", required_argument, NULL, CPUS },
-	{ "unpinned", no_argument, NULL, UNPINNED },
-	{ "targets", no_argument, NULL, TARGETS },
-	{ "help", no_argument, NULL, HELP },
-	{ 0 }
-};
+static const struct option long_options[] = { { "quick", no_argument, NULL, QUICK },
+					      { "rounds", required_argument, NULL, ROUNDS },
+					      { "only", required_argument, NULL, ONLY },
+					      { "list", no_argument, NULL, LIST },
+					      { "json", required_argument, NULL, JSON },
+					      { "plot", required_argument, NULL, PLOT },
+					      { "cpus", required_argument, NULL, CPUS },
+					      { "unpinned", no_argument, NULL, UNPINNED },
+					      { "targets", no_argument, NULL, TARGETS },
+					      { "help", no_argument, NULL, HELP },
+					      { 0 } };
 
 static _Noreturn void misused(const char *what)
 {
@@ -66,21 +64,35 @@ static void parse_one(struct options *o, int option)
 	char end;
 
 	switch (option) {
-	case QUICK: o->quick = true; break;
-	case ONLY: o->only = optarg; break;
-	case LIST: o->list = true; break;
-	case JSON: o->json = optarg; break;
-	case PLOT: o->plot = optarg; break;
-	case UNPINNED: o->cpu[0] = o->cpu[1] = -1; break;
-	case TARGETS: o->targets = true; break;
+	case QUICK:
+		o->quick = true;
+		break;
+	case ONLY:
+		o->only = optarg;
+		break;
+	case LIST:
+		o->list = true;
+		break;
+	case JSON:
+		o->json = optarg;
+		break;
+	case PLOT:
+		o->plot = optarg;
+		break;
+	case UNPINNED:
+		o->cpu[0] = o->cpu[1] = -1;
+		break;
+	case TARGETS:
+		o->targets = true;
+		break;
 	case ROUNDS:
 		if (sscanf(optarg, "%d%c", &o->rounds, &end) != 1 || o->rounds < 1 ||
 		    o->rounds > MAX_ROUNDS)
 			misused("--rounds takes a number from 1 to 64");
 		break;
 	case CPUS:
-		if (sscanf(optarg, "%d,%d%c", &o->cpu[0], &o->cpu[1], &end) != 2 ||
-		    o->cpu[0] < 0 || o->cpu[1] < 0 || o->cpu[0] == o->cpu[1])
+		if (sscanf(optarg, "%d,%d%c", &o->cpu[0], &o->cpu[1], &end) != 2 || o->cpu[0] < 0 ||
+		    o->cpu[1] < 0 || o->cpu[0] == o->cpu[1])
 			misused("--cpus takes two different processors, such as 0,1");
 		break;
 	case HELP:

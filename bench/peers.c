@@ -328,32 +328,40 @@ static const uint64_t *monitor_peek(struct side *side, size_t *ret_len)
 
 static void run_stream(struct side *side)
 {
-	static const struct link_ops ops = { .claim = buffer_claim, .commit = stream_commit,
-					     .peek = stream_peek, .release = no_release };
+	static const struct link_ops ops = { .claim = buffer_claim,
+					     .commit = stream_commit,
+					     .peek = stream_peek,
+					     .release = no_release };
 
 	run_link(side, &ops);
 }
 
 static void run_packet(struct side *side)
 {
-	static const struct link_ops ops = { .claim = buffer_claim, .commit = packet_commit,
-					     .peek = packet_peek, .release = no_release };
+	static const struct link_ops ops = { .claim = buffer_claim,
+					     .commit = packet_commit,
+					     .peek = packet_peek,
+					     .release = no_release };
 
 	run_link(side, &ops);
 }
 
 static void run_mqueue(struct side *side)
 {
-	static const struct link_ops ops = { .claim = buffer_claim, .commit = mqueue_commit,
-					     .peek = mqueue_peek, .release = no_release };
+	static const struct link_ops ops = { .claim = buffer_claim,
+					     .commit = mqueue_commit,
+					     .peek = mqueue_peek,
+					     .release = no_release };
 
 	run_link(side, &ops);
 }
 
 static void run_monitor(struct side *side)
 {
-	static const struct link_ops ops = { .claim = buffer_claim, .commit = monitor_commit,
-					     .peek = monitor_peek, .release = no_release };
+	static const struct link_ops ops = { .claim = buffer_claim,
+					     .commit = monitor_commit,
+					     .peek = monitor_peek,
+					     .release = no_release };
 
 	run_link(side, &ops);
 }
@@ -365,8 +373,7 @@ const struct subject peers[] = {
 	  .run = run_stream, .sleeps = true },
 	{ "unix-seqpacket", .open = unix_seqpacket_open, .close = peer_free, .join = fd_join,
 	  .run = run_packet, .sleeps = true },
-	{ "mqueue", .open = mqueue_open, .close = mqueue_close, .run = run_mqueue,
-	  .sleeps = true },
+	{ "mqueue", .open = mqueue_open, .close = mqueue_close, .run = run_mqueue, .sleeps = true },
 	{ "mutex-cond", .open = monitor_open, .close = monitor_close, .run = run_monitor,
 	  .sleeps = true },
 	{ 0 }

@@ -58,8 +58,11 @@ static void add(struct builder *b, const struct subject *list, enum kind kind, s
 
 	for (; list->name && plan->cells < MAX_CELLS; list++) {
 		cell = &plan->cell[plan->cells];
-		*cell = (struct cell){ .subject = list, .kind = kind, .message = message,
-				       .capacity = capacity, .group = b->group };
+		*cell = (struct cell){ .subject = list,
+				       .kind = kind,
+				       .message = message,
+				       .capacity = capacity,
+				       .group = b->group };
 		/* no ring takes more than half of itself in one message */
 		cell->missing = message > capacity / 2;
 		plan->cells += wanted(b, cell);
@@ -149,7 +152,7 @@ void plan_choose_class(struct plan *plan)
 {
 	int class;
 
-	for (class = 0; class < CLASSES; class++)
+	for (class = 0; class < CLASSES; class ++)
 		if (plan->count[class] > plan->count[plan->class])
-			plan->class = (enum class)class;
+			plan->class = (enum class) class;
 }

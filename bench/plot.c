@@ -12,8 +12,9 @@
 
 #include "bench.h"
 
-static const char *const subjects[] = { "shmring", "shmring-batch16", "slotseq", "spsc",
-					"mutex-cond", "pipe", "unix-stream", "mqueue", NULL };
+static const char *const subjects[] = { "shmring",     "shmring-batch16", "slotseq",
+					"spsc",	       "mutex-cond",	  "pipe",
+					"unix-stream", "mqueue",	  NULL };
 
 /* A named block of data, and the bytes a second that no ring exceeds. */
 static int write_bound(const struct plan *plan, FILE *out, size_t capacity)
@@ -49,8 +50,8 @@ static int write_points(const struct plan *plan, FILE *out, int subject, size_t 
 			cell = plan_find(plan, STREAM, subjects[subject], plan_sizes[i], 0);
 		s = spread_of(plan, cell);
 		if (s.n > 0) {
-			fprintf(out, "%zu %g %g %g\n", plan_sizes[i], s.median / 1e6,
-				s.min / 1e6, s.max / 1e6);
+			fprintf(out, "%zu %g %g %g\n", plan_sizes[i], s.median / 1e6, s.min / 1e6,
+				s.max / 1e6);
 			points++;
 		}
 	}
@@ -71,13 +72,17 @@ static void write_panel(const struct plan *plan, FILE *out, size_t capacity, con
 	for (i = 0; subjects[i]; i++) {
 		if (!present[i])
 			continue;
-		fprintf(out, "%s $data_%d_%zu using 1:2:3:4 with yerrorlines lw %d lt %d "
-			"title '%s'", separator, i, capacity, i == 0 ? 3 : 1, i + 1, subjects[i]);
+		fprintf(out,
+			"%s $data_%d_%zu using 1:2:3:4 with yerrorlines lw %d lt %d "
+			"title '%s'",
+			separator, i, capacity, i == 0 ? 3 : 1, i + 1, subjects[i]);
 		separator = ",";
 	}
 	if (bound)
-		fprintf(out, "%s $bound_%zu using 1:2 with lines lw 1 dt 2 lc rgb 'black' "
-			"title 'bound of the machine'", separator, capacity);
+		fprintf(out,
+			"%s $bound_%zu using 1:2 with lines lw 1 dt 2 lc rgb 'black' "
+			"title 'bound of the machine'",
+			separator, capacity);
 	else if (strcmp(separator, "plot") == 0)
 		fputs("plot [8:1e6] 1 notitle", out);
 	fputc('\n', out);
@@ -91,7 +96,8 @@ static void write_script(const struct plan *plan, FILE *out, const char *file, b
 	      "set grid\nset key bottom left\n"
 	      "set xlabel 'message, bytes'\nset ylabel 'million messages per second'\n"
 	      "set xtics ('8' 8, '64' 64, '256' 256, '1K' 1024, '4K' 4096, '64K' 65536, "
-	      "'1M' 1048576)\nset multiplot layout 1,2\n", out);
+	      "'1M' 1048576)\nset multiplot layout 1,2\n",
+	      out);
 	write_panel(plan, out, SMALL_LANE, "256 KiB lane");
 	write_panel(plan, out, LARGE_LANE, "8 MiB lane");
 	fputs("unset multiplot\n", out);

@@ -166,8 +166,8 @@ static int spsc_map(struct byte_end *end, size_t capacity)
 	bytes = mmap(NULL, 2 * capacity, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (bytes == MAP_FAILED || ftruncate(fd, (off_t)capacity) ||
 	    mmap(bytes, capacity, prot, MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, 0) != bytes ||
-	    mmap(bytes + capacity, capacity, prot, MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd,
-		 0) == MAP_FAILED) {
+	    mmap(bytes + capacity, capacity, prot, MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, 0) ==
+		    MAP_FAILED) {
 		close(fd);
 		return -1;
 	}
@@ -250,24 +250,30 @@ static void spsc_release(struct side *side)
 
 static void run_slotseq(struct side *side)
 {
-	static const struct link_ops ops = { .claim = slotseq_claim, .commit = slot_commit,
-					     .peek = slot_peek, .release = slotseq_release };
+	static const struct link_ops ops = { .claim = slotseq_claim,
+					     .commit = slot_commit,
+					     .peek = slot_peek,
+					     .release = slotseq_release };
 
 	run_link(side, &ops);
 }
 
 static void run_slotcur(struct side *side)
 {
-	static const struct link_ops ops = { .claim = slotcur_claim, .commit = slot_commit,
-					     .peek = slot_peek, .release = slotcur_release };
+	static const struct link_ops ops = { .claim = slotcur_claim,
+					     .commit = slot_commit,
+					     .peek = slot_peek,
+					     .release = slotcur_release };
 
 	run_link(side, &ops);
 }
 
 static void run_spsc(struct side *side)
 {
-	static const struct link_ops ops = { .claim = spsc_claim, .commit = spsc_commit,
-					     .peek = spsc_peek, .release = spsc_release };
+	static const struct link_ops ops = { .claim = spsc_claim,
+					     .commit = spsc_commit,
+					     .peek = spsc_peek,
+					     .release = spsc_release };
 
 	run_link(side, &ops);
 }
@@ -276,15 +282,13 @@ static void run_spsc(struct side *side)
 #define SLOTCUR .open = slots_open, .close = slots_close, .run = run_slotcur
 #define SPSC .open = spsc_open, .close = spsc_close, .run = run_spsc
 
-const struct subject reference_streams[] = {
-	{ "slotseq", SLOTSEQ, .stride = 8, .backoff = 1 },
-	{ "slotseq-b64", SLOTSEQ, .stride = 8, .backoff = 64 },
-	{ "slotcur", SLOTCUR, .stride = 8, .backoff = 1 },
-	{ "slotcur-b64", SLOTCUR, .stride = 8, .backoff = 64 },
-	{ "spsc", SPSC, .backoff = 1 },
-	{ "spsc-b64", SPSC, .backoff = 64 },
-	{ 0 }
-};
+const struct subject reference_streams[] = { { "slotseq", SLOTSEQ, .stride = 8, .backoff = 1 },
+					     { "slotseq-b64", SLOTSEQ, .stride = 8, .backoff = 64 },
+					     { "slotcur", SLOTCUR, .stride = 8, .backoff = 1 },
+					     { "slotcur-b64", SLOTCUR, .stride = 8, .backoff = 64 },
+					     { "spsc", SPSC, .backoff = 1 },
+					     { "spsc-b64", SPSC, .backoff = 64 },
+					     { 0 } };
 
 const struct subject reference_trips[] = {
 	{ "slotseq", SLOTSEQ, .stride = 8, .backoff = 1 },

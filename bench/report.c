@@ -13,8 +13,11 @@
 /* Three significant digits, never an exponent. */
 void report_number(char *ret, size_t size, double value)
 {
-	int digits = value >= 99.95 ? 0 : value >= 9.995 ? 1 : value >= 0.9995 ? 2 :
-		     value >= 0.09995 ? 3 : 4;
+	int digits = value >= 99.95	? 0
+		     : value >= 9.995	? 1
+		     : value >= 0.9995	? 2
+		     : value >= 0.09995 ? 3
+					: 4;
 
 	snprintf(ret, size, "%.*f", digits, value);
 }
@@ -43,8 +46,8 @@ void report_head(const struct plan *plan)
 	else
 		printf(" (unpinned)");
 	printf("; rows:");
-	for (class = 0; class < CLASSES; class++)
-		printf(" %s %d,", placement_name((enum class)class), plan->count[class]);
+	for (class = 0; class < CLASSES; class ++)
+		printf(" %s %d,", placement_name((enum class) class), plan->count[class]);
 	printf(" dropped for changing %d, failed %d\n", plan->dropped, plan->failed);
 	printf("Medians over %d rounds of %.0f ms (lowest-highest) in that placement.\n",
 	       plan->rounds, (double)plan->window_ns / 1e6);
@@ -76,13 +79,13 @@ static void print_stream_row(const struct plan *plan, const char *name, size_t c
 		return;
 	printf("%-16s", name);
 	for (i = 0; plan_sizes[i]; i++)
-		print_spread(spread_of(plan, plan_find(plan, STREAM, name, plan_sizes[i],
-						       capacity)), 1e-6);
+		print_spread(
+			spread_of(plan, plan_find(plan, STREAM, name, plan_sizes[i], capacity)),
+			1e-6);
 	putchar('\n');
 }
 
-static void print_stream_rows(const struct plan *plan, const struct subject *list,
-			      size_t capacity)
+static void print_stream_rows(const struct plan *plan, const struct subject *list, size_t capacity)
 {
 	for (; list->name; list++)
 		print_stream_row(plan, list->name, capacity);
@@ -151,8 +154,9 @@ static void print_trips(const struct plan *plan, const struct subject *list)
 			continue;
 		printf("%-18s", list->name);
 		for (i = 0; i < 2; i++)
-			print_spread(spread_of(plan, plan_find(plan, ROUND_TRIP, list->name,
-							       size[i], 0)), 1);
+			print_spread(spread_of(plan,
+					       plan_find(plan, ROUND_TRIP, list->name, size[i], 0)),
+				     1);
 		putchar('\n');
 	}
 }

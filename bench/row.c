@@ -143,8 +143,7 @@ static void pass(int64_t ns)
 }
 
 /* Lead the processes through the phases; false if one of them went wrong. */
-static bool conduct(struct control *control, int processes, const struct cell *cell,
-		    int64_t window)
+static bool conduct(struct control *control, int processes, const struct cell *cell, int64_t window)
 {
 	int i;
 
@@ -182,8 +181,8 @@ static bool bury(struct control *control, const pid_t *pid, int processes, bool 
 	return well;
 }
 
-static bool run_processes(const struct plan *plan, const struct cell *cell,
-			  struct control *control, struct probe *probe, struct channel ch[2])
+static bool run_processes(const struct plan *plan, const struct cell *cell, struct control *control,
+			  struct probe *probe, struct channel ch[2])
 {
 	int i, processes = count_processes(cell);
 	pid_t pid[MAX_ROLES], self = getpid();
@@ -192,8 +191,11 @@ static bool run_processes(const struct plan *plan, const struct cell *cell,
 
 	for (i = 0; i < processes; i++) {
 		struct side side = {
-			.control = control, .kind = cell->kind, .role = (enum role)i,
-			.message = cell->message, .capacity = cell->capacity,
+			.control = control,
+			.kind = cell->kind,
+			.role = (enum role)i,
+			.message = cell->message,
+			.capacity = cell->capacity,
 			.window_ns = plan->window_ns,
 			.out = i == CONSUMER ? (trip ? &ch[1] : NULL) : &ch[0],
 			.in = i == CONSUMER ? &ch[0] : (trip ? &ch[1] : NULL),
@@ -224,8 +226,7 @@ static void keep(struct plan *plan, struct cell *cell, const struct control *con
 	row->after = control->after;
 	row->round = round;
 	/* no value: the consumer was off its processor for the whole window */
-	row->kept = row->before.class == row->after.class &&
-		    (row->value > 0 || cell->kind == SOLO);
+	row->kept = row->before.class == row->after.class && (row->value > 0 || cell->kind == SOLO);
 	if (!row->kept)
 		plan->dropped++;
 	else if (cell->kind != SOLO)
@@ -233,8 +234,8 @@ static void keep(struct plan *plan, struct cell *cell, const struct control *con
 }
 
 /* A row that went wrong is counted and its cell is left alone from then on. */
-void row_measure(struct plan *plan, struct cell *cell, struct control *control,
-		struct probe *probe, int round)
+void row_measure(struct plan *plan, struct cell *cell, struct control *control, struct probe *probe,
+		 int round)
 {
 	int count = cell->kind == ROUND_TRIP ? 2 : 1;
 	struct channel ch[2] = { { 0 } };

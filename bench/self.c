@@ -168,8 +168,7 @@ static void publish_commit(struct side *side)
 {
 	struct self *self = out_of(side);
 
-	check(side, shmring_publish(self->producer, self->buffer, side->message,
-				    SHMRING_FOREVER));
+	check(side, shmring_publish(self->producer, self->buffer, side->message, SHMRING_FOREVER));
 }
 
 /* A batch may take half a lane, so large messages go in smaller batches. */
@@ -197,8 +196,8 @@ static const uint64_t *batch_peek(struct side *side, size_t *ret_len)
 	struct self *self = in_of(side);
 
 	if (self->at == self->count) {
-		self->count = shmring_peek_batch(self->consumer, SHMRING_FOREVER, self->batch,
-						 BATCH);
+		self->count =
+			shmring_peek_batch(self->consumer, SHMRING_FOREVER, self->batch, BATCH);
 		check(side, self->count);
 		self->at = 0;
 	}
@@ -216,24 +215,30 @@ static void batch_release(struct side *side)
 
 static void run_claim(struct side *side)
 {
-	static const struct link_ops ops = { .claim = self_claim, .commit = self_commit,
-					     .peek = self_peek, .release = self_release };
+	static const struct link_ops ops = { .claim = self_claim,
+					     .commit = self_commit,
+					     .peek = self_peek,
+					     .release = self_release };
 
 	run_link(side, &ops);
 }
 
 static void run_publish(struct side *side)
 {
-	static const struct link_ops ops = { .claim = publish_claim, .commit = publish_commit,
-					     .peek = self_peek, .release = self_release };
+	static const struct link_ops ops = { .claim = publish_claim,
+					     .commit = publish_commit,
+					     .peek = self_peek,
+					     .release = self_release };
 
 	run_link(side, &ops);
 }
 
 static void run_batch(struct side *side)
 {
-	static const struct link_ops ops = { .claim = self_claim, .commit = batch_commit,
-					     .flush = batch_flush, .peek = batch_peek,
+	static const struct link_ops ops = { .claim = self_claim,
+					     .commit = batch_commit,
+					     .flush = batch_flush,
+					     .peek = batch_peek,
 					     .release = batch_release };
 
 	run_link(side, &ops);
@@ -292,7 +297,8 @@ static void run_repeatedly(struct side *side, double (*once)(struct side *side))
 
 static struct shmring *new_ring(struct side *side)
 {
-	struct shmring_config config = { .size = sizeof(config), .lane_size = side->capacity,
+	struct shmring_config config = { .size = sizeof(config),
+					 .lane_size = side->capacity,
 					 .unread_policy = SHMRING_UNREAD_OVERWRITE };
 	struct shmring *ring;
 
@@ -408,21 +414,19 @@ static void run_idle(struct side *side)
 
 #define SELF .open = self_open, .join = self_join, .leave = self_leave, .close = self_close
 
-const struct subject self_streams[] = {
-	{ "shmring", SELF, .run = run_claim },
-	{ "shmring-poll", SELF, .run = run_claim, .spin_ns = SHMRING_FOREVER },
-	{ "shmring-sleep", SELF, .run = run_claim, .spin_ns = -1 },
-	{ "shmring-publish", SELF, .run = run_publish },
-	{ "shmring-batch16", SELF, .run = run_batch },
-	{ 0 }
-};
+const struct subject self_streams[] = { { "shmring", SELF, .run = run_claim },
+					{ "shmring-poll", SELF, .run = run_claim,
+					  .spin_ns = SHMRING_FOREVER },
+					{ "shmring-sleep", SELF, .run = run_claim, .spin_ns = -1 },
+					{ "shmring-publish", SELF, .run = run_publish },
+					{ "shmring-batch16", SELF, .run = run_batch },
+					{ 0 } };
 
-const struct subject self_lanes[] = {
-	{ "one-producer", SELF, .run = run_lanes, .processes = 1 },
-	{ "two-producers", SELF, .run = run_lanes, .processes = 2 },
-	{ "idle-lanes-63", SELF, .run = run_lanes, .processes = 1, .idle = 63 },
-	{ 0 }
-};
+const struct subject self_lanes[] = { { "one-producer", SELF, .run = run_lanes, .processes = 1 },
+				      { "two-producers", SELF, .run = run_lanes, .processes = 2 },
+				      { "idle-lanes-63", SELF, .run = run_lanes, .processes = 1,
+					.idle = 63 },
+				      { 0 } };
 
 const struct subject self_trips[] = {
 	{ "shmring-poll", SELF, .run = run_claim, .spin_ns = SHMRING_FOREVER },
@@ -434,12 +438,10 @@ const struct subject self_trips[] = {
 	{ 0 }
 };
 
-const struct subject self_costs[] = {
-	{ "create", "ms", .run = run_create },
-	{ "attach-first", "ms", .run = run_attach_first },
-	{ "attach-again", "ms", .run = run_attach_again },
-	{ "attach-consumer", "ms", .run = run_attach_consumer },
-	{ "idle-consumer", "% of a cpu", .open = self_open, .run = run_idle,
-	  .close = self_close, .idle = 1 },
-	{ 0 }
-};
+const struct subject self_costs[] = { { "create", "ms", .run = run_create },
+				      { "attach-first", "ms", .run = run_attach_first },
+				      { "attach-again", "ms", .run = run_attach_again },
+				      { "attach-consumer", "ms", .run = run_attach_consumer },
+				      { "idle-consumer", "% of a cpu", .open = self_open,
+					.run = run_idle, .close = self_close, .idle = 1 },
+				      { 0 } };

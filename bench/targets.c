@@ -42,8 +42,12 @@ static void confine(struct list *list, const char *what, const char *name, doubl
 {
 	struct spread s = spread_of(list->plan, plan_find(list->plan, SOLO, name, 0, 0));
 
-	add(list, (struct target){ .what = what, .measured = s.median, .ratio = s.median,
-				   .need = most, .unit = unit, .known = s.n > 0 });
+	add(list, (struct target){ .what = what,
+				   .measured = s.median,
+				   .ratio = s.median,
+				   .need = most,
+				   .unit = unit,
+				   .known = s.n > 0 });
 }
 
 static const struct cell *trip(const struct list *list, const char *name, size_t size)
@@ -96,8 +100,8 @@ static void round_trips(struct list *list)
 	ns.need = 1.05;
 	compare(list, "round trip 64 B, sleeping / raw futex", trip(list, "shmring-sleep", 64),
 		futex, 1, ns);
-	compare(list, "round trip 64 B, spin then sleep / pure spinning",
-		trip(list, "shmring", 64), trip(list, "shmring-poll", 64), 1, ns);
+	compare(list, "round trip 64 B, spin then sleep / pure spinning", trip(list, "shmring", 64),
+		trip(list, "shmring-poll", 64), 1, ns);
 	compare(list, "round trip 1024 B, spin then sleep / pure spinning",
 		trip(list, "shmring", 1024), trip(list, "shmring-poll", 1024), 1, ns);
 }
@@ -172,8 +176,8 @@ static void lanes(struct list *list)
 	one = stream(list, "one-producer", 64, SMALL_LANE);
 	compare(list, "two producers on one core / one producer, 64 B",
 		stream(list, "two-producers", 64, SMALL_LANE), one, 1, rate);
-	compare(list, "63 idle lanes / none, 64 B",
-		stream(list, "idle-lanes-63", 64, SMALL_LANE), one, 1, rate);
+	compare(list, "63 idle lanes / none, 64 B", stream(list, "idle-lanes-63", 64, SMALL_LANE),
+		one, 1, rate);
 	one = stream(list, "one-producer", 1024, SMALL_LANE);
 	compare(list, "two producers on one core / one producer, 1 KiB",
 		stream(list, "two-producers", 1024, SMALL_LANE), one, 1, rate);

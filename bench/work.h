@@ -24,8 +24,7 @@
 #define WORK_WORDS 2
 #endif
 
-typedef uint64_t work_block
-	__attribute__((vector_size(8 * WORK_WORDS), aligned(8), may_alias));
+typedef uint64_t work_block __attribute__((vector_size(8 * WORK_WORDS), aligned(8), may_alias));
 
 static inline void work_fill(uint64_t *word, size_t bytes, uint64_t sequence)
 {

@@ -59,12 +59,14 @@ static const struct argp_option options[] = {
 	  "full; implies --slow evict (default: any distance)",
 	  2 },
 	{ "evict-lag-time", KEY_EVICT_LAG_TIME, "DURATION", 0,
-	  "How old a message may be that a consumer has not read, 1ms or more; implies --slow evict "
+	  "How old a message may be that a consumer has not read, 1ms or more; implies --slow "
+	  "evict "
 	  "(default: any age)",
 	  2 },
 	{ "wake", KEY_WAKE, "auto|fence", 0,
 	  "How wake-ups are made safe: by membarrier(2) in the sleeper where the kernel has it, or "
-	  "by a fence for each message (default: auto)", 3 },
+	  "by a fence for each message (default: auto)",
+	  3 },
 	{ "max-sleep", KEY_MAX_SLEEP, "DURATION", 0,
 	  "The longest sleep before a sleeper looks again, 1ms to 10s (default: 100ms)", 3 },
 	{ "mode", KEY_MODE, "OCTAL", 0, "Permission bits of the file (default: 0600)", 3 },

@@ -59,8 +59,8 @@ static int emit_json(struct out *o, const struct shmring_consumer *c,
 	if (shmring_message_stamp(c, m, &ns) == 0 && ns != 0)
 		snprintf(stamp, sizeof(stamp), "\"stamp_ns\":%" PRIu64 ",", ns);
 	n = snprintf(head, sizeof(head),
-		     "{\"seq\":%" PRIu64 ",\"producer\":%" PRIu32 ",\"length\":%zu,%s%s\"%s\":", m->seq,
-		     m->producer, m->len, stamp, lost, base64 ? "data_base64" : "data");
+		     "{\"seq\":%" PRIu64 ",\"producer\":%" PRIu32 ",\"length\":%zu,%s%s\"%s\":",
+		     m->seq, m->producer, m->len, stamp, lost, base64 ? "data_base64" : "data");
 	err = out_copy(o, head, (size_t)n);
 	if (err == 0 && json_dump_callback(data, write_text, &sink, JSON_ENCODE_ANY) != 0)
 		err = sink.err ? sink.err : -ENOMEM;

@@ -77,7 +77,8 @@ int frame_read_block(struct frame_reader *r, void *into, size_t *ret_len);
  * FRAME_FRAMES: the bytes where the length of the next frame was looked for, and the length
  * that they say. False: there are fewer than that.
  */
-bool frame_head(const struct frame_reader *r, const unsigned char **ret_bytes, uint32_t *ret_length);
+bool frame_head(const struct frame_reader *r, const unsigned char **ret_bytes,
+		uint32_t *ret_length);
 
 /* Write the length of a frame. */
 void frame_encode(unsigned char ret[FRAME_HEADER], uint32_t len);

@@ -64,8 +64,8 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *t, const char
 	n = vsnprintf(t->start + t->used, HOLDERS_TEXT - t->used, format, args);
 	va_end(args);
 	if (n > 0)
-		t->used += (size_t)n < HOLDERS_TEXT - t->used ? (size_t)n
-							      : HOLDERS_TEXT - t->used - 1;
+		t->used +=
+			(size_t)n < HOLDERS_TEXT - t->used ? (size_t)n : HOLDERS_TEXT - t->used - 1;
 }
 
 /* A number in a list of which `count` have been written. */
@@ -116,8 +116,8 @@ const char *place_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char 
 			add_pid(&t, count++, place.pid);
 	}
 	if (kept > 0)
-		add(&t, "; %u of them are kept for names, which 'shmring forget %s NAME' drops", kept,
-		    address);
+		add(&t, "; %u of them are kept for names, which 'shmring forget %s NAME' drops",
+		    kept, address);
 	return ret;
 }
 
@@ -160,7 +160,8 @@ const char *room_holder(char ret[HOLDERS_TEXT], struct shmring *r, const char *a
 		add(&t, "the ring has no consumer; start one, such as 'shmring sub %s'", address);
 	else if (c.state == SHMRING_DETACHED || c.state == SHMRING_DEAD)
 		add(&t,
-		    "the place that is kept for '%s' has not moved, and no process has it; go on with "
+		    "the place that is kept for '%s' has not moved, and no process has it; go on "
+		    "with "
 		    "'shmring sub --name %s %s', or drop it with 'shmring forget %s %s'",
 		    c.name, c.name, address, address, c.name);
 	else if (*c.name)

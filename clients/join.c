@@ -18,15 +18,17 @@
 #include "progress.h"
 #include "stop.h"
 
-#define LOOK_NS 10000000	 /* between two attempts */
+#define LOOK_NS 10000000	    /* between two attempts */
 #define LOCK_PATIENCE_NS 2000000000 /* longer than any command needs it */
 
 /* Only the broker opens and makes its files, so commands cannot agree by locks on them. */
 void check_fresh(const char *address, bool fresh, const struct argp_state *state)
 {
 	if (fresh && strncmp(address, "broker:", 7) == 0)
-		usage_failed(state, "--fresh: %s is a ring of the broker; make it anew with 'shmring rm' "
-				  "and 'shmring create'", address);
+		usage_failed(state,
+			     "--fresh: %s is a ring of the broker; make it anew with 'shmring rm' "
+			     "and 'shmring create'",
+			     address);
 }
 
 static void pause_before_next_look(void)
@@ -181,8 +183,10 @@ static int try_ring(struct joining *j, const struct joiner *by, int *ret_status)
 		return 0;
 	}
 	if (j->fresh && lock < 0) {
-		say("%s: its file is locked by another process, or cannot be locked, so --fresh cannot "
-		    "tell whether it is in use", j->address);
+		say("%s: its file is locked by another process, or cannot be locked, so --fresh "
+		    "cannot "
+		    "tell whether it is in use",
+		    j->address);
 		*ret_status = STATUS_FAILED;
 		return 0;
 	}
@@ -209,8 +213,8 @@ static void find_holders(char ret[HOLDERS_TEXT], const struct joining *j, int er
 }
 
 /* No place, so far. True: wait on; false: the exit status is in `ret_status`. */
-static bool is_to_wait(const struct joining *j, struct patience *patience, int64_t deadline, int err,
-		       int *ret_status)
+static bool is_to_wait(const struct joining *j, struct patience *patience, int64_t deadline,
+		       int err, int *ret_status)
 {
 	bool over = now_ns() >= deadline, due = patience_is_over(patience);
 	char text[HOLDERS_TEXT];

@@ -28,7 +28,7 @@ struct joining {
 	bool verbose;	    /* name the reason of a wait even if stderr is no terminal */
 	int64_t timeout_ns; /* for a free place, or the name; 0: do not wait; SHMRING_FOREVER */
 	struct shmring *ring;
-	bool made; /* this command has made the ring */
+	bool made;		     /* this command has made the ring */
 	struct shmring_config shape; /* of an ephemeral ring that went meanwhile; else size is 0 */
 };
 

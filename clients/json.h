@@ -28,7 +28,8 @@ int json_set_bytes(json_t *object, const char *key, const void *data, size_t len
 /* Print a document to stdout; STATUS_OK or STATUS_FAILED. Takes the reference. */
 int json_print(json_t *document);
 
-/* The same with numbers that were text before, as "3.849": 15 digits, which is how they come back. */
+/* The same with numbers that were text before, as "3.849": 15 digits, which is how they come back.
+ */
 int json_print_rounded(json_t *document);
 
 #endif

@@ -18,30 +18,31 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{ "create", cmd_create }, { "pub", cmd_pub },	{ "sub", cmd_sub },
-	{ "ls", cmd_ls },	  { "stat", cmd_stat }, { "forget", cmd_forget },
+	{ "create", cmd_create }, { "pub", cmd_pub },	    { "sub", cmd_sub },
+	{ "ls", cmd_ls },	  { "stat", cmd_stat },	    { "forget", cmd_forget },
 	{ "rm", cmd_rm },	  { "broker", cmd_broker },
 };
 
-static const char doc[] = "Pass messages between processes through memory that they share."
-			  "\v"
-			  "Commands:\n"
-			  "  create   make a ring\n"
-			  "  pub      publish records from standard input or files\n"
-			  "  sub      write what is published to standard output\n"
-			  "  ls       list rings\n"
-			  "  stat     show a ring, its producers and its consumers\n"
-			  "  forget   drop the kept place of a named consumer\n"
-			  "  rm       remove rings\n"
-			  "  broker   show how the broker is doing\n"
-			  "  help     show this, or the help of a command\n"
-			  "\n"
-			  "In one terminal:            shmring sub events\n"
-			  "in another:        ls -l | shmring pub events\n"
-			  "\n"
-			  "`shmring COMMAND --help' and shmring-COMMAND(1) say more. A ring is a path, or "
-			  "a name without `/', which lives in $XDG_RUNTIME_DIR/shmring, or "
-			  "broker:NAME, which the broker keeps.";
+static const char doc[] =
+	"Pass messages between processes through memory that they share."
+	"\v"
+	"Commands:\n"
+	"  create   make a ring\n"
+	"  pub      publish records from standard input or files\n"
+	"  sub      write what is published to standard output\n"
+	"  ls       list rings\n"
+	"  stat     show a ring, its producers and its consumers\n"
+	"  forget   drop the kept place of a named consumer\n"
+	"  rm       remove rings\n"
+	"  broker   show how the broker is doing\n"
+	"  help     show this, or the help of a command\n"
+	"\n"
+	"In one terminal:            shmring sub events\n"
+	"in another:        ls -l | shmring pub events\n"
+	"\n"
+	"`shmring COMMAND --help' and shmring-COMMAND(1) say more. A ring is a path, or "
+	"a name without `/', which lives in $XDG_RUNTIME_DIR/shmring, or "
+	"broker:NAME, which the broker keeps.";
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

@@ -125,7 +125,8 @@ static const struct argp_option *check_long(const struct argp *argp, const char 
 	if (count > 1)
 		usage_failed(state, "option '--%s' is ambiguous", name);
 	else if (close)
-		usage_failed(state, "unrecognized option '--%s'; did you mean '--%s'?", name, close);
+		usage_failed(state, "unrecognized option '--%s'; did you mean '--%s'?", name,
+			     close);
 	else
 		usage_failed(state, "unrecognized option '--%s'", name);
 	return NULL;
@@ -185,15 +186,16 @@ static void check_lag_size(const char *option, const char *arg, uint64_t bytes, 
 			   struct argp_state *state)
 {
 	if (bytes < LEAST_LAG)
-		usage_failed(state, "%s %s: is %llu byte%s, and the least is 4K; give %s", option, arg,
-			     (unsigned long long)bytes, bytes == 1 ? "" : "s", instead);
+		usage_failed(state, "%s %s: is %llu byte%s, and the least is 4K; give %s", option,
+			     arg, (unsigned long long)bytes, bytes == 1 ? "" : "s", instead);
 }
 
 static void check_lag_time(const char *option, const char *arg, int64_t ns,
 			   struct argp_state *state)
 {
 	if (ns < LEAST_LAG_NS)
-		usage_failed(state, "%s %s: the least duration is 1ms; give one such as 500ms or 2s",
+		usage_failed(state,
+			     "%s %s: the least duration is 1ms; give one such as 500ms or 2s",
 			     option, arg);
 	if (ns > MOST_LAG_NS)
 		usage_failed(state, "%s %s: the longest duration is one day (24h)", option, arg);
@@ -224,8 +226,8 @@ void lag_argument(const char *option, const char *arg, uint64_t *ret_bytes, uint
 	int64_t ns = 0;
 
 	if (parse_size(arg, &bytes) == 0) {
-		check_lag_size(option, arg, bytes,
-			       "a size such as 4M, or a duration such as 2s", state);
+		check_lag_size(option, arg, bytes, "a size such as 4M, or a duration such as 2s",
+			       state);
 		*ret_bytes = bytes;
 		return;
 	}

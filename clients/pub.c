@@ -56,13 +56,15 @@ static const struct argp_option options[] = {
 	{ "raw", KEY_RAW, "SIZE", OPTION_ARG_OPTIONAL,
 	  "Bytes as they come, for a live stream: the bytes of one read, up to SIZE (default 64K), "
 	  "are published at once. The boundaries of messages mean nothing; read them with sub "
-	  "--raw", 1 },
+	  "--raw",
+	  1 },
 	{ NULL, 0, NULL, 0, "Waiting:", 2 },
 	{ "wait-consumers", KEY_WAIT_CONSUMERS, "N", 0,
 	  "Begin when the ring has N lossless consumers", 2 },
 	{ "timeout", KEY_TIMEOUT, "DURATION", 0,
 	  "Give up, with status 3, when a wait for a free lane, for consumers or for room takes "
-	  "this long", 2 },
+	  "this long",
+	  2 },
 	{ "nowait", KEY_NOWAIT, NULL, 0,
 	  "Give up, with status 3, when the ring is full or has no free lane", 2 },
 	{ "while-read", KEY_WHILE_READ, NULL, 0,
@@ -70,7 +72,8 @@ static const struct argp_option options[] = {
 	{ NULL, 0, NULL, 0, "General:", -1 },
 	{ "fresh", KEY_FRESH, NULL, 0,
 	  "If the ring has been used, but no process is attached to it: make it anew, and drop "
-	  "the messages and kept places that an earlier run has left", -1 },
+	  "the messages and kept places that an earlier run has left",
+	  -1 },
 	{ "no-create", KEY_NO_CREATE, NULL, 0, "Fail if the ring does not exist", -1 },
 	{ "verbose", 'v', NULL, 0,
 	  "Name the reason of a wait, even if standard error is no terminal", -1 },
@@ -130,8 +133,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->while_read = true;
 		return 0;
 	case KEY_WAIT_CONSUMERS:
-		o->wait_consumers = number_argument("--wait-consumers", arg, 1,
-						    SHMRING_MAX_CONSUMERS, state);
+		o->wait_consumers =
+			number_argument("--wait-consumers", arg, 1, SHMRING_MAX_CONSUMERS, state);
 		return 0;
 	case KEY_TIMEOUT:
 		o->timeout_ns = duration_argument("--timeout", arg, state);
@@ -167,11 +170,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const char *noun_of(enum frame_form form)
 {
 	static const char *const nouns[] = {
-		[FRAME_LINES] = "line",
-		[FRAME_NULL] = "record",
-		[FRAME_FRAMES] = "frame",
-		[FRAME_BLOCKS] = "block",
-		[FRAME_RAW] = "piece",
+		[FRAME_LINES] = "line",	  [FRAME_NULL] = "record", [FRAME_FRAMES] = "frame",
+		[FRAME_BLOCKS] = "block", [FRAME_RAW] = "piece",
 	};
 
 	return nouns[form];
@@ -221,18 +221,22 @@ static void say_frame(int err, const struct frame_reader *r, const char *input)
 	uint32_t length = 0;
 
 	if (!frame_head(r, &head, &length))
-		say("%s: the input ends inside frame %llu, in the 4 bytes of its length", input, record);
+		say("%s: the input ends inside frame %llu, in the 4 bytes of its length", input,
+		    record);
 	else if (!is_plausible(head, length))
-		say("%s: the first 4 bytes of frame %llu (%02x %02x %02x %02x) are not a plausible length: "
+		say("%s: the first 4 bytes of frame %llu (%02x %02x %02x %02x) are not a plausible "
+		    "length: "
 		    "%lu bytes; --frames takes records that each begin with their length, 4 bytes, "
 		    "little endian, as 'sub --frames' writes them",
 		    input, record, head[0], head[1], head[2], head[3], (unsigned long)length);
 	else if (err == -EBADMSG)
-		say("%s: the input ends inside frame %llu, whose length is %lu bytes", input, record,
-		    (unsigned long)length);
+		say("%s: the input ends inside frame %llu, whose length is %lu bytes", input,
+		    record, (unsigned long)length);
 	else
-		say("%s: frame %llu has %lu bytes, and this ring takes %zu; make the ring with a larger "
-		    "--lane-size", input, record, (unsigned long)length, r->limit);
+		say("%s: frame %llu has %lu bytes, and this ring takes %zu; make the ring with a "
+		    "larger "
+		    "--lane-size",
+		    input, record, (unsigned long)length, r->limit);
 }
 
 /* What is wrong with the next record of `input`; the exit status. */
@@ -246,8 +250,8 @@ static int input_failed(int err, const struct frame_reader *r, const char *input
 		say_frame(err, r, input);
 	else if (err == -EMSGSIZE)
 		say("%s: %s %llu is longer than this ring takes: %zu bytes; make the ring with a "
-		    "larger --lane-size", input, noun,
-		    (unsigned long long)r->record, r->limit);
+		    "larger --lane-size",
+		    input, noun, (unsigned long long)r->record, r->limit);
 	else
 		system_failed(err, "%s", input);
 	return STATUS_FAILED;
@@ -422,7 +426,8 @@ static int check_block(const struct publisher *p, const struct pub_options *o)
 	if (o->block <= limit)
 		return STATUS_OK;
 	say("%s: a message of %s takes at most %zu bytes; make the ring with a larger "
-	    "--lane-size", o->form == FRAME_RAW ? "--raw" : "--blocks", o->address, limit);
+	    "--lane-size",
+	    o->form == FRAME_RAW ? "--raw" : "--blocks", o->address, limit);
 	return STATUS_FAILED;
 }
 

@@ -12,10 +12,10 @@
 #include "publish.h"
 #include "stop.h"
 
-#define READERS_LOOK_NS 100000000	/* between two looks for consumers */
+#define READERS_LOOK_NS 100000000 /* between two looks for consumers */
 #define INPUT_SLICE_MS 200
-#define BATCH_BYTES 65536		/* more than this staged gains nothing */
-#define CONSUMERS_POLL_NS 10000000	/* shmring-pub(1) promises it */
+#define BATCH_BYTES 65536	   /* more than this staged gains nothing */
+#define CONSUMERS_POLL_NS 10000000 /* shmring-pub(1) promises it */
 
 static int64_t deadline_of(const struct publisher *p)
 {
@@ -114,7 +114,8 @@ int publisher_claim(struct publisher *p, size_t len, void **ret_data)
 	for (;;) {
 		if (stop_look())
 			return -EINTR;
-		err = shmring_claim(p->producer, len, stop_slice(deadline, STOP_SLICE_NS), ret_data);
+		err = shmring_claim(p->producer, len, stop_slice(deadline, STOP_SLICE_NS),
+				    ret_data);
 		if (err == -ETIMEDOUT || err == -EAGAIN) {
 			if (now_ns() >= deadline)
 				return -ETIMEDOUT;
@@ -178,8 +179,8 @@ int publisher_wait_consumers(struct publisher *p, uint32_t count)
 		if (now_ns() >= deadline)
 			return -ETIMEDOUT;
 		if (patience_is_over(&p->patience)) {
-			snprintf(text, sizeof(text), "%u of the %u that are waited for", stat.consumers,
-				 count);
+			snprintf(text, sizeof(text), "%u of the %u that are waited for",
+				 stat.consumers, count);
 			patience_tell(&p->patience, p->address, "too few consumers", text);
 		}
 		progress_update(0, 0, "waiting for consumers");
@@ -213,7 +214,8 @@ void publisher_tell_of_losses(struct publisher *p)
 		return;
 	unread = count_unread(p->ring, stat.lanes);
 	if (unread > 0)
-		say("%s: no consumer has read %llu message%s, and the ring goes with its last user, "
-		    "which is this command; 'pub --wait-consumers 1' waits for a reader", p->address,
-		    (unsigned long long)unread, unread == 1 ? "" : "s");
+		say("%s: no consumer has read %llu message%s, and the ring goes with its last "
+		    "user, "
+		    "which is this command; 'pub --wait-consumers 1' waits for a reader",
+		    p->address, (unsigned long long)unread, unread == 1 ? "" : "s");
 }

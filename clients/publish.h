@@ -14,11 +14,11 @@ struct publisher {
 	struct shmring *ring;
 	struct shmring_producer *producer;
 	const char *address;
-	bool while_read;    /* -EPIPE as soon as no consumer is left */
+	bool while_read; /* -EPIPE as soon as no consumer is left */
 	struct patience patience;
 	int64_t next_look_ns; /* for consumers */
-	int64_t timeout_ns; /* for room; 0: do not wait; SHMRING_FOREVER */
-	uint64_t records;   /* published */
+	int64_t timeout_ns;   /* for room; 0: do not wait; SHMRING_FOREVER */
+	uint64_t records;     /* published */
 	uint64_t bytes;
 	uint64_t staged; /* records not published yet */
 	uint64_t staged_bytes;

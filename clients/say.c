@@ -41,7 +41,7 @@ void say_as(const char *name)
 
 /* What is formatted may hold names that others chose, so the line goes out as a whole. */
 __attribute__((format(printf, 2, 0))) static void say_line(const char *reason, const char *format,
-							    va_list args)
+							   va_list args)
 {
 	char *about = NULL, *line = NULL;
 

@@ -63,9 +63,8 @@ static void print_ring(const struct ring_view *v)
 	printf("%s\n", s->retired ? "  (removed)" : "");
 	printf("  made      %s, format %u, %s\n", format_time(a, s->created_ns), s->format,
 	       format_uuid(uuid, s->uuid));
-	printf("  shape     %u lanes of %s, messages up to %s, aligned to %u bytes\n",
-	       s->lanes, format_size(a, s->lane_size), format_size(b, s->max_message),
-	       s->alignment);
+	printf("  shape     %u lanes of %s, messages up to %s, aligned to %u bytes\n", s->lanes,
+	       format_size(a, s->lane_size), format_size(b, s->max_message), s->alignment);
 	printf("  memory    %s in use, %s resident, file of %s\n", format_size(a, s->allocated),
 	       format_known(b, s->resident), format_size(c, s->file_size));
 	if (v->unknown_resident) {
@@ -208,24 +207,25 @@ static json_t *json_lanes(const struct ring_view *v)
 
 	for (unsigned i = 0; i < v->ring.lanes; i++) {
 		const struct shmring_lane_stat *l = &v->lanes[i];
-		json_t *lane = v->lane_errors[i] ? json_lane_error(v, i) : json_pack("{si, ss, so, sb, si, so, so, so, so, so, sb, sb, so, so, so, so, so}",
-			"lane", (int)i,
-			"state", state_word(l->state),
-			"tenancy", json_unsigned(l->tenancy),
-			"allocated", (int)l->allocated,
-			"pid", (int)l->pid,
-			"attached_ns", json_unsigned(l->attached_ns),
-			"messages", json_unsigned(l->messages),
-			"bytes", json_unsigned(l->bytes),
-			"position", json_unsigned(l->position),
-			"readable", json_unsigned(l->readable),
-			"waiting", (int)l->waiting,
-			"partial", (int)l->partial,
-			"full_waits", json_unsigned(l->full_waits),
-			"full_wait_ns", json_unsigned(l->full_wait_ns),
-			"sleeps", json_unsigned(l->sleeps),
-			"wakes", json_unsigned(l->wakes),
-			"evictions", json_unsigned(l->evictions));
+		json_t *lane =
+			v->lane_errors[i]
+				? json_lane_error(v, i)
+				: json_pack("{si, ss, so, sb, si, so, so, so, so, so, sb, sb, so, "
+					    "so, so, so, so}",
+					    "lane", (int)i, "state", state_word(l->state),
+					    "tenancy", json_unsigned(l->tenancy), "allocated",
+					    (int)l->allocated, "pid", (int)l->pid, "attached_ns",
+					    json_unsigned(l->attached_ns), "messages",
+					    json_unsigned(l->messages), "bytes",
+					    json_unsigned(l->bytes), "position",
+					    json_unsigned(l->position), "readable",
+					    json_unsigned(l->readable), "waiting", (int)l->waiting,
+					    "partial", (int)l->partial, "full_waits",
+					    json_unsigned(l->full_waits), "full_wait_ns",
+					    json_unsigned(l->full_wait_ns), "sleeps",
+					    json_unsigned(l->sleeps), "wakes",
+					    json_unsigned(l->wakes), "evictions",
+					    json_unsigned(l->evictions));
 
 		if (json_array_append_new(array, lane) == 0)
 			continue;
@@ -248,22 +248,15 @@ static json_t *json_consumers(const struct ring_view *v)
 			json_decref(name);
 			continue;
 		}
-		consumer = json_pack("{si, so?, ss, si, so, so, so, sb, so, so, sb, so, so, so, so, so}",
-			"index", (int)i,
-			"name", name,
-			"state", state_word(c->state),
-			"pid", (int)c->pid,
-			"attached_ns", json_unsigned(c->attached_ns),
-			"lag", json_unsigned(c->lag),
-			"max_lag", json_unsigned(c->max_lag),
-			"evictable", (int)c->evictable,
-			"limit", json_unsigned(c->limit),
-			"limit_ns", json_unsigned(c->limit_ns),
-			"partial", (int)c->partial,
-			"waits", json_unsigned(c->waits),
-			"sleeps", json_unsigned(c->sleeps),
-			"lost", json_unsigned(c->lost),
-			"lost_bytes", json_unsigned(c->lost_bytes),
+		consumer = json_pack(
+			"{si, so?, ss, si, so, so, so, sb, so, so, sb, so, so, so, so, so}",
+			"index", (int)i, "name", name, "state", state_word(c->state), "pid",
+			(int)c->pid, "attached_ns", json_unsigned(c->attached_ns), "lag",
+			json_unsigned(c->lag), "max_lag", json_unsigned(c->max_lag), "evictable",
+			(int)c->evictable, "limit", json_unsigned(c->limit), "limit_ns",
+			json_unsigned(c->limit_ns), "partial", (int)c->partial, "waits",
+			json_unsigned(c->waits), "sleeps", json_unsigned(c->sleeps), "lost",
+			json_unsigned(c->lost), "lost_bytes", json_unsigned(c->lost_bytes),
 			"evictions", json_unsigned(c->evictions));
 		if (json_array_append_new(array, consumer) == 0)
 			continue;
@@ -279,16 +272,13 @@ static json_t *json_counts(const struct ring_view *v)
 	struct view_counts n;
 
 	view_count(v, &n);
-	return json_pack("{so, so, so, so, so, so, so, so, so}",
-		"full_waits", json_unsigned(n.full_waits),
-		"full_wait_ns", json_unsigned(n.full_wait_ns),
-		"producer_sleeps", json_unsigned(n.producer_sleeps),
-		"producer_wakes", json_unsigned(n.producer_wakes),
-		"consumer_waits", json_unsigned(n.consumer_waits),
-		"consumer_sleeps", json_unsigned(n.consumer_sleeps),
-		"lost", json_unsigned(n.lost),
-		"lost_bytes", json_unsigned(n.lost_bytes),
-		"evictions", json_unsigned(n.evictions));
+	return json_pack(
+		"{so, so, so, so, so, so, so, so, so}", "full_waits", json_unsigned(n.full_waits),
+		"full_wait_ns", json_unsigned(n.full_wait_ns), "producer_sleeps",
+		json_unsigned(n.producer_sleeps), "producer_wakes", json_unsigned(n.producer_wakes),
+		"consumer_waits", json_unsigned(n.consumer_waits), "consumer_sleeps",
+		json_unsigned(n.consumer_sleeps), "lost", json_unsigned(n.lost), "lost_bytes",
+		json_unsigned(n.lost_bytes), "evictions", json_unsigned(n.evictions));
 }
 
 static int render_json(const struct ring_view *v)

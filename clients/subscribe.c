@@ -19,7 +19,7 @@
 #include "units.h"
 
 #define BATCH_MAX 512
-#define BATCH_BYTES ((size_t)512 << 10)	/* more would leave producers waiting */
+#define BATCH_BYTES ((size_t)512 << 10) /* more would leave producers waiting */
 #define GATHER_BYTES ((size_t)64 << 10) /* an observer writes at the latest then */
 #define LOST_REPORT_NS 1000000000
 
@@ -48,9 +48,9 @@ struct subscription {
 	int64_t next_report_ns;
 	int64_t idle_deadline;
 	struct shmring_message messages[BATCH_MAX];
-	struct gap gaps[BATCH_MAX];   /* of those that come after a loss */
-	uint64_t stamps[BATCH_MAX];   /* of all, if latencies are asked for */
-	uint64_t received_ns; /* when those came, in the ring's time */
+	struct gap gaps[BATCH_MAX]; /* of those that come after a loss */
+	uint64_t stamps[BATCH_MAX]; /* of all, if latencies are asked for */
+	uint64_t received_ns;	    /* when those came, in the ring's time */
 	struct latency latency;
 };
 
@@ -65,7 +65,8 @@ static void report_lost(struct subscription *s, const char *when)
 	s->next_report_ns = now_ns() + LOST_REPORT_NS;
 }
 
-/* What was gone before this subscriber came is no loss of its own, but a reader of the output must know. */
+/* What was gone before this subscriber came is no loss of its own, but a reader of the output must
+ * know. */
 static void report_missed(struct subscription *s)
 {
 	uint64_t messages = 0, bytes = 0;
@@ -205,8 +206,8 @@ static int next_batch(struct subscription *s)
 		s->last_look = true;
 	if (n > 0 && o->latency)
 		s->received_ns = shmring_stamp_now(s->ring);
-	return n == -EAGAIN || n == -ETIMEDOUT || n == -EINTR || n == -ENODATA ||
-			       n == -EIDRM || n == -EPIPE
+	return n == -EAGAIN || n == -ETIMEDOUT || n == -EINTR || n == -ENODATA || n == -EIDRM ||
+			       n == -EPIPE
 		       ? 0
 		       : n;
 }

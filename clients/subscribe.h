@@ -21,7 +21,7 @@ struct subscribe_options {
 	const char *address;
 	enum emit_form form;
 	enum subscribe_end end;
-	bool latency; /* no messages: percentiles at the end */
+	bool latency;	    /* no messages: percentiles at the end */
 	uint64_t count;	    /* messages; UINT64_MAX: no limit */
 	int64_t timeout_ns; /* without a message; SHMRING_FOREVER */
 	struct shmring_consumer_options attach;

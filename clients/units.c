@@ -73,8 +73,8 @@ static uint64_t unit_ns(const char *unit)
 		const char *name;
 		uint64_t ns;
 	} units[] = {
-		{ "ns", 1 },	     { "us", 1000 },	     { "ms", 1000000 },
-		{ "s", NS_PER_S },   { "min", 60 * NS_PER_S }, { "h", 3600 * NS_PER_S },
+		{ "ns", 1 },	   { "us", 1000 },	     { "ms", 1000000 },
+		{ "s", NS_PER_S }, { "min", 60 * NS_PER_S }, { "h", 3600 * NS_PER_S },
 	};
 
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)

@@ -135,7 +135,8 @@ const char *format_uuid(char ret[UUID_TEXT], const uint8_t uuid[16])
 	char *end = ret;
 
 	for (int i = 0; i < 16; i++)
-		end += sprintf(end, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", uuid[i]);
+		end += sprintf(end, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x",
+			       uuid[i]);
 	return ret;
 }
 
@@ -150,29 +151,21 @@ json_t *view_json_ring(const char *address, const struct shmring_ring_stat *stat
 	char uuid[UUID_TEXT];
 	int err = json_set_bytes(object, "ring", address, strlen(address));
 	json_t *rest = json_pack(
-		"{so, so, so, so, so, so, ss, so, so, so, ss, ss, so, ss, so, so, so, so, so, so, so, sb, sb}",
-		"uuid", json_string(format_uuid(uuid, stat->uuid)),
-		"format", json_unsigned(stat->format),
-		"lanes", json_unsigned(stat->lanes),
-		"lane_size", json_unsigned(stat->lane_size),
-		"max_message", json_unsigned(stat->max_message),
-		"alignment", json_unsigned(stat->alignment),
-		"slow", slow_word(stat->slow_policy),
-		"evict_after_ns", json_unsigned(stat->evict_after_ns),
-		"evict_lag", json_unsigned(stat->evict_lag),
-		"evict_lag_ns", json_unsigned(stat->evict_lag_ns),
-		"unread", unread_word(stat->unread_policy),
-		"wake", wake_word(stat->wake),
-		"max_sleep_ns", json_unsigned(stat->max_sleep_ns),
-		"stamps", stamps_word(stat->stamps),
-		"created_ns", json_unsigned(stat->created_ns),
-		"file_size", json_unsigned(stat->file_size),
-		"allocated", json_unsigned(stat->allocated),
-		"resident", json_known(stat->resident),
-		"producers", json_unsigned(stat->producers),
-		"consumers", json_unsigned(stat->consumers),
-		"detached", json_unsigned(stat->detached),
-		"retired", (int)stat->retired,
+		"{so, so, so, so, so, so, ss, so, so, so, ss, ss, so, ss, so, so, so, so, so, so, "
+		"so, sb, sb}",
+		"uuid", json_string(format_uuid(uuid, stat->uuid)), "format",
+		json_unsigned(stat->format), "lanes", json_unsigned(stat->lanes), "lane_size",
+		json_unsigned(stat->lane_size), "max_message", json_unsigned(stat->max_message),
+		"alignment", json_unsigned(stat->alignment), "slow", slow_word(stat->slow_policy),
+		"evict_after_ns", json_unsigned(stat->evict_after_ns), "evict_lag",
+		json_unsigned(stat->evict_lag), "evict_lag_ns", json_unsigned(stat->evict_lag_ns),
+		"unread", unread_word(stat->unread_policy), "wake", wake_word(stat->wake),
+		"max_sleep_ns", json_unsigned(stat->max_sleep_ns), "stamps",
+		stamps_word(stat->stamps), "created_ns", json_unsigned(stat->created_ns),
+		"file_size", json_unsigned(stat->file_size), "allocated",
+		json_unsigned(stat->allocated), "resident", json_known(stat->resident), "producers",
+		json_unsigned(stat->producers), "consumers", json_unsigned(stat->consumers),
+		"detached", json_unsigned(stat->detached), "retired", (int)stat->retired,
 		"ephemeral", (stat->flags & SHMRING_EPHEMERAL) != 0);
 
 	if (err == 0 && rest && json_object_update(object, rest) == 0) {

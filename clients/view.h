@@ -15,7 +15,7 @@ struct ring_view {
 	const char *address; /* not owned */
 	struct shmring_ring_stat ring;
 	char *unknown_resident; /* why `ring.resident` is; NULL: it is not */
-	struct shmring_lane_stat lanes[SHMRING_MAX_LANES];	       /* ring.lanes of them */
+	struct shmring_lane_stat lanes[SHMRING_MAX_LANES]; /* ring.lanes of them */
 	char *lane_errors[SHMRING_MAX_LANES]; /* why a lane cannot be examined, or NULL */
 	unsigned lane_error_count;
 	struct shmring_consumer_stat consumers[SHMRING_MAX_CONSUMERS]; /* all of them */

@@ -421,10 +421,10 @@ static bool read_isolated(struct reader *r, const config_setting_t *group, struc
 static bool read_ring(struct reader *r, const config_setting_t *group, size_t index)
 {
 	static const char *const known[] = {
-		"name",	     "owner",  "persistent",	 "lanes",  "lane_size",
-		"alignment", "slow",   "evict_after_ms", "unread", "max_sleep_ms",
-		"wake",	     "stamps", "isolated",	 "evict_lag", "evict_lag_ms",
-		NULL
+		"name",	     "owner",	     "persistent",   "lanes",
+		"lane_size", "alignment",    "slow",	     "evict_after_ms",
+		"unread",    "max_sleep_ms", "wake",	     "stamps",
+		"isolated",  "evict_lag",    "evict_lag_ms", NULL
 	};
 	struct ring_wish *ring = &r->policy->rings[index];
 	const config_setting_t *persistent = config_setting_get_member(group, "persistent");

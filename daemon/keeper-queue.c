@@ -89,9 +89,10 @@ static struct queued_word *find_put(struct keeper_queue *q, int fd)
 
 	if (fstat(fd, &st) < 0)
 		return NULL;
-	TAILQ_FOREACH(w, &q->words, next)
-	if (w->word.type == WORD_PUT && w->word.inode == st.st_ino && w->word.device == st.st_dev)
-		return w;
+	TAILQ_FOREACH (w, &q->words, next)
+		if (w->word.type == WORD_PUT && w->word.inode == st.st_ino &&
+		    w->word.device == st.st_dev)
+			return w;
 	return NULL;
 }
 

@@ -518,7 +518,7 @@ void keeper_tick(struct keeper *k)
 	if (k->throttled)
 		flush(k);
 	if (k->watch.fd >= 0 && ((k->overdue_ns != 0 && now >= k->overdue_ns) ||
-				  (k->queue.incomplete && now >= k->next_start_ns)))
+				 (k->queue.incomplete && now >= k->next_start_ns)))
 		replace(k);
 }
 

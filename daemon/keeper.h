@@ -58,14 +58,14 @@ struct keeper {
 	struct loop *loop;
 	const struct keeper_calls *calls;
 	struct watch watch; /* to the process */
-	int directory;	      /* where its name lies */
-	bool wanted;	      /* start one if there is none */
-	bool sandboxed;	      /* so is the process */
-	bool takes_back;      /* KE5 */
-	bool hung;	      /* it takes nothing, and cannot be replaced; that has been said */
-	bool alone;	      /* that there is none has been said */
-	bool behind;	      /* words wait; caught_up() is to be called */
-	bool throttled;	      /* too many descriptors are on the way */
+	int directory;	    /* where its name lies */
+	bool wanted;	    /* start one if there is none */
+	bool sandboxed;	    /* so is the process */
+	bool takes_back;    /* KE5 */
+	bool hung;	    /* it takes nothing, and cannot be replaced; that has been said */
+	bool alone;	    /* that there is none has been said */
+	bool behind;	    /* words wait; caught_up() is to be called */
+	bool throttled;	    /* too many descriptors are on the way */
 	struct keeper_queue queue;
 	int64_t overdue_ns;	/* when to do something about an unsent word; 0: there is none */
 	int64_t next_start_ns;	/* when one may be started again */

@@ -41,7 +41,8 @@ static int lock_path(const char *path, char *error, size_t size)
 	close(fd);
 	if (e != -EAGAIN)
 		return fail(e, error, size, lock, "cannot lock it");
-	snprintf(error, size, "%s: another broker listens there; stop it with 'shmringd --stop', or name "
+	snprintf(error, size,
+		 "%s: another broker listens there; stop it with 'shmringd --stop', or name "
 		 "another socket",
 		 path);
 	return -EADDRINUSE;

@@ -20,8 +20,7 @@ struct watch {
 	void (*ready)(struct watch *w, uint32_t events);
 };
 
-#define watch_owner(w, type, member) \
-	((type *)(void *)((unsigned char *)(w)-offsetof(type, member)))
+#define watch_owner(w, type, member) ((type *)(void *)((unsigned char *)(w)-offsetof(type, member)))
 
 struct loop {
 	int epoll;

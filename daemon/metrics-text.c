@@ -291,8 +291,8 @@ static void put_broker(struct report *r, const struct snapshot *s)
 	single(r, "refusals_total", "counter", "Requests refused by a rule or a limit.",
 	       s->refusals);
 	single(r, "violations_total", "counter", "Clients that broke the protocol.", s->violations);
-	single(r, "turned_away_total", "counter", "Clients rejected because file descriptors ran out.",
-	       s->turned_away);
+	single(r, "turned_away_total", "counter",
+	       "Clients rejected because file descriptors ran out.", s->turned_away);
 	put_keeper(r, s);
 }
 
@@ -327,8 +327,8 @@ static char *write_text(struct report *r, const struct snapshot *s, size_t *ret_
 	return NULL;
 }
 
-char *metrics_write(struct catalog *catalog, struct looks *looks,
-		    const struct looks_end *end, const struct snapshot *s, size_t *ret_bytes)
+char *metrics_write(struct catalog *catalog, struct looks *looks, const struct looks_end *end,
+		    const struct snapshot *s, size_t *ret_bytes)
 {
 	struct report r = { .begun_ns = shmr_now() };
 	struct shmring **rings;

@@ -63,7 +63,7 @@ int metrics_take(struct metrics *m, uint64_t *ret_bytes);
  * The text of the format; for the thread, and for tests. For free(). NULL: out of memory, or
  * it was broken off (`end` may be NULL).
  */
-char *metrics_write(struct catalog *catalog, struct looks *looks,
-		    const struct looks_end *end, const struct snapshot *s, size_t *ret_bytes);
+char *metrics_write(struct catalog *catalog, struct looks *looks, const struct looks_end *end,
+		    const struct snapshot *s, size_t *ret_bytes);
 
 #endif

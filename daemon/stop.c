@@ -76,7 +76,8 @@ static int refuse(const char *socket, pid_t pid, const char *name)
 			socket);
 	else
 		log_say(LOG_ERR,
-			"%s: process %d (%s) listens there and is not shmringd; if systemd starts the "
+			"%s: process %d (%s) listens there and is not shmringd; if systemd starts "
+			"the "
 			"broker, stop it with 'systemctl stop shmringd.socket shmringd.service'",
 			socket, (int)pid, name);
 	return EXIT_FAILURE;
@@ -97,7 +98,8 @@ static int end(const char *socket, pid_t pid, int process)
 	while (n < 0 && errno == EINTR);
 	if (n == 1)
 		return EXIT_SUCCESS;
-	log_say(LOG_ERR, "%s: process %d does not end; is it stopped? SIGKILL ends it, and harms no ring",
+	log_say(LOG_ERR,
+		"%s: process %d does not end; is it stopped? SIGKILL ends it, and harms no ring",
 		socket, (int)pid);
 	return EXIT_FAILURE;
 }

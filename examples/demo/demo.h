@@ -129,10 +129,10 @@ struct progress {
 	uint64_t bytes;	   /* payload of those */
 	uint64_t lost;	   /* messages missed */
 	uint64_t lost_bytes;
-	uint64_t offset;   /* where the file under way goes on */
+	uint64_t offset; /* where the file under way goes on */
 	uint32_t file;
-	bool whole;	   /* nothing of the file under way was lost */
-	unsigned ended;	   /* BLOCK_ENDs applied: a lane may have had several owners */
+	bool whole;	/* nothing of the file under way was lost */
+	unsigned ended; /* BLOCK_ENDs applied: a lane may have had several owners */
 	struct checksum sum;
 };
 

@@ -26,13 +26,13 @@ extern "C" {
 
 /* One lane, as a consumer reads it. */
 struct shmring_reader_hot {
-	const unsigned char *data; /* the lane, twice in a row */
-	uint64_t mask;		   /* lane size - 1 */
+	const unsigned char *data;	  /* the lane, twice in a row */
+	uint64_t mask;			  /* lane size - 1 */
 	struct shmring_boundary at;	  /* the next message to hand out */
 	struct shmring_boundary released; /* the first that is not released */
-	uint64_t *cursor;	   /* ours, in shared memory */
-	const uint64_t *wanted;	   /* what the lane's owner waits for */
-	uint64_t lost;		   /* missed just before `released`, not yet told */
+	uint64_t *cursor;		  /* ours, in shared memory */
+	const uint64_t *wanted;		  /* what the lane's owner waits for */
+	uint64_t lost;			  /* missed just before `released`, not yet told */
 	uint64_t lost_bytes;
 	uint32_t index;
 	uint32_t flags; /* 0: of a message that the inline half hands out; a loss takes the
@@ -45,13 +45,13 @@ struct shmring_reader_hot {
  */
 struct shmring_consumer_hot {
 	struct shmring_reader_hot *lane; /* whose turn it is */
-	uint64_t turn;		/* until this position */
-	uint64_t limit;		/* longest message + 1; 0: always the slow half
-				   (observers, and in rings with stamps) */
-	uint64_t align_mask;	/* alignment - 1 */
-	uint64_t others;	/* other lanes with messages handed out, not released */
-	uint32_t plain;		/* not 0: neither named nor evictable */
-	uint32_t fence;		/* not 0: this process must fence before it looks */
+	uint64_t turn;			 /* until this position */
+	uint64_t limit;			 /* longest message + 1; 0: always the slow half
+					    (observers, and in rings with stamps) */
+	uint64_t align_mask;		 /* alignment - 1 */
+	uint64_t others;		 /* other lanes with messages handed out, not released */
+	uint32_t plain;			 /* not 0: neither named nor evictable */
+	uint32_t fence;			 /* not 0: this process must fence before it looks */
 };
 
 /* These two are compiled into every program, so no field of them ever moves. */
@@ -100,7 +100,8 @@ SHMRING_INLINE int shmring_consumer_attach(struct shmring_consumer **ret, struct
  * load of two words that were stored singly waits for the stores to leave the
  * processor. Few stores: they are what a short message costs.
  */
-SHMRING_INLINE int shmring_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)
+SHMRING_INLINE int shmring_peek(struct shmring_consumer *c, int64_t deadline,
+				struct shmring_message *ret)
 {
 	struct shmring_consumer_hot *h = SHMRING_POINTER(struct shmring_consumer_hot, c);
 
@@ -109,14 +110,16 @@ SHMRING_INLINE int shmring_peek(struct shmring_consumer *c, int64_t deadline, st
 		uint64_t at = l->at.position;
 		/* [PUBLISH] pairs with shmring_commit(). Only this copy is used. */
 		const void *record = l->data + (at & l->mask);
-		uint64_t header = __atomic_load_n(SHMRING_POINTER(const uint64_t, record),
-						  __ATOMIC_ACQUIRE);
+		uint64_t header =
+			__atomic_load_n(SHMRING_POINTER(const uint64_t, record), __ATOMIC_ACQUIRE);
 		uint64_t len = header & UINT32_MAX;
 		shmring_pair counts = *SHMRING_POINTER(shmring_pair, &l->at.seq);
 		const shmring_pair counted = { 1, len };
 
 		if (__builtin_expect((header >> 32 & 1) != 0 && len < h->limit &&
-				     SHMRING_NUMBER(int64_t, h->turn - at) > 0 && l->lost == 0, 1)) {
+					     SHMRING_NUMBER(int64_t, h->turn - at) > 0 &&
+					     l->lost == 0,
+				     1)) {
 			ret->data = l->data + (at & l->mask) + 8;
 			ret->len = len;
 			ret->seq = counts[0];
@@ -137,12 +140,14 @@ SHMRING_INLINE int shmring_release(struct shmring_consumer *c)
 	uint64_t before, position;
 
 	if (__builtin_expect(h->plain == 0 || h->limit == 0 || h->others != 0 || l->lost != 0 ||
-			     l->at.position == l->released.position, 0))
+				     l->at.position == l->released.position,
+			     0))
 		return shmring_slow1_release(c);
 	before = l->released.position;
 	position = l->at.position;
 	l->released.position = position;
-	*SHMRING_POINTER(shmring_pair, &l->released.seq) = *SHMRING_POINTER(shmring_pair, &l->at.seq);
+	*SHMRING_POINTER(shmring_pair, &l->released.seq) =
+		*SHMRING_POINTER(shmring_pair, &l->at.seq);
 	/* [RELEASE] pairs with read_gate() in lib/producer/room.c: our reads are over. */
 	__atomic_store_n(l->cursor, position, __ATOMIC_RELEASE);
 	/* [WAKE] pairs with [SLEEP] in lib/producer/room.c. */

@@ -49,8 +49,8 @@ enum shmring_start {
 };
 
 /* Flags. */
-#define SHMRING_OBSERVE 1u /* read-only observer; takes no name */
-#define SHMRING_PINNED 2u  /* never evict me, whatever the ring's policy */
+#define SHMRING_OBSERVE 1u   /* read-only observer; takes no name */
+#define SHMRING_PINNED 2u    /* never evict me, whatever the ring's policy */
 #define SHMRING_UNTIL_NOW 4u /* hand out what was published before attach, then -ENODATA */
 #define SHMRING_UNTIL_END 8u /* a peek returns -EPIPE when no producer is left */
 
@@ -152,7 +152,8 @@ int shmring_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_me
  * first only. A consumer that is evicted during the call, and that had nothing in hand
  * before it, gets messages that are still there, as from shmring_peek(), and no -ESTALE. Only
  * if it is evicted again and again for a tenth of a second, or until the deadline, it gets
- * -ESTALE or -ETIMEDOUT, and has nothing to discard. Returns how many. An observer gets one at a time.
+ * -ESTALE or -ETIMEDOUT, and has nothing to discard. Returns how many. An observer gets one at a
+ * time.
  */
 int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret,
 		       int count);

@@ -31,20 +31,20 @@ extern "C" {
  * then every comparison below fails, and the slow half answers -ECHILD.
  */
 struct shmring_producer_hot {
-	unsigned char *data;  /* the lane, twice in a row; with stamps 8 bytes on */
-	uint64_t mask;	      /* lane size - 1 */
-	uint64_t align_mask;  /* alignment - 1 */
-	uint64_t limit;	      /* records may extend up to here */
+	unsigned char *data; /* the lane, twice in a row; with stamps 8 bytes on */
+	uint64_t mask;	     /* lane size - 1 */
+	uint64_t align_mask; /* alignment - 1 */
+	uint64_t limit;	     /* records may extend up to here */
 	uint64_t max_message;
 	uint64_t header_bits; /* what every header has */
 	const uint64_t *sleepers;
-	uint32_t fence;	      /* not 0: this process must fence before it looks */
-	uint32_t slow;	      /* not 0: commit by the slow half: a batch, or stamps */
-	uint64_t seq;	      /* messages before position */
-	uint64_t bytes;	      /* their payload */
-	uint64_t position;    /* the next record goes here */
-	uint64_t claimed;     /* length of the open claim + 1; 1 also while another call
-				 is at work; 0: neither. See below */
+	uint32_t fence;	   /* not 0: this process must fence before it looks */
+	uint32_t slow;	   /* not 0: commit by the slow half: a batch, or stamps */
+	uint64_t seq;	   /* messages before position */
+	uint64_t bytes;	   /* their payload */
+	uint64_t position; /* the next record goes here */
+	uint64_t claimed;  /* length of the open claim + 1; 1 also while another call
+			      is at work; 0: neither. See below */
 };
 
 /* It is compiled into every program, so no field of it ever moves. */
@@ -97,7 +97,8 @@ SHMRING_INLINE int shmring_producer_attach(struct shmring_producer **ret, struct
 	return shmring_slow1_producer_attach(ret, r, options);
 }
 
-SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t deadline, void **ret_data)
+SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t deadline,
+				 void **ret_data)
 {
 	struct shmring_producer_hot *h = SHMRING_POINTER(struct shmring_producer_hot, p);
 	uint64_t at;
@@ -160,7 +161,8 @@ SHMRING_INLINE int shmring_commit(struct shmring_producer *p, size_t len)
 	return 0;
 }
 
-SHMRING_INLINE int shmring_publish(struct shmring_producer *p, const void *data, size_t len, int64_t deadline)
+SHMRING_INLINE int shmring_publish(struct shmring_producer *p, const void *data, size_t len,
+				   int64_t deadline)
 {
 	void *to;
 	int e;

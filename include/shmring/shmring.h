@@ -71,28 +71,28 @@ struct shmring;
 #define SHMRING_SPIN_ALWAYS SHMRING_FOREVER /* for a core of one's own */
 
 /* Limits of the format. */
-#define SHMRING_MAX_LANES 64		/* producers at one time */
-#define SHMRING_MAX_CONSUMERS 64	/* lossless consumers at one time */
-#define SHMRING_NAME_SIZE 32		/* consumer name with its final NUL */
+#define SHMRING_MAX_LANES 64	 /* producers at one time */
+#define SHMRING_MAX_CONSUMERS 64 /* lossless consumers at one time */
+#define SHMRING_NAME_SIZE 32	 /* consumer name with its final NUL */
 #define SHMRING_MIN_LANE_SIZE (UINT64_C(1) << 16)
 #define SHMRING_MAX_LANE_SIZE (UINT64_C(1) << 32)
 
 /* What a full ring does about a consumer that holds producers back. */
 enum shmring_slow_policy {
-	SHMRING_SLOW_BLOCK = 0,	/* producers wait until it has read on */
-	SHMRING_SLOW_EVICT = 1,	/* it loses its place after evict_after_ns */
+	SHMRING_SLOW_BLOCK = 0, /* producers wait until it has read on */
+	SHMRING_SLOW_EVICT = 1, /* it loses its place after evict_after_ns */
 };
 
 /* What a full ring does while no consumer holds it back. */
 enum shmring_unread_policy {
-	SHMRING_UNREAD_HOLD = 0,	/* producers wait until a consumer has come */
-	SHMRING_UNREAD_OVERWRITE = 1,	/* producers go on: the oldest is overwritten */
+	SHMRING_UNREAD_HOLD = 0,      /* producers wait until a consumer has come */
+	SHMRING_UNREAD_OVERWRITE = 1, /* producers go on: the oldest is overwritten */
 };
 
 /* How sleepers make sure that a producer sees them. */
 enum shmring_wake_mode {
 	SHMRING_WAKE_AUTO = 0,	/* the sleeper pays (membarrier) where it can */
-	SHMRING_WAKE_FENCE = 1,	/* everyone fences, nobody calls membarrier */
+	SHMRING_WAKE_FENCE = 1, /* everyone fences, nobody calls membarrier */
 };
 
 /* What each message carries of its publication, for latencies without a producer's help. */
@@ -161,8 +161,8 @@ struct shmring_config {
 
 /* How an attachment treats its memory; member of the role's options. */
 enum shmring_lock {
-	SHMRING_LOCK_HOT = 0,	/* mlock the control pages */
-	SHMRING_LOCK_ALL = 1,	/* mlock those and the lane data */
+	SHMRING_LOCK_HOT = 0, /* mlock the control pages */
+	SHMRING_LOCK_ALL = 1, /* mlock those and the lane data */
 	SHMRING_LOCK_NONE = 2,
 };
 #define SHMRING_MEMORY_STRICT 1u   /* a lock that fails fails the attach */
@@ -176,15 +176,15 @@ struct shmring_memory {
 
 /* What became of it. All in bytes. */
 struct shmring_memory_report {
-	size_t size;		/* sizeof(struct shmring_memory_report) */
-	uint64_t mapped;	/* shared memory mapped by this attachment */
-	uint64_t lock_wanted;	/* how much was to be locked */
-	uint64_t locked;	/* how much is */
-	uint64_t lock_limit;	/* RLIMIT_MEMLOCK; UINT64_MAX: no limit */
-	uint64_t resident;	/* lane data in memory; UINT64_MAX: unknown */
-	uint64_t huge;		/* lane data the kernel agreed to back with
-				   huge pages */
-	int lock_error;		/* 0, or the negative errno of mlock */
+	size_t size;	      /* sizeof(struct shmring_memory_report) */
+	uint64_t mapped;      /* shared memory mapped by this attachment */
+	uint64_t lock_wanted; /* how much was to be locked */
+	uint64_t locked;      /* how much is */
+	uint64_t lock_limit;  /* RLIMIT_MEMLOCK; UINT64_MAX: no limit */
+	uint64_t resident;    /* lane data in memory; UINT64_MAX: unknown */
+	uint64_t huge;	      /* lane data the kernel agreed to back with
+				 huge pages */
+	int lock_error;	      /* 0, or the negative errno of mlock */
 	uint32_t reserved;
 };
 
@@ -265,9 +265,9 @@ int shmring_fd(struct shmring *r);
 
 /* State of the whole ring, read without disturbing it. */
 struct shmring_ring_stat {
-	size_t size;		/* sizeof(struct shmring_ring_stat) */
+	size_t size; /* sizeof(struct shmring_ring_stat) */
 	uint8_t uuid[16];
-	uint32_t format;	/* version of the layout */
+	uint32_t format; /* version of the layout */
 	uint32_t lanes;
 	uint64_t lane_size;	/* bytes */
 	uint64_t max_message;	/* bytes */
@@ -277,18 +277,18 @@ struct shmring_ring_stat {
 	uint32_t wake;		/* enum shmring_wake_mode */
 	uint64_t evict_after_ns;
 	uint64_t max_sleep_ns;
-	uint64_t created_ns;	/* CLOCK_REALTIME */
-	uint64_t file_size;	/* bytes, holes included */
-	uint64_t allocated;	/* bytes of memory or disk in use */
-	uint64_t resident;	/* bytes in memory; UINT64_MAX: unknown */
-	uint32_t producers;	/* alive */
-	uint32_t consumers;	/* alive, lossless */
-	uint32_t detached;	/* named cursors without a process */
-	uint32_t retired;	/* 1: its name is gone (removed) */
-	uint32_t stamps;	/* enum shmring_stamp: NONE, CLOCK or TSC */
-	uint32_t flags;		/* SHMRING_EPHEMERAL, or 0 */
-	uint64_t evict_lag;	/* bytes; 0: no limit */
-	uint64_t evict_lag_ns;	/* 0: no limit */
+	uint64_t created_ns;   /* CLOCK_REALTIME */
+	uint64_t file_size;    /* bytes, holes included */
+	uint64_t allocated;    /* bytes of memory or disk in use */
+	uint64_t resident;     /* bytes in memory; UINT64_MAX: unknown */
+	uint32_t producers;    /* alive */
+	uint32_t consumers;    /* alive, lossless */
+	uint32_t detached;     /* named cursors without a process */
+	uint32_t retired;      /* 1: its name is gone (removed) */
+	uint32_t stamps;       /* enum shmring_stamp: NONE, CLOCK or TSC */
+	uint32_t flags;	       /* SHMRING_EPHEMERAL, or 0 */
+	uint64_t evict_lag;    /* bytes; 0: no limit */
+	uint64_t evict_lag_ns; /* 0: no limit */
 };
 
 enum shmring_state {
@@ -302,19 +302,19 @@ enum shmring_state {
 
 /* State of one lane: positions and numbers never reset. */
 struct shmring_lane_stat {
-	size_t size;	       /* sizeof(struct shmring_lane_stat) */
-	uint32_t state;	       /* enum shmring_state, SHMRING_FREE to _DEAD */
-	uint32_t tenancy;      /* how many producers have owned it */
-	int32_t pid;	       /* of the last owner, in its own pid namespace */
-	uint32_t allocated;    /* 1: it has memory */
-	uint64_t attached_ns;  /* CLOCK_REALTIME */
-	uint64_t messages;     /* published ever */
-	uint64_t bytes;	       /* payload of those */
-	uint64_t position;     /* end of the newest record, in lane bytes */
-	uint64_t readable;     /* lane bytes from the oldest record to there */
-	uint32_t waiting;      /* 1: its producer waits for room */
-	uint32_t partial;      /* 1: it has more than could be counted in 20 ms: `messages`, */
-			       /* `bytes`, `position` and `readable` are lower bounds */
+	size_t size;	      /* sizeof(struct shmring_lane_stat) */
+	uint32_t state;	      /* enum shmring_state, SHMRING_FREE to _DEAD */
+	uint32_t tenancy;     /* how many producers have owned it */
+	int32_t pid;	      /* of the last owner, in its own pid namespace */
+	uint32_t allocated;   /* 1: it has memory */
+	uint64_t attached_ns; /* CLOCK_REALTIME */
+	uint64_t messages;    /* published ever */
+	uint64_t bytes;	      /* payload of those */
+	uint64_t position;    /* end of the newest record, in lane bytes */
+	uint64_t readable;    /* lane bytes from the oldest record to there */
+	uint32_t waiting;     /* 1: its producer waits for room */
+	uint32_t partial;     /* 1: it has more than could be counted in 20 ms: `messages`, */
+	/* `bytes`, `position` and `readable` are lower bounds */
 	/* Of all its producers since the ring was made; they only grow. */
 	uint64_t full_waits;   /* times that the producer found no room */
 	uint64_t full_wait_ns; /* time that it has waited for room, asleep or not */
@@ -325,15 +325,15 @@ struct shmring_lane_stat {
 
 /* State of one lossless consumer. */
 struct shmring_consumer_stat {
-	size_t size;	/* sizeof(struct shmring_consumer_stat) */
-	uint32_t state; /* enum shmring_state */
-	int32_t pid;	/* of the last holder, in its own pid namespace */
-	uint64_t attached_ns;	/* CLOCK_REALTIME */
-	uint64_t lag;		/* lane bytes behind the producers, all lanes */
-	uint64_t max_lag;	/* the same for the lane it is furthest behind */
-	uint32_t evictable;	/* 1: producers may evict it */
+	size_t size;		      /* sizeof(struct shmring_consumer_stat) */
+	uint32_t state;		      /* enum shmring_state */
+	int32_t pid;		      /* of the last holder, in its own pid namespace */
+	uint64_t attached_ns;	      /* CLOCK_REALTIME */
+	uint64_t lag;		      /* lane bytes behind the producers, all lanes */
+	uint64_t max_lag;	      /* the same for the lane it is furthest behind */
+	uint32_t evictable;	      /* 1: producers may evict it */
 	char name[SHMRING_NAME_SIZE]; /* "": unnamed */
-	uint32_t partial; /* 1: `lag` and `max_lag` are lower bounds, for the same reason */
+	uint32_t partial;  /* 1: `lag` and `max_lag` are lower bounds, for the same reason */
 	uint64_t limit;	   /* bytes: producers evict it when a lane is that far ahead of it;
 			      the smaller one of the ring's limit and its own; 0: none */
 	uint64_t limit_ns; /* the same for the age of what it has not released */
@@ -389,7 +389,8 @@ int shmring_forget(struct shmring *r, const char *name);
  */
 int shmring_remove(const char *address);
 
-#define SHMRING_REMOVE_FORCE 1u	  /* also if a name is kept, messages were never read, or it is damaged */
+#define SHMRING_REMOVE_FORCE \
+	1u /* also if a name is kept, messages were never read, or it is damaged */
 #define SHMRING_REMOVE_DRY_RUN 2u /* look, and remove nothing */
 
 /* What the name of a ring begins with while shmring_remove_unused() looks at it again. */
@@ -408,10 +409,10 @@ int shmring_remove(const char *address);
  * Returns 0: it was removed, or would be. Errors: -EBUSY (a process is attached, or another
  * one is removing it), -EAGAIN (it was used within `older_ns`, or was replaced meanwhile),
  * -ENOTEMPTY (nobody is attached, but it keeps a name, or has messages and never had a
- * consumer and is not ephemeral, or is damaged; SHMRING_REMOVE_FORCE removes it), -EBADMSG (not a ring),
- * -EPROTONOSUPPORT (of another version), -EOPNOTSUPP (a ring of the broker), -EINVAL (unknown
- * flag, or no regular file), -ENAMETOOLONG, -EINTR, and those of shmring_open() and rename(2).
- * Concurrency: with everything.
+ * consumer and is not ephemeral, or is damaged; SHMRING_REMOVE_FORCE removes it), -EBADMSG (not a
+ * ring), -EPROTONOSUPPORT (of another version), -EOPNOTSUPP (a ring of the broker), -EINVAL
+ * (unknown flag, or no regular file), -ENAMETOOLONG, -EINTR, and those of shmring_open() and
+ * rename(2). Concurrency: with everything.
  */
 int shmring_remove_unused(const char *address, int64_t older_ns, uint32_t flags);
 
@@ -491,8 +492,9 @@ const char *shmring_explain(void);
 struct shmring_waitable; /* lives as long as its handle */
 
 struct shmring_wait_item {
-	struct shmring_waitable *what; /* shmring_consumer_waitable(), shmring_producer_waitable() */
-	int ready;		       /* set by shmring_wait(): 1 or 0 */
+	struct shmring_waitable
+		*what; /* shmring_consumer_waitable(), shmring_producer_waitable() */
+	int ready;     /* set by shmring_wait(): 1 or 0 */
 };
 
 SHMRING_ASSERT_OFFSET(shmring_wait_item, what, 0);

@@ -32,8 +32,7 @@ int shmring_create(struct shmring **ret, const char *address, const struct shmri
 int shmring_open(struct shmring **ret, const char *address)
 {
 	int cancel = shmr_cancel_off(); /* nothing half open is left behind */
-	int e = is_brokers(address) ? source_open_ring(ret, address)
-				    : shmr_ring_open(ret, address);
+	int e = is_brokers(address) ? source_open_ring(ret, address) : shmr_ring_open(ret, address);
 
 	shmr_cancel_on(cancel);
 	return e;
@@ -42,8 +41,7 @@ int shmring_open(struct shmring **ret, const char *address)
 int shmring_remove(const char *address)
 {
 	int cancel = shmr_cancel_off(); /* nothing half open is left behind */
-	int e = is_brokers(address) ? source_remove_ring(address)
-				    : shmr_ring_remove(address);
+	int e = is_brokers(address) ? source_remove_ring(address) : shmr_ring_remove(address);
 
 	shmr_cancel_on(cancel);
 	return e;

@@ -145,12 +145,11 @@ static int refused(const struct broker_source *s)
 	char words[PROTO_TEXT_SIZE] = "";
 
 	strncat(words, shmring_explain(), sizeof(words) - 1);
-	return explain(-EACCES, "%s; you may%s%s%s%s", words,
-		       s->rights & PROTO_PRODUCE ? " produce" : "",
-		       s->rights & PROTO_CONSUME ? " consume" : "",
-		       s->rights & PROTO_OBSERVE ? " observe" : "",
-		       s->rights & (PROTO_PRODUCE | PROTO_CONSUME | PROTO_OBSERVE) ? ""
-										   : " nothing");
+	return explain(
+		-EACCES, "%s; you may%s%s%s%s", words, s->rights & PROTO_PRODUCE ? " produce" : "",
+		s->rights & PROTO_CONSUME ? " consume" : "",
+		s->rights & PROTO_OBSERVE ? " observe" : "",
+		s->rights & (PROTO_PRODUCE | PROTO_CONSUME | PROTO_OBSERVE) ? "" : " nothing");
 }
 
 /* A broker that died in the midst of it is asked again when it is back. */
@@ -315,7 +314,8 @@ static int get_ring(struct shmring **ret, struct broker_source *s, const char *a
 		e = connection_open(&s->connection, false);
 		if (e == 0)
 			e = ask_for_ring(s, config, flags, s->uuid, &fd);
-	} while (!config && try_again(e, deadline)); /* a second try to make it would find it made */
+	} while (!config &&
+		 try_again(e, deadline)); /* a second try to make it would find it made */
 	return e == 0 ? make_ring(ret, s, fd) : e;
 }
 
@@ -347,9 +347,11 @@ int source_create_ring(struct shmring **ret, const char *address,
 	int e = shmr_ring_config(&c, config);
 
 	if (e == 0 && (c.flags & SHMRING_EPHEMERAL) != 0)
-		e = explain(-EINVAL, "%s: the broker keeps its rings until they are removed by name, "
-				     "so SHMRING_EPHEMERAL is for other rings; remove it with "
-				     "'shmring rm'", address);
+		e = explain(-EINVAL,
+			    "%s: the broker keeps its rings until they are removed by name, "
+			    "so SHMRING_EPHEMERAL is for other rings; remove it with "
+			    "'shmring rm'",
+			    address);
 	if (e < 0)
 		return e;
 	words = (struct proto_config){

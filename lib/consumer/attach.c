@@ -84,11 +84,12 @@ static int find_slot(struct attachment *a, struct shmring_counters *counters)
 		char holders[400];
 
 		shmr_vacancy_holders(a->registry, PLACE_CONSUMER, holders, sizeof(holders));
-		return explain(e,
-			       "all %u places for consumers are taken: %s; wait for one to leave "
-			       "(with a deadline to attach), or drop kept names that are not needed "
-			       "(shmring forget)",
-			       (uint64_t)LAYOUT_CONSUMERS, holders);
+		return explain(
+			e,
+			"all %u places for consumers are taken: %s; wait for one to leave "
+			"(with a deadline to attach), or drop kept names that are not needed "
+			"(shmring forget)",
+			(uint64_t)LAYOUT_CONSUMERS, holders);
 	}
 	return e;
 }
@@ -103,8 +104,8 @@ static int find_slot(struct attachment *a, struct shmring_counters *counters)
 static int take_detached(struct attachment *a, uint64_t status, unsigned flags)
 {
 	uint32_t epoch = status_epoch(status) + 1;
-	uint64_t active = status_make(epoch, 0, PLACE_NAMED | (flags & ~PLACE_LIMITED),
-				      PLACE_ACTIVE);
+	uint64_t active =
+		status_make(epoch, 0, PLACE_NAMED | (flags & ~PLACE_LIMITED), PLACE_ACTIVE);
 	uint64_t byte = shmr_place_byte(PLACE_CONSUMER, a->slot, epoch);
 	int e = shmr_lock_byte(a->fd, byte);
 
@@ -138,8 +139,8 @@ static void announce_limits(struct attachment *a, unsigned flags)
 
 	do {
 		uint64_t status = load_acquire(word);
-		uint64_t limited = status_with_flags(status_next(status, PLACE_ACTIVE),
-						     PLACE_NAMED | flags);
+		uint64_t limited =
+			status_with_flags(status_next(status, PLACE_ACTIVE), PLACE_NAMED | flags);
 
 		if (status_epoch(status) != status_epoch(a->status) || !status_gates(status))
 			return;
@@ -419,8 +420,10 @@ static int check_limit(const struct shmring *r, const struct shmring_consumer_op
 {
 	if (o->max_lag <= r->geometry.lane_size)
 		return 0;
-	return explain(-EINVAL, "max_lag is %u bytes, and a lane of this ring has %u; give at most "
-				"that", o->max_lag, r->geometry.lane_size);
+	return explain(-EINVAL,
+		       "max_lag is %u bytes, and a lane of this ring has %u; give at most "
+		       "that",
+		       o->max_lag, r->geometry.lane_size);
 }
 
 /* One attempt. */

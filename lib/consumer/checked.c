@@ -42,16 +42,16 @@ static struct in_use *use_of(const struct shmring_consumer *c)
 }
 
 /* The body of a function that returns what `call` does, or -EBUSY. */
-#define TAKEN(type, call)                    \
-	do {                                 \
+#define TAKEN(type, call)                     \
+	do {                                  \
 		int e = use_begin(use_of(c)); \
-		type r;                      \
-                                             \
-		if (e < 0)                   \
-			return e;            \
-		r = (call);                  \
-		use_end(use_of(c));          \
-		return r;                    \
+		type r;                       \
+                                              \
+		if (e < 0)                    \
+			return e;             \
+		r = (call);                   \
+		use_end(use_of(c));           \
+		return r;                     \
 	} while (0)
 
 int shmring_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)

@@ -38,11 +38,11 @@ struct reader {
 	struct lane lane;
 	struct lane_cursor *cursor;	 /* NULL: observer */
 	struct shmring_boundary counted; /* `released`, when counters were brought up to it */
-	uint64_t until; /* SHMRING_UNTIL_NOW: the end of the lane at the attach */
+	uint64_t until;			 /* SHMRING_UNTIL_NOW: the end of the lane at the attach */
 	uint64_t missed;		 /* gone already when it began at the oldest message */
 	uint64_t missed_bytes;
-	bool missed_told;		 /* that is no more in hot.lost */
-	uint64_t noted; /* its messages up to here are in a run, if they are in hand */
+	bool missed_told; /* that is no more in hot.lost */
+	uint64_t noted;	  /* its messages up to here are in a run, if they are in hand */
 	unsigned next_mark;
 	uint32_t file; /* isolated rings: which one of its files is mapped */
 };
@@ -59,8 +59,8 @@ struct window {
 	struct turn_run *runs;
 	uint32_t first; /* of those that count */
 	uint32_t end;
-	uint32_t room;	/* 0: none was needed yet */
-	bool unknown;	/* there was no memory to remember it */
+	uint32_t room; /* 0: none was needed yet */
+	bool unknown;  /* there was no memory to remember it */
 };
 
 /* An observer's message: it is a copy, and what belongs to it is here. */
@@ -115,12 +115,12 @@ struct shmring_consumer {
 	const struct shmring_reader_hot *armed_lane; /* where we stood when we last armed */
 	uint64_t armed_position;
 	uint64_t files; /* isolated rings: the ring's count of them when they were fetched */
-	int64_t files_again_ns; /* when to ask again */
-	uint64_t unknown_lanes;	/* without a file, by the broker's last answer */
+	int64_t files_again_ns;	  /* when to ask again */
+	uint64_t unknown_lanes;	  /* without a file, by the broker's last answer */
 	int64_t unknown_until_ns; /* how long that answer is good */
 	int64_t unknown_pause_ns;
-	unsigned unsettled;	/* how often places were chosen in vain */
-	unsigned char *copy;	/* observers: the private copy */
+	unsigned unsettled;  /* how often places were chosen in vain */
+	unsigned char *copy; /* observers: the private copy */
 	struct observed observed;
 	struct attachment attachment;
 	struct peers producers; /* is one of them left? */

@@ -65,8 +65,8 @@ static bool announced_too_late(struct shmring_consumer *c)
 }
 
 /*
- * 1: there is something; 0: a message that comes moves the bell, and so does a producer that leaves.
- * [SLEEP] pairs with bell_order(), shmr_bell_ring_leaving().
+ * 1: there is something; 0: a message that comes moves the bell, and so does a producer that
+ * leaves. [SLEEP] pairs with bell_order(), shmr_bell_ring_leaving().
  */
 static int arm(struct shmring_consumer *c, uint32_t *ret_seen)
 {

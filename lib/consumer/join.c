@@ -29,8 +29,8 @@
  * Where to begin in a lane that has memory, `reach` bytes behind its end at most; further
  * on with every try.
  */
-static bool choose(const struct reader *l, enum shmring_start start, uint64_t reach,
-		   unsigned tries, struct shmring_boundary *ret)
+static bool choose(const struct reader *l, enum shmring_start start, uint64_t reach, unsigned tries,
+		   struct shmring_boundary *ret)
 {
 	uint64_t size = l->lane.mask + 1;
 	uint64_t within = size - tries * (size / LAYOUT_CHUNKS);
@@ -155,8 +155,7 @@ static int place_cursor(struct shmring_consumer *c, struct reader *l, enum shmri
 	if (hold_empty(c, l, at->position))
 		return 0;
 	do {
-		if (!choose(l, start, first_reach(c, l), tries.count, at) ||
-		    !hold(l, at->position))
+		if (!choose(l, start, first_reach(c, l), tries.count, at) || !hold(l, at->position))
 			continue;
 		if (start != SHMRING_START_NOW || walk_to_end(c, l, at))
 			return 0;
@@ -274,7 +273,8 @@ static int learn_status(struct shmring_consumer *c)
 	uint64_t status = current_status(c);
 
 	if (status_epoch(status) != status_epoch(c->attachment.status))
-		return explain(-EBADMSG, "the ring is damaged: another consumer has this consumer's place");
+		return explain(-EBADMSG,
+			       "the ring is damaged: another consumer has this consumer's place");
 	c->attachment.status = status;
 	return 0;
 }
@@ -483,7 +483,8 @@ int consumer_keep_place(struct shmring_consumer *c, bool releasing)
 			return 0;
 	}
 	if (status_state(status) == PLACE_EVICTED)
-		shmr_tally(&c->attachment.registry->consumer_counts[c->attachment.slot].evictions, 1);
+		shmr_tally(&c->attachment.registry->consumer_counts[c->attachment.slot].evictions,
+			   1);
 	in_hand = consumer_in_hand(c) != 0;
 	shmring_rewind(c);
 	consumer_count(c);

@@ -33,11 +33,10 @@ static int find_lane(const struct shmring_consumer *c, const struct shmring_mess
 	if (m->producer >= consumer_geometry(c)->lanes)
 		return not_in_hand();
 	l = &c->readers[m->producer];
-	if (c->observer && !(c->observed.valid && c->observed.lane == m->producer &&
-			     c->observed.seq == m->seq))
+	if (c->observer &&
+	    !(c->observed.valid && c->observed.lane == m->producer && c->observed.seq == m->seq))
 		return not_in_hand();
-	if (!c->observer &&
-	    m->seq - l->hot.released.seq >= l->hot.at.seq - l->hot.released.seq)
+	if (!c->observer && m->seq - l->hot.released.seq >= l->hot.at.seq - l->hot.released.seq)
 		return not_in_hand();
 	*ret = l;
 	return 0;

@@ -150,9 +150,10 @@ int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmr
 	while (n == -ESTALE && !in_hand && may_read_again(&tries, deadline));
 	if (n != -ESTALE || in_hand)
 		return n;
-	return explain(is_over(deadline) ? -ETIMEDOUT : -ESTALE,
-		       "this consumer was evicted again and again while it read a batch, so nothing "
-		       "of the batch counts; a producer may be broken");
+	return explain(
+		is_over(deadline) ? -ETIMEDOUT : -ESTALE,
+		"this consumer was evicted again and again while it read a batch, so nothing "
+		"of the batch counts; a producer may be broken");
 }
 
 /*

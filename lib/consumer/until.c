@@ -4,10 +4,10 @@
  * (SHMRING_UNTIL_NOW).
  *
  * The end is a position in each lane; for a consumer that begins at
- * SHMRING_START_NOW it is the position where it begins: one look, one moment. A lane whose end has been reached counts as
- * empty, however much its producer goes on to publish, and a lane that gets its
- * first owner later is empty from the beginning. The inline path of a message
- * knows nothing of it: a turn ends there at the latest.
+ * SHMRING_START_NOW it is the position where it begins: one look, one moment. A lane whose end has
+ * been reached counts as empty, however much its producer goes on to publish, and a lane that gets
+ * its first owner later is empty from the beginning. The inline path of a message knows nothing of
+ * it: a turn ends there at the latest.
  */
 #include <errno.h>
 

@@ -129,7 +129,7 @@ int consumer_wait_for_watermark(struct shmring_consumer *c, int64_t deadline)
 	shmr_bell_begin_wait(&c->bell);
 	e = sleep_until_due(c, until);
 	if (e == -ECANCELED || e == -ESTALE)
-		return e; /* it is told once, and that is now */
+		return e;			  /* it is told once, and that is now */
 	return e > 0 || consumer_look(c) ? 0 : e; /* a message is worth more than a signal */
 }
 
@@ -139,7 +139,8 @@ static int check(const struct shmring_consumer *c, uint64_t messages, uint64_t b
 	if (consumer_wiped(c) < 0)
 		return -ECHILD;
 	if (c->observer)
-		return explain(-EINVAL, "producers do not wake observers, so an observer has no watermark");
+		return explain(-EINVAL,
+			       "producers do not wake observers, so an observer has no watermark");
 	if (messages != 0 && bytes != 0)
 		return explain(-EINVAL,
 			       "a watermark is a number of messages or of bytes, not both");

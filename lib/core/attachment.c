@@ -155,7 +155,8 @@ int shmr_attach_begin(struct attachment *a, struct shmring *r, size_t size, unsi
 	if (e < 0)
 		return e;
 	if (writable && !r->writable && !r->source)
-		return explain(-EACCES, "this user may only read the ring; attach with SHMRING_OBSERVE");
+		return explain(-EACCES,
+			       "this user may only read the ring; attach with SHMRING_OBSERVE");
 	pthread_once(&fork_guard_once, install_fork_guard);
 	a->ring = shmr_ring_ref(r);
 	e = open_description(a, role);

@@ -8,9 +8,9 @@
  * the mapping alone keeps the lock (registry.h), and no stray close() can drop
  * it. All this happens under a lock that also keeps fork() out, so no child
  * ever inherits a half-made attachment; signals wait meanwhile, because a handler may
- * fork. Calls that attach or detach are made with shmr_cancel_off(). Only a ring whose descriptions come from
- * elsewhere (ring_source) is opened before, because that may take long; if a fork
- * came in between, a child may have a copy, and another one is asked for.
+ * fork. Calls that attach or detach are made with shmr_cancel_off(). Only a ring whose descriptions
+ * come from elsewhere (ring_source) is opened before, because that may take long; if a fork came in
+ * between, a child may have a copy, and another one is asked for.
  */
 #ifndef SHMRING_CORE_ATTACHMENT_H
 #define SHMRING_CORE_ATTACHMENT_H
@@ -78,7 +78,8 @@ int shmr_attach_finish(struct attachment *a);
 
 /*
  * Unmap everything, which drops the lock, and let go of the ring. The last user of an
- * ephemeral ring removes its name here. The status word is the role's business, before. Fine on a zeroed attachment.
+ * ephemeral ring removes its name here. The status word is the role's business, before. Fine on a
+ * zeroed attachment.
  */
 void shmr_detach(struct attachment *a);
 

@@ -32,8 +32,8 @@
  *
  * D5 A sleeper may want to be rung only when a lane has got somewhere: for each
  *    lane it stores a watermark, and that it is patient, before it announces itself,
- *    and "look" means to see whether a lane has got there. Until then the waker leaves the announcement,
- *    and asks again at its next message. A waker that sees the announcement sees the
+ *    and "look" means to see whether a lane has got there. Until then the waker leaves the
+ *announcement, and asks again at its next message. A waker that sees the announcement sees the
  *    watermark, or a later one; an announcement is taken back before watermarks change.
  *
  * For messages the announcement is a bit in `sleepers` and the waker takes away
@@ -67,8 +67,8 @@ struct bell {
 	uint64_t messages; /* since then */
 	int64_t soft_sleep_ns;
 	shm_u32 cancelled; /* 1: another thread has cancelled a wait, which is not told yet */
-	uint32_t rung;	/* sleeps of the present wait during which it rang */
-	uint32_t armed; /* what it said when a descriptor was last armed */
+	uint32_t rung;	   /* sleeps of the present wait during which it rang */
+	uint32_t armed;	   /* what it said when a descriptor was last armed */
 };
 
 void shmr_bell_init(struct bell *bell, struct doorbell *shared, const struct geometry *g);

@@ -76,8 +76,8 @@ static bool is_hidden(struct shmring *r)
 {
 	char *path = shmr_ring_path(r);
 	const char *slash = path ? strrchr(path, '/') : NULL;
-	bool hidden = slash && strncmp(slash + 1, SHMRING_HIDDEN_PREFIX,
-				       strlen(SHMRING_HIDDEN_PREFIX)) == 0;
+	bool hidden = slash &&
+		      strncmp(slash + 1, SHMRING_HIDDEN_PREFIX, strlen(SHMRING_HIDDEN_PREFIX)) == 0;
 
 	free(path);
 	return hidden;
@@ -119,6 +119,7 @@ int shmr_ephemeral_settle(struct shmring *r)
 	}
 	if (!gone)
 		return 0;
-	return explain(-EIDRM, "the last user of this ring has left, and its name went with it; open "
-			       "or make the ring again under its name");
+	return explain(-EIDRM,
+		       "the last user of this ring has left, and its name went with it; open "
+		       "or make the ring again under its name");
 }

@@ -28,8 +28,9 @@ void shmr_use_forked(void)
 int shmr_use_refused(uint32_t user)
 {
 	if (user == shmr_use_thread())
-		return explain(-EBUSY, "this is a signal handler that has interrupted a call on the "
-				       "same handle; give signal handlers a handle of their own");
+		return explain(-EBUSY,
+			       "this is a signal handler that has interrupted a call on the "
+			       "same handle; give signal handlers a handle of their own");
 	return explain(-EBUSY,
 		       "thread %u is in a call on this handle; give each thread a handle of its "
 		       "own",

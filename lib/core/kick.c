@@ -246,8 +246,7 @@ static int arm_thread(struct kick *k, const shm_u32 *bell, uint32_t seen, bool d
 	return e < 0 ? e : !deaf && load_acquire32(bell) != seen;
 }
 
-int shmr_kick_arm(struct kick *k, const shm_u32 *bell, uint32_t seen, bool deaf,
-		  int64_t soon_ns)
+int shmr_kick_arm(struct kick *k, const shm_u32 *bell, uint32_t seen, bool deaf, int64_t soon_ns)
 {
 	int e = k->threaded ? arm_thread(k, bell, seen, deaf, soon_ns)
 		: deaf	    ? shmr_uring_pause(&k->uring, BELL_DEAF_NS)

@@ -36,8 +36,7 @@ int shmr_kick_fd(const struct kick *k);
  * 0: armed, and not readable. 1: the bell has moved on already; look again.
  * `deaf`: readable after BELL_DEAF_NS, whatever the bell does.
  */
-int shmr_kick_arm(struct kick *k, const shm_u32 *bell, uint32_t seen, bool deaf,
-		  int64_t soon_ns);
+int shmr_kick_arm(struct kick *k, const shm_u32 *bell, uint32_t seen, bool deaf, int64_t soon_ns);
 
 #pragma GCC visibility pop
 

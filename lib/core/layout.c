@@ -283,7 +283,8 @@ int layout_check(struct geometry *ret, const struct identity *id, uint64_t file_
 	g.stamp_scale = id->stamp_scale;
 	g.stamp_base = id->stamp_base;
 	if (g.stamp_scale > MAX_SCALE || (!g.stamps && g.stamp_scale != 0))
-		return explain(-EBADMSG, "the ring is damaged: its settings of stamps are not valid");
+		return explain(-EBADMSG,
+			       "the ring is damaged: its settings of stamps are not valid");
 	if (!offsets_agree(&g, id))
 		return explain(-EBADMSG,
 			       "the ring is damaged: its segments are not where they belong");

@@ -130,7 +130,8 @@ struct holder {
 	shm_u64 pid;
 	shm_u64 attached_ns;
 	shm_u64 name[SHMRING_NAME_SIZE / 8];
-	shm_u64 max_lag; /* with PLACE_LIMITED: evict it when it is further behind; bytes, 0: never */
+	shm_u64 max_lag; /* with PLACE_LIMITED: evict it when it is further behind; bytes, 0: never
+			  */
 	shm_u64 max_lag_ns;
 };
 _Static_assert(sizeof(struct holder) == 64, "holder is a line");

@@ -102,8 +102,9 @@ static uint64_t resident_bytes(int fd, uint64_t size, int64_t deadline)
 		if (part == UINT64_MAX)
 			return part;
 		if (shmr_now() >= deadline) {
-			explain(0, "counting the pages takes longer than 50 ms; look again when the "
-				   "machine has less to do, or take the memory in use as the most");
+			explain(0,
+				"counting the pages takes longer than 50 ms; look again when the "
+				"machine has less to do, or take the memory in use as the most");
 			return UINT64_MAX;
 		}
 		resident += part;
@@ -292,7 +293,7 @@ static int survey_lane(const struct shmring *r, unsigned index, int fd, struct l
 	struct view v = { .lane.mask = r->geometry.lane_size - 1 };
 	struct shmring_boundary oldest;
 	int e = layout_is_isolated(&r->geometry) ? view_own_file(&v, r, index)
-					      : view_part_of_ring(&v, r, index, fd);
+						 : view_part_of_ring(&v, r, index, fd);
 
 	if (e < 0)
 		return e;

@@ -40,14 +40,14 @@
 #pragma GCC visibility push(default)
 
 struct peers {
-	enum place_kind kind;	 /* of the other side */
-	bool asked;		 /* the program asked for the end */
-	bool seen;		 /* a peer was there at the attach */
-	bool removed;		 /* the ring has lost its name, which is for good */
-	unsigned alive;		 /* the place whose tenant lived when last asked */
-	uint64_t count_from;	 /* how often places had been taken at the attach, as a sum */
-	int64_t asked_kernel_ns; /* when it was asked last */
-	int64_t gone_ns;	 /* when no peer was found for the first time; 0: never */
+	enum place_kind kind;	     /* of the other side */
+	bool asked;		     /* the program asked for the end */
+	bool seen;		     /* a peer was there at the attach */
+	bool removed;		     /* the ring has lost its name, which is for good */
+	unsigned alive;		     /* the place whose tenant lived when last asked */
+	uint64_t count_from;	     /* how often places had been taken at the attach, as a sum */
+	int64_t asked_kernel_ns;     /* when it was asked last */
+	int64_t gone_ns;	     /* when no peer was found for the first time; 0: never */
 	uint64_t gone[LAYOUT_LANES]; /* words of tenants that are proved dead */
 };
 _Static_assert(LAYOUT_LANES == LAYOUT_CONSUMERS, "one table for either kind");

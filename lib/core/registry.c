@@ -64,7 +64,8 @@ int shmr_place_take(struct registry *r, enum place_kind kind, unsigned slot, uin
 	error = shmr_lock_byte(fd, byte); /* R1: won the epoch, so may lock */
 	/* Nobody of ours can have it (R1). CLAIMED is nobody's: the next one claims over it. */
 	if (error == -EAGAIN)
-		return explain(-EBUSY, "a process that is not attached holds locks on the ring's file");
+		return explain(-EBUSY,
+			       "a process that is not attached holds locks on the ring's file");
 	if (error < 0)
 		return explain(error, "cannot lock a place of the ring: %e", error);
 	if (!compare_and_swap(word, claimed, setup)) { /* R3: claimed over */

@@ -96,10 +96,9 @@ static bool is_ours(const struct shmring *r, int fd)
 static void close_unless_lost(const struct shmring *r, int fd)
 {
 	struct stat st;
-	bool lost = fstat(fd, &st) < 0
-			    ? errno == EBADF
-			    : st.st_dev != r->device || st.st_ino != r->inode ||
-				      (r->marked && shmr_is_marked_by(fd, r->mark) == 0);
+	bool lost = fstat(fd, &st) < 0 ? errno == EBADF
+				       : st.st_dev != r->device || st.st_ino != r->inode ||
+						 (r->marked && shmr_is_marked_by(fd, r->mark) == 0);
 
 	if (!lost)
 		close(fd);
@@ -410,8 +409,7 @@ static int mark_description(struct shmring *r)
 	e = shmr_mark_byte(r->fd, r->mark);
 	r->marked = e == 0;
 	if (e == -EAGAIN)
-		return explain(-EBUSY,
-			       "a process that takes no part holds locks on the ring file");
+		return explain(-EBUSY, "a process that takes no part holds locks on the ring file");
 	return e < 0 ? explain(e, "cannot lock a byte of the ring: %e", e) : 0;
 }
 
@@ -668,8 +666,7 @@ static int open_file(const char *address, bool read_only)
 		int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 
 		fd = read_only ? -1
-			       : shmr_fd_above_standard(
-					 openat(a.dirfd, a.name, O_RDWR | flags));
+			       : shmr_fd_above_standard(openat(a.dirfd, a.name, O_RDWR | flags));
 		if (fd < 0 && (read_only || errno == EACCES || errno == EROFS))
 			fd = shmr_fd_above_standard(openat(a.dirfd, a.name, O_RDONLY | flags));
 		if (fd < 0)
@@ -717,9 +714,10 @@ static int create_named(struct shmring **ret, const char *address, const struct 
 	if (is_taken(address, &a))
 		e = explain(-EEXIST, "it exists already");
 	else if (g->ephemeral && strlen(a.name) > EPHEMERAL_NAME_MAX)
-		e = explain(-ENAMETOOLONG,
-			    "the name of an ephemeral ring has up to %u bytes; choose a shorter one",
-			    (uint64_t)EPHEMERAL_NAME_MAX);
+		e = explain(
+			-ENAMETOOLONG,
+			"the name of an ephemeral ring has up to %u bytes; choose a shorter one",
+			(uint64_t)EPHEMERAL_NAME_MAX);
 	else
 		e = build(&r, a.dirfd, g, mode);
 	if (e == 0)

@@ -69,11 +69,11 @@ struct shmring {
 	uint64_t *alive;    /* in a page that a child of fork finds empty */
 	shm_u32 references; /* the user's, and one per attachment */
 	int fd;
-	shm_u32 spare_fd;	    /* opened anew after the program closed `fd`; 0: none */
-	uint64_t mark;		    /* of the description behind `fd`, see is_ours() */
+	shm_u32 spare_fd; /* opened anew after the program closed `fd`; 0: none */
+	uint64_t mark;	  /* of the description behind `fd`, see is_ours() */
 	bool marked;
-	shm_u64 spare_view; /* a page, mapped by the spare description; 0: none */
-	shm_u32 spares;	    /* so many were opened */
+	shm_u64 spare_view;	    /* a page, mapped by the spare description; 0: none */
+	shm_u32 spares;		    /* so many were opened */
 	bool inherited;		    /* joined in a child: the mark is the parent's, too */
 	char *path;		    /* where the kernel says the file is; NULL: unknown */
 	struct ring_source *source; /* NULL: `fd` is opened anew through /proc */

@@ -69,8 +69,7 @@ int segment_new_file(int dirfd, unsigned mode)
 
 	if (dirfd < 0)
 		return segment_new_memory("shmring", mode);
-	fd = shmr_fd_above_standard(
-		openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+	fd = shmr_fd_above_standard(openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
 	if (fd < 0)
 		return explain(errno == EISDIR ? -EOPNOTSUPP : -errno,
 			       "cannot make a file in the ring's directory: %e", -errno);

@@ -30,7 +30,7 @@ struct subject {
 	int fd;		      /* to read; holds the lock of U1 */
 	struct shmring *ring; /* NULL: nobody can open it */
 	bool force, dry;
-	bool borrowed; /* `ring` is the caller's */
+	bool borrowed;		    /* `ring` is the caller's */
 	uint64_t words[ALL_PLACES]; /* as read in U2 */
 };
 

@@ -37,7 +37,7 @@ struct uring {
 	uint64_t token;	 /* of the last wait */
 	bool waiting;	 /* it has not ended */
 	bool ticking;
-	bool hurrying; /* a look is due before the next tick */
+	bool hurrying;	   /* a look is due before the next tick */
 	int failure;	   /* of a request, other than those that are to be expected */
 	int64_t period_ns; /* of the tick */
 };

@@ -130,7 +130,7 @@ int shmring_publish(struct shmring_producer *p, const void *data, size_t len, in
 }
 
 int shmring_slow1_publish_large(struct shmring_producer *p, const void *data, size_t len,
-			  int64_t deadline)
+				int64_t deadline)
 {
 	int e = take(p);
 

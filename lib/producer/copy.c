@@ -52,7 +52,7 @@ void producer_copy(const struct shmring_producer *p, void *to, const void *from,
 
 /* As claim, copy and commit, but the lines are not taken: the stores go around them. */
 int shmring_slow1_publish_large(struct shmring_producer *p, const void *data, size_t len,
-			  int64_t deadline)
+				int64_t deadline)
 {
 	int e = producer_mark_claim(p, len);
 

@@ -84,8 +84,7 @@ int shmring_producer_arm(struct shmring_producer *p, size_t len)
 
 	if (e < 0)
 		return e;
-	e = p->kick ? arm(p, len)
-		    : explain(-EINVAL, "there is no descriptor; ask for it first");
+	e = p->kick ? arm(p, len) : explain(-EINVAL, "there is no descriptor; ask for it first");
 	producer_unmark(p);
 	return e;
 }

@@ -54,8 +54,7 @@ static bool is_over(const struct shmring_producer *p, unsigned slot, uint64_t st
 		return false;
 	registry_limits(&p->attachment.ring->geometry,
 			&p->attachment.registry->consumer_holder[slot], status, &bytes, &ns);
-	return (bytes != 0 && behind > bytes) ||
-	       (ns != 0 && age_of(p, cursor, now) > (int64_t)ns);
+	return (bytes != 0 && behind > bytes) || (ns != 0 && age_of(p, cursor, now) > (int64_t)ns);
 }
 
 /* [RELEASE] pairs with shmring_release(): what it has released does not count. */

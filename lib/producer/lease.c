@@ -83,10 +83,11 @@ static int find_lane(struct attachment *a, uint64_t avoid, struct shmring_counte
 		char holders[400];
 
 		shmr_vacancy_holders(a->registry, PLACE_LANE, holders, sizeof(holders));
-		return explain(e,
-			       "all %u lanes have live producers: %s; wait for one to leave (with a "
-			       "deadline to attach), or make the ring with more lanes",
-			       (uint64_t)a->ring->geometry.lanes, holders);
+		return explain(
+			e,
+			"all %u lanes have live producers: %s; wait for one to leave (with a "
+			"deadline to attach), or make the ring with more lanes",
+			(uint64_t)a->ring->geometry.lanes, holders);
 	}
 	return e;
 }

@@ -32,7 +32,7 @@
 struct shmring_producer {
 	struct shmring_producer_hot hot; /* touched for every message */
 	struct in_use use;
-	uint64_t first;			 /* the header held back while something is staged */
+	uint64_t first;	     /* the header held back while something is staged */
 	uint32_t stamp_size; /* not 0: the ring has stamps, and every message takes the slow halves
 			      */
 	bool staged;	     /* a batch is waiting to be published */
@@ -74,7 +74,7 @@ struct shmring_producer {
 		int64_t entered_ns[LAYOUT_CHUNKS]; /* when the lane's end got into each chunk */
 		struct {
 			uint32_t epoch; /* of the consumer that was over a limit; 0: none */
-			uint64_t end; /* of the lane, when it was first seen so */
+			uint64_t end;	/* of the lane, when it was first seen so */
 			int64_t since_ns;
 		} over[LAYOUT_CONSUMERS];
 	} lag;
@@ -166,9 +166,8 @@ static inline uint64_t producer_size_of(const struct shmring_producer *p, uint64
 /* The fast path has what is taken of that; it knows no stamps. */
 static inline void producer_set_limit(struct shmring_producer *p)
 {
-	uint64_t limit = HANDLE_CHECKS || p->stamp_size != 0
-				 ? p->hot.position
-				 : earlier(producer_room(p), p->taken);
+	uint64_t limit = HANDLE_CHECKS || p->stamp_size != 0 ? p->hot.position
+							     : earlier(producer_room(p), p->taken);
 
 	p->hot.limit = (int64_t)(limit - p->hot.position) > 0 ? limit : p->hot.position;
 }

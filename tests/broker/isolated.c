@@ -913,7 +913,8 @@ static int await_notice(int notify, const char *words)
 START_TEST(systemd_keeps_rings)
 {
 	const char *extra[] = { "--config", server_config(rules), "--keeper", NULL };
-	struct shmring_ring_stat before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
+	struct shmring_ring_stat before = { .size = sizeof(before) },
+				 after = { .size = sizeof(after) };
 	struct shmring *r;
 	struct server b;
 	int control, lane;

@@ -166,7 +166,7 @@ START_TEST(a_second_one_is_refused)
 	server_must_fail(&second, 1);
 	server_begin(&second, other_socket, -1);
 	server_await_words(&second, "another broker keeps its rings there; stop it with "
-				     "'shmringd --stop'");
+				    "'shmringd --stop'");
 	server_must_fail(&second, 1);
 	close(raw_hello(b.socket));
 	server_stop(&b);

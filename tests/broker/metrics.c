@@ -289,8 +289,7 @@ START_TEST(what_clients_counted_is_told)
 	must(shmring_consumer_attach(&c, r, NULL));
 	while (shmring_publish(p, data, sizeof(data), SHMRING_NOWAIT) == 0)
 		;
-	must_fail(ETIMEDOUT,
-		  shmring_publish(p, data, sizeof(data), shmring_deadline(20000000)));
+	must_fail(ETIMEDOUT, shmring_publish(p, data, sizeof(data), shmring_deadline(20000000)));
 	shmring_consumer_detach(c);
 	must(shmring_stat_lane(r, 0, &lane));
 	get(s);

@@ -311,7 +311,8 @@ START_TEST(bytes_are_limited_exactly)
 		server_ring("b");
 		ck_assert_int_eq(raw_make(s, "b", NULL), missing ? -EDQUOT : 0);
 	}
-	snprintf(config, sizeof(config), "asks for %llu more and has %llu of %llu bytes: the limit in ",
+	snprintf(config, sizeof(config),
+		 "asks for %llu more and has %llu of %llu bytes: the limit in ",
 		 (unsigned long long)st.file_size, 2ULL * st.file_size, 2ULL * st.file_size);
 	ck_assert_int_eq(raw_make(s, "c", NULL), -EDQUOT);
 	must_say(config);

@@ -145,9 +145,9 @@ static void lock_all_marks(const char *path)
 
 	ck_assert_int_gt(count, 0);
 	for (int i = 0; i < 2 * count; i++) {
-		struct flock lock = {
-			.l_type = F_RDLCK, .l_start = (off_t)(marks[i / 2] + i % 2), .l_len = 1
-		};
+		struct flock lock = { .l_type = F_RDLCK,
+				      .l_start = (off_t)(marks[i / 2] + i % 2),
+				      .l_len = 1 };
 
 		fcntl(open(path, O_RDONLY | O_CLOEXEC), F_OFD_SETLK, &lock);
 	}
@@ -230,7 +230,8 @@ START_TEST(descriptors_to_wait_with_are_not_closed_for_others)
 	shmring_consumer_detach(c);
 	shmring_close(r);
 	for (int fd = first; fd < first + 16; fd++)
-		ck_assert_msg(fcntl(fd, F_GETFD) >= 0, "%d (%d was the first) was closed", fd, first);
+		ck_assert_msg(fcntl(fd, F_GETFD) >= 0, "%d (%d was the first) was closed", fd,
+			      first);
 	closefrom(first);
 }
 END_TEST

@@ -51,11 +51,11 @@ static void step(int *number, unsigned open)
 		_exit(100 + *number);
 }
 
-#define DO(call)                                                                                   \
-	do {                                                                                       \
-		if ((call) < 0)                                                                    \
-			_exit(n + 1);                                                              \
-		step(&n, open);                                                                    \
+#define DO(call)                      \
+	do {                          \
+		if ((call) < 0)       \
+			_exit(n + 1); \
+		step(&n, open);       \
 	} while (0)
 
 static void attach_wait_and_pass(struct shmring *r, unsigned open)
@@ -70,10 +70,10 @@ static void attach_wait_and_pass(struct shmring *r, unsigned open)
 
 	DO(shmring_consumer_attach(&c, r, NULL));
 	DO(shmring_producer_attach(&p, r, NULL));
-	DO(shmring_consumer_attach(&o, r,
-				   &(struct shmring_consumer_options){
-					   .size = sizeof(struct shmring_consumer_options),
-					   .flags = SHMRING_OBSERVE }));
+	DO(shmring_consumer_attach(
+		&o, r,
+		&(struct shmring_consumer_options){ .size = sizeof(struct shmring_consumer_options),
+						    .flags = SHMRING_OBSERVE }));
 	DO(shmring_consumer_fd(c, SHMRING_FD_THREAD));
 	DO(shmring_producer_fd(p, SHMRING_FD_THREAD));
 	DO(shmring_consumer_arm(c));

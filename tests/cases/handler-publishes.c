@@ -107,14 +107,14 @@ static inline void step_no_more(void)
 }
 #endif
 
-#define INTERRUPTED(call)                                                                          \
-	do {                                                                                       \
-		stepping = 1;                                                                      \
-		step();                                                                            \
-		e = (call);                                                                        \
-		step_no_more();                                                                    \
-		ck_assert_int_eq(stepping, 1);                                                     \
-		stepping = 0;                                                                      \
+#define INTERRUPTED(call)                      \
+	do {                                   \
+		stepping = 1;                  \
+		step();                        \
+		e = (call);                    \
+		step_no_more();                \
+		ck_assert_int_eq(stepping, 1); \
+		stepping = 0;                  \
 	} while (0)
 
 /* A call that has left, or taken, its message: the only one that was open. */

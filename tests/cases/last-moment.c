@@ -26,7 +26,7 @@ enum { SIZE = 1000, LAP = 65536 / SIZE };
 #define MS INT64_C(1000000)
 
 static void (*at_clock)(void); /* what happens when the clock is read */
-static int times;		/* after so many earlier readings */
+static int times;	       /* after so many earlier readings */
 
 int clock_gettime(clockid_t clock, struct timespec *ret)
 {

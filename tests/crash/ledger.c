@@ -184,8 +184,7 @@ static void follow_message(struct stream *s, const struct entry *e, struct ledge
 			fault(s, e, "the first one, although only %" PRIu64 " had been published",
 			      lane->limit);
 		if (e->lost < lane->missed)
-			fault(s, e, "the first one, although %" PRIu64 " were gone",
-			      lane->missed);
+			fault(s, e, "the first one, although %" PRIu64 " were gone", lane->missed);
 		lane->known = true;
 		lane->released = (struct place){ .seq = e->seq - e->lost };
 		lane->seen = lane->released;

@@ -150,10 +150,10 @@ struct place {
 };
 
 struct stream_lane {
-	bool known;	/* the places below are */
-	bool either;	/* begins at `released`, or at `pending` */
-	bool joined;	/* `limit` counts */
-	uint64_t limit; /* the first message is not behind this one */
+	bool known;	 /* the places below are */
+	bool either;	 /* begins at `released`, or at `pending` */
+	bool joined;	 /* `limit` counts */
+	uint64_t limit;	 /* the first message is not behind this one */
 	uint64_t missed; /* messages gone at the attach, which its first message counts as lost */
 	struct place released;
 	struct place pending; /* what a release in progress gives back */

@@ -661,7 +661,8 @@ static const struct exception removing_unused[] = {
 	{ CALL_FSTAT, { 0, { SAME, EAGAIN, DONE } } },
 	{ CALL_STAT, { 0, { SAME, EAGAIN } } },
 	{ CALL_MMAP, { 0, { SAME, ENOMEM } } },
-	{ CALL_PROBE, { 0, { SAME, DONE } } }, /* of attached ones, or whether a descriptor is ours */
+	{ CALL_PROBE,
+	  { 0, { SAME, DONE } } }, /* of attached ones, or whether a descriptor is ours */
 	{ CALL_LOCK, { 0, { SAME, EBUSY, DONE } } }, /* of the descriptor */
 	{ CALL_FLOCK, { ENOLCK, { SAME, DONE } } },  /* also to unlock */
 	{ CALL_FLOCK, { EINTR, { SAME, DONE } } },
@@ -684,25 +685,24 @@ static const struct exception opening_left[] = {
 	{ CALL_MMAP, { 0, { SAME, ENOMEM } } }, { 0 },
 };
 /* It is opened by its name when it has one; what fails then only shortens what is known. */
-static const struct exception creating_ephemeral[] = {
-	{ CALL_STAT, { 0, { SAME, DONE } } },
-	{ CALL_OPEN, { 0, { SAME, ESTALE, DONE } } },
-	{ CALL_MMAP, { 0, { SAME, ENOMEM, DONE } } },
-	{ CALL_FSTAT, { 0, { SAME, DONE } } },
-	{ CALL_FSTATFS, { 0, { SAME, DONE } } },
-	{ CALL_STATX, { 0, { SAME, DONE } } },
-	{ CALL_PREAD, { 0, { SAME, DONE } } },
-	{ CALL_LOCK, { 0, { SAME, EBUSY, DONE } } },
-	{ CALL_WIPEONFORK, { 0, { SAME, ENOMEM, DONE } } },
-	{ CALL_FLAGS, { 0, { SAME, DONE } } },
-	{ CALL_RANDOM, { 0, { SAME, DONE } } },
-	{ CALL_PROBE, { 0, { SAME, DONE } } },
-	{ 0 }
-};
+static const struct exception creating_ephemeral[] = { { CALL_STAT, { 0, { SAME, DONE } } },
+						       { CALL_OPEN, { 0, { SAME, ESTALE, DONE } } },
+						       { CALL_MMAP, { 0, { SAME, ENOMEM, DONE } } },
+						       { CALL_FSTAT, { 0, { SAME, DONE } } },
+						       { CALL_FSTATFS, { 0, { SAME, DONE } } },
+						       { CALL_STATX, { 0, { SAME, DONE } } },
+						       { CALL_PREAD, { 0, { SAME, DONE } } },
+						       { CALL_LOCK, { 0, { SAME, EBUSY, DONE } } },
+						       { CALL_WIPEONFORK,
+							 { 0, { SAME, ENOMEM, DONE } } },
+						       { CALL_FLAGS, { 0, { SAME, DONE } } },
+						       { CALL_RANDOM, { 0, { SAME, DONE } } },
+						       { CALL_PROBE, { 0, { SAME, DONE } } },
+						       { 0 } };
 static const struct exception attaching_ephemeral[] = {
-	{ CALL_FSTAT, { 0, { EBADF, DONE } } },	   { CALL_PROBE, { 0, { SAME, DONE } } },
-	{ CALL_MMAP, { 0, { SAME, ENOMEM } } },	   { CALL_FLOCK, { 0, { DONE } } },
-	{ CALL_OPEN, { 0, { SAME, DONE } } },	   { 0 },
+	{ CALL_FSTAT, { 0, { EBADF, DONE } } }, { CALL_PROBE, { 0, { SAME, DONE } } },
+	{ CALL_MMAP, { 0, { SAME, ENOMEM } } }, { CALL_FLOCK, { 0, { DONE } } },
+	{ CALL_OPEN, { 0, { SAME, DONE } } },	{ 0 },
 };
 static const struct exception closing[] = { { CALL_FSTAT, { 0, { DONE } } },
 					    { CALL_LOCK, { 0, { DONE } } }, /* to unlock */

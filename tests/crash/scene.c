@@ -63,7 +63,7 @@ struct scene {
 	struct shmring *ring;
 	struct shmring_producer *writer;
 	struct shmring_consumer *reader;
-	struct shmring_consumer *idle; /* never reads, and will be evicted; or NULL */
+	struct shmring_consumer *idle;	  /* never reads, and will be evicted; or NULL */
 	struct shmring_consumer *laggard; /* the same, at a limit of its own */
 	struct child listener;
 	struct seat seats[CAST];
@@ -117,7 +117,8 @@ static void drain(struct scene *s)
 	int r;
 
 	while ((r = shmring_peek(s->reader, SHMRING_NOWAIT, &m)) == 0) {
-		ck_assert_msg(audit_peeked(&s->audit, s->reader, &m), "reader: %s", s->audit.first_fault);
+		ck_assert_msg(audit_peeked(&s->audit, s->reader, &m), "reader: %s",
+			      s->audit.first_fault);
 		ck_assert_uint_lt(source_of(&m), SOURCES);
 		s->got[source_of(&m)]++;
 		must(shmring_release(s->reader));

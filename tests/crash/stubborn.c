@@ -350,7 +350,8 @@ START_TEST(bells_that_ring_in_vain_are_not_believed_for_long)
 {
 	struct shmring_consumer_options observe = { .size = sizeof(observe), .spin_ns = -1 };
 	struct shmring *r = make(SHMRING_SLOW_BLOCK);
-	struct shmring_counters before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
+	struct shmring_counters before = { .size = sizeof(before) },
+				after = { .size = sizeof(after) };
 	struct shmring_consumer *c;
 	struct shmring_message m;
 	struct siege siege;
@@ -396,7 +397,8 @@ START_TEST(room_bells_that_ring_in_vain_are_not_believed_for_long)
 {
 	struct shmring_producer_options options = { .size = sizeof(options), .spin_ns = -1 };
 	struct shmring *r = make(SHMRING_SLOW_BLOCK);
-	struct shmring_counters before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
+	struct shmring_counters before = { .size = sizeof(before) },
+				after = { .size = sizeof(after) };
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 	char message[1000] = "";

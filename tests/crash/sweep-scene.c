@@ -60,7 +60,8 @@ void scene_read(struct scene *s)
 		longest(&s->reader_delay, began);
 		if (r < 0)
 			break;
-		expect(audit_peeked(&s->read, s->reader, &m), "the reader: %s", s->read.first_fault);
+		expect(audit_peeked(&s->read, s->reader, &m), "the reader: %s",
+		       s->read.first_fault);
 		count_message(s, &m);
 		must(shmring_release(s->reader));
 	}
@@ -178,7 +179,8 @@ static bool may_wait(const struct scene *s)
 /* SW2 */
 static void go_on_for_laps(struct scene *s, bool dead)
 {
-	struct shmring_counters before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
+	struct shmring_counters before = { .size = sizeof(before) },
+				after = { .size = sizeof(after) };
 
 	must(shmring_producer_counters(s->writer, &before));
 	scene_write(s, FAR);

@@ -17,15 +17,12 @@ static _Alignas(8) char buffer[4096];
 
 /* Message `number` of `source`, as lane 3 gives it with `seq` and `lost`. */
 static struct told message(size_t len, uint64_t source, uint64_t number, uint64_t seq,
-				      uint64_t lost)
+			   uint64_t lost)
 {
 	audit_fill(buffer, len, source, number);
-	return (struct told){ .data = buffer,
-					 .len = len,
-					 .seq = seq,
-					 .producer = LANE,
-					 .tenancy = 1,
-					 .lost = lost };
+	return (struct told){
+		.data = buffer, .len = len, .seq = seq, .producer = LANE, .tenancy = 1, .lost = lost
+	};
 }
 
 static bool see(size_t len, uint64_t source, uint64_t number, uint64_t seq, uint64_t lost)

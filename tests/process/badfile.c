@@ -128,7 +128,9 @@ START_TEST(foreign_content_is_refused)
 	expect_content_refused("", 0);
 	expect_content_refused("x", 1);
 	expect_content_refused("a text, that somebody might have put there\n", 43);
-	expect_content_refused("\x7f" "ELF\2\1\1", 7);
+	expect_content_refused("\x7f"
+			       "ELF\2\1\1",
+			       7);
 	expect_content_refused(zeros, 100);
 	expect_content_refused(zeros, 4096);
 	expect_content_refused(zeros, sizeof(zeros));
@@ -142,8 +144,17 @@ START_TEST(ring_that_was_cut_off_is_refused)
 {
 	struct image whole, part;
 	const char *path = make_ring(&whole);
-	const size_t sizes[] = { 0,	1,	   64,	       4095, 4096, 8192, 65535,
-				 65536, whole.size / 2, whole.size - 4096, whole.size - 1 };
+	const size_t sizes[] = { 0,
+				 1,
+				 64,
+				 4095,
+				 4096,
+				 8192,
+				 65535,
+				 65536,
+				 whole.size / 2,
+				 whole.size - 4096,
+				 whole.size - 1 };
 
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
 		ck_assert_int_eq(truncate(path, (off_t)sizes[i]), 0);
@@ -198,8 +209,7 @@ START_TEST(every_flipped_bit_of_the_identity_is_noticed)
 		result = shmring_open(&r, path);
 		if (result == 0)
 			ck_abort_msg("bit %zu of byte %zu does not matter", bit % 8, bit / 8);
-		ck_assert_msg(result == -EBADMSG || result == -EPROTONOSUPPORT ||
-				      result == -ESTALE,
+		ck_assert_msg(result == -EBADMSG || result == -EPROTONOSUPPORT || result == -ESTALE,
 			      "%s at byte %zu", strerrorname_np(-result), bit / 8);
 		ck_assert_str_ne(shmring_explain(), "");
 		whole.bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
@@ -224,7 +234,8 @@ START_TEST(no_content_crashes_the_opener)
 	for (int round = 0; round < 300; round++) {
 		memcpy(damaged.bytes, whole.bytes, whole.size);
 		for (uint64_t n = 1 + random_below(&seed, 8); n > 0; n--)
-			damaged.bytes[random_size(&seed, 0, 4095)] = (unsigned char)random_next(&seed);
+			damaged.bytes[random_size(&seed, 0, 4095)] =
+				(unsigned char)random_next(&seed);
 		image_restore(&damaged, path);
 		if (shmring_open(&r, path) == 0)
 			shmring_close(r);
@@ -340,8 +351,9 @@ START_TEST(what_is_no_regular_file_is_refused)
 
 	ck_assert_int_eq(mkdir(room_path("directory"), 0700), 0);
 	ck_assert_int_eq(mkfifo(room_path("fifo"), 0600), 0);
-	ck_assert_int_lt(snprintf(address.sun_path, sizeof(address.sun_path), "%s",
-				  room_path("socket")), (int)sizeof(address.sun_path));
+	ck_assert_int_lt(
+		snprintf(address.sun_path, sizeof(address.sun_path), "%s", room_path("socket")),
+		(int)sizeof(address.sun_path));
 	ck_assert_int_eq(bind(s, (struct sockaddr *)&address, sizeof(address)), 0);
 	expect_foreign(room_path("directory"), EISDIR);
 	expect_foreign(room_path("fifo"), EINVAL);

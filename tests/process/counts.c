@@ -46,9 +46,9 @@ static struct shmring_consumer_stat consumer(struct shmring *r)
 /* It does not spin: what it waits for it sleeps for. */
 static struct shmring_consumer *attach(struct shmring *r, uint64_t lag)
 {
-	const struct shmring_consumer_options options = {
-		.size = sizeof(options), .max_lag = lag, .spin_ns = -1
-	};
+	const struct shmring_consumer_options options = { .size = sizeof(options),
+							  .max_lag = lag,
+							  .spin_ns = -1 };
 	struct shmring_consumer *c;
 
 	must(shmring_consumer_attach(&c, r, &options));

@@ -50,9 +50,7 @@ static struct shmring_consumer_stat stat_consumer(struct shmring *r)
  */
 START_TEST(successor_goes_on_where_the_killed_producer_ended)
 {
-	struct peer_command produce = { .op = PEER_PRODUCE,
-					.count = UINT32_MAX,
-					.max = 700 };
+	struct peer_command produce = { .op = PEER_PRODUCE, .count = UINT32_MAX, .max = 700 };
 	uint64_t seed = random_seed() + (uint64_t)_i;
 	struct shmring *r = create(1);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
@@ -159,8 +157,9 @@ START_TEST(claimed_and_staged_messages_die_with_the_producer)
 	ring_start(&p);
 	ck_assert_int_eq(peer_producer(&p, SOURCE), 0);
 	ck_assert_int_eq(peer_produce(&p, 10, 500), 10);
-	ck_assert_int_eq(peer_call(&p, &(struct peer_command){ .op = PEER_STAGE, .count = 20,
-							       .max = 700 }), 0);
+	ck_assert_int_eq(
+		peer_call(&p, &(struct peer_command){ .op = PEER_STAGE, .count = 20, .max = 700 }),
+		0);
 	ck_assert_int_eq(peer_call(&p, &(struct peer_command){ .op = PEER_CLAIM, .max = 900 }), 0);
 	child_kill(&p.child);
 	ck_assert_uint_eq(consume_all(c, &audit), 10);
@@ -471,8 +470,8 @@ int main(void)
 
 	tcase_add_loop_test(tc, successor_goes_on_where_the_killed_producer_ended, 0, 2);
 	tcase_add_loop_test(tc, successor_finds_the_end_of_an_overwritten_lane, 0, 5);
-	tcase_add_loop_test(
-		tc, successor_of_a_producer_killed_at_a_full_ring_overwrites_nothing, 0, 2);
+	tcase_add_loop_test(tc, successor_of_a_producer_killed_at_a_full_ring_overwrites_nothing, 0,
+			    2);
 	tcase_add_test(tc, claimed_and_staged_messages_die_with_the_producer);
 	tcase_add_test(tc, successor_after_detach_goes_on_too);
 	tcase_add_test(tc, killed_consumer_stops_holding_a_producer_that_comes_to_the_limit);

@@ -468,7 +468,9 @@ static int use_as_nobody(int socket, void *arg)
 		ck_assert(setgid(65534) == 0 && setuid(65534) == 0);
 	must(shmring_open(&r, room_path("closed/ring")));
 	p = producer_attach(r);
-	must_fail(ERANGE, shmring_stat_lane(r, 64, &(struct shmring_lane_stat){ .size = sizeof(struct shmring_lane_stat) }));
+	must_fail(ERANGE, shmring_stat_lane(r, 64,
+					    &(struct shmring_lane_stat){
+						    .size = sizeof(struct shmring_lane_stat) }));
 	snprintf(told, sizeof(told), "%s", shmring_explain());
 	shmring_producer_detach(p);
 	ck_assert_str_eq(told, shmring_explain()); /* a detach has no errors */
@@ -738,8 +740,8 @@ static const char *hidden_path(void)
 
 	ck_assert_ptr_nonnull(d);
 	while ((entry = readdir(d)) != NULL)
-		if (strncmp(entry->d_name, SHMRING_HIDDEN_PREFIX,
-			    strlen(SHMRING_HIDDEN_PREFIX)) == 0)
+		if (strncmp(entry->d_name, SHMRING_HIDDEN_PREFIX, strlen(SHMRING_HIDDEN_PREFIX)) ==
+		    0)
 			snprintf(name, sizeof(name), "%s", entry->d_name);
 	closedir(d);
 	return room_path(name);
@@ -826,7 +828,8 @@ static bool attach_beside_remover(struct peer *p)
 		ck_assert_int_eq(p->answer.result, -EIDRM);
 		ck_assert_ptr_nonnull(strstr(p->answer.explain, "under its name"));
 	} else {
-		ck_assert_msg(ended - began >= WAIT_NS, "attached in a ring that was being removed");
+		ck_assert_msg(ended - began >= WAIT_NS,
+			      "attached in a ring that was being removed");
 		peer_simple(p, PEER_DETACH);
 	}
 	ck_assert(is_there("ring"));

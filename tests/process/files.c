@@ -44,7 +44,8 @@ static unsigned count_files(void)
 START_TEST(existing_name_is_not_taken)
 {
 	struct shmring_config config = small_config();
-	struct shmring_ring_stat before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
+	struct shmring_ring_stat before = { .size = sizeof(before) },
+				 after = { .size = sizeof(after) };
 	struct shmring *r, *other;
 	int fd;
 
@@ -317,9 +318,15 @@ END_TEST
 START_TEST(stat_tells_the_shape)
 {
 	struct shmring_config config = {
-		.size = sizeof(config), .lane_size = 1 << 18, .lanes = 5, .alignment = 64,
-		.slow_policy = SHMRING_SLOW_EVICT, .unread_policy = SHMRING_UNREAD_HOLD,
-		.evict_after_ns = 123456789, .max_sleep_ns = 7000000, .wake = SHMRING_WAKE_FENCE,
+		.size = sizeof(config),
+		.lane_size = 1 << 18,
+		.lanes = 5,
+		.alignment = 64,
+		.slow_policy = SHMRING_SLOW_EVICT,
+		.unread_policy = SHMRING_UNREAD_HOLD,
+		.evict_after_ns = 123456789,
+		.max_sleep_ns = 7000000,
+		.wake = SHMRING_WAKE_FENCE,
 	};
 	struct shmring *r = way_create((enum way)_i, &config);
 	struct shmring_producer *p = producer_attach(r);

@@ -84,7 +84,8 @@ static void take_seat(struct player *p)
 
 static void leave_seat(struct player *p)
 {
-	struct shmring_counters read = { .size = sizeof(read) }, written = { .size = sizeof(written) };
+	struct shmring_counters read = { .size = sizeof(read) },
+				written = { .size = sizeof(written) };
 	struct figures *f = &p->figures[p->kind];
 
 	must(shmring_consumer_counters(p->consumer, &read));

@@ -197,9 +197,9 @@ END_TEST
 
 static int take_over(void *r)
 {
-	const struct shmring_consumer_options options = {
-		.size = sizeof(options), .name = "kept", .max_lag = 2 * LAG
-	};
+	const struct shmring_consumer_options options = { .size = sizeof(options),
+							  .name = "kept",
+							  .max_lag = 2 * LAG };
 	struct shmring_consumer *c;
 	int e = shmring_consumer_attach(&c, r, &options);
 
@@ -223,9 +223,9 @@ static int take_over_in_steps(int socket, void *unused)
 /* At no instruction is it held to the limit of the one before. */
 START_TEST(limits_of_the_last_holder_end_with_its_place)
 {
-	struct shmring_consumer_options options = {
-		.size = sizeof(options), .name = "kept", .max_lag = LAG
-	};
+	struct shmring_consumer_options options = { .size = sizeof(options),
+						    .name = "kept",
+						    .max_lag = LAG };
 	struct shmring_config config = small_config();
 	bool limited = false;
 	struct shmring *r;

@@ -521,8 +521,8 @@ static const struct {
 	uint64_t lane, limit;
 	const char *name;
 } endings[] = {
-	{ 65536, 4096, NULL },	   { 65536, 8192, NULL },     { 65536, 16384, NULL },
-	{ 1 << 20, 65536, NULL },  { 1 << 20, 131072, NULL }, { 8 << 20, 1 << 20, NULL },
+	{ 65536, 4096, NULL },	    { 65536, 8192, NULL },     { 65536, 16384, NULL },
+	{ 1 << 20, 65536, NULL },   { 1 << 20, 131072, NULL }, { 8 << 20, 1 << 20, NULL },
 	{ 65536, 4096, "evicted" },
 };
 

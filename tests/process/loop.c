@@ -636,7 +636,7 @@ START_TEST(misuse_of_waiting_is_refused)
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_wait_item waits[2] = { { .what = shmring_consumer_waitable(c) },
-					 { .what = shmring_producer_waitable(p, SIZE_MAX) } };
+					      { .what = shmring_producer_waitable(p, SIZE_MAX) } };
 	struct child child;
 	void *data;
 

@@ -240,10 +240,10 @@ START_TEST(strict_works_where_locks_are_allowed)
 
 	may_lock();
 	r = create();
-	attach_both(r,
-		    (struct shmring_memory){ .lock = SHMRING_LOCK_ALL,
-					     .flags = SHMRING_MEMORY_STRICT },
-		    &p, &c);
+	attach_both(
+		r,
+		(struct shmring_memory){ .lock = SHMRING_LOCK_ALL, .flags = SHMRING_MEMORY_STRICT },
+		&p, &c);
 	detach_both(p, c);
 	shmring_close(r);
 }

@@ -164,8 +164,8 @@ static int keep_diary(int socket, void *arg)
 START_TEST(killed_in_the_stream_nothing_is_missing_and_nothing_twice)
 {
 	uint64_t seed = random_seed(), goal;
-	struct diary *d = mmap(NULL, sizeof(*d), PROT_READ | PROT_WRITE,
-			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct diary *d =
+		mmap(NULL, sizeof(*d), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int64_t limit = patience();
 	struct child c;
 	struct peer p;
@@ -367,10 +367,11 @@ END_TEST
 
 START_TEST(only_sound_names_are_taken)
 {
-	static const char *const bad[] = { "", "a b", "a/b", "\xc3\xa4", "a\n", "-*",
-					   "12345678901234567890123456789012" };
-	static const char *const good[] = { "a", ".", "-", "_", "A.b-c_9",
-					    "1234567890123456789012345678901" };
+	static const char *const bad[] = {
+		"", "a b", "a/b", "\xc3\xa4", "a\n", "-*", "12345678901234567890123456789012"
+	};
+	static const char *const good[] = { "a", ".",	    "-",
+					    "_", "A.b-c_9", "1234567890123456789012345678901" };
 
 	begin();
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {

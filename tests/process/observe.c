@@ -359,9 +359,8 @@ int main(void)
 	tcase_add_test(tc, observer_sees_every_message_when_it_keeps_up);
 	tcase_add_test(tc, sleeping_observer_costs_producers_nothing);
 	tcase_add_loop_test(tc, overrun_observer_is_told_messages_and_bytes, 0, 10);
-	tcase_add_loop_test(tc,
-			    observer_of_a_storm_loses_and_receives_exactly_what_was_published, 0,
-			    3);
+	tcase_add_loop_test(tc, observer_of_a_storm_loses_and_receives_exactly_what_was_published,
+			    0, 3);
 	tcase_add_test(tc, observer_works_with_read_permission_alone);
 	tcase_add_test(tc, anonymous_ring_can_be_observed_through_a_readonly_descriptor);
 	tcase_add_test(tc, readonly_ring_serves_nobody_else);

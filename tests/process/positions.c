@@ -19,11 +19,10 @@ enum { SOURCE = 64 };
 
 /* Where the lanes begin, so that the border lies within, before, or behind. */
 static const uint64_t begins[] = {
-	((uint64_t)1 << 32) - 64,      ((uint64_t)1 << 32) - LANE,
-	((uint64_t)1 << 32) - 5 * 64,  ((uint64_t)1 << 63) - 64,
-	((uint64_t)1 << 63) - LANE,    (uint64_t)0 - 64,
-	(uint64_t)0 - LANE,	       (uint64_t)0 - LANE / 2 - 64,
-	(uint64_t)0 - 3 * LANE - 1088, (uint64_t)0 - 2 * LANE,
+	((uint64_t)1 << 32) - 64, ((uint64_t)1 << 32) - LANE,  ((uint64_t)1 << 32) - 5 * 64,
+	((uint64_t)1 << 63) - 64, ((uint64_t)1 << 63) - LANE,  (uint64_t)0 - 64,
+	(uint64_t)0 - LANE,	  (uint64_t)0 - LANE / 2 - 64, (uint64_t)0 - 3 * LANE - 1088,
+	(uint64_t)0 - 2 * LANE,
 };
 
 enum { BEGINS = sizeof(begins) / sizeof(*begins) };
@@ -49,8 +48,8 @@ START_TEST(stream_goes_across)
 	audit_begin(&audit, true);
 	audit_begin(&seen, true);
 	while (published < 4000) {
-		published += publish_until_full(p, SOURCE, published,
-						32 + random_size(&seed, 0, 4000));
+		published +=
+			publish_until_full(p, SOURCE, published, 32 + random_size(&seed, 0, 4000));
 		consume_audited(c, &audit, random_below(&seed, published - audit.messages + 1));
 		consume_audited(o, &seen, published - seen.messages);
 	}

@@ -622,7 +622,8 @@ START_TEST(spinning_is_controlled)
 	struct board *b = board_new(1);
 	struct shmring_producer *p = producer_attach(b->ring);
 	struct shmring_consumer *c = consumer_attach(b->ring, NULL, 0, 0);
-	struct shmring_counters before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
+	struct shmring_counters before = { .size = sizeof(before) },
+				after = { .size = sizeof(after) };
 	struct shmring_message m;
 
 	must(shmring_consumer_counters(c, &before));

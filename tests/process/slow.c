@@ -359,8 +359,11 @@ START_TEST(consumer_that_releases_now_and_then_is_not_evicted)
 
 	ring_start(&p);
 	ck_assert_int_eq(peer_producer(&p, SOURCE), 0);
-	peer_tell(&p, &(struct peer_command){ .op = PEER_PRODUCE, .count = 200, .min = SIZE,
-					      .max = SIZE, .deadline = patience() });
+	peer_tell(&p, &(struct peer_command){ .op = PEER_PRODUCE,
+					      .count = 200,
+					      .min = SIZE,
+					      .max = SIZE,
+					      .deadline = patience() });
 	audit_begin(&audit, true);
 	for (; clock_now() < end; count++) {
 		consume_audited(c, &audit, 1);

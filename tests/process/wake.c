@@ -34,7 +34,8 @@ static void start_consumer(struct peer *c, uint32_t flags)
 	ring_start(c);
 	ck_assert_int_eq(peer_call(c, &(struct peer_command){ .op = PEER_CONSUMER,
 							      .flags = flags,
-							      .spin_ns = -1 }), 0);
+							      .spin_ns = -1 }),
+			 0);
 }
 
 static void start_producer(struct peer *p)
@@ -42,7 +43,8 @@ static void start_producer(struct peer *p)
 	ring_start(p);
 	ck_assert_int_eq(peer_call(p, &(struct peer_command){ .op = PEER_PRODUCER,
 							      .source = SOURCE,
-							      .spin_ns = -1 }), 0);
+							      .spin_ns = -1 }),
+			 0);
 }
 
 START_TEST(sleeping_consumer_is_woken)
@@ -188,8 +190,10 @@ START_TEST(one_release_wakes_all_sleeping_producers)
 
 	for (int i = 0; i < 2; i++) {
 		start_producer(&p[i]);
-		peer_tell(&p[i], &(struct peer_command){ .op = PEER_PRODUCE, .count = 70,
-							 .min = 1000, .max = 1000,
+		peer_tell(&p[i], &(struct peer_command){ .op = PEER_PRODUCE,
+							 .count = 70,
+							 .min = 1000,
+							 .max = 1000,
 							 .deadline = patience() });
 	}
 	for (int i = 0; i < 2; i++)
@@ -217,8 +221,11 @@ START_TEST(two_sleepers_never_lose_each_other)
 	start_consumer(&c, 0);
 	start_producer(&p);
 	peer_tell_consume(&c, 60000);
-	peer_tell(&p, &(struct peer_command){ .op = PEER_PRODUCE, .count = 60000, .max = 8000,
-					      .seed = 5, .deadline = patience() });
+	peer_tell(&p, &(struct peer_command){ .op = PEER_PRODUCE,
+					      .count = 60000,
+					      .max = 8000,
+					      .seed = 5,
+					      .deadline = patience() });
 	ck_assert_int_eq(peer_answer(&p), 60000);
 	ck_assert_int_eq(peer_answer(&c), 60000);
 	audit_must_be(&c.answer.audit, 60000, 0);
@@ -320,8 +327,7 @@ END_TEST
 START_TEST(consumer_waits_until_the_deadline)
 {
 	static const int64_t spins[] = { -1, 0, 5 * MS, SHMRING_FOREVER };
-	struct shmring_consumer_options options = { .size = sizeof(options),
-						    .spin_ns = spins[_i] };
+	struct shmring_consumer_options options = { .size = sizeof(options), .spin_ns = spins[_i] };
 	struct shmring *r = create(SHMRING_WAKE_AUTO);
 	struct shmring_consumer *c;
 	struct shmring_counters n = { .size = sizeof(n) };

@@ -94,8 +94,8 @@ void audit_begin(struct audit *a, bool from_start)
 }
 
 __attribute__((format(printf, 4, 5))) static void fault(struct audit *a, enum audit_fault kind,
-							const struct told *m,
-							const char *format, ...)
+							const struct told *m, const char *format,
+							...)
 {
 	va_list args;
 	int used;
@@ -112,8 +112,8 @@ __attribute__((format(printf, 4, 5))) static void fault(struct audit *a, enum au
 }
 
 /* Hold a number against what is due after `lost` missing ones. */
-static void audit_count(struct audit *a, const struct told *m, const char *what,
-			uint64_t number, uint64_t next)
+static void audit_count(struct audit *a, const struct told *m, const char *what, uint64_t number,
+			uint64_t next)
 {
 	uint64_t due = next + m->lost;
 

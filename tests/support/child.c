@@ -57,7 +57,8 @@ static void last_words(int messages, char *ret, size_t size)
 	if (len < 0)
 		len = 0;
 	ret[len] = '\0';
-	for (from = len; from > 0 && ((unsigned char)ret[from - 1] >= ' ' || ret[from - 1] == '\n');)
+	for (from = len;
+	     from > 0 && ((unsigned char)ret[from - 1] >= ' ' || ret[from - 1] == '\n');)
 		from--;
 	memmove(ret, ret + from, (size_t)(len - from) + 1);
 }
@@ -163,8 +164,7 @@ void child_exec(struct child *c)
 static void await(struct child *c, int change, siginfo_t *ret)
 {
 	memset(ret, 0, sizeof(*ret));
-	ck_assert_msg(waitid(P_PID, (id_t)c->pid, ret, change) == 0, "waitid: %s",
-		      strerror(errno));
+	ck_assert_msg(waitid(P_PID, (id_t)c->pid, ret, change) == 0, "waitid: %s", strerror(errno));
 }
 
 void child_drop(struct child *c)

@@ -37,8 +37,7 @@ void child_fork(struct child *c, int (*run)(int socket, void *arg), void *arg);
  * another processor (tests/aarch64.sh) name in SHMRING_TEST_EMULATOR what runs
  * them. It differs from a kernel here and there.
  */
-void child_become(const char *path, const char *arg1, const char *arg2)
-	__attribute__((noreturn));
+void child_become(const char *path, const char *arg1, const char *arg2) __attribute__((noreturn));
 bool child_is_emulated(void);
 
 /* Start tests/process/peer by exec, with its end of the socket as descriptor 3. */

@@ -15,8 +15,7 @@ struct report {
 	char text[2048];
 };
 
-void report_add(struct report *r, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+void report_add(struct report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A list of descriptors and mappings. */
 struct holdings {

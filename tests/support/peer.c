@@ -110,10 +110,9 @@ int64_t peer_consumer(struct peer *p, const char *name, uint32_t start, uint32_t
 
 void peer_tell_produce(struct peer *p, uint32_t count, size_t max)
 {
-	peer_tell(p, &(struct peer_command){ .op = PEER_PRODUCE,
-					     .count = count,
-					     .max = max,
-					     .deadline = patience() });
+	peer_tell(p,
+		  &(struct peer_command){
+			  .op = PEER_PRODUCE, .count = count, .max = max, .deadline = patience() });
 }
 
 int64_t peer_produce(struct peer *p, uint32_t count, size_t max)
@@ -124,9 +123,8 @@ int64_t peer_produce(struct peer *p, uint32_t count, size_t max)
 
 void peer_tell_consume(struct peer *p, uint32_t count)
 {
-	peer_tell(p, &(struct peer_command){ .op = PEER_CONSUME,
-					     .count = count,
-					     .deadline = patience() });
+	peer_tell(p, &(struct peer_command){
+			     .op = PEER_CONSUME, .count = count, .deadline = patience() });
 }
 
 int64_t peer_consume(struct peer *p, uint32_t count)
@@ -152,9 +150,8 @@ int64_t peer_fill(struct peer *p, uint32_t count, size_t len)
 
 void peer_tell_take(struct peer *p, uint32_t count)
 {
-	peer_tell(p, &(struct peer_command){ .op = PEER_CONSUME,
-					     .count = count,
-					     .deadline = SHMRING_FOREVER });
+	peer_tell(p, &(struct peer_command){
+			     .op = PEER_CONSUME, .count = count, .deadline = SHMRING_FOREVER });
 }
 
 void peer_quit(struct peer *p)

@@ -33,8 +33,8 @@ static inline size_t random_size(uint64_t *state, size_t min, size_t max)
 	uint64_t span = max - min + 1;
 	unsigned bits = 64 - (unsigned)__builtin_clzll(span);
 
-	return min + (size_t)(random_next(state) % ((uint64_t)1 << random_below(state, bits + 1)) %
-			      span);
+	return min +
+	       (size_t)(random_next(state) % ((uint64_t)1 << random_below(state, bits + 1)) % span);
 }
 
 /*

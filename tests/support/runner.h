@@ -21,9 +21,9 @@
 #undef tcase_add_test
 #define tcase_add_test(tc, test) tcase_add_loop_test(tc, test, 0, 1)
 #undef tcase_add_loop_test
-#define tcase_add_loop_test(tc, test, start, end)                          \
-	do {                                                               \
-		if (runner_selects((test)->name))                          \
+#define tcase_add_loop_test(tc, test, start, end)                            \
+	do {                                                                 \
+		if (runner_selects((test)->name))                            \
 			_tcase_add_test((tc), (test), 0, 0, (start), (end)); \
 	} while (0)
 

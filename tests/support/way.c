@@ -82,7 +82,10 @@ struct shmring_consumer *consumer_attach(struct shmring *r, const char *name, ui
 					 uint32_t flags)
 {
 	struct shmring_consumer_options options = {
-		.size = sizeof(options), .name = name, .start = start, .flags = flags,
+		.size = sizeof(options),
+		.name = name,
+		.start = start,
+		.flags = flags,
 	};
 	struct shmring_consumer *c = NULL;
 

@@ -27,8 +27,9 @@ static const uint64_t begins[] = { 0, (uint64_t)0 - SIZE / 2, (uint64_t)0 - 64 }
 
 static void begin(uint64_t position)
 {
-	struct shmring_config config = { .size = sizeof(config), .lane_size = SIZE, .lanes = 1,
-					 .first_position = position };
+	struct shmring_config config = {
+		.size = sizeof(config), .lane_size = SIZE, .lanes = 1, .first_position = position
+	};
 
 	memset(data, 0xcc, sizeof(data));
 	memset(&control, 0xcc, sizeof(control));

@@ -20,7 +20,8 @@ enum { GRANULE = 65536 };
 
 static struct geometry plan(uint64_t lane_size, uint32_t lanes)
 {
-	struct shmring_config config = { .size = sizeof(config), .lane_size = lane_size,
+	struct shmring_config config = { .size = sizeof(config),
+					 .lane_size = lane_size,
 					 .lanes = lanes };
 	struct geometry g;
 
@@ -124,9 +125,15 @@ END_TEST
 START_TEST(identity_gives_the_geometry_back)
 {
 	struct shmring_config config = {
-		.size = sizeof(config), .lane_size = 1 << 22, .lanes = 3, .alignment = 64,
-		.slow_policy = SHMRING_SLOW_EVICT, .unread_policy = SHMRING_UNREAD_HOLD,
-		.evict_after_ns = 77, .max_sleep_ns = 5000000, .wake = SHMRING_WAKE_FENCE,
+		.size = sizeof(config),
+		.lane_size = 1 << 22,
+		.lanes = 3,
+		.alignment = 64,
+		.slow_policy = SHMRING_SLOW_EVICT,
+		.unread_policy = SHMRING_UNREAD_HOLD,
+		.evict_after_ns = 77,
+		.max_sleep_ns = 5000000,
+		.wake = SHMRING_WAKE_FENCE,
 		.first_position = (uint64_t)0 - 640,
 	};
 	struct geometry g, out;
@@ -312,9 +319,9 @@ static void other_file_size(struct identity *id)
 START_TEST(nonsense_with_a_sound_checksum_is_refused)
 {
 	static void (*const changes[])(struct identity *) = {
-		odd_lane_size, huge_lane_size, no_lanes,      many_lanes,   other_alignment,
-		no_alignment,  many_consumers, other_policy,  endless_sleep, odd_position,
-		moved_registry, data_far_away, other_stride,  other_file_size,
+		odd_lane_size,	huge_lane_size, no_lanes,     many_lanes,      other_alignment,
+		no_alignment,	many_consumers, other_policy, endless_sleep,   odd_position,
+		moved_registry, data_far_away,	other_stride, other_file_size,
 	};
 
 	for (unsigned i = 0; i < sizeof(changes) / sizeof(*changes); i++)

@@ -62,8 +62,9 @@ START_TEST(status_word_keeps_its_parts)
 	ck_assert_uint_eq(status_flags(status_with_flags(s, 1)), 1);
 	ck_assert_uint_ne(status_next(s, PLACE_SUSPECT), s);
 	ck_assert_int_eq(status_state(status_next(s, PLACE_DETACHED)), PLACE_DETACHED);
-	ck_assert_uint_eq(status_epoch(status_next(status_make(5, 0xffffff, 0, PLACE_ACTIVE),
-						   PLACE_ACTIVE)), 5);
+	ck_assert_uint_eq(
+		status_epoch(status_next(status_make(5, 0xffffff, 0, PLACE_ACTIVE), PLACE_ACTIVE)),
+		5);
 }
 END_TEST
 
@@ -75,7 +76,8 @@ START_TEST(every_place_and_epoch_has_a_byte_of_its_own)
 		for (unsigned slot = 0; slot < 64; slot++) {
 			byte = shmr_place_byte((enum place_kind)kind, slot, 0);
 			ck_assert_uint_gt(byte, last);
-			ck_assert_uint_eq(shmr_place_byte((enum place_kind)kind, slot, 1), byte + 1);
+			ck_assert_uint_eq(shmr_place_byte((enum place_kind)kind, slot, 1),
+					  byte + 1);
 			last = shmr_place_byte((enum place_kind)kind, slot, UINT32_MAX);
 			ck_assert_int_gt((off_t)last, 0);
 		}
@@ -109,7 +111,8 @@ START_TEST(taken_place_is_not_taken_again)
 		store_relaxed(place_status(&registry, PLACE_CONSUMER, 0),
 			      status_make(1, 0, 0, (enum place_state)state));
 		ck_assert_int_eq(shmr_place_take(&registry, PLACE_CONSUMER, 0,
-						 word(PLACE_CONSUMER, 0), second, &other), -EAGAIN);
+						 word(PLACE_CONSUMER, 0), second, &other),
+				 -EAGAIN);
 	}
 	close(fd);
 	close(second);
@@ -134,8 +137,7 @@ START_TEST(claimed_place_is_claimed_over)
 	uint64_t status;
 	int fd = description();
 
-	store_relaxed(place_status(&registry, PLACE_LANE, 5),
-		      status_make(7, 0, 0, PLACE_CLAIMED));
+	store_relaxed(place_status(&registry, PLACE_LANE, 5), status_make(7, 0, 0, PLACE_CLAIMED));
 	must(shmr_place_take(&registry, PLACE_LANE, 5, word(PLACE_LANE, 5), fd, &status));
 	ck_assert_uint_eq(status_epoch(status), 8);
 	close(fd);
@@ -260,14 +262,15 @@ END_TEST
 START_TEST(detached_and_joining_cursors_gate_and_lapsed_ones_do_not)
 {
 	static const bool gates[] = {
-		[PLACE_FREE] = false,	[PLACE_CLAIMED] = false, [PLACE_SETUP] = false,
-		[PLACE_JOINING] = true, [PLACE_ACTIVE] = true,	 [PLACE_SUSPECT] = true,
+		[PLACE_FREE] = false,	 [PLACE_CLAIMED] = false, [PLACE_SETUP] = false,
+		[PLACE_JOINING] = true,	 [PLACE_ACTIVE] = true,	  [PLACE_SUSPECT] = true,
 		[PLACE_EVICTED] = false, [PLACE_DETACHED] = true, [PLACE_LAPSED] = false,
 	};
 
 	for (unsigned state = 0; state < sizeof(gates); state++)
 		ck_assert_msg(status_gates(status_make(1, 0, 0, (enum place_state)state)) ==
-				      gates[state], "state %u", state);
+				      gates[state],
+			      "state %u", state);
 }
 END_TEST
 

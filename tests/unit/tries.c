@@ -47,9 +47,8 @@ int __wrap_sched_yield(void)
 static void damage(const struct shmring *r, const char *name)
 {
 	int fd = open(room_path("ring"), O_RDWR | O_CLOEXEC);
-	struct registry *registry =
-		mmap(NULL, sizeof(*registry), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		     (off_t)r->geometry.registry_offset);
+	struct registry *registry = mmap(NULL, sizeof(*registry), PROT_READ | PROT_WRITE,
+					 MAP_SHARED, fd, (off_t)r->geometry.registry_offset);
 	uint64_t status;
 	unsigned slot;
 

@@ -147,7 +147,8 @@ END_TEST
 
 START_TEST(answer_needs_a_size_that_can_be_true)
 {
-	const size_t wrong[] = { 0, sizeof(size_t), sizeof(struct known) - 1, OUTPUT_MAX + 1, SIZE_MAX };
+	const size_t wrong[] = { 0, sizeof(size_t), sizeof(struct known) - 1, OUTPUT_MAX + 1,
+				 SIZE_MAX };
 	const struct known ours = { 0, 5, 6 };
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -259,18 +260,24 @@ END_TEST
 
 START_TEST(sentence_has_words_and_numbers)
 {
-	ck_assert_int_eq(shmr_explain(-EINVAL, "%s has %u of %u: %e", "x", (uint64_t)0, UINT64_MAX,
-				      -ENOSPC), -EINVAL);
-	ck_assert_str_eq(shmring_explain(), "x has 0 of 18446744073709551615: No space left on device");
+	ck_assert_int_eq(
+		shmr_explain(-EINVAL, "%s has %u of %u: %e", "x", (uint64_t)0, UINT64_MAX, -ENOSPC),
+		-EINVAL);
+	ck_assert_str_eq(shmring_explain(),
+			 "x has 0 of 18446744073709551615: No space left on device");
 }
 END_TEST
 
 START_TEST(names_in_a_sentence_are_harmless)
 {
 	shmr_explain(-EINVAL, "'%s'", "a\033[2J\nb\xc2\x9b\xe2\x80\xae\xff\xc3\xbc-\xe2");
-	ck_assert_str_eq(shmring_explain(), "'a?[2J?b?" "?" "?\xc3\xbc-?'");
+	ck_assert_str_eq(shmring_explain(), "'a?[2J?b?"
+					    "?"
+					    "?\xc3\xbc-?'");
 	shmr_explain_about(-EINVAL, "\x7f");
-	ck_assert_str_eq(shmring_explain(), "?: 'a?[2J?b?" "?" "?\xc3\xbc-?'");
+	ck_assert_str_eq(shmring_explain(), "?: 'a?[2J?b?"
+					    "?"
+					    "?\xc3\xbc-?'");
 }
 END_TEST
 
