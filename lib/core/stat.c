@@ -77,7 +77,7 @@ int shmring_stat_consumer(struct shmring *r, unsigned index, struct shmring_cons
 	if (e < 0)
 		return e;
 	return shmr_output_write(ret, &st, sizeof(st),
-				 SIZE_UP_TO(struct shmring_consumer_stat, evictions));
+				 SIZE_UP_TO(struct shmring_consumer_stat, tenancy));
 }
 
 /* A writable view of registry and doorbell, for the time of one repair. */
