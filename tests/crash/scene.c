@@ -55,7 +55,8 @@ struct seat {
 	struct actor actor;
 	struct part part;
 	struct notes *notes;
-	uint64_t goal; /* how far the writer is to go for it; 0: nothing asked */
+	uint64_t goal;	 /* how far the writer is to go for it; 0: nothing asked */
+	uint32_t served; /* the request that the goal is for */
 };
 
 struct scene {
@@ -267,6 +268,11 @@ static bool serve(struct scene *s, struct seat *seat)
 {
 	uint32_t request = atomic_load(&seat->notes->request);
 
+	/* Another actor's messages may have ended an earlier request before its goal. */
+	if (request != seat->served) {
+		seat->served = request;
+		seat->goal = 0;
+	}
 	switch (request % REQUESTS) {
 	case REQUEST_FEED:
 		if (!write_on(s, seat, 5, SMALL))
