@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * doorbell: sleep and wake, at no cost to those who are awake.
+ * doorbell: sleep and wake, at no cost to processes that are awake.
  *
- * Consumers wait for messages, producers wait for room. Either way the one
- * that goes to sleep does the work:
+ * Consumers wait for messages, producers wait for room. Either way the
+ * sleeper does the work:
  *
  *	sleeper					waker
  *	[SLEEP] announce itself			[WAKE] store what is waited for
@@ -23,21 +23,23 @@
  * D2 Every sleep is bounded (max_sleep_ns), because a waker may be killed
  *    between its store and its ring. Where no barrier can be forced, sleeps
  *    are short (SOFT_SLEEP).
- * D3 Nobody trusts the bell. One that has rung in vain again and again during one
- *    wait is not listened to for a while (BELL_DEAF_NS): whoever rings without end
- *    costs a sleeper two thousand looks a second and delays it by a millisecond.
- *    For who waits by descriptor (kick.h) one wait is all arming between two messages.
- * D4 A sleeper that is stopped or dead taxes nobody: the waker takes the
- *    announcement away as it rings, and only its owner puts it there again.
+ * D3 A sleeper does not trust the bell. If the bell has rung in vain again and again
+ *    during one wait, the sleeper does not listen to it for a while (BELL_DEAF_NS). A
+ *    waker that rings without end costs a sleeper two thousand looks a second, and
+ *    delays it by a millisecond. For a waiter with a descriptor (kick.h) one wait is
+ *    all arming between two messages.
+ * D4 A sleeper that is stopped or dead costs wakers nothing: the waker takes the
+ *    announcement away as it rings, and only the sleeper puts it there again.
  *
  * D5 A sleeper may want to be rung only when a lane has got somewhere: for each
  *    lane it stores a watermark, and that it is patient, before it announces itself,
- *    and "look" means to see whether a lane has got there. Until then the waker leaves the
- *announcement, and asks again at its next message. A waker that sees the announcement sees the
- *    watermark, or a later one; an announcement is taken back before watermarks change.
+ *    and "look" means to see whether a lane has got there. Until then the waker leaves
+ *    the announcement, and asks again at its next message. A waker that sees the
+ *    announcement sees the watermark, or a later one. A sleeper takes its announcement
+ *    back before it changes watermarks.
  *
- * For messages the announcement is a bit in `sleepers` and the waker takes away
- * those that are due. For room it is the position that a lane's owner
+ * For messages the announcement is a bit in `sleepers`, and the waker takes away the
+ * bits that are due. For room it is the position that a lane's owner
  * waits for in its control block; a consumer rings when its own cursor passes
  * that position, which happens once.
  */
@@ -66,7 +68,7 @@ struct bell {
 	int64_t waited_ns; /* when the last wait looked at the clock */
 	uint64_t messages; /* since then */
 	int64_t soft_sleep_ns;
-	shm_u32 cancelled; /* 1: another thread has cancelled a wait, which is not told yet */
+	shm_u32 cancelled; /* 1: another thread has cancelled a wait that has not returned yet */
 	uint32_t rung;	   /* sleeps of the present wait during which it rang */
 	uint32_t armed;	   /* what it said when a descriptor was last armed */
 };
@@ -126,23 +128,23 @@ void shmr_bell_ring_room(struct bell *bell, unsigned lane, struct shmring_counte
 void shmr_bell_ring_rooms(struct bell *bell, uint64_t lanes, struct shmring_counters *counters);
 
 /*
- * A place has become free: move the bell, and wake everybody who sleeps on it, announced
- * or not: consumers who wait for the end, and processes that wait for a place.
+ * A place has become free: move the bell, and wake all processes that sleep on it,
+ * announced or not: consumers that wait for the end, and processes that wait for a place.
  */
 void shmr_bell_ring_leaving(struct bell *bell, struct shmring_counters *counters);
 
 /*
- * Cancel the present wait of that handle, or the next one: it answers -ECANCELED once.
+ * Cancel the present wait of that handle, or the next one: that wait returns -ECANCELED.
  * Async-signal-safe, and the only function here that other threads may call. `word`: the
- * bell on which the handle sleeps, which is moved and so costs others who sleep there a
- * look; NULL: it may not be written, and sleeps in short slices.
+ * bell on which the handle sleeps. Cancelling moves it, which costs the other sleepers
+ * there a look. NULL: the bell may not be written, and the handle sleeps in short slices.
  */
 void shmr_bell_cancel(struct bell *bell, shm_u32 *word);
 
-/* Was it cancelled? -ECANCELED, explained, which counts as told; else 0. */
+/* If a wait was cancelled: clear that, and return -ECANCELED, explained; else 0. */
 int shmr_bell_check_cancel(struct bell *bell);
 
-/* Whatever rang before belongs to another wait. */
+/* Begin a wait: rings in vain are counted from here (D3). */
 void shmr_bell_begin_wait(struct bell *bell);
 
 /* As the options of both roles say it. */
@@ -166,13 +168,14 @@ void shmr_bell_barrier(struct bell *bell, struct shmring_counters *counters);
 int shmr_bell_sleep(struct bell *bell, const shm_u32 *word, uint32_t seen, int64_t deadline,
 		    struct shmring_counters *counters);
 
-/* D3: so many rings in vain in a row, and for how long then nobody listens. */
-#define BELL_RINGS_IN_VAIN 64 /* a wait of 64 consumers' crumbs needs no more */
+/* D3: so many rings in vain, and for how long a sleeper does not listen then. */
+#define BELL_RINGS_IN_VAIN 64 /* enough for a wait for what 64 consumers release bit by bit */
 #define BELL_DEAF_NS INT64_C(1000000)
 
 /*
- * D3 for who waits by descriptor: it is armed anew, with a bell that says `seen`;
- * did it get anything since the last time? Returns whether not to listen.
+ * D3 for a waiter with a descriptor. The descriptor is armed anew, with a bell that reads
+ * `seen`. `got_something`: the waiter got something since it was armed last. Returns
+ * whether not to listen.
  */
 bool shmr_bell_is_deaf(struct bell *bell, uint32_t seen, bool got_something);
 
@@ -186,7 +189,7 @@ struct spin {
 
 /*
  * One pause of a spinning wait. Returns false when the budget or the deadline
- * is over (then `over` is set), and once in a millisecond, so that whoever
+ * is over (then `over` is set), and once in a millisecond, so that a caller that
  * spins long can look after other things. Looks at the clock every few rounds
  * only.
  */

@@ -8,10 +8,10 @@
  * no seal can be added. A process of another user that has a description for reading can
  * neither write through it nor open the file again for writing.
  *
- *  A1 A lane is at each time one file; doorbell.room[i].file numbers them. It gets another
- *     one only while its place is without a living owner, and that one has the same bytes.
- *     So a reader may change to it at any time: nothing under its cursor changes, and what
- *     it is reading stays where it is.
+ *  A1 A lane is at each time one file; doorbell.room[i].file numbers them. A lane gets
+ *     another file only while its place is without a living owner, and the new file has the
+ *     same bytes. So a reader may change to the new file at any time: nothing under its cursor
+ *     changes, and what it is reading stays where it is.
  *  A2 The number is raised before the new file is given to a process that may write: first
  *     the lane's, then the ring's count of them [FILE]. A reader that places a cursor looks
  *     at that count behind the fence of [JOIN]: if the count has not moved, the next owner
@@ -34,8 +34,8 @@ struct lane_wish;
 #pragma GCC visibility push(default)
 
 /*
- * A descriptor of that lane's file, close-on-exec, which is what it should be. As
- * lane() of struct ring_source.
+ * Return a descriptor of that lane's file, close-on-exec, after checking the file. Otherwise
+ * as lane() of struct ring_source.
  */
 int shmr_isolated_open(const struct shmring *r, const struct lane_wish *wish, uint32_t *ret_file);
 
@@ -43,7 +43,8 @@ int shmr_isolated_open(const struct shmring *r, const struct lane_wish *wish, ui
 int shmr_isolated_check(const struct geometry *g, int fd, uid_t owner);
 
 /*
- * Those of `lanes` that this process's user would get without a copy. Only a hint: no edge.
+ * Return the subset of `lanes` that this process's user would get without a copy. Only a
+ * hint: no edge.
  */
 uint64_t shmr_isolated_own_lanes(const struct doorbell *d, uint64_t lanes);
 

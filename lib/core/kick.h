@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kick: a descriptor that becomes readable when a bell rings, for those who
+ * kick: a descriptor that becomes readable when a bell rings, for programs that
  * wait in an event loop and cannot sleep on a futex.
  *
- * It is an eventfd of this process alone, which nobody else ever sees: the
- * kernel waits for the bell, like any sleeper, and signals it (uring.h). So it
- * works for strangers who share nothing but a file, producers do not know of it
- * and pay nothing for it, and no peer can fill, empty or block it. Where the
- * kernel cannot do that (before Linux 6.7, or under a filter that forbids
+ * The descriptor is an eventfd of this process alone, which no other process ever
+ * sees. The kernel waits for the bell, like any sleeper, and signals the eventfd
+ * (uring.h). So it works between strangers that share nothing but a file. Producers
+ * do not know of it and pay nothing for it, and no peer can fill, empty or block it.
+ * Where the kernel cannot do that (before Linux 6.7, or under a filter that forbids
  * io_uring), a thread can, if the program wants one.
  *
  * K1 From shmr_kick_arm() on, which returned 0, the descriptor becomes readable

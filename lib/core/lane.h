@@ -13,9 +13,9 @@
  *  I2 Publication is one release store of the first header word. At its end E
  *     the lane always holds a zero word. To publish a record or a batch, the
  *     owner first writes everything behind that word, a zero word at the new
- *     end included, and then stores the header at E. Before that store nothing
- *     exists, after it all of it does; whoever dies in between leaves the zero
- *     word, and nothing to clean up.
+ *     end included, and then stores the header at E. Before that store readers
+ *     see nothing of it; after it they see all of it. An owner that dies before the
+ *     store leaves the zero word, and nothing to clean up.
  *  I3 Readers look at the header word at their cursor and nowhere else: a short
  *     message and the news of it travel in one cache line.
  *  I4 The chunk index holds boundaries: {position, messages and payload bytes
@@ -25,16 +25,16 @@
  *  I5 A lane gets a new owner only when the last one is proved dead or has left (R2 in
  *     registry.h). The new owner walks from the newest boundary to the zero word, and
  *     goes on there with the next position and the next number.
- *  I6 `reserved` is the end up to which the owner may write. It reads the
+ *  I6 `reserved` is the end up to which the owner may write. The owner reads the
  *     cursors, stores a value that they allow, executes a full fence and reads
- *     them again; it takes the value back if one that came just now forbids it.
+ *     them again. It takes the value back if a cursor that has just come forbids it.
  *     A reader that wants to stay stores its cursor, executes a full fence and
  *     reads `reserved`. One of the two sees the other [JOIN].
  *     What lies more than a lane behind `reserved` may be overwritten: a copy
  *     made at position p was whole if afterwards, behind an acquire fence,
  *     reserved - p <= lane size [OVERRUN].
  *  I10 The first owner of a lane allocates and faults in all of its memory before it
- *     stores into it, or fails to attach. Nobody touches a lane that has no memory yet.
+ *     stores into it, or fails to attach. No process touches a lane that has no memory yet.
  *
  * Why an entry is always in reach: records and batches take at most half a
  * lane, the owner looks at the index once a chunk and before every reservation,
@@ -126,9 +126,9 @@ void shmr_lane_begin(struct lane *lane, const struct geometry *g);
 void shmr_lane_note(struct lane *lane, const struct shmring_boundary *at, uint64_t chunk);
 
 /*
- * The boundary of the index that is farthest behind `reserved`, but not more
- * than `reach` bytes; or the nearest one. Returns false if there is none: a
- * lane that somebody damaged, or is just rewriting.
+ * Find the boundary of the index that is farthest behind `reserved`, but not more
+ * than `reach` bytes; or the nearest boundary. Returns false if there is none: the
+ * lane is damaged, or its owner is rewriting the index.
  */
 bool shmr_lane_oldest(const struct lane *lane, uint64_t reach, struct shmring_boundary *ret);
 bool shmr_lane_newest(const struct lane *lane, struct shmring_boundary *ret);

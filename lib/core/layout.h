@@ -6,7 +6,7 @@
  * 64 KiB so that the file is valid under any page size:
  *
  *	0		identity   immutable once the ring has its name
- *	64 KiB		registry   who is attached; changed by CAS only
+ *	64 KiB		registry   attached processes; changed by CAS only
  *	128 KiB		doorbell   wake words; written by all, trusted by none
  *	192 KiB		cursors    a row of 4 KiB per consumer, one writer each
  *	448 KiB		controls   a segment of 64 KiB per lane, one writer each
@@ -58,7 +58,7 @@
 
 /*
  * Compatible: the name goes with the last user (ephemeral.h). A library that does not know the
- * bit leaves the name, and the next open by one that does removes it.
+ * bit leaves the name, and the next open by a library that knows it removes the name.
  */
 #define FEATURE_EPHEMERAL UINT32_C(1)
 
@@ -78,7 +78,7 @@ struct identity {
 	uint32_t format;	/* LAYOUT_FORMAT */
 	uint32_t endian;	/* LAYOUT_ENDIAN as the creator stores it */
 	uint32_t identity_size; /* bytes covered by the checksum */
-	uint32_t checksum;	/* CRC-32C of those, this field as zero */
+	uint32_t checksum;	/* CRC-32C of those bytes, this field as zero */
 	uint32_t compatible;	/* feature bits */
 	uint32_t ro_compatible;
 	uint32_t incompatible;
@@ -125,7 +125,7 @@ struct lag_limits {
 _Static_assert(sizeof(struct lag_limits) == 24, "limits have no padding");
 #define LIMITS_OFFSET 256
 
-/* Who holds a place, for people; the name and the limits that a consumer has chosen. */
+/* The tenant of a place, for people; the name and the limits that a consumer has chosen. */
 struct holder {
 	shm_u64 pid;
 	shm_u64 attached_ns;
@@ -138,8 +138,8 @@ _Static_assert(sizeof(struct holder) == 64, "holder is a line");
 
 /*
  * What the tenants of a place have counted since the ring was made, for people: nothing is
- * decided by it. Only the tenant writes it; it adds to what the one before it has left
- * (tally.h). A line of its own, so that counting disturbs nobody.
+ * decided by it. Only the tenant writes it; it adds to what the tenant before it has left
+ * (tally.h). A line of its own, so that counting slows no other process down.
  */
 struct lane_counts {
 	shm_u64 full_waits;   /* times that it found no room */

@@ -7,14 +7,14 @@
  *
  *  - The end (-EPIPE), for a program that asked for it: no process of the other side is
  *    attached any more. A consumer counts every producer that the ring ever had, so
- *    that it also gets the end of a stream that was written before it came; one that
- *    begins at the next message counts from its own attach. A producer counts
+ *    that it also gets the end of a stream that was written before it came. A consumer
+ *    that begins at the next message counts from its own attach. A producer counts
  *    consumers from its own attach.
  *  - A removed ring (-EIDRM), for every program: no process can find the ring under its
  *    name any more, and none of the other side is alive.
  *
  *  E1 All places are found empty at one moment: their status words are read twice, and
- *     are the same both times. Words do not come again (registry.h), so they all had
+ *     are the same both times. A word does not come again (registry.h), so they all had
  *     these values between the two readings.
  *  E2 A tenant that still stands in its word counts as gone only by proof of its death
  *     (R2 in registry.h), and stays gone.
@@ -46,7 +46,7 @@ struct peers {
 	bool removed;		     /* the ring has lost its name, which is for good */
 	unsigned alive;		     /* the place whose tenant lived when last asked */
 	uint64_t count_from;	     /* how often places had been taken at the attach, as a sum */
-	int64_t asked_kernel_ns;     /* when it was asked last */
+	int64_t asked_kernel_ns;     /* when the kernel was asked last */
 	int64_t gone_ns;	     /* when no peer was found for the first time; 0: never */
 	uint64_t gone[LAYOUT_LANES]; /* words of tenants that are proved dead */
 };
@@ -67,7 +67,7 @@ void shmr_peers_begin(struct peers *p, const struct attachment *a, enum place_ki
 int shmr_peers_check(struct peers *p, const struct attachment *a, bool waits,
 		     struct shmring_counters *counters);
 
-/* The sentence for a -EPIPE or -EIDRM of that; returns it. */
+/* Explain an `error` of shmr_peers_check(), -EPIPE or -EIDRM; returns it. */
 int shmr_peers_explain(const struct peers *p, const struct attachment *a, int error);
 
 #pragma GCC visibility pop

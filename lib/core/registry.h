@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * registry: who is attached, and the kernel's proof of who is not.
+ * registry: which processes are attached, and the kernel's proof that one has gone.
  *
  * Every place (a lane, a consumer's slot) has one status word: an epoch, which
  * counts tenants; a generation, which changes whenever a tenant's state does,
- * so that words do not come again soon (2^24 changes); flags; and a state. Words
- * change by CAS only.
+ * so that the same word does not come again soon (2^24 changes); flags; and a state.
+ * Words change by CAS only.
  *
  * A tenant of epoch e holds the write lock on the byte (place, e) of the ring
  * file, through an open file description that its own mapping of the ring
- * keeps alive. The lock goes exactly when nobody is left who could store
- * through that mapping, however its process ended.
+ * keeps alive. The lock goes exactly when no process is left that could store
+ * through that mapping, however the tenant ended.
  *
  *  R1 Only a process that won epoch e by CAS (or holds the name of the cursor
  *     that is DETACHED(e - 1)) ever locks byte (place, e), and it holds the lock
  *     before it makes the word PROTECTED(e) (SETUP and later).
  *  R2 So: word PROTECTED(e), then byte (place, e) free => the tenant is gone
  *     for good. The CAS that buries it names the whole word; if the word has
- *     changed, somebody else has acted, and nothing is done.
- *  R3 CLAIMED is not protected. It holds nobody back and nothing is written by
- *     its owner, so anybody may claim over it; the slower one's next CAS fails.
+ *     changed, another process has acted, and nothing is done.
+ *  R3 CLAIMED is not protected. A place in that state holds no producer back, and its
+ *     owner writes nothing. So any process may claim it again; the next CAS of the
+ *     slower process fails.
  *  R4 Nothing but attaching takes a byte, and each byte is taken once. A helper
  *     that is stopped at any point cannot make a dead peer look alive.
  *  R5 Time never proves anything; an error of any kind means "alive".
@@ -27,18 +28,17 @@
  * Lanes go FREE -> CLAIMED -> SETUP -> ACTIVE -> FREE. Consumers:
  *
  *	FREE -> CLAIMED -> SETUP -> JOINING -> ACTIVE <-> SUSPECT -> EVICTED
- *	EVICTED -> JOINING (it comes back);  any of a dead unnamed one -> FREE
+ *	EVICTED -> JOINING (it comes back);  any, of a dead consumer without a name -> FREE
  *	JOINING -> EVICTED (slow to join)
  *	named: ACTIVE -> DETACHED -> ACTIVE(e + 1);  DETACHED -> LAPSED (evicted)
  *	LAPSED -> SETUP(e + 1);  DETACHED, LAPSED -> FREE(e + 1) (forgotten: the
  *	holder of the name may just be going for byte e + 1)
  *
- * SUSPECT is the first half of an eviction: a producer that the consumer has
- * held up puts it; a release that finds it takes it away; if word and cursor
- * still stand unchanged after the ring's time, the same CAS chain evicts. So a
- * producer that was stopped meanwhile cannot evict one that has moved on. A producer
- * that evicts for lag goes the same way without waiting: it looks at the lag behind
- * the mark.
+ * SUSPECT is the first half of an eviction. A producer that the consumer has held up
+ * sets it; a release that finds it takes it away. If word and cursor still stand
+ * unchanged after the ring's time, the same CAS chain evicts. So a producer that was
+ * stopped meanwhile cannot evict a consumer that has moved on. A producer that evicts
+ * for lag goes the same way without waiting: it looks at the lag after it has set SUSPECT.
  */
 #ifndef SHMRING_CORE_REGISTRY_H
 #define SHMRING_CORE_REGISTRY_H
@@ -151,9 +151,10 @@ static inline struct holder *place_holder(struct registry *r, enum place_kind ki
 }
 
 /*
- * Tries at what others may change at the same moment: each that fails means that another
- * one has got on, so a few are enough. A participant that writes what it must not can make
- * all of them fail: they end after a tenth of a second, on any machine. Begins zeroed.
+ * Tries at what other processes may change at the same moment. Each try that fails means
+ * that another process has got on, so a few are enough. A participant that writes what it
+ * must not can make all of them fail: they end after a tenth of a second, on any machine.
+ * Begins zeroed.
  */
 struct tries {
 	unsigned count;
@@ -167,7 +168,7 @@ int shmr_place_restless(void);
 /* All bytes that are ever locked lie from here on. */
 #define REGISTRY_BYTES (UINT64_C(1) << 61)
 
-/* The byte (place, epoch), and the byte a consumer's name is held by. */
+/* The byte (place, epoch), and the byte whose lock holds a consumer's name. */
 uint64_t shmr_place_byte(enum place_kind kind, unsigned slot, uint32_t epoch);
 uint64_t shmr_name_byte(const char *name);
 
@@ -177,7 +178,7 @@ uint64_t shmr_mark_of(uint64_t random);
 /*
  * Win the next epoch of a place whose status was read as `seen`, lock its byte
  * through `fd` and enter SETUP. Returns 0 and the new status; -EAGAIN if
- * somebody else was quicker or the place is taken; -EBUSY or another error of
+ * another process was quicker or the place is taken; -EBUSY or another error of
  * the lock, explained.
  */
 int shmr_place_take(struct registry *r, enum place_kind kind, unsigned slot, uint64_t seen, int fd,
@@ -190,19 +191,19 @@ int shmr_place_take(struct registry *r, enum place_kind kind, unsigned slot, uin
 bool shmr_place_is_dead(enum place_kind kind, unsigned slot, uint64_t seen, int fd);
 
 /*
- * Bury the tenant if it is proved dead: one CAS to what a dead one leaves.
+ * Bury the tenant if it is proved dead: one CAS to the state that a dead tenant leaves.
  * True if this call did it.
  */
 bool shmr_place_bury(struct registry *r, enum place_kind kind, unsigned slot, uint64_t seen,
 		     int fd);
 
 /*
- * Leave the place that we held when its word was `ours`, to the same state as if
- * we had died. Whoever waits must be told.
+ * Leave the place that the caller held when its word was `ours`, in the same state as if
+ * the caller had died. The caller wakes the processes that wait.
  */
 void shmr_place_leave(struct registry *r, enum place_kind kind, unsigned slot, uint64_t ours);
 
-/* Bury all the dead of one kind; returns how many. */
+/* Bury all dead tenants of one kind; returns how many. */
 unsigned shmr_place_bury_all(struct registry *r, enum place_kind kind, int fd);
 
 /*
@@ -214,10 +215,10 @@ int shmr_name_find(struct registry *r, const char *name, unsigned *ret_slot, uin
 /* 0, or -EINVAL with an explanation. */
 int shmr_name_check(const char *name);
 
-/* Read a name that its owner may be rewriting; the status is the judge. */
+/* Read a name that its owner may be rewriting: the caller checks the status afterwards. */
 void shmr_name_read(const struct holder *holder, char ret[SHMRING_NAME_SIZE]);
 
-/* Say who we are; `name` may be NULL, and changes in state SETUP only. */
+/* Write this process and its name; `name` may be NULL, and changes in state SETUP only. */
 void shmr_holder_write(struct holder *holder, const char *name);
 
 #pragma GCC visibility pop

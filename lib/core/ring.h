@@ -51,7 +51,7 @@ struct ring_source {
 	 * May wait for seconds. Threads may call it at the same time.
 	 */
 	int (*open)(struct ring_source *s, enum ring_role role, struct ring_grant *ret);
-	/* What was attached through it is gone. Waits for those who are in open(). */
+	/* What was attached through it is gone. Waits for threads that are in open(). */
 	void (*leave)(struct ring_source *s, const struct ring_grant *grant);
 	/* The ring is used on in a child made by fork; it has one thread. */
 	void (*join)(struct ring_source *s);

@@ -9,7 +9,7 @@
  * by it: there it runs at one rate, never stops, and is the same on all
  * processors.
  *
- * What a counter means is measured by whoever makes the ring, and stands in the
+ * The process that makes the ring measures what a counter means and writes it into the
  * identity: nanoseconds = base + counter * scale / 2^48. So all readers
  * convert alike and without measuring, and stamps that were taken in order stay in
  * order. From CLOCK_MONOTONIC the result departs with time, by as much as the

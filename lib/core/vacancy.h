@@ -6,11 +6,11 @@
  * A process that waits here has no place, so it cannot ask to be woken. It need not ask:
  * a producer that leaves always moves the bell for messages, and a consumer that leaves
  * the bell of the first lane. The waiter reads the bell before it looks at the places
- * [PLACE], so it cannot miss one that becomes free.
+ * [PLACE], so it cannot miss a place that becomes free.
  *
  * The waiter looks at status words only. The next attempt to attach finds out whether
  * their tenants live, at least once in the ring's longest sleep: so it also notices a
- * killed one. A wait lies between two attempts, so it holds no lock, not even that
+ * killed tenant. A wait lies between two attempts, so it holds no lock, not even that
  * against fork.
  */
 #ifndef SHMRING_CORE_VACANCY_H

@@ -2,7 +2,7 @@
 /*
  * waitable: what waiting for several handles at once needs to know of one.
  *
- * A consumer waits for a message, a producer for room; whoever waits for both,
+ * A consumer waits for a message, a producer for room. A waiter that waits for both,
  * or for many, arms each of them, sleeps on all bells with one futex_waitv(2),
  * and disarms them. Arming is the first half of any sleep (doorbell.h), so D1
  * holds: whatever comes after it moves the bell on from `seen`.
