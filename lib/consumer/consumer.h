@@ -14,7 +14,7 @@
  *	window.c	release the first of the messages in hand
  *	join.c		find a place among the cursors, keep it, come back to it
  *	attach.c	options, slots and names, mapping, leaving
- *	observer.c	copies instead of pointers, for those who hold nobody back
+ *	observer.c	copies instead of pointers, for consumers that hold no producer back
  */
 #ifndef SHMRING_CONSUMER_PRIVATE_H
 #define SHMRING_CONSUMER_PRIVATE_H
@@ -41,7 +41,7 @@ struct reader {
 	uint64_t until;			 /* SHMRING_UNTIL_NOW: the end of the lane at the attach */
 	uint64_t missed;		 /* gone already when it began at the oldest message */
 	uint64_t missed_bytes;
-	bool missed_told; /* that is no more in hot.lost */
+	bool missed_told; /* `missed` is not in hot.lost any more */
 	uint64_t noted;	  /* its messages up to here are in a run, if they are in hand */
 	unsigned next_mark;
 	uint32_t file; /* isolated rings: which one of its files is mapped */
@@ -54,10 +54,10 @@ struct turn_run {
 	uint32_t reserved;
 };
 
-/* In which order messages in hand were handed out, but for those of the lane that has its turn. */
+/* The order in which messages in hand were handed out, without the lane that has its turn. */
 struct window {
 	struct turn_run *runs;
-	uint32_t first; /* of those that count */
+	uint32_t first; /* of the runs that count */
 	uint32_t end;
 	uint32_t room; /* 0: none was needed yet */
 	bool unknown;  /* there was no memory to remember it */
@@ -91,7 +91,7 @@ struct shmring_consumer {
 	bool broken;
 	bool bounded;	    /* SHMRING_UNTIL_NOW */
 	uint64_t lanes;	    /* lanes known to have memory, and mapped */
-	uint64_t active;    /* those that had a message when they were last looked at */
+	uint64_t active;    /* lanes that had a message when they were last looked at */
 	unsigned next_idle; /* where to go on looking at the others */
 	struct bell bell;
 	uint32_t pauses;     /* back-off between looks, in cpu_relax() */
@@ -108,7 +108,7 @@ struct shmring_consumer {
 	uint64_t wake_bytes;
 	int64_t within_ns;
 	bool quiet;   /* it does not announce itself */
-	bool patient; /* so it says in the ring */
+	bool patient; /* its bit in the ring's `patient` is set */
 	struct shmring_waitable waitable;
 	struct kick *kick;			     /* NULL: nobody asked for a descriptor */
 	int64_t probed_ns;			     /* when arming looked after the dead */
@@ -127,7 +127,7 @@ struct shmring_consumer {
 	struct window window;
 	struct shmring_memory memory;
 	struct shmring_counters counters;
-	struct shmring_counters shown; /* those of them that the ring's counts have */
+	struct shmring_counters shown; /* as they were last added to the ring's counts */
 	struct reader readers[LAYOUT_LANES];
 };
 
@@ -199,20 +199,20 @@ void consumer_apply_memory(struct shmring_consumer *c, struct reader *l);
 void consumer_follow_files(struct shmring_consumer *c);
 
 /*
- * The same, once more and thoroughly; of any ring. 0: nothing had changed; more: some
+ * The same, once more and thoroughly; of any ring. 0: no file had changed; more: some
  * had, so choose all places again; or the error of a broker that stays away.
  */
 int consumer_settle_files(struct shmring_consumer *c);
 
-/* Is there a message? Chooses the next lane in turn that has one. */
+/* Is there a message? Chooses the next lane in turn that has a message. */
 bool consumer_look(struct shmring_consumer *c);
 
 /* The same, without looking at all of the lanes that have been idle. */
 bool consumer_look_around(struct shmring_consumer *c);
 
 /*
- * From now on, hand out no more than what has been published by now, or, if `here`, than what lies
- * before the place where it begins. 0 or -EBADMSG.
+ * From now on, hand out only what has been published by now; or, if `here`, only what lies before
+ * the place where the consumer begins. 0 or -EBADMSG.
  */
 int consumer_set_bounds(struct shmring_consumer *c, bool here);
 
@@ -224,7 +224,7 @@ uint64_t consumer_bounded_turn(const struct shmring_consumer *c, const struct re
 int consumer_is_at_end(void);
 
 /*
- * There was no message: may one come? 1: one has come meanwhile; 0: yes; -EPIPE or
+ * There was no message: may a message come? 1: one has come meanwhile; 0: yes; -EPIPE or
  * -EIDRM: no (peers.h); or an error of consumer_keep_place(). `waits`: the caller is
  * about to sleep.
  */
@@ -241,13 +241,14 @@ uint64_t consumer_handed_out(const struct shmring_consumer *c);
 
 /*
  * Wait for a message until `deadline`. 0, -EAGAIN, -ETIMEDOUT, -EINTR, or
- * -ESTALE if it was evicted.
+ * -ESTALE if the consumer was evicted.
  */
 int consumer_wait(struct shmring_consumer *c, int64_t deadline);
 
 /*
- * The two halves of a sleep on the bell, read before: announce it, so that
- * whoever publishes from now on rings (then look once more), and take that back.
+ * The two halves of a sleep on the bell, which the caller reads before. Announce the sleep,
+ * so that a producer that publishes from now on rings (then look once more); and take the
+ * announcement back.
  */
 void consumer_announce(struct shmring_consumer *c);
 void consumer_take_back(struct shmring_consumer *c);
@@ -257,7 +258,7 @@ static inline bool consumer_has_watermark(const struct shmring_consumer *c)
 	return c->wake_messages != 0 || c->wake_bytes != 0;
 }
 
-/* How long to sleep without another look, whoever rings. */
+/* How long to sleep without another look if no producer rings. */
 int64_t consumer_longest_sleep(const struct shmring_consumer *c);
 
 /* Before announcing it: ring only at the watermark; or for everything again. */
@@ -267,39 +268,40 @@ void consumer_drop_watermarks(struct shmring_consumer *c);
 /* Has a lane as much as the watermark says? */
 bool consumer_is_due(struct shmring_consumer *c);
 
-/* Until then, or the end of its time. 0: there is a message, or it was long enough. */
+/* Wait for the watermark, or the end of its time. 0: there is a message, or the time is over. */
 int consumer_wait_for_watermark(struct shmring_consumer *c, int64_t deadline);
 
-/* Nothing came for long: has somebody died? One place at each call. */
+/* Nothing came for long: has a tenant died? Looks at one place at each call. */
 void consumer_probe_one_peer(struct shmring_consumer *c);
 
 /* -ECHILD in a child of fork, which finds the handle zeroed. */
 int consumer_wiped(const struct shmring_consumer *c);
 
 /*
- * Are we still in our place? If not, take one again and return 0, or -ESTALE if
- * messages were handed out. `releasing`: clears a suspicion.
+ * Does the consumer still have its place? If not, take a place again and return 0, or
+ * -ESTALE if messages were handed out. `releasing`: clears a suspicion.
  */
 int consumer_keep_place(struct shmring_consumer *c, bool releasing);
 
 /*
- * Take the place of a consumer that begins at `start` in all lanes. As the
- * three that follow: 0, or -EBADMSG if a lane is damaged.
+ * Take the place of a consumer that begins at `start` in all lanes. This function and the
+ * three that follow return 0, or -EBADMSG if a lane is damaged.
  */
 int consumer_join(struct shmring_consumer *c, enum shmring_start start);
 
 /* Go on where the last holder of the name stopped; the place is ACTIVE. */
 int consumer_resume(struct shmring_consumer *c);
 
-/* The same for one that was evicted without a holder; the place is SETUP. */
+/* The same for a name that was evicted while it had no holder; the place is SETUP. */
 int consumer_revive(struct shmring_consumer *c);
 
 /* Move the cursor of a resumed name elsewhere. */
 int consumer_restart(struct shmring_consumer *c, enum shmring_start start);
 
 /*
- * It begins at `hot.at`. At the oldest message, whatever the lane counts before that is
- * gone, and is told as lost; at the next message to come, nobody asked for it.
+ * The reader begins at `hot.at`. If that is the oldest message, the messages that the lane
+ * counts before it are gone, and the consumer reports them as lost. If it is the next
+ * message to come, the program did not ask for what lies before it.
  */
 static inline void reader_begin(struct reader *l, enum shmring_start start)
 {
@@ -335,7 +337,7 @@ void consumer_begin_count(struct shmring_consumer *c);
 /* Bring the ring's counts of this consumer up to date; observers have none. */
 void consumer_show_counts(struct shmring_consumer *c);
 
-/* Wake all producers that wait for room: who reads what has changed. */
+/* Wake all producers that wait for room: the set of readers has changed. */
 void consumer_tell_producers(struct shmring_consumer *c);
 
 /* The observer's ways to begin, to look and to get a message. */

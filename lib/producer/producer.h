@@ -50,9 +50,9 @@ struct shmring_producer {
 	uint64_t floor;			   /* nothing below was overwritten */
 	const struct cursor_row *rows;
 	uint64_t avoid; /* lanes that were found damaged, or to take long */
-	bool patient;	/* take one that takes long */
+	bool patient;	/* take a lane even if the walk to its end takes long */
 	bool last_try;	/* to attach: signals wait for all of it */
-	bool slow_lane; /* the walk to its end was given up for that */
+	bool slow_lane; /* the walk to a lane's end was given up, because it takes long */
 	struct bell bell;
 	struct shmring_waitable waitable;
 	uint64_t waitable_len;	 /* of the message that it waits for */
@@ -69,8 +69,8 @@ struct shmring_producer {
 		unsigned probed; /* which slot that was */
 	} pressed;
 	struct {
-		bool looked_for; /* somebody has limits, as of the last look at the cursors */
-		bool pending;	 /* somebody was over one, and gets a second look */
+		bool looked_for; /* a consumer has limits, as of the last look at the cursors */
+		bool pending;	 /* a consumer was over a limit, and gets a second look */
 		int64_t entered_ns[LAYOUT_CHUNKS]; /* when the lane's end got into each chunk */
 		struct {
 			uint32_t epoch; /* of the consumer that was over a limit; 0: none */
@@ -82,7 +82,7 @@ struct shmring_producer {
 	struct peers consumers;	       /* is one of them left? */
 	struct shmring_boundary begin; /* where this tenancy began */
 	struct shmring_counters counters;
-	struct shmring_counters shown; /* those of them that the ring's counts have */
+	struct shmring_counters shown; /* as they were last added to the ring's counts */
 };
 
 /* Readers farther behind than this are not answering us; in bytes. */
@@ -94,7 +94,7 @@ struct shmring_producer {
 /* The consumer that holds a producer back most. */
 struct gate {
 	bool limits; /* some consumer may be evicted for its lag */
-	bool closed; /* somebody (or the hold policy) limits us */
+	bool closed; /* a consumer (or the hold policy) limits us */
 	bool by_consumer;
 	unsigned slot;
 	uint64_t status;
@@ -109,7 +109,7 @@ int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *ret
 
 /*
  * The end has come from chunk `from` to chunk `to`: remember when. Evict the consumers that
- * are over a limit at a second look; true: there was one, so look at the cursors again.
+ * are over a limit at a second look. True: one was evicted, so look at the cursors again.
  */
 void producer_note_time(struct shmring_producer *p, uint64_t from, uint64_t to);
 bool producer_evict_laggards(struct shmring_producer *p);
@@ -120,7 +120,7 @@ void producer_tell_others(struct shmring_producer *p);
 /* Bring the ring's counts of this lane up to date. */
 void producer_show_counts(struct shmring_producer *p);
 
-/* Where the zero word is that readers see. */
+/* The position of the zero word that readers see. */
 static inline struct shmring_boundary published_end(const struct shmring_producer *p)
 {
 	if (p->staged)
@@ -138,7 +138,7 @@ static inline uint64_t later(uint64_t a, uint64_t b)
 	return (int64_t)(a - b) > 0 ? a : b;
 }
 
-/* It rings when it is told to, or has to wait. */
+/* A quiet producer wakes consumers only in shmring_producer_wake(), or when it has to wait. */
 static inline bool producer_is_quiet(const struct shmring_producer *p)
 {
 	return p->hot.sleepers == &p->nobody;
@@ -163,7 +163,7 @@ static inline uint64_t producer_size_of(const struct shmring_producer *p, uint64
 	return record_size(len + p->stamp_size, p->hot.align_mask);
 }
 
-/* The fast path has what is taken of that; it knows no stamps. */
+/* Set how far the fast path may go: the part of the room that was taken. It knows no stamps. */
 static inline void producer_set_limit(struct shmring_producer *p)
 {
 	uint64_t limit = HANDLE_CHECKS || p->stamp_size != 0 ? p->hot.position
@@ -232,23 +232,23 @@ int producer_mark_claim(struct shmring_producer *p, size_t len);
 int producer_claim_room(struct shmring_producer *p, size_t len, int64_t deadline);
 
 /*
- * The first half of a sleep for room, for who sleeps elsewhere: 1: there is room;
- * 0: what is wanted is announced, and whoever passes it moves the bell on from
- * `seen`; -EPIPE or -EIDRM: no consumer will make room. Deals with the consumers that
- * hold this producer back, as waiting does.
+ * The first half of a sleep for room, for a caller that sleeps elsewhere. 1: there is room.
+ * 0: the position that is wanted is announced, and a consumer that passes it moves the bell
+ * on from `seen`. -EPIPE or -EIDRM: no consumer will make room. Deals with the consumers
+ * that hold this producer back, as waiting does.
  */
 int producer_arm(struct shmring_producer *p, uint64_t size, uint32_t *ret_seen);
 void producer_disarm(struct shmring_producer *p);
 
 /*
- * There was no room: may somebody make some? 1: there is some by now; 0: yes; -EPIPE or
+ * There was no room: may a consumer make room? 1: there is room by now; 0: yes; -EPIPE or
  * -EIDRM: no (peers.h). `waits`: the caller is about to sleep.
  */
 int producer_check_end(struct shmring_producer *p, uint64_t size, bool waits);
 
 /*
- * Make room as above, waiting until `deadline`: 0, -EAGAIN, -ETIMEDOUT, -EINTR, and
- * those of producer_check_end().
+ * Make room as above, waiting until `deadline`: 0, -EAGAIN, -ETIMEDOUT, -EINTR, or an error
+ * of producer_check_end().
  */
 int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline);
 
