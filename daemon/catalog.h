@@ -59,7 +59,7 @@ struct catalog {
 };
 
 int catalog_open(struct catalog *r);
-void catalog_close(struct catalog *r); /* everything in it; nobody holds an entry */
+void catalog_close(struct catalog *r); /* everything in it; no entry is held */
 
 void catalog_enter_thread(void);
 void catalog_leave_thread(void);
@@ -77,10 +77,10 @@ struct entry *catalog_after(const struct catalog *r, const char *name);
 struct entry *catalog_add(struct catalog *r, const char *name, struct shmring *ring, uid_t owner,
 			  bool persistent);
 
-/* The loop's: nobody finds it any more. */
+/* The loop's: no thread finds the entry any more. */
 void catalog_remove(struct catalog *r, struct entry *e);
 
-/* The loop's. True from the last release: what it was is now nobody's, and its memory going. */
+/* The loop's. catalog_release() returns true from the last release: the entry will be freed. */
 void catalog_hold(struct entry *e);
 bool catalog_release(struct entry *e);
 
@@ -94,7 +94,7 @@ struct seen {
 };
 
 /*
- * Any registered thread: a list of the entries for which wanted() says so, for
+ * Any registered thread: a list of the entries for which wanted() returns true, for
  * free(); *ret_count of them. When many came meanwhile, some are left for another
  * time. -ENOMEM.
  */

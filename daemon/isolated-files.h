@@ -22,10 +22,10 @@ int isolated_files_new_ring(struct shmring **ret, const char *label,
 /* An empty file for a lane. Explained. */
 int isolated_files_new_lane(const struct geometry *g, const char *label);
 
-/* The lane is the file of that number from now on (A2), and whose. Maps the ring for a moment. */
+/* From now on the lane is the file `number` of `user` (A2). Maps the ring for a moment. */
 int isolated_files_raise(const struct shmring *r, unsigned lane, uint32_t number, uid_t user);
 
-/* The ring is removed; processes that look at it are told. */
+/* Write into the ring that it is removed. */
 int isolated_files_retire(const struct shmring *r);
 
 #endif

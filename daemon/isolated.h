@@ -42,7 +42,7 @@
 #include "ring.h"
 
 struct lane_file {
-	int fd; /* -1: nobody has had the lane */
+	int fd; /* -1: no process has had the lane */
 	uid_t uid;
 	uint32_t number;
 	bool passing; /* it is just being copied for another user */
@@ -67,7 +67,7 @@ struct isolated *isolated_of(const struct shmring *ring);
 int isolated_create(struct keeper *keeper, const char *name, uid_t owner,
 		    const struct shmring_config *config, struct shmring **ret);
 
-/* It is removed: the keeper drops it, and processes that have it open are told. */
+/* The ring is removed: the keeper drops it, and the ring's file says so to its processes. */
 void isolated_forget(struct isolated *i);
 
 /* A new description of the lane's file. -ENOENT. */
@@ -93,8 +93,8 @@ void isolated_cancel_passing(struct isolated *i, unsigned lane, int copy);
 void isolated_each_file(const struct isolated *i, void (*see)(int fd, void *arg), void *arg);
 
 /*
- * They go to a successor: *ret gets up to as many of them as there are, how many is
- * returned, and the ring is good for nothing but to be closed.
+ * Give the files to a successor: *ret gets them, and their number is returned. After that the
+ * ring can only be closed.
  */
 size_t isolated_give(struct isolated *i, struct kept_file *ret);
 
@@ -102,9 +102,9 @@ size_t isolated_give(struct isolated *i, struct kept_file *ret);
 uint64_t isolated_allocated(struct isolated *i);
 
 /*
- * Make rings of what was kept: the descriptors are taken over; found() gets each ring with
- * its name and owner, and takes it over; of one name, the one that was kept last comes
- * first. What belongs to none is dropped.
+ * Make rings of what was kept, and take the descriptors over. found() gets each ring with
+ * its name and owner, and takes it over; of rings with one name, the ring that was kept last
+ * comes first. Files that belong to no ring are dropped.
  */
 void isolated_take_back(struct keeper *keeper, const struct kept_file *files, size_t count,
 			void (*found)(const char *name, uid_t owner, struct shmring *ring,

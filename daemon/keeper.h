@@ -3,10 +3,10 @@
  * keeper: where the memory files of isolated rings are when the broker is not.
  *
  * Either systemd's descriptor store, if it has room for us ($FDSTORE), or a process of
- * our own that does nothing else: the broker starts it (--keeper), or finds it at
- * ".keeper" in its directory, where the one that an earlier broker started still listens.
- * It holds descriptors, knows nothing of them (N1 in isolated.h says why), and ends when
- * it has none and no broker.
+ * our own that does nothing else. The broker starts that process (--keeper), or finds it at
+ * ".keeper" in its directory, where the keeper of an earlier broker still listens.
+ * The keeper holds descriptors, knows nothing of them (N1 in isolated.h says why), and ends
+ * when it has none and no broker.
  *
  *  KE1 The keeper keeps what was sent, even if the sender is killed: a descriptor in the
  *     keeper's queue is open. What does not fit waits in a queue of the broker. The broker
@@ -62,14 +62,14 @@ struct keeper {
 	bool wanted;	    /* start one if there is none */
 	bool sandboxed;	    /* so is the process */
 	bool takes_back;    /* KE5 */
-	bool hung;	    /* it takes nothing, and cannot be replaced; that has been said */
-	bool alone;	    /* that there is none has been said */
+	bool hung;	    /* it takes nothing, and cannot be replaced; the log has said so */
+	bool alone;	    /* the log has said that there is no keeper */
 	bool behind;	    /* words wait; caught_up() is to be called */
 	bool throttled;	    /* too many descriptors are on the way */
 	struct keeper_queue queue;
 	int64_t overdue_ns;	/* when to do something about an unsent word; 0: there is none */
 	int64_t next_start_ns;	/* when one may be started again */
-	int64_t next_search_ns; /* when to look again for one that accepts nothing; 0: no need */
+	int64_t next_search_ns; /* when to look for a keeper that did not accept; 0: no need */
 	uint64_t serial;	/* of the last word */
 	struct kept_file *kept; /* that it has told so far */
 	size_t kept_count, kept_room;
@@ -81,10 +81,10 @@ void keeper_open(struct keeper *k, struct loop *loop, int directory, bool wanted
 		 const struct keeper_calls *calls);
 
 /*
- * Find the one that is there, or start one. With `complete` everything that is to be kept is
- * known already, as the predecessor handed it over. Otherwise the keeper is asked, and
- * waited for, for up to two seconds; what it has told by then comes through returned(),
- * and so does what it tells later.
+ * Find the keeper that is there, or start one. With `complete` everything that is to be kept
+ * is known already, as the predecessor handed it over. Otherwise the broker asks the keeper,
+ * and waits for up to two seconds. What the keeper sends by then comes through returned(),
+ * and so does what it sends later.
  */
 void keeper_find(struct keeper *k, bool complete);
 
@@ -94,10 +94,10 @@ void keeper_find(struct keeper *k, bool complete);
  */
 void keeper_close(struct keeper *k, bool successor);
 
-/* Does anybody keep what is given? */
+/* Is there a keeper, or systemd's store? */
 bool keeper_is_there(const struct keeper *k);
 
-/* KE1: are there words that it has not taken, but will? */
+/* KE1: are there words that the keeper has not taken, but will? */
 bool keeper_is_behind(const struct keeper *k);
 
 /* Keep a file, and let it go. The descriptor stays the caller's, and open until then. */

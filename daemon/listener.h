@@ -5,12 +5,12 @@
  * S1 No other broker listens at the same path at the same time: a lock on "PATH.lock" says
  *    so. With a socket from systemd there is no path of ours and no lock.
  * S2 At the end the path is removed only if it still leads to our socket.
- * S3 When descriptors have run out, a client is still accepted, with one that is
- *    kept in reserve, and sent away at once; and the listener is silent until
+ * S3 When descriptors have run out, the listener still accepts a client, with a descriptor
+ *    that is kept in reserve, and sends it away at once. Then the listener is silent until
  *    something was closed. Otherwise a client that cannot be accepted would wake the
  *    loop for ever.
- * S4 New clients are accepted last in a round, so that a client that has hung up before
- *    counts no more.
+ * S4 New clients are accepted last in a round, so that connections that were closed before
+ *    no longer count against the limit.
  * S5 The rules say which user may do what, so every user may connect. The socket has
  *    that mode from its first moment: a client that comes back while a broker starts
  *    takes a refusal as final. The mask of the process changes for one call; it takes

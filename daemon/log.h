@@ -2,8 +2,8 @@
 /*
  * log: one line per event, to the standard error stream; with the journal's
  * priorities where that is what reads it. Names, paths and sentences of others are made
- * harmless (harmless.h). Never blocks: a line for which there is no
- * room is counted, and the count is told with the next one that goes out.
+ * harmless (harmless.h). Never blocks: a line for which there is no room is counted,
+ * and the next line that goes out says how many there were.
  */
 #ifndef DAEMON_LOG_H
 #define DAEMON_LOG_H

@@ -34,7 +34,7 @@ void loop_close(struct loop *l);
 int loop_add(struct loop *l, struct watch *w, int fd, uint32_t events,
 	     void (*ready)(struct watch *w, uint32_t events));
 void loop_change(struct loop *l, struct watch *w, uint32_t events);
-void loop_remove(struct loop *l, struct watch *w); /* fine on one that is not in it */
+void loop_remove(struct loop *l, struct watch *w); /* fine if the watch is not in it */
 
 /* One round: wait for up to `timeout` ms (-1: for ever), call. How many were called. */
 int loop_run(struct loop *l, int timeout);

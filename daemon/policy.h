@@ -4,8 +4,8 @@
  * configuration (config.h) and never changes; a new configuration is a new policy.
  *
  * P1 The first rule that is about this user and this name decides, whatever follows.
- * P2 Behind the last rule stands one that lets the broker's own user do everything,
- *    and behind that one that lets nobody do anything.
+ * P2 Behind the last rule stands a rule that lets the broker's own user do everything,
+ *    and behind that a rule that lets no user do anything.
  */
 #ifndef DAEMON_POLICY_H
 #define DAEMON_POLICY_H
@@ -41,7 +41,7 @@ struct rule {
 	char *pattern; /* of fnmatch(3) */
 	uint32_t rights;
 	unsigned line;
-	bool make; /* a ring that is opened and not there is made, in this shape */
+	bool make; /* make a ring that is opened and not there, in this shape */
 	struct shmring_config shape;
 	bool isolated; /* what is created by it is */
 };
@@ -70,12 +70,12 @@ struct policy {
 	size_t limit_count;
 	struct ring_wish *rings;
 	size_t ring_count;
-	struct who *metrics; /* who may read them, besides the broker's own user */
+	struct who *metrics; /* users that may read them, besides the broker's own user */
 	size_t metrics_count;
 	unsigned descriptor_share; /* percent, share.h */
 };
 
-/* The one without a configuration (P2); NULL: out of memory. */
+/* The policy without a configuration (P2); NULL: out of memory. */
 struct policy *policy_new(uid_t own_uid);
 void policy_free(struct policy *p);
 

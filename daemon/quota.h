@@ -37,13 +37,13 @@ struct limits {
 	uint64_t most[QUOTA_RESOURCES];
 };
 
-/* Of users to whom the configuration gives no others. */
+/* The limits of users for which the configuration has no others. */
 extern const struct limits quota_defaults;
 
 struct account {
 	uid_t uid;
 	uint64_t used[QUOTA_RESOURCES];
-	unsigned strangers; /* connections beyond the limit, which only wait to be told so */
+	unsigned strangers; /* connections beyond the limit, which only wait for their refusal */
 	uint64_t held;	    /* descriptors of the broker, share.h */
 	struct saying saying;
 };
@@ -68,14 +68,15 @@ void quota_give(struct account *a, enum resource what, uint64_t amount);
 bool account_may_say(struct quota *q, struct account *a);
 
 /*
- * Forget it if nothing is left; the pointer is then invalid. One about which the log had a
- * line lately stays for quota_sweep(), so that it cannot begin anew by coming again.
+ * Forget the account if the user has nothing left; the pointer is then invalid. An account
+ * about which the log had a line lately stays for quota_sweep(), so that a user does not
+ * get new lines by coming again.
  */
 void quota_settle(struct quota *q, struct account *a);
 
 /*
  * From time to time: forget accounts without anything. said() is called with each account
- * about which lines were left out of the log. `to_sweep` says whether it is to be called again.
+ * about which lines were left out of the log. `to_sweep` says whether to call this again.
  */
 void quota_sweep(struct quota *q, int64_t now,
 		 void (*said)(const struct account *a, unsigned left_out));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * relics: files that the broker gives out no more, but that clients may still have: rings
+ * relics: files that the broker does not give out any more, but that clients may still have: rings
  * that were removed, and the former files of lanes that were passed on. As long as such a
  * file exists, it counts for its user. Otherwise two users could have any amount of memory,
  * by passing lanes on and keeping the former files.
@@ -9,8 +9,8 @@
  *     open or mapped. That is the proof; where a file system has no leases, a file counts
  *     only as long as the broker gives it out.
  *  H2 For a memory file the broker asks for the lease through a new description: the kernel
- *     does not count the one that made the file, nor what the keeper has. For another file
- *     it asks through the ring's own descriptor.
+ *     does not count the description that made the file, nor what the keeper has. For another
+ *     file the broker asks through the ring's own descriptor.
  *  H3 One call asks about some hundred files at most; the next call goes on.
  */
 #ifndef DAEMON_RELICS_H

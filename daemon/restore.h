@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * restore: isolated rings of an earlier broker, and what the keeper is to be told of ours.
+ * restore: isolated rings of an earlier broker, and the words to the keeper about ours.
  */
 #ifndef DAEMON_RESTORE_H
 #define DAEMON_RESTORE_H

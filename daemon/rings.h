@@ -56,9 +56,9 @@ void rings_drop_kept(struct rings *r);
 void rings_close(struct rings *r, bool successor);
 
 /*
- * The ring of that name; one that lies in a directory but is not in the catalog yet is
- * taken in, one whose file is gone is dropped. NULL: there is none, and shmring_explain() and
- * *ret_error say why.
+ * The ring of that name. A ring that lies in a directory but is not in the catalog yet is
+ * taken in; a ring whose file is gone is dropped. NULL: there is none, and shmring_explain()
+ * and *ret_error say why.
  */
 struct entry *rings_find(struct rings *r, const char *name, int *ret_error);
 

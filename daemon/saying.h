@@ -19,7 +19,7 @@ struct saying {
 /* May this line go to the log? */
 bool saying_has_turn(struct saying *s, int64_t now);
 
-/* Are the 10 s over? Then how many lines were left out in them, and it begins anew. */
+/* Are the 10 s over? Then *ret_left_out lines were left out in them, and the count begins anew. */
 bool saying_is_over(struct saying *s, int64_t now, unsigned *ret_left_out);
 
 #endif

@@ -12,7 +12,7 @@
  *  T4 When the connection or its process ends, everything that it had is given back at
  *     once, and the reaper looks at its rings.
  *  T5 An ended session stays in memory until the loop's round is over (loop.h).
- *  T6 Any answer may end the session, and then it has no account. So an answer comes last.
+ *  T6 Any answer may end the session and clear s->account. So a function answers last.
  *  T7 An answer about an isolated ring waits until the words about it were sent to the
  *     keeper (KE1 in keeper.h).
  */
@@ -58,8 +58,8 @@ struct session {
 	uint64_t number;
 	struct peer peer;
 	struct account *account; /* NULL: the session has ended */
-	bool stranger;		 /* beyond the limit of connections: to be told so, no more */
-	struct shortage lacks;	 /* then of what */
+	bool stranger;		 /* beyond the limit of connections: it gets a refusal only */
+	struct shortage lacks;	 /* of a stranger: the limit that is reached */
 	bool greeted;		 /* HELLO was answered */
 	bool closing;		 /* to be ended when the queue is empty */
 	bool awaits_metrics, awaits_lane;

@@ -2,11 +2,11 @@
 /*
  * sigbus: to survive clients that cut off the file of a ring.
  *
- * Who may write to an ordinary ring has its file open for writing, and can truncate
- * it. Whoever then reads behind the new end gets SIGBUS. The broker must not die of
- * that, so the handler lays a page of zeros over the place and the read goes on;
- * zeros are no sound ring, and are refused as such. It is installed for the whole
- * process. A SIGBUS of another kind is fatal as ever.
+ * A client that may write to an ordinary ring has the ring's file open for writing, and
+ * can truncate it. A process that then reads behind the new end gets SIGBUS. The broker
+ * must not die of that. So its handler lays a page of zeros over the place, and the read
+ * goes on. Zeros are no sound ring, and are refused as such. The handler is installed for
+ * the whole process. A SIGBUS of another kind is fatal as ever.
  */
 #ifndef DAEMON_SIGBUS_H
 #define DAEMON_SIGBUS_H

@@ -4,10 +4,11 @@
  * what may lie there already.
  *
  *  L1 The broker removes only a socket of its own user to which no living socket is bound.
- *     A datagram socket that connects tests that unnoticed by the other program: the
- *     kernel refuses it only if nothing is bound; a socket of another type is a wrong type.
+ *     A datagram socket that connects tests that, and the other program does not notice. The
+ *     kernel answers ECONNREFUSED only if nothing is bound; for a socket of another type that
+ *     is bound it reports the wrong type.
  *  L2 The name may lead to another file between the look and the removal. So the file
- *     gets another name first, and is removed only if it is the one that was looked at.
+ *     gets another name first, and is removed only if it is the file that was looked at.
  *     Otherwise it gets its name back.
  */
 #ifndef DAEMON_SOCKET_PATH_H

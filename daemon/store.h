@@ -4,10 +4,10 @@
  * in the state directory, for persistent rings. The name of a ring is the name of its
  * file. Both directories and all files belong to the broker's user alone.
  *
- * Who owns the ring, for the quotas, stands beside it: a symbolic link ".NAME", which
- * leads to the owner's number. It comes into being whole, before the ring does, and
- * goes after it; so one without a ring is a trace of a broker that was killed, and
- * swept, and a ring without one belongs to the broker's user.
+ * A symbolic link ".NAME" beside the ring leads to the number of its owner, for the
+ * quotas. The link comes into being whole, before the ring does, and goes after it. So a
+ * link without a ring was left by a broker that was killed, and is swept; a ring without
+ * a link belongs to the broker's user.
  *
  * A lock on each directory keeps a second broker out for as long as we live.
  */
@@ -53,7 +53,7 @@ int store_remove(struct store *s, const char *name, struct shmring *ring);
 
 /*
  * Calls see() with each name that might be that of a ring, in no order; names that
- * come or go meanwhile may be told or not.
+ * come or go meanwhile may be among them or not.
  */
 int store_each(struct store *s, void (*see)(const char *name, void *arg), void *arg);
 
