@@ -44,7 +44,7 @@ void shmr_use_forked(void);
 
 #pragma GCC visibility pop
 
-/* Is nobody in a call on it? 0 or -EBUSY. [USE] pairs with use_end(). */
+/* Is no thread in a call on the handle? 0 or -EBUSY. [USE] pairs with use_end(). */
 static inline int use_check(const struct in_use *u)
 {
 	uint32_t user = load_acquire32(&u->user);

@@ -18,7 +18,7 @@
  * and the same for all lanes. isolated.h of the broker explains why.
  *
  * The data begin at a multiple of 2 MiB if lanes are that large, so that huge
- * pages fit. Unused lanes are holes: nobody touches the control or data of a
+ * pages fit. Unused lanes are holes: no process touches the control or data of a
  * lane whose bit in registry.lanes_ready is not set.
  *
  * What another process wrote is read once into a local, checked against this
@@ -207,7 +207,7 @@ struct cursor_mark {
  * mark belongs to the position.
  */
 struct lane_cursor {
-	shm_u64 position; /* POSITION_NONE: holds nobody back */
+	shm_u64 position; /* POSITION_NONE: holds no producer back */
 	struct cursor_mark mark[2];
 	shm_u64 watermark; /* if it is patient, doorbell.h; 0: ring for every message */
 };

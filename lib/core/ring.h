@@ -2,10 +2,10 @@
 /*
  * ring: an open ring, the ground that attachments stand on.
  *
- * It holds a descriptor, the checked geometry and a read-only view of all
- * control segments. Its descriptor locks nothing that others look at, so it may be
- * shared with children and duplicated freely; it serves to probe the liveness of
- * others and to open descriptions of one's own.
+ * A ring's handle holds a descriptor, the checked geometry and a read-only view of all
+ * control segments. Its descriptor locks nothing that other processes look at, so it may
+ * be shared with children and duplicated freely. It serves to probe the liveness of
+ * others, and to open new descriptions.
  */
 #ifndef SHMRING_CORE_RING_H
 #define SHMRING_CORE_RING_H
@@ -19,18 +19,18 @@
 
 #pragma GCC visibility push(default)
 
-/* What somebody attaches for. */
+/* What a process attaches for. */
 enum ring_role {
 	RING_OBSERVE,
 	RING_PRODUCE,
 	RING_CONSUME,
-	RING_REPAIR, /* to bury and forget others: whatever lets one write */
+	RING_REPAIR, /* to bury and forget others: any right to write will do */
 };
 
 /* A lane's file, of an isolated ring. */
 struct lane_wish {
 	unsigned lane;
-	uint32_t epoch; /* to write: of the place that one has in SETUP */
+	uint32_t epoch; /* to write: of the caller's place, which is in SETUP */
 	bool write;
 	bool patient; /* wait for seconds for a broker that is away */
 };
@@ -47,7 +47,7 @@ struct ring_grant {
  */
 struct ring_source {
 	/*
-	 * An open file description that nobody else has, close-on-exec, for that role.
+	 * An open file description that no other process has, close-on-exec, for that role.
 	 * May wait for seconds. Threads may call it at the same time.
 	 */
 	int (*open)(struct ring_source *s, enum ring_role role, struct ring_grant *ret);
@@ -59,8 +59,8 @@ struct ring_source {
 	void (*free)(struct ring_source *s, bool inherited);
 	/*
 	 * Of isolated rings: a description of a lane's file, close-on-exec, and which of
-	 * the lane's files it is. -ENOENT: nobody has had that lane yet; -EBUSY: its owner
-	 * is alive, or it is being passed on. NULL: this source has no such rings.
+	 * the lane's files it is. -ENOENT: no process has had that lane yet; -EBUSY: its
+	 * owner is alive, or it is being passed on. NULL: this source has no such rings.
 	 */
 	int (*lane)(struct ring_source *s, const struct lane_wish *wish, uint32_t *ret_file);
 };
@@ -100,12 +100,12 @@ int shmr_ring_fd(const struct shmring *r);
 /*
  * A descriptor to probe the liveness of others with. If the program closed ours,
  * the ring is opened again where it was, or, with the capability for it, through
- * the mapping. -EBADF: neither is possible, so nobody can be proved dead.
+ * the mapping. -EBADF: neither is possible, so no process can be proved dead.
  */
 int shmr_ring_probe_fd(struct shmring *r);
 
 /*
- * Has the ring lost its name, so that nobody can open it any more? False for a ring
+ * Has the ring lost its name, so that no process can open it any more? False for a ring
  * that never had one, and while that cannot be found out. Two system calls at most,
  * if the program has not closed the descriptor.
  */

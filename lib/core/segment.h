@@ -3,7 +3,7 @@
  * segment: make, allocate and map the segments of a ring file.
  *
  * A file comes into being unnamed, is allocated and filled, and gets its name
- * last, so nobody ever sees half a ring. A mapping reserves one stretch of
+ * last, so no process ever sees half a ring. A mapping reserves one stretch of
  * addresses and lays the segments into it, each with a guard of inaccessible
  * addresses on both sides; lane data are laid twice in a row, so that a record
  * that wraps around is contiguous. All of it is kept from children (fork) and
@@ -30,8 +30,8 @@ int segment_new_memory(const char *label, unsigned mode);
 
 /*
  * Seal a memory file against a change of its size and against further seals: a peer that
- * was given it could otherwise forbid everybody to map it for writing. Check that one is
- * sealed against a change of its size.
+ * was given the file could otherwise forbid all processes to map it for writing.
+ * segment_check_seals(): check that a file is sealed against a change of its size.
  */
 int segment_seal(int fd);
 int segment_check_seals(int fd);

@@ -58,22 +58,22 @@ bool shmr_barrier(void);
  * Open file description locks on single bytes. A lock belongs to the
  * description and lives until its last descriptor and mapping are gone.
  */
-int shmr_lock_byte(int fd, uint64_t offset); /* -EAGAIN: somebody has it */
+int shmr_lock_byte(int fd, uint64_t offset); /* -EAGAIN: another description has it */
 int shmr_unlock_byte(int fd, uint64_t offset);
 
 /*
  * Is the byte locked by another description? 1, 0 or a negative errno. Takes
- * nothing, so it disturbs nobody, and works on a read-only descriptor.
+ * nothing, so it disturbs no other process, and works on a read-only descriptor.
  */
 int shmr_probe_byte(int fd, uint64_t offset);
 
 /*
  * Is `fd` the description that put a mark (a lock on that byte alone) there? Only if that
- * description is known to live, by a mapping for one. 1, 0 or a negative errno. A mark is a
- * write lock if the description can write: then nobody else can put one on the same byte,
- * which would make this one look like another's. Else it is a read lock.
+ * description is known to live, for example by a mapping. 1, 0 or a negative errno. A mark is
+ * a write lock if the description can write: then no other description can put a mark on the
+ * same byte, which would make this mark look like another's. Else it is a read lock.
  */
-int shmr_mark_byte(int fd, uint64_t offset); /* -EAGAIN: somebody has a lock there */
+int shmr_mark_byte(int fd, uint64_t offset); /* -EAGAIN: another description has a lock there */
 int shmr_is_marked_by(int fd, uint64_t offset);
 
 /* The same for all bytes from there on. */

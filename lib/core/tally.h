@@ -17,7 +17,7 @@
 
 #pragma GCC visibility push(default)
 
-/* Add to a word that nobody else writes. */
+/* Add to a word that no other process writes. */
 void shmr_tally(shm_u64 *word, uint64_t more);
 
 #pragma GCC visibility pop
