@@ -2,9 +2,9 @@
 /*
  * connection: one conversation with the broker.
  *
- * We ask, the broker answers, one request at a time. Every wait is bounded. Any
- * answer that is not the one to our question ends the conversation, as does none
- * in time: then nothing that comes late can be taken for something else.
+ * The client asks, the broker answers, one request at a time. Every wait is bounded. An
+ * answer to another question ends the conversation, and so does an answer that does not
+ * come in time. So a late answer is never taken for the answer to a later question.
  */
 #ifndef SHMRING_CLIENT_CONNECTION_H
 #define SHMRING_CLIENT_CONNECTION_H
@@ -35,25 +35,28 @@ struct connection {
 int connection_init(struct connection *c, const char *path);
 
 /*
- * Connect and agree on a version. Where a broker has been, one that is being
- * started again is waited for, for two seconds: where it left its socket, or if
- * `awaited`; where there is no socket, for a fifth of a second. -ECONNREFUSED (nobody listens),
- * -EACCES, -ETIMEDOUT (no answer), -EPROTONOSUPPORT (no common version), -EPROTO, -ECONNRESET, what
- * the broker says.
+ * Connect and agree on a version. A broker may be starting again, so this waits for it:
+ *
+ *	a socket at which no broker listens	two seconds
+ *	no socket, and `awaited`		two seconds
+ *	no socket				a fifth of a second
+ *
+ * -ECONNREFUSED (no broker listens), -EACCES, -ETIMEDOUT (no answer), -EPROTONOSUPPORT (no
+ * common version), -EPROTO, -ECONNRESET, or the error with which the broker refuses.
  */
 int connection_open(struct connection *c, bool awaited);
 
 /* The same without waiting for a broker that is being started. */
 int connection_open_now(struct connection *c);
 
-/* Is it there, and has the broker not hung up? */
+/* Is there a connection, and has the broker not hung up? */
 bool connection_is_open(const struct connection *c);
 
 /*
  * Ask, and wait up to five seconds for an answer of type `answer`, which replaces
- * *m; a descriptor with it goes to *ret_fd. What the broker refuses is explained
- * in its own words, and the conversation goes on; after -ECONNRESET, -ETIMEDOUT
- * -EPROTO and -EMFILE it is over.
+ * *m; a descriptor with it goes to *ret_fd. If the broker refuses, its own sentence is the
+ * explanation, and the conversation goes on. After -ECONNRESET, -ETIMEDOUT, -EPROTO and
+ * -EMFILE the conversation is over.
  */
 int connection_ask(struct connection *c, struct proto_message *m, enum proto_type question,
 		   enum proto_type answer, int *ret_fd);
@@ -66,9 +69,9 @@ int connection_await(struct connection *c, struct proto_message *m, enum proto_t
 void connection_say(struct connection *c, struct proto_message *m, enum proto_type type);
 
 /*
- * End it. `inherited`: in a child made by fork, whose parent goes on with it. Fine
- * if it is not open. What is not our socket any more, because the program closed it
- * and opened something else, is left alone.
+ * End the conversation; fine if it is not open. `inherited`: in a child made by fork, whose
+ * parent goes on with it. If the program closed the socket and opened something else under
+ * its number, that is left alone.
  */
 void connection_close(struct connection *c, bool inherited);
 

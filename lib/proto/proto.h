@@ -6,7 +6,7 @@
  * One packet is one message; each type has one size. A client asks, the broker
  * answers with the same serial, in order; the answer may be PROTO_ERROR instead of
  * what was asked for. No policy here, no loop, no memory: a message is checked
- * completely before anybody sees it.
+ * completely before the caller sees it.
  *
  *	client				broker
  *	HELLO				WELCOME, or ERROR and the end
@@ -20,10 +20,10 @@
  *
  * M1 A packet is taken only if its size is that of its type, its words are in
  *    range, its strings end and are printable, what is reserved is zero, and it
- *    brings exactly the descriptors that belong to its type. Any other one ends the
- *    connection, and what it brought is closed.
+ *    brings exactly the descriptors that belong to its type. Any other packet ends the
+ *    connection, and the descriptors that it brought are closed.
  * M2 A client never brings descriptors.
- * M3 A GRANT's descriptor is an open file description that nobody else has: the
+ * M3 A GRANT's descriptor is an open file description that no other process has: the
  *    broker opened it for this message and closed its own copy before it sends GO.
  *    The client locks nothing before GO, for until then a copy in the broker, or in
  *    the queue of the socket, would keep the lock after the client's death.
@@ -70,7 +70,7 @@ enum proto_type {
 	PROTO_TYPES
 };
 
-/* What one may do with a ring; also the roles of an attachment, one bit of the first three. */
+/* What a client may do with a ring; also the role of an attachment: one of the first three. */
 #define PROTO_PRODUCE 1u
 #define PROTO_CONSUME 2u
 #define PROTO_OBSERVE 4u
