@@ -74,7 +74,7 @@ struct shmring_consumer_options {
 
 /*
  * What nearly every program reads of a message. This struct never changes; the functions
- * shmring_message_*() tell the rest.
+ * shmring_message_*() return the rest.
  */
 struct shmring_message {
 	const void *data;  /* 8-byte aligned, `len` bytes */
@@ -229,15 +229,15 @@ ssize_t shmring_next_length(struct shmring_consumer *c, int64_t deadline);
  * go and wait) or 1 (there is something already, or may be: peek first).
  * Readable does not promise a message; it also becomes readable about every
  * longest sleep of the ring, because a producer may have been killed before it
- * could wake this consumer, and of an observer every 5 ms. Nobody needs to read
- * from it.
+ * could wake this consumer, and that of an observer every 5 ms. A program need not
+ * read from it.
  *
  * The kernel waits for the wake-up, by io_uring (Linux 6.7). Where the kernel cannot,
  * the call returns -EOPNOTSUPP, or with SHMRING_FD_THREAD a thread of this process
  * waits; it blocks all signals and lives as long as the handle.
  * Further errors: -EINVAL (unknown flags; arm: no descriptor), -EMFILE, -ENFILE,
  * -ENOMEM, -EAGAIN (no thread to be had), -EBUSY (arm: from another thread than
- * the one that asked for the descriptor), -ESTALE, -EBADMSG, -EPIPE and -EIDRM (arm,
+ * the thread that asked for it), -ESTALE, -EBADMSG, -EPIPE and -EIDRM (arm,
  * as shmring_peek()), -ECHILD.
  */
 int shmring_consumer_fd(struct shmring_consumer *c, uint32_t flags);
@@ -258,15 +258,19 @@ int shmring_consumer_cancel(struct shmring_consumer *c);
 struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c);
 
 /*
- * Sleep until there is more than one message: until one lane has `messages` that
- * were not handed out, or `bytes` of its room are taken by such (one of the two is
- * given, the other 0; both 0: no watermark), but no longer than `within_ns` after the
- * first message came (0: than the ring's longest sleep, from the beginning of the
- * sleep). Producers count and do not wake the consumer before; a consumer that holds
- * half of a lane is woken anyway. A call that finds a message returns it at once: the
- * watermark concerns sleeping only, in every way of waiting, and such a wait does not
- * spin. For a descriptor the time counts from arming, and is the one that was set when
- * the program asked for the descriptor.
+ * Sleep until there is more than one message. The sleep ends when one lane has
+ *
+ *	messages	so many messages that were not handed out, or
+ *	bytes		so many bytes of its room taken by such messages, or
+ *	within_ns	so many nanoseconds after the first message came; 0: at the end of the
+ *			ring's longest sleep, which begins with the sleep.
+ *
+ * At most one of the first two is given, the other is 0; both 0: no watermark. Producers
+ * count, and do not wake the consumer before. They wake a consumer that holds half of a lane
+ * anyway. The watermark concerns sleeping only, in every way of waiting: a call that finds a
+ * message returns it at once, and a wait with a watermark does not spin. For a descriptor the
+ * time counts from arming; it is the time that was set when the program asked for the
+ * descriptor.
  * Errors: -EINVAL (both, too large, negative time, an observer), -ECHILD.
  */
 int shmring_consumer_watermark(struct shmring_consumer *c, uint64_t messages, uint64_t bytes,

@@ -77,7 +77,7 @@ void shmring_producer_detach(struct shmring_producer *p);
 
 /*
  * Ask for `len` bytes in the ring (0 to shmring_producer_max_message()), contiguous and
- * 8-byte aligned, with unspecified content. Nobody else sees them. At most one
+ * 8-byte aligned, with unspecified content. No other process reads them. At most one
  * claim is open at a time.
  *
  * Waits for room until `deadline`. Errors: -EAGAIN (no room and
@@ -89,7 +89,7 @@ void shmring_producer_detach(struct shmring_producer *p);
  * -EPIPE (SHMRING_WHILE_READ only): there is no room, no lossless consumer is left that
  * could make some, and there has been one since this producer attached (or was there
  * then). So a producer that is started first waits for the first consumer. The kept
- * place of a named consumer counts as one that may come back. -EIDRM: the call would
+ * place of a named consumer counts, because it may come back. -EIDRM: the call would
  * have waited, but the ring was removed (or made anew under its name) and no lossless
  * consumer is alive in it. Both are states of the ring: when a consumer attaches after
  * all, the next claim waits for it.

@@ -92,7 +92,7 @@ enum shmring_unread_policy {
 /* How sleepers make sure that a producer sees them. */
 enum shmring_wake_mode {
 	SHMRING_WAKE_AUTO = 0,	/* the sleeper pays (membarrier) where it can */
-	SHMRING_WAKE_FENCE = 1, /* everyone fences, nobody calls membarrier */
+	SHMRING_WAKE_FENCE = 1, /* all processes fence, none calls membarrier */
 };
 
 /* What each message carries of its publication, for latencies without a producer's help. */
@@ -151,7 +151,7 @@ struct shmring_config {
 /*
  * Of a ring with a name that is no ring of the broker: its name goes with its last user.
  * Users are attached producers and lossless consumers, and the kept places of named
- * consumers. Messages that nobody has read do not keep it, and a ring that has never had a
+ * consumers. Unread messages do not keep it, and a ring that has never had a
  * user stays. The detach of the last user removes the name, as far as the directory allows
  * that. If the last user was killed or has ended without a detach, the next
  * shmring_open() or shmring_create() of the name removes it. An attach through a handle of a
@@ -292,7 +292,7 @@ struct shmring_ring_stat {
 };
 
 enum shmring_state {
-	SHMRING_FREE = 0,     /* nobody; a lane keeps its messages */
+	SHMRING_FREE = 0,     /* no process; a lane keeps its messages */
 	SHMRING_JOINING = 1,  /* a process is attaching */
 	SHMRING_ACTIVE = 2,   /* a process is attached */
 	SHMRING_DEAD = 3,     /* its process is gone, not yet cleaned up */
@@ -339,7 +339,7 @@ struct shmring_consumer_stat {
 	uint64_t limit_ns; /* the same for the age of what it has not released */
 	/*
 	 * Of all consumers that have had this place since the ring was made; they only
-	 * grow. They are also told of a place that is free.
+	 * grow. A place that is free has them, too.
 	 */
 	uint64_t waits;	     /* times that it found no message, and waited */
 	uint64_t sleeps;     /* times that it slept in the kernel for that */
@@ -399,8 +399,8 @@ int shmring_remove(const char *address);
 /*
  * Remove a ring if no living process is attached to it as a producer or lossless
  * consumer, for `older_ns` nanoseconds or longer (0: whatever its age): since it was made,
- * the last one attached, and the file was written by a system call. A ring that nobody can
- * open (made before the last boot, or a copy) is one that nobody uses. Observers and
+ * the last one attached, and the file was written by a system call. A ring that no process
+ * can open (made before the last boot, or a copy) counts as unused. Observers and
  * processes that merely have the ring open are not seen; what attaches afterwards is in a
  * removed ring (-EIDRM). A process that is attached never loses the ring; its name can be away
  * for the moment of the second look. A call that was killed there leaves the ring under a name
@@ -408,7 +408,7 @@ int shmring_remove(const char *address);
  *
  * Returns 0: it was removed, or would be. Errors: -EBUSY (a process is attached, or another
  * one is removing it), -EAGAIN (it was used within `older_ns`, or was replaced meanwhile),
- * -ENOTEMPTY (nobody is attached, but it keeps a name, or has messages and never had a
+ * -ENOTEMPTY (no process is attached, but it keeps a name, or has messages and never had a
  * consumer and is not ephemeral, or is damaged; SHMRING_REMOVE_FORCE removes it), -EBADMSG (not a
  * ring), -EPROTONOSUPPORT (of another version), -EOPNOTSUPP (a ring of the broker), -EINVAL
  * (unknown flag, or no regular file), -ENAMETOOLONG, -EINTR, and those of shmring_open() and
@@ -430,7 +430,7 @@ int shmring_directory(char *ret, size_t size);
  *
  * socket: where it listens; NULL: $SHMRING_BROKER, or
  * $XDG_RUNTIME_DIR/shmring/broker if that exists, or /run/shmring/broker.
- * Errors of all three: -ECONNREFUSED (nobody listens there, nor two seconds after
+ * Errors of all three: -ECONNREFUSED (no broker listens there, nor two seconds after
  * the broker went), -ETIMEDOUT (no answer for five seconds), -ECONNRESET (it hung
  * up: open it again), -EPROTO (what answers is no broker), -EPROTONOSUPPORT (no
  * common version), -EMFILE, -EACCES and others with which it refuses, -ENAMETOOLONG,
