@@ -21,7 +21,7 @@ enum { OPEN_TRIES = 3 };
  * Held while attaching and by fork(): the two exclude each other. A signal handler that
  * forks would wait for the call that it has interrupted, so signals are blocked as well.
  * The signal of a fault cannot be blocked: `guarding` lets the fork of a crash reporter pass.
- * Its child may then have a copy of what was half attached, until it ends.
+ * The child of such a fork may have a copy of what was half attached, until it ends.
  */
 static pthread_mutex_t fork_guard = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t fork_guard_once = PTHREAD_ONCE_INIT;
@@ -129,7 +129,7 @@ static bool open_freely(struct attachment *a, enum ring_role role)
 	return false;
 }
 
-/* Ends with fork kept out. Who forks all the time has to wait for us in the end. */
+/* Returns with fork kept out. A program that forks all the time waits for us in the end. */
 static int open_description(struct attachment *a, enum ring_role role)
 {
 	bool done = false;

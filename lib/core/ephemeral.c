@@ -35,7 +35,7 @@ static bool was_used(const struct shmring *r)
 	return false;
 }
 
-/* It has a name, and has lost all users but kept names. What is unknown counts as a user. */
+/* Has a ring with a name lost all users but kept names? What is unknown counts as a user. */
 static bool is_left(struct shmring *r)
 {
 	int fd = was_used(r) ? shmr_ring_probe_fd(r) : -1;

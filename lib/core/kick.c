@@ -2,9 +2,9 @@
 /*
  * kick: see kick.h.
  *
- * The thread sleeps on the bell in the program's stead. It is told what to wait
- * for under a mutex of this process, and does one wait for each arming; what it
- * waits for must stay mapped, so closing waits for it.
+ * The thread sleeps on the bell in the program's stead. The program says what to wait for
+ * under a mutex of this process, and the thread does one wait for each arming. The bell
+ * must stay mapped meanwhile, so closing waits for the thread.
  */
 #include "kick.h"
 
@@ -220,7 +220,7 @@ int shmr_kick_fd(const struct kick *k)
 }
 
 /*
- * A wait that goes on is as good as a new one: whoever rings wakes all that wait.
+ * A wait that goes on is as good as a new one: a waker wakes all that wait on a bell.
  * [SLEEP] pairs with shmr_bell_ring_data(), shmr_bell_ring_room().
  */
 static int arm_thread(struct kick *k, const shm_u32 *bell, uint32_t seen, bool deaf,

@@ -201,9 +201,9 @@ static bool begin_count(const struct lane *lane, struct look *look)
 }
 
 /*
- * The end of a lane (in look->at) and the oldest boundary in reach. Nobody holds the lane
- * still for us, so look again if it was overwritten under our eyes. 0, 1 (the deadline
- * passed: the end is further on), or a negative errno.
+ * Find the end of a lane (in look->at) and the oldest boundary in reach. Nothing holds the
+ * lane still, so look again if it was overwritten meanwhile. 0, 1 (the deadline passed: the
+ * end is further on), or a negative errno.
  */
 static int survey(const struct lane *lane, const struct geometry *g, struct look *look,
 		  int64_t deadline, struct shmring_boundary *oldest)

@@ -137,7 +137,7 @@ int shmr_peers_check(struct peers *p, const struct attachment *a, bool waits,
 	return p->removed ? -EIDRM : 0; /* no consumer comes back to a name that is kept there */
 }
 
-/* Who attached last, 0: unknown. */
+/* The pid of the process that attached last; 0: unknown. */
 static uint64_t last_pid(const struct peers *p, const struct attachment *a)
 {
 	uint64_t last = 0, pid = 0;

@@ -62,7 +62,7 @@ int shmr_place_take(struct registry *r, enum place_kind kind, unsigned slot, uin
 	if (!may_be_taken(seen) || !compare_and_swap(word, seen, claimed))
 		return -EAGAIN;
 	error = shmr_lock_byte(fd, byte); /* R1: won the epoch, so may lock */
-	/* Nobody of ours can have it (R1). CLAIMED is nobody's: the next one claims over it. */
+	/* No attached process has it (R1). CLAIMED is not protected: the next process claims it. */
 	if (error == -EAGAIN)
 		return explain(-EBUSY,
 			       "a process that is not attached holds locks on the ring's file");
@@ -132,7 +132,7 @@ void shmr_place_leave(struct registry *r, enum place_kind kind, unsigned slot, u
 	struct tries tries = { 0 };
 	uint64_t status;
 
-	/* In vain: then it is buried, as that of a dead one is. */
+	/* If all tries fail, another process buries the place, as that of a dead tenant. */
 	do
 		status = load_acquire(word);
 	while (status_epoch(status) == status_epoch(ours) &&

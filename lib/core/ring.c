@@ -104,7 +104,7 @@ static void close_unless_lost(const struct shmring *r, int fd)
 		close(fd);
 }
 
-/* The same for the one that was opened anew: its mark is the next byte, a page keeps it. */
+/* The same for the spare description: its mark is the next byte, a page keeps it. */
 static bool is_spare(const struct shmring *r, int fd)
 {
 	return fd > 0 && is_ring(r, fd) && (!r->marked || shmr_is_marked_by(fd, r->mark + 1) != 0);
@@ -286,7 +286,7 @@ static void drop_description(const struct shmring *r)
 static void ring_free(struct shmring *r)
 {
 	if (!r->view)
-		close(r->fd); /* not examined yet, and nobody could have closed it */
+		close(r->fd); /* not examined yet, and the program could not have closed it */
 	else
 		drop_description(r);
 	if (r->view && is_spare(r, (int)load_acquire32(&r->spare_fd)))
@@ -312,7 +312,7 @@ void shmring_close(struct shmring *r)
 		ring_free(r);
 }
 
-/* A copy of a ring, or one of an earlier boot, has bytes nobody vouches for. */
+/* A copy of a ring, or a ring of an earlier boot, has bytes that may be anything. */
 static int check_origin(const struct identity *id, int fd, const struct stat *st)
 {
 	uint64_t birth_ns;
@@ -428,7 +428,7 @@ static int ring_examine(struct shmring *r)
 	    (e = layout_check(&r->geometry, &id, (uint64_t)st.st_size)) < 0 ||
 	    (e = read_limits(&r->geometry, &id, r->fd)) < 0 ||
 	    (e = check_origin(&id, r->fd, &st)) < 0 || (e = check_boot(&id)) < 0 ||
-	    /* whoever owns a named file is trusted not to truncate it */
+	    /* the owner of a named file is trusted not to truncate it */
 	    (!id.named && (e = segment_check_seals(r->fd)) < 0))
 		return e;
 	r->writable = (flags & O_ACCMODE) == O_RDWR;

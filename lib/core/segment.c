@@ -46,7 +46,7 @@ static int new_memory_file(const char *label)
 	return fd < 0 ? explain(-errno, "cannot make a memory file: %e", -errno) : fd;
 }
 
-/* The umask has no say in who may use a ring. */
+/* The umask does not change the mode of a ring. */
 static int with_mode(int fd, unsigned mode)
 {
 	if (fd >= 0 && fchmod(fd, mode) < 0) {

@@ -18,8 +18,7 @@
 #include "ring.h"
 #include "sys.h"
 
-/* A process that is attaching has claimed a place for microseconds, one that died there for ever.
- */
+/* Ns. A process that attaches claims a place for microseconds; if it dies there, for ever. */
 #define CLAIM_NS INT64_C(20000000)
 #define CLAIM_PAUSE_NS INT64_C(1000000)
 
@@ -117,7 +116,7 @@ static uint64_t read_word(const struct subject *s, unsigned place)
 	return load_acquire(place_status(s->ring->registry, kind, place % LAYOUT_LANES));
 }
 
-/* True: somebody is just taking a place, and has no lock yet. */
+/* True: a process is just taking a place, and has no lock yet. */
 static bool read_words(struct subject *s)
 {
 	bool claimed = false;
@@ -129,7 +128,7 @@ static bool read_words(struct subject *s)
 	return claimed;
 }
 
-/* U2. A claim that stands has an owner that died, or one that is stopped and not attached. */
+/* U2. The owner of a claim that stands has died, or is stopped and not attached. */
 static int look(struct subject *s)
 {
 	int64_t deadline = shmr_now() + CLAIM_NS;
@@ -184,7 +183,7 @@ static int check_age(const struct subject *s, int64_t older_ns)
 
 /*
  * Does a name have this place? Its next holder goes on at the cursor, or, if the name was
- * evicted (PLACE_LAPSED, or a holder that died evicted), is told what it has lost.
+ * evicted (PLACE_LAPSED, or a holder that died evicted), learns what it has lost.
  */
 static bool is_kept(uint64_t status)
 {
@@ -208,7 +207,7 @@ static int check_names(const struct subject *s)
 	return 0;
 }
 
-/* What somebody has read is unknown; but if no consumer has ever come, nobody has. */
+/* What consumers have read is unknown; but if no consumer has ever come, nothing was read. */
 static int check_messages(const struct subject *s)
 {
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
@@ -362,7 +361,7 @@ static void close_subject(struct subject *s)
 	close(s->at.dirfd);
 }
 
-/* The caller's ring, and not another one that has its name by now. */
+/* The caller's ring, and not another ring that has its name by now. */
 static int check_same(const struct subject *s)
 {
 	struct stat st;

@@ -132,7 +132,7 @@ static int sleep_in_turn(const struct shmr_sleep *sleeps, unsigned turn, int64_t
 	return shmr_futex_wait(sleeps[turn].word, sleeps[turn].seen, slice < until ? slice : until);
 }
 
-/* It is a sleep of each of them, and one system call. */
+/* Count a sleep for each handle, and one system call. */
 static void count_sleep(const struct shmring_wait_item *waits, int count)
 {
 	for (int i = 0; i < count; i++)
@@ -150,7 +150,7 @@ static int sleep_on_all(const struct shmr_sleep *sleeps, int count, unsigned tur
 	return e;
 }
 
-/* Whoever else is rung moves the bells, too: the time to look goes on meanwhile. */
+/* A ring for another sleeper moves the bells, too: the time to look goes on meanwhile. */
 static int sleep_until_ready(struct shmring_wait_item *waits, int count, int64_t deadline)
 {
 	struct shmr_sleep sleeps[SHMRING_MAX_WAITS];
