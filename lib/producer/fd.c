@@ -9,10 +9,10 @@
 #include "explain.h"
 #include "producer.h"
 
-#define TRIES 16 /* a bell that moves all the time is somebody's fault, not ours */
+#define TRIES 16 /* a bell that moves all the time is the fault of another process */
 #define SHORTEST_PERIOD_NS INT64_C(1000000)
 
-/* Who may evict must look at the clock four times while it waits for that. */
+/* A producer that may evict looks at the clock four times in the time before it evicts. */
 static int64_t period(const struct shmring_producer *p)
 {
 	const struct geometry *g = &p->attachment.ring->geometry;
@@ -24,7 +24,7 @@ static int64_t period(const struct shmring_producer *p)
 	return look < SHORTEST_PERIOD_NS ? SHORTEST_PERIOD_NS : look;
 }
 
-/* When is the second look at a consumer that is over its limit due? 0: nobody is. */
+/* When is the second look at a consumer that is over its limit due? 0: there is none. */
 static int64_t second_look(const struct shmring_producer *p)
 {
 	return p->lag.pending ? LAG_GRACE_NS : 0;

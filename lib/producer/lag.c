@@ -113,7 +113,7 @@ static bool is_still_over(const struct shmring_producer *p, unsigned slot, uint6
 	       is_over(p, slot, status, cursor, now);
 }
 
-/* Who is active is marked first; a kept place has no process that could release. */
+/* An active consumer is marked first; a kept place has no process that could release. */
 static enum place_state next_state(uint64_t status)
 {
 	switch (status_state(status)) {

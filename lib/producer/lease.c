@@ -93,9 +93,9 @@ static int find_lane(struct attachment *a, uint64_t avoid, struct shmring_counte
 }
 
 /*
- * Of an isolated ring: the lane's own file, which the broker gives to nobody else as
- * long as our place is locked. Fork is kept out meanwhile, so this does not wait for a
- * broker that is away; whoever attaches tries all of it again.
+ * Of an isolated ring: map the lane's own file, which the broker gives to no other process
+ * as long as our place is locked. Fork is kept out meanwhile, so this does not wait for a
+ * broker that is away; the attach tries all of it again.
  */
 static int map_own_file(struct shmring_producer *p)
 {
@@ -172,7 +172,7 @@ static void close_own_file(struct shmring_producer *p)
 	p->lane_fd = -1;
 }
 
-/* I10: all memory of the lane before anybody may touch it, or none. */
+/* I10: all memory of the lane before any process may touch it, or none. */
 static int furnish_lane(struct shmring_producer *p)
 {
 	struct attachment *a = &p->attachment;
@@ -309,7 +309,7 @@ static void go_active(struct shmring_producer *p, const struct shmring_producer_
 			 true);
 	shmr_holder_write(&a->registry->lane_holder[a->slot], NULL);
 	/*
-	 * Nobody else changes the word of a living owner: its lock is held.
+	 * No other process changes the word of a living owner: its lock is held.
 	 * [PLACE] pairs with probe().
 	 */
 	compare_and_swap(&a->registry->lane_status[a->slot], a->status, active);
@@ -337,8 +337,8 @@ static void leave(struct shmring_producer *p)
 }
 
 /*
- * Is it for this lane that we failed? Damaged; or, in an isolated ring, somebody said
- * that it is free and the broker knows better.
+ * Did the attach fail because of this lane? The lane is damaged; or, in an isolated ring,
+ * its status word says that it is free, and the broker knows better.
  */
 static bool is_lanes_fault(const struct shmring_producer *p, int e)
 {

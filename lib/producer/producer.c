@@ -133,7 +133,7 @@ int shmring_producer_wake(struct shmring_producer *p)
 	return 1;
 }
 
-/* The path of every message looks at a word of ours, where nobody sleeps. */
+/* While it is quiet, the path of every message looks at a word where no consumer sleeps. */
 int shmring_producer_quiet(struct shmring_producer *p, int quiet)
 {
 	if (producer_wiped(p) < 0)
@@ -161,7 +161,7 @@ static void unstage(struct shmring_producer *p)
 	producer_set_slow(p, false);
 }
 
-/* The payload is complete; whoever sees the header sees this, too. */
+/* The payload is complete. A reader that sees the header sees the stamp, too. */
 static void write_stamp(const struct shmring_producer *p)
 {
 	store_relaxed(lane_stamp(p->lane.data, p->lane.mask, p->hot.position),
@@ -169,8 +169,8 @@ static void write_stamp(const struct shmring_producer *p)
 }
 
 /*
- * Close the open claim as a record. That of a batch's first message is held
- * back; the others may have theirs at once: nobody looks behind the zero word.
+ * Close the open claim as a record. The header of a batch's first message is held back.
+ * The other messages get theirs at once: no reader looks behind the zero word.
  */
 static void close_claim(struct shmring_producer *p, size_t len)
 {

@@ -2,12 +2,12 @@
 /*
  * room: how a producer gets room in its lane, once per chunk.
  *
- * It announces the new end first and asks the cursors afterwards (I6 in
+ * The producer announces the new end first and asks the cursors afterwards (I6 in
  * lane.h), so that a consumer that joins at this moment either is seen here or
- * sees the announcement. When a cursor forbids it the producer waits: spinning,
- * then asleep with the position it needs posted. While it waits it looks after
- * whoever holds it back: the dead are buried on proof, the slow are evicted if
- * the ring's policy says so.
+ * sees the announcement. When a cursor forbids the new end the producer waits: spinning,
+ * then asleep with the position it needs posted. While it waits it looks after the
+ * consumers that hold it back: it buries a dead consumer on proof, and evicts a slow
+ * one if the ring's policy says so.
  */
 #include <errno.h>
 
@@ -44,8 +44,8 @@ static void note_end(struct shmring_producer *p)
 }
 
 /*
- * The cursor that is furthest behind `target`. One that claims to be ahead of
- * it is nonsense and holds nobody back.
+ * Find the cursor that is furthest behind `target`. A cursor that claims to be ahead of
+ * it is nonsense and holds no producer back.
  */
 static void read_gate(const struct shmring_producer *p, uint64_t target, struct gate *gate)
 {
@@ -112,21 +112,21 @@ static uint64_t permitted_end(const struct shmring_producer *p, const struct gat
 	return p->hot.position;
 }
 
-/* How far the cursors let us write at this moment, and who holds us. */
+/* How far the cursors let us write at this moment, and which consumer holds us back. */
 static uint64_t ask_cursors(const struct shmring_producer *p, uint64_t size, struct gate *gate)
 {
 	uint64_t target = wanted_end(p, size);
 
 	read_gate(p, target, gate);
-	/* Whom nobody reads keeps as much of the past as it can. */
+	/* Without a gate, reserve to the chunk's end only: much of the past stays readable. */
 	return gate->closed ? permitted_end(p, gate, target, record_end(p, size)) : p->next_note;
 }
 
 /*
- * The value announced never exceeds what the cursors allowed just before, and
- * never falls below what was announced by us or a predecessor, who may have
- * written up to there; with one exception: it is taken back when a consumer
- * joined at this very moment, before anything was written. Then this is false.
+ * The value announced never exceeds what the cursors allowed just before. It never falls
+ * below what this producer or its predecessor announced, because it may have written up
+ * to there. There is one exception: the value is taken back when a consumer joined at
+ * this very moment, before anything was written. Then this returns false.
  */
 static bool announce(struct shmring_producer *p, uint64_t size, uint64_t end, struct gate *gate)
 {
@@ -172,7 +172,7 @@ int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *gat
 	}
 	if (p->lag.looked_for)
 		producer_evict_laggards(p);
-	/* Who has joined meanwhile may still leave room for less: once for each place. */
+	/* A consumer that has joined meanwhile may leave room for less: once for each place. */
 	for (unsigned i = 0; i < LAYOUT_CONSUMERS; i++) {
 		uint64_t end = ask_cursors(p, size, gate);
 
@@ -193,9 +193,9 @@ static int64_t evict_after(const struct shmring_producer *p)
 }
 
 /*
- * The most that passes for waiting between two looks at a stall. We may have been
- * stopped in between, and the consumer with us: so whatever happens once costs it
- * no more than this share of its time. Who looks seldom needs a few looks.
+ * The most that counts as waiting between two looks at a stall. This producer may have been
+ * stopped in between, and the consumer with it: so one such pause costs the consumer only
+ * this share of its time. A producer that looks seldom needs a few looks.
  */
 static int64_t longest_wait(const struct shmring_producer *p)
 {
@@ -222,9 +222,9 @@ static bool same_stall(struct shmring_producer *p, const struct gate *gate, uint
 }
 
 /*
- * Evict a consumer that has let a whole period pass, or begin that period. One
- * that is ACTIVE is suspected first, so that a release undoes it; the others
- * have nobody who could release.
+ * Evict a consumer that has let a whole period pass, or begin that period. An ACTIVE
+ * consumer is suspected first, so that a release undoes it. A place in another state has
+ * no process that could release.
  */
 static bool evict(struct shmring_producer *p, const struct gate *gate, int64_t now)
 {
@@ -415,14 +415,14 @@ static void show_wait(struct shmring_producer *p, int64_t *since)
 	*since = now;
 }
 
-/* Those who are to make room must know that there is something to read. */
+/* A quiet producer wakes its consumers before it waits for room. */
 static void wake_whom_we_need(struct shmring_producer *p)
 {
 	if (producer_is_quiet(p))
 		shmring_producer_wake(p);
 }
 
-/* The handle says so meanwhile, and a commit of somebody else is not done inline. */
+/* The handle says so meanwhile, and a commit by another thread is not done inline. */
 static int wait_in_use(struct shmring_producer *p, uint64_t size, int64_t deadline,
 		       struct gate *gate)
 {

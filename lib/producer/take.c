@@ -9,10 +9,10 @@
  * a stream takes its lines in advance, with one store each, some dozens in a
  * row: 6 ns a line rather than 14, and the messages themselves hit the cache.
  *
- * It does so only within what it has reserved (nobody reads there), behind its
- * last record, and only while its readers are some way behind. When they are at
- * its heels it is a conversation, in which the next line can be taken while the
- * other side works; or they would fetch the lines back.
+ * A producer does so only within what it has reserved (no consumer reads there), behind
+ * its last record, and only while its readers are some way behind. When they are at its
+ * heels it is a conversation, in which the next line can be taken while the other side
+ * works; or they would fetch the lines back.
  */
 #include "producer.h"
 
