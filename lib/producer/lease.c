@@ -351,7 +351,7 @@ static bool is_lanes_fault(const struct shmring_producer *p, int e)
 /* Lanes that an attach has tried in vain. */
 struct tried {
 	uint64_t avoid; /* not again */
-	uint64_t slow;	/* of those, the ones that take long */
+	uint64_t slow;	/* lanes among them that take long */
 	bool patient;	/* nothing else is left */
 };
 

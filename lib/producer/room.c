@@ -269,7 +269,7 @@ static bool press(struct shmring_producer *p, const struct gate *gate)
 	if (!gate->by_consumer)
 		return false;
 	now = shmr_now();
-	/* One that was found alive is left alone for a while, others are not. */
+	/* A consumer that was found alive is left alone for a while, others are not. */
 	if (gate->slot != p->pressed.probed || now - p->pressed.last_probe >= PROBE_INTERVAL_NS) {
 		p->pressed.probed = gate->slot;
 		p->pressed.last_probe = now;
