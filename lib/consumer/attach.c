@@ -259,7 +259,7 @@ static void set_lane(struct reader *l, unsigned index, const struct geometry *g)
 	l->noted = POSITION_NONE;
 }
 
-/* Of an isolated ring: the files are mapped there when there are any. */
+/* For an isolated ring: the lanes' files are mapped there when there are any. */
 static int reserve_lanes(struct shmring_consumer *c)
 {
 	const struct geometry *g = consumer_geometry(c);

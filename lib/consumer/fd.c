@@ -2,8 +2,8 @@
 /*
  * fd: a consumer in an event loop, or among others that are waited for at once.
  *
- * Arming is the first half of a sleep (wait.c): announce it, force the barrier,
- * look once more; only that somebody else sleeps on the bell for us (kick.h,
+ * Arming is the first half of a sleep (wait.c): announce it, force the barrier, look once
+ * more. Then the kernel, or another function, sleeps on the bell for the consumer (kick.h,
  * waitable.h). The announcement stays until a producer takes it away.
  */
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "explain.h"
 #include "sys.h"
 
-#define TRIES 16 /* a bell that moves all the time is somebody's fault, not ours */
+#define TRIES 16 /* a bell that moves all the time is the fault of another process */
 
 /* An observer cannot ask to be rung for: it looks as often as when it sleeps. */
 #define OBSERVER_PERIOD_NS INT64_C(5000000)
@@ -32,7 +32,7 @@ int shmring_consumer_fd(struct shmring_consumer *c, uint32_t flags)
 	return e < 0 ? e : shmr_kick_fd(c->kick);
 }
 
-/* Once in a longest sleep, as those do who sleep. */
+/* Once in a longest sleep of the ring, as a consumer that sleeps does. */
 static void look_after_the_dead(struct shmring_consumer *c)
 {
 	int64_t now = shmr_now();

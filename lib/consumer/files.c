@@ -8,9 +8,9 @@
  * old one there. That is done where readers look for new lanes, when nothing is in
  * their hot half, and only if the ring's count of files has moved.
  *
- *  F1 A lane is in `lanes` if and only if its file is mapped; nobody touches others.
- *  F2 A reader that asked in vain tries again at a later look, and spends no more than
- *     a tenth of its time on it. Nothing is lost meanwhile: a lane's cursor stands
+ *  F1 A lane is in `lanes` if and only if its file is mapped; the reader touches no others.
+ *  F2 A reader that asked in vain tries again at a later look, and spends at most a
+ *     tenth of its time on it. Nothing is lost meanwhile: a lane's cursor stands
  *     before it is mapped (J2), and a new file begins with all that the old one has.
  *     The answer that there is no such lane is good for a pause that grows up to
  *     LONGEST_PAUSE, as long as the ring's count of files has not moved: the end of the
@@ -66,7 +66,7 @@ static int map_file(struct shmring_consumer *c, struct reader *l, int fd)
 	return e;
 }
 
-/* 1: the lane is mapped anew; 0: its file is the one that we have, or it has none. */
+/* 1: the lane is mapped anew; 0: its present file is mapped already, or it has none. */
 static int fetch_file(struct shmring_consumer *c, struct reader *l, bool patient)
 {
 	const struct lane_wish wish = { .lane = l->hot.index, .patient = patient };
@@ -135,8 +135,8 @@ static void remember_unknown(struct shmring_consumer *c, uint64_t unknown, int64
 }
 
 /*
- * Is every lane without a file one that the broker did not know a moment ago? The first file of
- * a lane moves `files` before its owner can publish, and ends the moment.
+ * Did the broker say a moment ago that each lane that is not mapped has no file? The first file
+ * of a lane moves `files` before its owner can publish, and ends the moment.
  */
 static bool answer_is_fresh(const struct shmring_consumer *c, uint64_t files, int64_t now)
 {

@@ -7,16 +7,16 @@
  *    executes a full fence and reads `reserved` [JOIN]; a producer stores
  *    `reserved`, fences and reads the cursors. If the joiner finds that what
  *    it chose may be overwritten, it chooses again, further on. If it does
- *    not, every later reservation sees its cursor: nobody who has joined is
- *    ever overrun.
+ *    not, every later reservation sees its cursor: no consumer that has joined
+ *    is ever overrun.
  * J2 A lane without memory has its first record at the ring's first position;
  *    the cursor is stored there before the lane's bit in lanes_ready is looked
  *    at, and its first owner sets that bit before it reserves anything.
- *    In an isolated ring a lane without a file that we have mapped passes for one
- *    without memory, and one with an old file for what that shows; enter()
- *    finds out afterwards (F3 in files.c), and chooses again.
+ *    In an isolated ring a lane whose file is not mapped counts as a lane without
+ *    memory, and a lane whose old file is mapped counts as that file shows it.
+ *    enter() finds out afterwards (F3 in files.c), and chooses again.
  * J3 In state JOINING each lane's cursor counts by itself, so a joiner that is
- *    stopped half way holds back no more than what it has chosen.
+ *    stopped half way holds back only what it has chosen.
  */
 #include <errno.h>
 
@@ -26,8 +26,8 @@
 #define FIRST_LANE UINT64_C(1)
 
 /*
- * Where to begin in a lane that has memory, `reach` bytes behind its end at most; further
- * on with every try.
+ * Choose where to begin in a lane that has memory: `reach` bytes behind its end at most, and
+ * further on with every try.
  */
 static bool choose(const struct reader *l, enum shmring_start start, uint64_t reach, unsigned tries,
 		   struct shmring_boundary *ret)
@@ -43,12 +43,12 @@ static bool choose(const struct reader *l, enum shmring_start start, uint64_t re
 }
 
 /*
- * A consumer that begins at its limit is evicted for the messages that come before it reads: so
+ * A consumer that begins at its limit is evicted as soon as a message comes before it reads. So
  * half of the limit is left to it. In a lane without an owner no message comes.
  */
 static uint64_t first_reach(const struct shmring_consumer *c, const struct reader *l)
 {
-	/* No edge: an owner that comes later costs an eviction at worst, which is told. */
+	/* No edge: an owner that comes later costs an eviction at worst, which is reported. */
 	uint64_t owner = load_relaxed(&c->attachment.registry->lane_status[l->hot.index]);
 
 	if (c->lag_limit == 0)
@@ -116,7 +116,7 @@ static bool hold_empty(const struct shmring_consumer *c, const struct reader *l,
 	return !has_memory(c, l) || hold(l, position);
 }
 
-/* Nobody who believes in a cursor goes without one. */
+/* A lossless consumer does not begin in a lane without a cursor: it reports the damage. */
 static int no_place(const struct reader *l)
 {
 	return explain(-EBADMSG, "lane %u is damaged: there is no place to begin at",
@@ -124,9 +124,9 @@ static int no_place(const struct reader *l)
 }
 
 /*
- * From a boundary that is held to the end of the lane. False: it was not held
- * all the time (we were evicted meanwhile), and the walk may have gone through
- * newer payload. Damage is found, and reported, by whoever reads.
+ * Walk from a boundary that is held to the end of the lane. False: it was not held
+ * all the time (the consumer was evicted meanwhile), and the walk may have gone through
+ * newer payload. The consumer finds and reports damage when it reads.
  */
 static bool walk_to_end(struct shmring_consumer *c, struct reader *l, struct shmring_boundary *at)
 {
@@ -231,9 +231,9 @@ static int replace_all(struct shmring_consumer *c)
 }
 
 /*
- * Both marks of every lane: nothing has been released from before here. The newer
- * one goes last, so that whoever dies in between leaves the place it had or the
- * new one, and not the one before. [MARK] pairs with last_mark().
+ * Write both marks of every lane: nothing has been released from before here. The newer
+ * mark goes last. So a consumer that dies in between leaves the position that it had or
+ * the new one, and not the position before. [MARK] pairs with last_mark().
  */
 static void write_marks(struct shmring_consumer *c)
 {
@@ -267,7 +267,7 @@ static uint64_t current_status(const struct shmring_consumer *c)
 	return load_acquire(&c->attachment.registry->consumer_status[c->attachment.slot]);
 }
 
-/* Our word has been changed; by producers, who never change whose it is? */
+/* Our word has been changed. Was it by producers? They never change its epoch. */
 static int learn_status(struct shmring_consumer *c)
 {
 	uint64_t status = current_status(c);
@@ -313,8 +313,8 @@ static int choose_places(struct shmring_consumer *c, enum shmring_start start,
 }
 
 /*
- * By way of JOINING to ACTIVE. Whoever dies on the way has no places: a name is
- * LAPSED then, and its next holder begins at its marks. So no cursor is placed in
+ * Go to ACTIVE by way of JOINING. A consumer that dies on the way loses its cursors: a
+ * name is LAPSED then, and its next holder begins at its marks. So no cursor is placed in
  * any other state. Only a producer may be quicker with our word: it suspects us
  * before we are JOINING, or evicts us for joining too slowly.
  */

@@ -22,7 +22,7 @@ static int not_in_hand(void)
 				"out and its release");
 }
 
-/* Its lane; the seq of a released message, or of one that was not handed out, is outside. */
+/* Find the lane of a message in hand: its seq was handed out, and is not released. */
 static int find_lane(const struct shmring_consumer *c, const struct shmring_message *m,
 		     const struct reader **ret)
 {

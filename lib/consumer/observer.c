@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * observer: reads without a cursor, so producers neither wait for it nor know
- * of it. It copies each message and looks afterwards whether its owner may have
- * been overwriting it meanwhile [OVERRUN]: if so, the copy is dropped, and the
- * observer goes on half a lane further, where it knows exactly how much it
- * missed (the chunk index).
+ * of it. An observer copies each message and looks afterwards whether the lane's owner
+ * may have been overwriting it meanwhile [OVERRUN]. If so, it drops the copy, and goes on
+ * half a lane further, where it knows exactly how much it missed (the chunk index).
  *
- * It maps everything read-only and sleeps in short slices on the consumers'
- * bell, which it cannot ask to be rung for it.
+ * An observer maps everything read-only and sleeps in short slices on the consumers'
+ * bell, because it cannot ask to be rung for.
  */
 #include <errno.h>
 #include <string.h>
@@ -122,7 +121,7 @@ static int try_lane(struct shmring_consumer *c, struct reader *l, struct shmring
 	return 0;
 }
 
-/* One lane after the other, beginning behind the last one that had something. */
+/* One lane after the other, beginning behind the lane that had something last. */
 static int try_all(struct shmring_consumer *c, struct shmring_message *ret)
 {
 	unsigned lanes = consumer_geometry(c)->lanes;
@@ -178,7 +177,7 @@ int observer_begin(struct shmring_consumer *c, enum shmring_start start)
 	return e;
 }
 
-/* [SLEEP] pairs with shmr_bell_ring_data(), if somebody else made it ring. */
+/* [SLEEP] pairs with shmr_bell_ring_data(), if it rings for a consumer. */
 static int sleep_a_slice(struct shmring_consumer *c, int64_t deadline)
 {
 	const shm_u32 *bell = &c->bell.shared->data_bell;

@@ -21,7 +21,7 @@ int consumer_wiped(const struct shmring_consumer *c)
 				 "this consumer belongs to the parent process; attach one here");
 }
 
-/* Only the local copy of the header is used: the lane is somebody else's. */
+/* Only the local copy of the header is used: the producer can change the lane. */
 static void hand_out(struct shmring_consumer *c, struct reader *l, uint64_t header,
 		     struct shmring_message *ret)
 {
@@ -203,9 +203,10 @@ void consumer_show_counts(struct shmring_consumer *c)
 }
 
 /*
- * What was lost before the message that is now released. In the ring only what it had a
- * place for counts: what was gone before it came is nobody's loss. The cursor has been moved:
- * if we die before this the loss is not counted, and never twice.
+ * Count what was lost before the message that is now released. The ring counts only what was
+ * lost while the consumer had a place: what was gone before is no loss of a consumer. The
+ * cursor has been moved already. If the consumer dies before this, the loss is not counted;
+ * no loss is counted twice.
  */
 static void count_lost(struct shmring_consumer *c, struct reader *l)
 {

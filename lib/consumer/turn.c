@@ -2,13 +2,13 @@
 /*
  * turn: which lane is read next.
  *
- * A lane has its turn until it is empty or has given so many bytes; then the
- * next one that has a message, in circular order. The header at the cursor is
- * all there is to look at, a cache line per lane, and the same line is looked at
- * in all idle lanes of a ring: they share one set of the first-level cache. So
- * the path of every message looks at the lanes that had something
- * when they were last looked at, and at a few of the others, in rotation; only
- * who is about to sleep, or to say that there is nothing, looks at all of them.
+ * A lane has its turn until it is empty or has given so many bytes. Then the next lane
+ * that has a message has its turn, in circular order. The consumer looks at the header at
+ * the cursor only, a cache line per lane. In all idle lanes of a ring that line has the
+ * same offset, so these lines share one set of the first-level cache. So the path of every
+ * message looks at the lanes that had something when they were last looked at, and at a
+ * few of the others, in rotation. A consumer that is about to sleep, or to report that
+ * there is nothing, looks at all of them.
  */
 #include "consumer.h"
 

@@ -2,15 +2,15 @@
 /*
  * wait: what a consumer does while there is no message.
  *
- * It looks at the lanes, pauses, and looks again; when the budget is spent it
- * sleeps (doorbell.h). Who has a watermark sleeps at once: to be quick is not what
- * it is for.
+ * The consumer looks at the lanes, pauses, and looks again; when the budget is spent it
+ * sleeps (doorbell.h). A consumer with a watermark sleeps at once: a watermark is for
+ * throughput, not for a quick answer.
  *
  * Looking has a price for others: each look takes the line that a producer is
  * about to write. A consumer at the heels of a producer that streams slows both
  * down, so it backs off: it pauses for long enough that the producer gets some
- * way ahead, then reads all that at once. But somebody who is talking to us and
- * listens for the answer must not wait for that. The two are told apart by trial.
+ * way ahead, then reads all that at once. But a peer that sends a request and waits for
+ * the answer must not wait for that. The consumer tells the two apart by trial.
  * After some short waits in a row a back-off is tried. If it brings several
  * messages it goes on and grows, as far as the lane is long; if it brings one,
  * or none, it was a conversation, and the next trial comes after twice as many
@@ -138,8 +138,8 @@ static bool probe(struct shmring_consumer *c, enum place_kind kind, unsigned slo
 }
 
 /*
- * Nothing came during a whole sleep: perhaps the owner of a lane has died, or a
- * consumer that a producer waits for, who cannot prove it. One place a sleep.
+ * Nothing came during a whole sleep. Perhaps the owner of a lane has died; or a consumer
+ * has died for which a producer waits that cannot prove it. Looks at one place each time.
  */
 void consumer_probe_one_peer(struct shmring_consumer *c)
 {
@@ -155,8 +155,8 @@ void consumer_probe_one_peer(struct shmring_consumer *c)
 }
 
 /*
- * A bit that still stands was seen, or will be, by everybody who published since
- * the barrier that followed it. [SLEEP] pairs with bell_order().
+ * All producers that have published since the barrier that followed the bit have seen it,
+ * or will see it, if it still stands. [SLEEP] pairs with bell_order().
  */
 void consumer_announce(struct shmring_consumer *c)
 {
@@ -268,7 +268,7 @@ static int sleep_until_message(struct shmring_consumer *c, int64_t deadline)
 	return e;
 }
 
-/* Its time begins with the first message, if it has one. */
+/* The watermark's time, if it has one, begins with the first message. */
 static int sleep_until_watermark(struct shmring_consumer *c, int64_t deadline)
 {
 	int e = 0;

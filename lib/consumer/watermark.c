@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * watermark: sleep until there is more than one message, for those who care for
- * throughput; and not being rung at all.
+ * watermark: sleep until there is more than one message, for consumers that want
+ * throughput; and quiet consumers, which producers do not ring for at all.
  *
- * The producers count for us, for they know how far their lanes are (D5 in
- * doorbell.h): we store how far that shall be, and announce ourselves. Nobody
- * can count over several lanes, so the watermark is each lane's own. What is there
- * at the end of a time is taken, however little. That time begins with the first message, so
- * first we sleep until that one has come; if no time was given it is the longest
- * sleep of the ring, and begins with the sleep.
+ * The producers count for the consumer, because they know how far their lanes are (D5 in
+ * doorbell.h). The consumer stores how far that shall be, and announces itself. No producer
+ * can count over several lanes, so each lane has its own watermark. At the end of a time the
+ * consumer takes what is there, however little. That time begins with the first message, so
+ * the consumer first sleeps until that message has come. If no time was given, the time is
+ * the longest sleep of the ring, and begins with the sleep.
  *
- * It is about sleeping only: whoever finds messages takes them at once. And it holds
- * nobody back: a lane of which we hold half is due.
+ * A watermark is about sleeping only: a consumer that finds messages takes them at once. And
+ * it holds no producer back: a lane is due when the consumer holds half of it.
  */
 #include <errno.h>
 
@@ -64,7 +64,7 @@ void consumer_drop_watermarks(struct shmring_consumer *c)
 	c->patient = false;
 }
 
-/* Is it, or is it damaged? Which whoever reads it will tell. */
+/* Is the lane due, or damaged? The consumer reports damage when it reads. */
 static bool lane_is_due(const struct shmring_consumer *c, const struct reader *l)
 {
 	const uint64_t watermark = watermark_of(c, l);
@@ -129,7 +129,7 @@ int consumer_wait_for_watermark(struct shmring_consumer *c, int64_t deadline)
 	shmr_bell_begin_wait(&c->bell);
 	e = sleep_until_due(c, until);
 	if (e == -ECANCELED || e == -ESTALE)
-		return e;			  /* it is told once, and that is now */
+		return e;			  /* it is reported once, and that is now */
 	return e > 0 || consumer_look(c) ? 0 : e; /* a message is worth more than a signal */
 }
 
