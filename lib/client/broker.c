@@ -104,7 +104,7 @@ int shmring_broker_next(struct shmring_broker *b, const char *after,
 	return e < 0 ? e : 1;
 }
 
-/* A text that nobody changes while it is read: sealed, and of that length. */
+/* Check a text that cannot change while it is read: sealed, and of that length. */
 static int check_text(int fd, uint64_t bytes)
 {
 	const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;

@@ -4,10 +4,10 @@
  *
  * B1 Nothing is locked through a description before GO: until then the broker, or
  *    the queue of the socket, may hold a copy that would outlive us (proto.h, M3).
- * B2 A number of a ring or a grant is worth something only in the conversation in
- *    which it was given; `connections` tells them apart.
- * B3 After another broker has come, the name must lead to the same ring, or nobody
- *    attaches.
+ * B2 A number of a ring or a grant is valid only in the conversation in which the broker
+ *    gave it; `connections` tells conversations apart.
+ * B3 After another broker has come, the name must lead to the same ring, or no attach
+ *    succeeds.
  * B4 The conversation is used under the mutex. A child made by fork does not use
  *    that of its parent: it begins its own when it attaches.
  */
@@ -246,7 +246,7 @@ static void broker_leave(struct ring_source *source, const struct ring_grant *gr
 	give_mutex(s, cancel);
 }
 
-/* Whoever held the mutex in the parent is not here (B4). */
+/* The thread that held the mutex in the parent is not in this process (B4). */
 static void broker_join(struct ring_source *source)
 {
 	struct broker_source *s = (struct broker_source *)source;
@@ -280,7 +280,7 @@ static struct broker_source *source_new(void)
 	return s;
 }
 
-/* The descriptor becomes a ring, if it is the one that was announced. */
+/* The descriptor becomes a ring, if it is the ring that was announced. */
 static int make_ring(struct shmring **ret, struct broker_source *s, int fd)
 {
 	struct shmring *r;
