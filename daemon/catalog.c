@@ -32,7 +32,7 @@ void catalog_leave_thread(void)
 	rcu_unregister_thread();
 }
 
-/* FNV-1a from a secret start, so that nobody knows which names fall together. */
+/* FNV-1a from a secret start, so that no client knows which names collide. */
 static unsigned long hash_name(const struct catalog *r, const char *name)
 {
 	uint64_t h = r->seed;

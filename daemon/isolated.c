@@ -94,7 +94,7 @@ struct isolated *isolated_of(const struct shmring *ring)
 
 /* --- making rings --- */
 
-/* What it may need in the descriptor store: one lane more while it is passed on. */
+/* What a ring may need in the descriptor store: one lane more while a lane is passed on. */
 static uint64_t descriptors_kept(const struct shmring *ring)
 {
 	return 2 + (uint64_t)ring->geometry.lanes;
@@ -347,7 +347,7 @@ struct kept {
 	struct label label;
 };
 
-/* Only this user can have made it, wherever it was kept. */
+/* Only this user can have made the file, whatever process kept it. */
 static bool is_ours(int fd, struct stat *ret)
 {
 	const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
@@ -373,7 +373,7 @@ static void close_kept(struct kept *k)
 	k->fd = -1;
 }
 
-/* The files that are ours, those that were kept last first; the same one twice is one. */
+/* The files that are ours: the file that was kept last comes first, and each file comes once. */
 static int compare_kept(const void *a, const void *b)
 {
 	const struct kept *one = a, *other = b;

@@ -19,7 +19,7 @@
 #include "keeper-words.h"
 #include "sandbox.h"
 
-/* How often one that has no broker looks whether a broker could find it. */
+/* How often a keeper that has no broker looks whether a broker could find it. */
 enum { LOOK_MS = 1000 };
 
 struct item {

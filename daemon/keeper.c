@@ -28,7 +28,7 @@
 
 enum { PATIENCE_MS = 1000, START_PATIENCE_MS = 2000, BACKLOG = 16 };
 
-/* Said to nobody: everything before it was sent, so the name is the new keeper's (KE4). */
+/* Never sent. When its turn comes, all before it was sent: the new keeper gets the name (KE4). */
 enum { WORD_NAME = 100 };
 
 static void restart(struct keeper *k);
@@ -50,7 +50,7 @@ static int send_first(struct keeper *k, const struct queued_word *w)
 	return renameat(k->directory, KEEPER_NEW_NAME, k->directory, KEEPER_NAME) < 0 ? -errno : 0;
 }
 
-/* Nobody has to wait for it (any more). */
+/* No answer has to wait for the keeper (any more). */
 static void release(struct keeper *k)
 {
 	k->behind = false;
@@ -66,7 +66,7 @@ static void caught_up(struct keeper *k)
 	release(k);
 }
 
-/* KE1; of one that has died, the end of its connection tells. */
+/* KE1. If the keeper has died, the end of its connection says so. */
 static int send_words(struct keeper *k)
 {
 	struct queued_word *w;
@@ -243,7 +243,7 @@ static int find_one(struct keeper *k)
 	return e;
 }
 
-/* Its listener, under the other name; nobody finds it before WORD_NAME. */
+/* Make the keeper's listener, under the other name; no broker finds it before WORD_NAME. */
 static int listen_anew(const struct keeper *k, struct word *ret)
 {
 	struct sockaddr_un address;
@@ -346,7 +346,7 @@ static int renew(struct keeper *k)
 	return 0;
 }
 
-/* There is none: one that is started, or else one that can be found. */
+/* There is no keeper: start one, or else find one. */
 static void restart(struct keeper *k)
 {
 	int e = -ENOENT;
@@ -490,7 +490,7 @@ int64_t keeper_deadline(const struct keeper *k)
 	return earlier(deadline, k->next_search_ns);
 }
 
-/* It took nothing for a second, or there was no memory for a word. */
+/* The keeper took nothing for a second, or there was no memory for a word. */
 static void replace(struct keeper *k)
 {
 	int e;

@@ -47,7 +47,7 @@ static void put_line(char *line, int length)
 	line[length] = '\0';
 	length = (int)text_harmless(line, LINE_SIZE, line);
 	line[length] = '\n';
-	/* Without a reader there is nobody to tell. */
+	/* If this fails, there is nowhere to report it. */
 	if (write(STDERR_FILENO, line, (size_t)length + 1) < 0)
 		return;
 }

@@ -32,7 +32,7 @@ int loop_add(struct loop *l, struct watch *w, int fd, uint32_t events,
 	return 0;
 }
 
-/* Of a descriptor that is in there neither of the two can fail. */
+/* For a descriptor that is in the loop neither of the two calls can fail. */
 void loop_change(struct loop *l, struct watch *w, uint32_t events)
 {
 	struct epoll_event ev = { .events = events, .data.ptr = w };

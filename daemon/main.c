@@ -203,7 +203,7 @@ static bool is_socket(int fd)
 	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
-/* False: it is a socket, but not one that we can listen at, or there is one already. */
+/* False: it is a socket, but the broker cannot listen at it, or has a socket already. */
 static bool inherit_one(struct broker_options *o, int fd, const char *name)
 {
 	if (!is_socket(fd)) {
@@ -272,7 +272,7 @@ static void block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGUSR1, SIG_IGN); /* blocking is not enough: a thread of liburcu has it open */
 	signal(SIGXFSZ, SIG_IGN); /* a ring that is too large for a limit is refused */
-	signal(SIGCHLD, SIG_IGN); /* nobody has to wait for what is started (beside.h) */
+	signal(SIGCHLD, SIG_IGN); /* the broker need not wait for its children (beside.h) */
 }
 
 /*

@@ -39,7 +39,7 @@ static bool is_any(struct entry *e)
 	return true;
 }
 
-/* A client may die as often as it likes. */
+/* Clients may die often: saying.h bounds the lines about that. */
 static bool may_say(struct reaper *r)
 {
 	int64_t now = shmr_now();
@@ -95,7 +95,7 @@ static struct timespec to_timespec(int64_t ns)
 	return (struct timespec){ .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
 }
 
-/* Until woken or until then; false: the end. *ret_woken tells which. */
+/* Wait until woken or until then. False: the end. *ret_woken: it was woken. */
 static bool rest(struct reaper *r, int64_t deadline, bool *ret_woken)
 {
 	struct timespec until = to_timespec(deadline);

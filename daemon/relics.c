@@ -48,7 +48,7 @@ static bool lease_is_refused(int fd)
 	return false;
 }
 
-/* H2. Without a descriptor for it nothing is proved: it counts on. */
+/* H2. Without a descriptor for it nothing is proved, and the file goes on counting. */
 static bool is_memory_held(int fd)
 {
 	int anew = shmr_reopen(fd, O_RDWR | O_NONBLOCK);

@@ -78,7 +78,7 @@ static void returned(struct keeper *k, const struct kept_file *files, size_t cou
 		rings_make_wishes(r);
 }
 
-/* --- what is to be kept of ours --- */
+/* --- what the keeper keeps of ours --- */
 
 static void tell_file(int fd, void *arg)
 {

@@ -16,7 +16,7 @@
 
 #define SECOND INT64_C(1000000000)
 
-/* What counts for a ring's owner: an isolated one is many files. */
+/* What counts for a ring's owner: an isolated ring is many files. */
 static struct charge charge_of(const struct geometry *g, uid_t owner)
 {
 	uint64_t files = layout_is_isolated(g) ? 1 + (uint64_t)g->lanes : 0;
@@ -59,7 +59,7 @@ static void relic_is_gone(const struct charge *charge, void *arg)
 	rings_give(arg, charge);
 }
 
-/* All of it, or -EDQUOT and nothing; then *ret_shortage says what there is too little of. */
+/* Charge all of it, or nothing. On -EDQUOT, *ret_shortage is the resource that is exhausted. */
 static int take(struct rings *r, struct account *a, const struct limits *l, const struct charge *c,
 		struct shortage *ret_shortage)
 {

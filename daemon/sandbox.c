@@ -161,7 +161,7 @@ static int fill(scmp_filter_ctx filter)
 	if (e == 0)
 		e = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
 				     SCMP_A0(SCMP_CMP_EQ, CLONE_VM | CLONE_VFORK | SIGCHLD, 0));
-	/* Its arguments cannot be looked at; without it libc uses clone(). */
+	/* The filter cannot see the arguments of clone3(); without it libc uses clone(). */
 	if (e == 0)
 		e = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	if (e == 0)

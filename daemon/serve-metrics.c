@@ -72,7 +72,7 @@ static struct snapshot *take_snapshot(const struct service *v)
 	return s;
 }
 
-/* Unless somebody has asked: all sessions that wait get the answer. */
+/* Ask the thread, unless a question is under way: all sessions that wait get the answer. */
 static int ask(struct service *v)
 {
 	struct snapshot *s;

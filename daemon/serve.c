@@ -43,8 +43,8 @@ static bool take_one(struct session *s, uint32_t serial, enum resource what)
 }
 
 /*
- * A description of the ring's file that nobody else has (M3). A lease that a hostile
- * client of our own uid has on it must not make us wait.
+ * Make a description of the ring's file that no other process has (M3). A lease that a
+ * hostile client of the broker's uid has on the file must not make the broker wait.
  */
 static int describe(const struct entry *e, bool writable)
 {

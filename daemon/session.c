@@ -26,7 +26,7 @@
  */
 enum { SEND_BUFFER = 1, STRANGERS = 8 };
 
-/* --- who it is --- */
+/* --- its client --- */
 
 static int read_groups(int fd, struct peer *p)
 {
@@ -362,7 +362,7 @@ static void process_ready(struct watch *watch, uint32_t events)
 	session_end(watch_owner(watch, struct session, process));
 }
 
-/* Where the kernel has it; the end of the connection says nearly the same. */
+/* Where the kernel has SO_PEERPIDFD; the end of the connection says nearly the same. */
 static void watch_process(struct session *s)
 {
 	socklen_t size = sizeof(int);
@@ -374,7 +374,7 @@ static void watch_process(struct session *s)
 		close(fd);
 }
 
-/* False: not even a stranger. */
+/* False: the client does not even become a stranger (struct session). */
 static bool enter_account(struct session *s)
 {
 	struct sessions *all = s->sessions;

@@ -21,7 +21,7 @@ uint64_t share_most(const struct share *s, unsigned percent, uint64_t taken)
 {
 	uint64_t used = s->held + taken;
 
-	/* Of no limit at all, less than 2^57 counts. */
+	/* Without a limit, fewer than 2^57 count: the product fits. */
 	return used >= s->total ? 0 : ((s->total - used) & ~(UINT64_C(127) << 57)) * percent / 100;
 }
 

@@ -33,7 +33,7 @@ static int make_directory(const char *path, mode_t mode)
 	return e;
 }
 
-/* All of the path; what root makes on the way may be entered by everybody, the last one not. */
+/* Make all of the path. All users may enter what root makes on the way, but not its last part. */
 static int make_directories(const char *path)
 {
 	char part[PATH_MAX];
@@ -76,7 +76,7 @@ static int open_ours(const char *path, char *error, size_t size)
 	return fd;
 }
 
-/* Of the directory itself: whatever file we made for it could be taken for a ring's. */
+/* Lock the directory itself: a file made for the lock could be taken for a ring's. */
 static int lock_directory(const char *path, int directory, char *error, size_t size)
 {
 	if (flock(directory, LOCK_EX | LOCK_NB) == 0)
@@ -227,7 +227,7 @@ int store_create(struct store *s, const char *name, bool persistent, uid_t owner
 	return e;
 }
 
-/* Somebody else's file, or one that others may open, is none of ours. */
+/* A file of another user, or a file that other users may open, is not the broker's. */
 static int check_ours(struct shmring *r)
 {
 	int fd = shmring_fd(r);

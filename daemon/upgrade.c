@@ -93,7 +93,7 @@ static void process_ended(struct watch *watch, uint32_t events)
 	judge(watch_owner(watch, struct broker, upgrade.process));
 }
 
-/* It has said everything. It is to be gone before it is believed. */
+/* The program has written everything. It has to end before the broker believes it. */
 static void await_end(struct broker *b)
 {
 	struct upgrade *u = &b->upgrade;
@@ -103,7 +103,7 @@ static void await_end(struct broker *b)
 		judge(b);
 }
 
-/* Of much text the end is what counts. */
+/* If the program writes much, the end of the text counts. */
 static void output_ready(struct watch *watch, uint32_t events)
 {
 	struct broker *b = watch_owner(watch, struct broker, upgrade.output);
