@@ -15,9 +15,9 @@ struct address {
 };
 
 /*
- * `address` with a '/' is a path, without one a name in shmring_directory().
- * That directory is made, for us alone, if `create`; it is refused if others
- * could write there.
+ * An `address` with a '/' is a path, without one a name in shmring_directory().
+ * That directory is made, for this user alone, if `create`. It is refused if other
+ * users could write there.
  */
 int address_resolve(struct address *ret, const char *address, bool create);
 

@@ -9,8 +9,8 @@
  * it. All this happens under a lock that also keeps fork() out, so no child
  * ever inherits a half-made attachment; signals wait meanwhile, because a handler may
  * fork. Calls that attach or detach are made with shmr_cancel_off(). Only a ring whose descriptions
- * come from elsewhere (ring_source) is opened before, because that may take long; if a fork came in
- * between, a child may have a copy, and another one is asked for.
+ * come from elsewhere (ring_source) is opened before, because that may take long. If a fork came in
+ * between, a child may have a copy, and the attach asks for another description.
  */
 #ifndef SHMRING_CORE_ATTACHMENT_H
 #define SHMRING_CORE_ATTACHMENT_H

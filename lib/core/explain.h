@@ -16,8 +16,8 @@ int shmr_explain(int error, const char *format, ...);
 #define explain shmr_explain
 
 /*
- * What the thread was told last, and that again: around work that fails in silence, such as
- * a part of a call that has failed already.
+ * Copy the last sentence of this thread, and set it again: around work that fails in silence,
+ * such as a part of a call that has failed already.
  */
 #define EXPLAIN_SIZE 1024
 void shmr_explain_keep(char ret[EXPLAIN_SIZE]);

@@ -66,7 +66,7 @@ static void count_places(const struct shmring *r, int fd, struct shmring_ring_st
 	}
 }
 
-/* Of the bytes from `at` on, which are no hole. */
+/* How many of the bytes from `at` on, which are no hole, are in memory. */
 static uint64_t resident_part(int fd, uint64_t at, uint64_t size, int64_t deadline)
 {
 	void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, (off_t)at);

@@ -3,8 +3,8 @@
  * look: the state of a ring and its lanes, read by a process that takes no part in it.
  *
  * A member of a ring can write so much into it that counting it takes minutes. So every
- * look has a deadline (CLOCK_MONOTONIC), and what it could not finish is kept in
- * struct look, from which the next one goes on. The calls of shmring.h use this with
+ * look has a deadline (CLOCK_MONOTONIC). How far a look has got is kept in struct look,
+ * and the next look goes on from there. The calls of shmring.h use this with
  * a fixed time; the broker shares its time among its rings.
  *
  * All looking is done through the ring's read-only view.
@@ -33,8 +33,8 @@ struct look {
 };
 
 /*
- * shmring_stat() with another deadline. It concerns `resident` alone, which is UINT64_MAX
- * (unknown) if it was not found in time; the rest takes a bounded number of steps.
+ * shmring_stat() with another deadline. The deadline concerns `resident` alone, which is
+ * UINT64_MAX (unknown) if it was not found in time; the rest takes a bounded number of steps.
  */
 int shmr_look_at_ring(struct shmring *r, int64_t deadline, struct shmring_ring_stat *ret);
 

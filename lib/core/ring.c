@@ -576,8 +576,8 @@ int ring_fill(int fd, const struct geometry *g, bool named)
 }
 
 /*
- * An unnamed, complete ring; the kernel drops it if we die before it is linked.
- * It is open before it is linked, so that nothing can fail afterwards.
+ * Make an unnamed, complete ring; the kernel drops it if we die before it is linked.
+ * The ring is open before it is linked, so that nothing can fail afterwards.
  */
 static int build(struct shmring **ret, int dirfd, const struct geometry *g, unsigned mode)
 {

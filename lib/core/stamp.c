@@ -62,7 +62,7 @@ struct moment {
 	uint64_t ns;
 };
 
-/* Of some pairs of readings the closest. */
+/* Take some pairs of readings, and return the closest pair. */
 static struct moment now(void)
 {
 	uint64_t closest = UINT64_MAX;

@@ -27,7 +27,7 @@ enum { ALL_PLACES = LAYOUT_LANES + LAYOUT_CONSUMERS };
 struct subject {
 	struct address at;
 	int fd;		      /* to read; holds the lock of U1 */
-	struct shmring *ring; /* NULL: nobody can open it */
+	struct shmring *ring; /* NULL: no process can open it */
 	bool force, dry;
 	bool borrowed;		    /* `ring` is the caller's */
 	uint64_t words[ALL_PLACES]; /* as read in U2 */
@@ -243,7 +243,7 @@ static int check_losses(const struct subject *s)
 									      : e;
 }
 
-/* The prefix, the inode, so that two rings of one name are told apart, and the name. */
+/* The prefix, the inode, which distinguishes two rings of one name, and the name. */
 static int hidden_name(const struct subject *s, char ret[sizeof(s->at.name)])
 {
 	char number[40];

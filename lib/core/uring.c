@@ -239,7 +239,7 @@ static int submit(struct uring *u)
 
 	if (e == 0)
 		e = u->failure;
-	u->failure = 0; /* told once: the next call asks the kernel anew */
+	u->failure = 0; /* reported once: the next call asks the kernel anew */
 	return e < 0 ? e : !u->waiting;
 }
 

@@ -3,10 +3,10 @@
  * uring: as much of io_uring as a kick needs: wait for one futex word, tick, and
  * signal an eventfd when either has happened.
  *
- * The kernel is asked to leave finished requests alone until we enter it
- * (DEFER_TASKRUN): otherwise each of them would interrupt the program's own
- * system call, epoll_wait() for one, with EINTR. Whether something is left to be
- * collected stands in shared memory, so that asking costs no system call.
+ * The kernel leaves finished requests alone until we enter it (DEFER_TASKRUN).
+ * Otherwise each request would interrupt the program's own system call, for example
+ * epoll_wait(), with EINTR. Whether something is left to be collected stands in shared
+ * memory, so that asking costs no system call.
  */
 #ifndef SHMRING_CORE_URING_H
 #define SHMRING_CORE_URING_H

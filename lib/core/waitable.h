@@ -32,7 +32,7 @@ struct shmring_waitable {
 	const shm_u32 *bell;
 	int64_t longest_ns; /* to sleep without another look */
 	bool patient;	    /* it does not spin */
-	struct bell *side;  /* whose budget it is to spin */
+	struct bell *side;  /* its budget bounds spinning */
 	struct in_use *use;
 	struct shmring_counters *counters;
 };
