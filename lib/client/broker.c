@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * broker: what the broker tells of its rings and of itself.
+ * broker: ask the broker for its rings and its metrics.
  */
 #include <errno.h>
 #include <fcntl.h>

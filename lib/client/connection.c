@@ -222,7 +222,7 @@ static int connect_once(const struct sockaddr_un *address, int64_t deadline)
 	return e;
 }
 
-/* A new conversation; false: it cannot be told from others. */
+/* Begin a conversation on `s`; false: the client could not know the socket again. */
 static bool take_socket(struct connection *c, int s)
 {
 	struct stat st;

@@ -124,7 +124,7 @@ static int ask_for_description(struct broker_source *s, uint32_t role, uint64_t 
 	return e;
 }
 
-/* To repair, one needs to write, as whomever. */
+/* A repair needs to write: any role that may write will do. */
 static uint32_t role_word(const struct broker_source *s, enum ring_role role)
 {
 	switch (role) {

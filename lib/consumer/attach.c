@@ -395,7 +395,7 @@ static void leave(struct shmring_consumer *c)
 	shmr_cancel_on(cancel);
 }
 
-/* By whose policy may it be evicted, and how far may it fall behind? */
+/* May the consumer be evicted, by the ring's policy or its own, and how far may it fall behind? */
 static void set_limits(struct shmring_consumer *c, const struct geometry *g,
 		       const struct shmring_consumer_options *o)
 {

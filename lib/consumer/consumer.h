@@ -110,7 +110,7 @@ struct shmring_consumer {
 	bool quiet;   /* it does not announce itself */
 	bool patient; /* its bit in the ring's `patient` is set */
 	struct shmring_waitable waitable;
-	struct kick *kick;			     /* NULL: nobody asked for a descriptor */
+	struct kick *kick;			     /* NULL: no descriptor was asked for */
 	int64_t probed_ns;			     /* when arming looked after the dead */
 	const struct shmring_reader_hot *armed_lane; /* where we stood when we last armed */
 	uint64_t armed_position;
@@ -139,7 +139,7 @@ static inline struct reader *current_reader(const struct shmring_consumer *c)
 
 /*
  * Has a bounded consumer come to the end of what it wants from this lane? If it has
- * lost messages just before it, the next one is still wanted: it tells of the loss.
+ * lost messages just before it, the next message is still wanted: it reports the loss.
  */
 static inline bool reader_is_done(const struct shmring_consumer *c, const struct reader *l)
 {

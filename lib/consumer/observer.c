@@ -26,7 +26,7 @@ static bool still_whole(const struct reader *l, uint64_t position)
 	return lane_holds(l->lane.mask, load_relaxed(&l->lane.control->reserved), position);
 }
 
-/* Stamp and payload. Somebody may be writing there: word by word, and judged afterwards. */
+/* Copy stamp and payload. The owner may be writing there: word by word, and checked afterwards. */
 static void copy_words(unsigned char *to, const struct reader *l, uint64_t length)
 {
 	const shm_u64 *from = (const shm_u64 *)(uintptr_t)lane_payload(l->lane.data, l->lane.mask,
@@ -177,7 +177,7 @@ int observer_begin(struct shmring_consumer *c, enum shmring_start start)
 	return e;
 }
 
-/* [SLEEP] pairs with shmr_bell_ring_data(), if it rings for a consumer. */
+/* [SLEEP] pairs with shmr_bell_ring_data(), if somebody else made it ring. */
 static int sleep_a_slice(struct shmring_consumer *c, int64_t deadline)
 {
 	const shm_u32 *bell = &c->bell.shared->data_bell;

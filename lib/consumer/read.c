@@ -92,7 +92,7 @@ int shmring_slow1_peek(struct shmring_consumer *c, int64_t deadline, struct shmr
 	}
 }
 
-/* Another one for a batch, whose lane keeps its turn. */
+/* Is there another message for a batch in the lane, which keeps its turn? */
 static bool more_in_lane(struct shmring_consumer *c)
 {
 	if (c->observer || c->broken || !reader_has_message(c, current_reader(c)))
@@ -157,7 +157,7 @@ int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmr
 }
 
 /*
- * Whichever instruction we die at: once anything was released, one mark is whole
+ * At whichever instruction the consumer dies: once anything was released, one mark is whole
  * and belongs to the cursor as it stands. [MARK] pairs with last_mark().
  */
 void consumer_write_mark(struct reader *l, const struct shmring_boundary *at)

@@ -3,11 +3,11 @@
  * until: a consumer that reads no further than the end at its attach
  * (SHMRING_UNTIL_NOW).
  *
- * The end is a position in each lane; for a consumer that begins at
- * SHMRING_START_NOW it is the position where it begins: one look, one moment. A lane whose end has
- * been reached counts as empty, however much its producer goes on to publish, and a lane that gets
- * its first owner later is empty from the beginning. The inline path of a message knows nothing of
- * it: a turn ends there at the latest.
+ * The end is a position in each lane. For a consumer that begins at SHMRING_START_NOW it is the
+ * position where the consumer begins: one look, one moment. A lane whose end has been reached
+ * counts as empty, however much its producer goes on to publish. A lane that gets its first owner
+ * later is empty from the beginning. The inline path of a message knows nothing of the end: a turn
+ * ends there at the latest.
  */
 #include <errno.h>
 
@@ -20,7 +20,7 @@ int consumer_is_at_end(void)
 				 "has been handed out");
 }
 
-/* At least one message, if the lane is not done: that which tells of a loss. */
+/* At least one message, if the lane is not done: the message that reports a loss. */
 uint64_t consumer_bounded_turn(const struct shmring_consumer *c, const struct reader *l,
 			       uint64_t end)
 {

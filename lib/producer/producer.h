@@ -56,7 +56,7 @@ struct shmring_producer {
 	struct bell bell;
 	struct shmring_waitable waitable;
 	uint64_t waitable_len;	 /* of the message that it waits for */
-	struct kick *kick;	 /* NULL: nobody asked for a descriptor */
+	struct kick *kick;	 /* NULL: no descriptor was asked for */
 	uint64_t armed_position; /* when it was last armed */
 	uint64_t nobody;	 /* zero: the sleepers that it sees while it is quiet */
 	struct {

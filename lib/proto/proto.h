@@ -159,7 +159,7 @@ struct proto_grant {
 };
 
 /*
- * Of an isolated ring: the file of a lane. PROTO_PRODUCE: to write, for the owner of
+ * For an isolated ring: the file of a lane. PROTO_PRODUCE: to write, for the owner of
  * that epoch, whose place is locked; the other roles: to read, and `epoch` is zero.
  */
 struct proto_lane {
