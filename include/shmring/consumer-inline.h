@@ -2,7 +2,7 @@
 /*
  * The consumer's path of every message, inline: <shmring/consumer.h> includes
  * it unless SHMRING_NO_INLINE is defined. The same functions are in the library
- * for everybody else. The structs here are part of the binary interface and for
+ * for all other programs. The structs here are part of the binary interface and for
  * these functions alone; programs do not touch them.
  *
  * Atomics are the compiler's builtins rather than <stdatomic.h>, so that the
@@ -32,7 +32,7 @@ struct shmring_reader_hot {
 	struct shmring_boundary released; /* the first that is not released */
 	uint64_t *cursor;		  /* ours, in shared memory */
 	const uint64_t *wanted;		  /* what the lane's owner waits for */
-	uint64_t lost;			  /* missed just before `released`, not yet told */
+	uint64_t lost;			  /* missed just before `released`, not yet reported */
 	uint64_t lost_bytes;
 	uint32_t index;
 	uint32_t flags; /* 0: of a message that the inline half hands out; a loss takes the

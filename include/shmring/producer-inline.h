@@ -2,7 +2,7 @@
 /*
  * The producer's path of every message, inline: <shmring/producer.h> includes
  * it unless SHMRING_NO_INLINE is defined. The same functions are in the library
- * for everybody else. The structs here are part of the binary interface and for
+ * for all other programs. The structs here are part of the binary interface and for
  * these functions alone; programs do not touch them.
  *
  * Atomics are the compiler's builtins rather than <stdatomic.h>, so that the

@@ -259,7 +259,7 @@ void shmring_close(struct shmring *r);
 
 /*
  * The descriptor of the ring, to be passed over a Unix socket (SCM_RIGHTS).
- * It stays the library's: neither close nor lock it. Error: -ECHILD.
+ * The descriptor stays the library's: neither close nor lock it. Error: -ECHILD.
  */
 int shmring_fd(struct shmring *r);
 
