@@ -39,7 +39,7 @@ void descriptor_store_close(struct descriptor_store *s)
 	queue_clear(&s->queue);
 }
 
-/* systemd drops what it was told to drop by its name; that order is kept. */
+/* systemd drops a descriptor by its name; the order of the words is kept. */
 static int say(const struct queued_word *w)
 {
 	char state[KEEPER_LABEL_SIZE + 64];

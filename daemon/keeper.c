@@ -331,7 +331,7 @@ static int start_one(struct keeper *k)
 	return 0;
 }
 
-/* One that is there, and that has what an earlier broker gave it, gets what there is now. */
+/* Find a keeper that has what an earlier broker gave it, and send it what there is now. */
 static int renew(struct keeper *k)
 {
 	int e = find_one(k);

@@ -50,7 +50,7 @@ struct keeper_calls {
 	void (*everything)(struct keeper *k);
 	/* All that an earlier broker left with the process: the descriptors are the callee's. */
 	void (*returned)(struct keeper *k, const struct kept_file *files, size_t count);
-	/* It is not behind any more. */
+	/* The keeper is not behind any more. */
 	void (*caught_up)(struct keeper *k);
 };
 
@@ -71,7 +71,7 @@ struct keeper {
 	int64_t next_start_ns;	/* when one may be started again */
 	int64_t next_search_ns; /* when to look for a keeper that did not accept; 0: no need */
 	uint64_t serial;	/* of the last word */
-	struct kept_file *kept; /* that it has told so far */
+	struct kept_file *kept; /* files that the keeper has sent so far */
 	size_t kept_count, kept_room;
 	struct descriptor_store store;
 };

@@ -75,7 +75,7 @@ static void find_leaver(const void *node, VISIT which, void *arg)
 		l->one = w;
 }
 
-/* They are few at a time, as a rule. */
+/* Forget rings that were not in this round. As a rule, few leave at a time. */
 static void forget_leavers(struct looks *l)
 {
 	for (;;) {
@@ -203,7 +203,7 @@ static int64_t sooner(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* Everybody's turn. False: it was broken off. */
+/* Give each ring its turn. False: the round was broken off. */
 static bool take_turns(struct looks *l, struct shmring *const *rings, size_t count, bool first,
 		       int64_t round_end, const struct looks_end *end, struct watched **of)
 {

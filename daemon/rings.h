@@ -52,7 +52,7 @@ int rings_take_in(struct rings *r);
 /* What was handed over is not taken back. */
 void rings_drop_kept(struct rings *r);
 
-/* The last call; nobody holds a ring. The policy stays. `successor`: see keeper_close(). */
+/* The last call; no ring is held. The policy stays. `successor`: see keeper_close(). */
 void rings_close(struct rings *r, bool successor);
 
 /*

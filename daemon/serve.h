@@ -5,7 +5,7 @@
  * The rights are looked up for each request, so a new configuration holds from its first
  * moment on. A process that is attached already stays attached.
  *
- * A client without any right to a name is not told whether there is such a ring.
+ * A client without any right to a name does not learn whether there is such a ring.
  */
 #ifndef DAEMON_SERVE_H
 #define DAEMON_SERVE_H

@@ -2,7 +2,7 @@
 /*
  * share: how many of the broker's file descriptors each user may hold.
  *
- * A limit for each user (quota.h) does not help against several users who all keep to it.
+ * A limit for each user (quota.h) does not help against several users that all keep to it.
  * So there is one more rule: a user may hold at most a tenth (`descriptor_share`) as many
  * descriptors as are free. Whatever one user takes, most of the free descriptors stay free:
  * after ten users that took all they could, more than a third is left.

@@ -224,7 +224,7 @@ void upgrade_prepare(struct broker *b, struct legacy *ret)
 }
 
 /*
- * Each to its number, one after the other. Whatever has the number meanwhile gets another
+ * Move each descriptor to its number. What has that number meanwhile gets another
  * one, so a single free descriptor is enough, however many there are.
  */
 static void arrange(int *fds, size_t count)
