@@ -58,7 +58,7 @@ static int open_directory(const char *path)
 	return fd < 0 ? explain(-errno, "cannot open the directory %s: %e", path, -errno) : fd;
 }
 
-/* The umask has no say: without rights its owner could not use it either. */
+/* The umask does not apply: it could take the rights of the directory's owner. */
 static int make_directory(const char *path)
 {
 	if (mkdir(path, 0700) < 0)
@@ -120,7 +120,7 @@ int address_resolve(struct address *ret, const char *address, bool create)
 	return 0;
 }
 
-/* Where a plain name is looked for. False: the address says it itself, or it is too long. */
+/* Where a plain name is looked for. False: the address is a path, or it is too long. */
 static bool path_of(char ret[ADDRESS_SIZE], const char *address)
 {
 	int length = strchr(address, '/') ? -1 : shmring_directory(ret, ADDRESS_SIZE);

@@ -113,7 +113,7 @@ static void drop_description(struct attachment *a)
 	shmr_ring_leave(a->ring, &a->grant);
 }
 
-/* Open while forks are possible; false: there was one, and nothing is open. */
+/* Open while forks are possible; false: there was a fork, and nothing is open. */
 static bool open_freely(struct attachment *a, enum ring_role role)
 {
 	uint64_t before;

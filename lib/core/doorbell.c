@@ -10,7 +10,7 @@
 #include "explain.h"
 #include "sys.h"
 
-/* Where no barrier can be forced: a store reaches the others well within. */
+/* Where no barrier can be forced: a store reaches other processes well within this time. */
 #define SOFT_SLEEP_MIN INT64_C(50000)
 #define SOFT_SLEEP_MAX INT64_C(5000000)
 

@@ -46,7 +46,7 @@ struct kick {
 	int64_t soon_ns; /* a look is due then already; 0: it is not */
 };
 
-/* Until when may it sleep, at most? 0: it must stop. */
+/* Until when may the thread sleep, at most? 0: it must stop. */
 static int64_t sleep_limit(struct kick *k, int64_t since)
 {
 	int64_t period = k->period_ns;
@@ -185,10 +185,10 @@ int shmr_kick_open(struct kick **ret, uint32_t flags, int64_t period_ns)
 
 /*
  * The program may have closed the number, and it may lead to another file by now. The
- * kernel numbers eventfds, and gives no number twice while a reference exists: the io_uring
- * has one, so with it the number is proof. With a thread only this descriptor has one: if
- * it was closed, another eventfd of this process or another may have both numbers. Where the
- * number cannot be read, as without a free descriptor, an eventfd is taken for ours.
+ * kernel numbers eventfds, and gives no number twice while a reference exists. The io_uring
+ * has a reference, so with it the number is proof. With a thread only this descriptor has a
+ * reference: if it was closed, another eventfd of any process may have both numbers. Where
+ * the number cannot be read, as without a free descriptor, an eventfd is taken for ours.
  */
 static bool is_ours(const struct kick *k)
 {

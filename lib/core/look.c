@@ -118,7 +118,7 @@ static void add_resident(uint64_t *sum, uint64_t part)
 }
 
 /*
- * The lanes of an isolated ring, as far as we may look at them.
+ * The lanes of an isolated ring, as far as this process may look at them.
  * [READY] pairs with show_lane().
  */
 static void add_files(const struct shmring *r, int64_t deadline, struct shmring_ring_stat *st)

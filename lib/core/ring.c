@@ -25,10 +25,10 @@
 #define ALIVE UINT64_C(0x73686d72696e6721)
 
 /*
- * The number of a spare that is lost may be another's, so it is not closed. A program that
- * loses so many closes all descriptors again and again, or a process that may read the ring
- * puts locks on the marks of spares, so that they look like another's. It must not use up
- * the descriptors of this process.
+ * How many spares may be lost. The number of a lost spare may belong to another file, so it
+ * is not closed. Many are lost if the program closes all descriptors again and again, or if
+ * a process that may read the ring puts locks on the marks of spares, so that they look like
+ * another's. Neither must use up the descriptors of this process.
  */
 #define MOST_SPARES 64
 
@@ -82,11 +82,11 @@ static bool is_ring(const struct shmring *r, int fd)
 }
 
 /*
- * The number may be another handle's by now, or the program's, with a description of the
- * same file. Ours holds a lock on a byte at random, and the mapping of the view keeps
- * description and lock alive when the descriptor is closed. A lock that stands in its own
- * description's way is not reported, but it is to all others: so is ours known. Where the
- * kernel will not say, it is still ours.
+ * The number may belong to another handle by now, or to the program, with a description of
+ * the same file. Our description holds a lock on a byte at random, and the mapping of the
+ * view keeps description and lock alive when the descriptor is closed. The kernel reports a
+ * lock to all descriptions but its own: so ours is known. Where the kernel does not answer,
+ * the descriptor counts as ours.
  */
 static bool is_ours(const struct shmring *r, int fd)
 {
@@ -232,7 +232,7 @@ static int reopen_through_proc(const struct shmring *r)
 	return fd;
 }
 
-/* What a source gave is not taken on trust. */
+/* Check a descriptor that a source gave. */
 static int check_description(const struct shmring *r, int fd, enum ring_role role)
 {
 	int flags = fcntl(fd, F_GETFL);
@@ -356,7 +356,7 @@ static int read_identity(int fd, struct identity *id)
 	return 0;
 }
 
-/* What stands behind the identity, if that says so. */
+/* Read the limits behind the identity, if the identity says that there are any. */
 static int read_limits(struct geometry *g, const struct identity *id, int fd)
 {
 	struct lag_limits limits;
@@ -499,7 +499,7 @@ static int allocate_controls(int fd, const struct geometry *g)
 	return 0;
 }
 
-/* Where the boot has no name, or none for us, rings have none either: zero. */
+/* If the boot has no id that we can read, rings have none either: zero. */
 static int name_boot(uint8_t ret[16])
 {
 	int e = shmr_boot_id(ret);
@@ -596,7 +596,7 @@ static int build(struct shmring **ret, int dirfd, const struct geometry *g, unsi
 	return shmr_ring_from_fd(ret, fd, false);
 }
 
-/* To the kernel the file that was made without a name has none for ever. NULL: unknown. */
+/* For the kernel a file that was made without a name never has one. NULL: unknown. */
 static char *path_in(const struct address *a)
 {
 	char *directory = shmr_path_of(a->dirfd), *path = NULL;
@@ -676,7 +676,7 @@ static int open_file(const char *address, bool read_only)
 	return e < 0 ? e : fd;
 }
 
-/* By its identity alone; whether the ring is sound shows when it is opened. */
+/* Check the identity alone; opening the ring shows whether it is sound. */
 static bool is_ephemeral(const char *address)
 {
 	struct identity id;

@@ -21,7 +21,7 @@
 #if defined(__x86_64__)
 #define CLOCKSOURCE "tsc"
 
-/* Says the processor that it never changes its rate and never stops? */
+/* Does the processor say that the counter never changes its rate and never stops? */
 static bool counter_is_invariant(void)
 {
 	unsigned a, b, c, d;
@@ -41,7 +41,7 @@ static bool counter_is_invariant(void)
 }
 #endif
 
-/* The kernel has watched it, and would not keep time by it if processors disagreed. */
+/* The kernel watches the counter, and would not keep time by it if processors disagreed. */
 static bool kernel_trusts_counter(void)
 {
 	char name[32] = "";

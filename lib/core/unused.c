@@ -148,7 +148,7 @@ static int look_again(const struct subject *s)
 	return prove_nobody(s);
 }
 
-/* CLOCK_REALTIME of the last thing that is known of it. */
+/* CLOCK_REALTIME of the last event that is known of the ring. */
 static uint64_t last_use(const struct subject *s, const struct stat *st)
 {
 	uint64_t last = (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec;
@@ -272,9 +272,9 @@ static const char *name_before(const char *hidden)
 }
 
 /*
- * Back to its name. If another ring has the name by now, this one is removed for the
- * processes that are attached to it. If none is attached it stays hidden, because it holds
- * messages or a kept name.
+ * Give the ring its name back. If another ring has the name by now, this ring is removed for
+ * the processes that are attached to it. If none is attached it stays hidden, because it
+ * holds messages or a kept name.
  */
 static void bring_back(const struct subject *s, const char *hidden, const char *name, int reason)
 {

@@ -212,8 +212,8 @@ bool shmr_uring_pending(const struct uring *u)
 
 /*
  * The eventfd is signalled when the first request ends, and again only when all
- * that had ended are collected. So they are, and then the signal is taken back;
- * and if another one has ended between the two, everything once more.
+ * requests that had ended are collected. So collect them, and then take the signal
+ * back. If another request has ended between the two, do both again.
  */
 static int settle(struct uring *u)
 {

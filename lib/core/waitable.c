@@ -45,7 +45,7 @@ static int look_at_all(struct shmring_wait_item *waits, int count)
 	return ready > 0 ? ready : error;
 }
 
-/* The first that was cancelled answers for all. */
+/* The first handle that was cancelled answers for all. */
 static int check_cancels(struct shmring_wait_item *waits, int count)
 {
 	int e = 0;
@@ -124,7 +124,7 @@ static int64_t wake_up_at(const struct shmring_wait_item *waits, int count, int6
 	return until;
 }
 
-/* Before Linux 5.16: on one after the other, for a moment each. */
+/* Before Linux 5.16: sleep on one bell after the other, for a moment each. */
 static int sleep_in_turn(const struct shmr_sleep *sleeps, unsigned turn, int64_t until)
 {
 	int64_t slice = shmr_now() + SLICE_NS;
@@ -140,7 +140,7 @@ static void count_sleep(const struct shmring_wait_item *waits, int count)
 	waits[0].what->counters->system_calls++;
 }
 
-/* Returns 0 or -EAGAIN if it was rung off, else -ETIMEDOUT or -EINTR. */
+/* Returns 0 or -EAGAIN if a bell rang, else -ETIMEDOUT or -EINTR. */
 static int sleep_on_all(const struct shmr_sleep *sleeps, int count, unsigned turn, int64_t until)
 {
 	int e = shmr_futex_wait_any(sleeps, (unsigned)count, until);
@@ -201,7 +201,7 @@ static void give_back(struct shmring_wait_item *waits, int count)
 		use_end(waits[i].what->use);
 }
 
-/* All of them for this call, or none and -EBUSY. */
+/* Mark all handles as used by this call, or none and -EBUSY. */
 static int take_all(struct shmring_wait_item *waits, int count)
 {
 	for (int i = 0; i < count; i++) {
