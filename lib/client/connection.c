@@ -79,7 +79,7 @@ void connection_close(struct connection *c, bool inherited)
 	c->socket = -1;
 }
 
-/* What the other side did ends the conversation. */
+/* End the conversation, and explain why. */
 static int broken(struct connection *c, int e)
 {
 	connection_close(c, false);

@@ -57,7 +57,7 @@ static int take_slot(struct attachment *a, enum place_state state)
 	return -EUSERS;
 }
 
-/* Free ones first, and claimed ones only if nothing else is left. */
+/* Take free slots first, and claimed slots only if nothing else is left. */
 static int take_any_slot(struct attachment *a)
 {
 	struct tries tries = { 0 };
@@ -426,7 +426,7 @@ static int check_limit(const struct shmring *r, const struct shmring_consumer_op
 		       o->max_lag, r->geometry.lane_size);
 }
 
-/* One attempt. */
+/* One attempt to attach. */
 static int try_attach(struct shmring_consumer **ret, struct shmring *r,
 		      const struct shmring_consumer_options *o)
 {

@@ -155,7 +155,7 @@ int shmring_consumer_memory(const struct shmring_consumer *c, struct shmring_mem
 	TAKEN(int, unchecked_consumer_memory(c, ret));
 }
 
-/* What follows cannot answer: it does nothing, and leaves the sentence. */
+/* The functions that follow return no error: they do nothing, and leave the sentence. */
 void shmring_rewind(struct shmring_consumer *c)
 {
 	if (use_begin(use_of(c)) < 0)

@@ -96,7 +96,7 @@ int shmring_consumer_cancel(struct shmring_consumer *c)
 	return 0;
 }
 
-/* Has it read on since it last armed? */
+/* Has the consumer read on since it last armed? */
 static bool got_something(struct shmring_consumer *c)
 {
 	const struct shmring_reader_hot *lane = c->hot.lane;

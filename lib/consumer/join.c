@@ -298,7 +298,7 @@ enum entrance {
 	RESTART, /* it has places, and wants others */
 };
 
-/* Of an isolated ring, with the files of all lanes as they were behind the last fence. */
+/* Place all cursors; of an isolated ring, with the lanes' files as behind the last fence. */
 static int choose_places(struct shmring_consumer *c, enum shmring_start start,
 			 enum entrance entrance)
 {

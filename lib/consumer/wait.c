@@ -57,7 +57,7 @@ static void judge_backoff(struct shmring_consumer *c)
 	c->turn_seq = c->hot.lane ? c->hot.lane->at.seq : 0;
 }
 
-/* So many that the producer does not fill a quarter of its lane meanwhile. */
+/* So many pauses that the producer does not fill a quarter of its lane meanwhile. */
 static uint32_t most_pauses(const struct shmring_consumer *c)
 {
 	uint64_t most = consumer_geometry(c)->lane_size >> 10;
@@ -67,7 +67,7 @@ static uint32_t most_pauses(const struct shmring_consumer *c)
 	return most < MAX_PAUSES ? (uint32_t)most : MAX_PAUSES;
 }
 
-/* After it: a short wait is a sign of chasing, a long one of the contrary. */
+/* After a wait: a short wait is a sign of chasing, a long wait of the contrary. */
 static void grow_backoff(struct shmring_consumer *c, unsigned looks)
 {
 	if (looks > SHORT_LOOKS && looks * c->pauses > SHORT_PAUSES) {
@@ -119,7 +119,7 @@ static bool spin_for_message(struct shmring_consumer *c, struct spin *spin, int6
 	return false;
 }
 
-/* See whether the tenant of a place has died; false: it has none to ask for. */
+/* See whether the tenant of a place has died; false: it has no tenant, or is our place. */
 static bool probe(struct shmring_consumer *c, enum place_kind kind, unsigned slot)
 {
 	struct registry *registry = c->attachment.registry;

@@ -202,7 +202,7 @@ int shmring_producer_memory(const struct shmring_producer *p, struct shmring_mem
 	return e;
 }
 
-/* What follows cannot answer: it does nothing, and leaves the sentence. */
+/* The functions that follow return no error: they do nothing, and leave the sentence. */
 void shmring_abort(struct shmring_producer *p)
 {
 	if (take(p) < 0)
@@ -219,7 +219,7 @@ void shmring_discard(struct shmring_producer *p)
 	use_end(&p->use);
 }
 
-/* A claim that a thread has left open does not hinder another one from leaving. */
+/* A claim that a thread has left open does not hinder another thread from detaching. */
 void shmring_producer_detach(struct shmring_producer *p)
 {
 	if (p && use_begin(&p->use) == 0)

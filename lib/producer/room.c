@@ -405,7 +405,7 @@ static int wait_once(struct shmring_producer *p, uint64_t size, int64_t deadline
 	return -EAGAIN;
 }
 
-/* While it waits, so that a look shows it, and not only when the wait is over. */
+/* Count a wait while it goes on, so that a look shows it, and not only at its end. */
 static void show_wait(struct shmring_producer *p, int64_t *since)
 {
 	int64_t now = shmr_now();

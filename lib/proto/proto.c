@@ -128,7 +128,7 @@ static const struct kind *kind_of(const struct proto_message *m)
 									  : NULL;
 }
 
-/* Before there is one, none. */
+/* HELLO carries no version: none is agreed on yet. */
 static uint16_t version_of(unsigned type)
 {
 	if (type == PROTO_HELLO)
