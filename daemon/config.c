@@ -135,7 +135,7 @@ static bool read_number32(struct reader *r, const config_setting_t *s, uint32_t 
 	return true;
 }
 
-/* One of two words: 0 or 1. */
+/* Read one of two words: 0 or 1. */
 static bool read_choice(struct reader *r, const config_setting_t *s, const char *zero,
 			const char *one, uint32_t *ret)
 {
@@ -307,7 +307,7 @@ static const config_setting_t *need(struct reader *r, const config_setting_t *gr
 	return s;
 }
 
-/* On demand; what is not about the shape has no place there. */
+/* Rings on demand: a setting that is not about the shape has no place there. */
 static bool read_make(struct reader *r, const config_setting_t *group, struct rule *rule)
 {
 	static const char *const known[] = { "lanes",	       "lane_size", "alignment",    "slow",

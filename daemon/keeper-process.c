@@ -60,8 +60,8 @@ static bool make_room(struct shelf *s)
 }
 
 /*
- * Without memory it ends: its broker notices, and gives everything to another one. It must
- * not go on as if it had kept what it has not.
+ * Without memory the keeper ends: its broker notices, and gives everything to another keeper.
+ * A keeper must not go on as if it had kept what it has not.
  */
 static void put(struct shelf *s, int fd, const struct word *w)
 {
@@ -152,7 +152,7 @@ static void hear(struct shelf *s, int socket, const struct word *w, int fd, int 
 		close(second);
 }
 
-/* KE2: until the broker is gone. */
+/* KE2: serve a broker until it is gone. */
 static void keep_for_broker(struct shelf *s, int socket)
 {
 	int fd, second;

@@ -224,7 +224,7 @@ static int adopt(struct keeper *k, int socket)
 	return e;
 }
 
-/* -EAGAIN: there is one, but it does not accept; another error: there is none. */
+/* -EAGAIN: there is a keeper, but it does not accept; another error: there is none. */
 static int find_one(struct keeper *k)
 {
 	struct sockaddr_un address;
@@ -522,7 +522,7 @@ void keeper_tick(struct keeper *k)
 		replace(k);
 }
 
-/* The last words: taken within a second, by it or by another one. */
+/* The last words: the keeper, or another keeper, takes them within a second. */
 static bool drain(struct keeper *k)
 {
 	int64_t limit = shmr_now() + PATIENCE_NS;

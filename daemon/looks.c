@@ -183,7 +183,7 @@ static void take_turn(struct watched *w, struct shmring *r, int64_t deadline)
 	begin_count(w, 0);
 }
 
-/* What takes no counting. Memory may stay what it was: it takes time, too. */
+/* The numbers that need no counting. Memory may stay what it was: it takes time, too. */
 static void look_at_ring(struct watched *w, struct shmring *r, int64_t deadline)
 {
 	uint64_t resident = w->numbers.stat.lanes > 0 ? w->numbers.stat.resident : UINT64_MAX;

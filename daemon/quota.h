@@ -57,7 +57,7 @@ struct quota {
 /* The account of a user, made if need be; NULL: out of memory. */
 struct account *quota_account(struct quota *q, uid_t uid);
 
-/* Take some, or -EDQUOT and nothing. */
+/* Take the amount, or -EDQUOT and nothing. */
 int quota_take(struct account *a, const struct limits *l, enum resource what, uint64_t amount);
 
 /* Without a look at limits: what is there already, or what may not be refused. */

@@ -110,7 +110,7 @@ static void from_wire(struct shmring_config *c, const struct proto_config *p)
 	};
 }
 
-/* For this client; NULL: it was refused. */
+/* Make a ring for this client; NULL: the request was refused. */
 static struct entry *make_ring(struct session *s, const struct proto_message *m,
 			       const struct shmring_config *config)
 {
@@ -166,7 +166,7 @@ static struct entry *make_new(struct session *s, const struct proto_message *m, 
 	return make_ring(s, m, &config);
 }
 
-/* The ring that OPEN is about, made or found; NULL: it was refused. */
+/* The ring that OPEN is about, made or found; NULL: the request was refused. */
 static struct entry *open_target(struct session *s, const struct proto_message *m)
 {
 	const struct proto_open *o = &m->u.open;

@@ -23,7 +23,7 @@ enum { NOTE_SIZE = PROTO_NAME_SIZE + 1 };
 
 /* --- the directories --- */
 
-/* With this mode from its first moment; the umask has no say. No thread runs yet. */
+/* Make it with this mode from its first moment; the umask does not apply. No thread runs yet. */
 static int make_directory(const char *path, mode_t mode)
 {
 	mode_t mask = umask(0);

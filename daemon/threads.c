@@ -20,7 +20,7 @@ static void *wait_for_all(void *arg)
 	return NULL;
 }
 
-/* How many this process has, by the kernel; 0: unknown. */
+/* How many threads this process has, by the kernel; 0: unknown. */
 static unsigned count_threads(void)
 {
 	struct stat st;

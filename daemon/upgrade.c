@@ -52,7 +52,7 @@ static void refuse(struct broker *b, const char *why)
 	sd_notifyf(0, "STATUS=No upgrade: %s", why);
 }
 
-/* What it said last, in one line. */
+/* What the program wrote last, in one line. */
 static const char *last_words(struct upgrade *u)
 {
 	static const char prefix[] = "shmringd: ";
@@ -245,7 +245,7 @@ static void arrange(int *fds, size_t count)
 	}
 }
 
-/* As systemd would hand them over. */
+/* Hand the descriptors over as systemd would. */
 static int hand_over(const struct legacy *l)
 {
 	const char *name = l->ours ? UPGRADE_NAME : "systemd";
