@@ -159,11 +159,17 @@ static void approach(struct trial *t, unsigned k)
 	ck_assert(!is_evicted(t));
 }
 
+/* A sanitizer multiplies the instructions, not the places: a part of them stands for all. */
+static unsigned stride(void)
+{
+	return room_is_sanitized() ? 7 : 1;
+}
+
 /* It releases all that there is; and whatever the producer saw before, it is not evicted. */
 START_TEST(consumer_that_catches_up_meanwhile_is_kept)
 {
 	record_path();
-	for (unsigned k = 0; k < path.length; k++) {
+	for (unsigned k = 0; k < path.length; k += stride()) {
 		struct trial t;
 
 		begin(&t);
@@ -182,7 +188,7 @@ END_TEST
 START_TEST(consumer_that_trickles_meanwhile_is_evicted)
 {
 	record_path();
-	for (unsigned k = 0; k < path.length; k++) {
+	for (unsigned k = 0; k < path.length; k += stride()) {
 		struct trial t;
 
 		begin(&t);
