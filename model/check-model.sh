@@ -3,7 +3,7 @@
 #
 # check-model: every model, and every variant of it that must be wrong.
 #
-#   check-model.sh          what `make check` runs: two minutes on one processor at most
+#   check-model.sh          what `make check` runs: about five minutes of one processor
 #   check-model.sh full     larger runs of the same models, for `make check-model-full`
 #
 # A sound model passes when the search was exhaustive and found nothing; a negative variant passes
