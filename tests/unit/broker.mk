@@ -8,7 +8,8 @@ BROKER_UNIT_TESTS = \
 	tests/unit/label \
 	tests/unit/lane-copier \
 	tests/unit/listener \
-	tests/unit/policy
+	tests/unit/policy \
+	tests/unit/store
 check_PROGRAMS += $(BROKER_UNIT_TESTS)
 TESTS += $(BROKER_UNIT_TESTS)
 
@@ -16,6 +17,9 @@ BROKER_UNIT_CPPFLAGS = $(TESTS_CPPFLAGS) $(BROKER_CPPFLAGS)
 BROKER_UNIT_LIBS = tests/support/libsupport.la lib/producer/libproducer.la lib/consumer/libconsumer.la \
 	$(BROKER_LIBS) $(CHECK_LIBS)
 
+tests_unit_store_SOURCES = tests/unit/store.c
+tests_unit_store_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
+tests_unit_store_LDADD = $(BROKER_UNIT_LIBS)
 tests_unit_catalog_SOURCES = tests/unit/catalog.c
 tests_unit_catalog_CPPFLAGS = $(BROKER_UNIT_CPPFLAGS)
 tests_unit_catalog_LDADD = $(BROKER_UNIT_LIBS)
