@@ -31,19 +31,16 @@ int shmr_use_refused(uint32_t user)
 		return explain(-EBUSY,
 			       "this is a signal handler that has interrupted a call on the "
 			       "same handle; give signal handlers a handle of their own");
+	if (user == claim_of(user))
+		return explain(-EBUSY,
+			       "thread %u has opened the claim, and no other thread may use the "
+			       "handle until it is committed, staged or aborted; give each thread "
+			       "a handle of its own",
+			       (uint64_t)(user & ~claim_of(0)));
 	return explain(-EBUSY,
 		       "thread %u is in a call on this handle; give each thread a handle of its "
 		       "own",
 		       (uint64_t)user);
-}
-
-int shmr_use_claimed(uint32_t claimer)
-{
-	return explain(-EBUSY,
-		       "thread %u has opened the claim, and no other thread may use the handle "
-		       "until it is committed, staged or aborted; give each thread a handle of "
-		       "its own",
-		       (uint64_t)claimer);
 }
 
 #else
@@ -64,11 +61,6 @@ int shmr_use_refused(uint32_t user)
 		       "a call on this handle is waiting, and this is another thread, or a signal "
 		       "handler that has interrupted it; give each thread, and each signal "
 		       "handler, a handle of its own");
-}
-
-int shmr_use_claimed(uint32_t claimer)
-{
-	return shmr_use_refused(claimer);
 }
 
 #endif

@@ -22,19 +22,27 @@
 #define HANDLE_CHECKS false
 #endif
 
-/* Part of a handle, so that a child of fork finds it zeroed. */
+/*
+ * Part of a handle, so that a child of fork finds it zeroed. In a build with checks an open
+ * claim keeps the word between the calls: another thread is refused without taking it. If it
+ * took it for that moment, the commit of the thread that has the claim would be refused.
+ */
 struct in_use {
-	shm_u32 user;	  /* the thread that is in a call; 0: none */
-	uint32_t claimer; /* the thread that has opened the claim, in a build with checks */
+	shm_u32 user; /* the thread that is in a call, or claim_of() the claimer; 0: none */
+	uint32_t
+		claimer; /* the thread that has opened the claim, in a build with checks; 0: none */
 };
+
+/* `user` between the calls of a thread that has opened a claim. Threads' numbers are smaller. */
+static inline uint32_t claim_of(uint32_t thread)
+{
+	return thread | 0x80000000;
+}
 
 #pragma GCC visibility push(default)
 
-/* -EBUSY: `user` is in a call on this handle. */
+/* -EBUSY: `user` is in a call on this handle, or has opened a claim. */
 int shmr_use_refused(uint32_t user);
-
-/* -EBUSY: `claimer` has opened the claim. */
-int shmr_use_claimed(uint32_t claimer);
 
 /* The number of this thread. In a build without checks the same for all. */
 uint32_t shmr_use_thread(void);
@@ -59,7 +67,10 @@ static inline int use_check(const struct in_use *u)
 static inline int use_begin(struct in_use *u)
 {
 #ifdef SHMR_HANDLE_CHECKS
-	if (compare_and_swap32(&u->user, 0, shmr_use_thread()))
+	uint32_t self = shmr_use_thread();
+
+	if (compare_and_swap32(&u->user, 0, self) ||
+	    compare_and_swap32(&u->user, claim_of(self), self))
 		return 0;
 	return shmr_use_refused(load_acquire32(&u->user));
 #else
@@ -71,10 +82,25 @@ static inline int use_begin(struct in_use *u)
 #endif
 }
 
+#ifdef SHMR_HANDLE_CHECKS
+/*
+ * Enter the call that ends the handle, which a claim of another thread does not hinder.
+ * [USE] pairs with use_end().
+ */
+static inline int use_begin_last(struct in_use *u)
+{
+	uint32_t user = load_acquire32(&u->user);
+
+	if (user == claim_of(user) && compare_and_swap32(&u->user, user, shmr_use_thread()))
+		return 0;
+	return use_begin(u);
+}
+#endif
+
 /* [USE] pairs with use_begin(), use_check() */
 static inline void use_end(struct in_use *u)
 {
-	store_release32(&u->user, 0);
+	store_release32(&u->user, u->claimer != 0 ? claim_of(u->claimer) : 0);
 }
 
 /*

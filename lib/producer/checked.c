@@ -45,21 +45,15 @@ static struct in_use *use_of(const struct shmring_producer *p)
 	return (struct in_use *)(uintptr_t)&p->use; /* not part of what the call may not change */
 }
 
-/* The handle, and the claim if one is open: that belongs to the thread that opened it. */
 static int take(struct shmring_producer *p)
 {
-	int e = use_begin(&p->use);
-
-	if (e < 0 || !p->hot.data || !producer_claim_is_open(p) ||
-	    p->use.claimer == shmr_use_thread())
-		return e;
-	e = shmr_use_claimed(p->use.claimer);
-	use_end(&p->use);
-	return e;
+	return use_begin(&p->use);
 }
 
+/* An open claim belongs to the thread that has opened it, and so does the handle until then. */
 static int give_back(struct shmring_producer *p, int r)
 {
+	p->use.claimer = p->hot.data && producer_claim_is_open(p) ? shmr_use_thread() : 0;
 	use_end(&p->use);
 	return r;
 }
@@ -71,10 +65,7 @@ int shmring_slow1_claim_refused(struct shmring_producer *p, size_t len)
 	if (e < 0)
 		return e;
 	e = unchecked_slow1_claim_refused(p, len);
-	if (e < 0)
-		return give_back(p, e);
-	p->use.claimer = shmr_use_thread();
-	return 0;
+	return e < 0 ? give_back(p, e) : 0;
 }
 
 int shmring_slow1_claim(struct shmring_producer *p, size_t len, int64_t deadline)
@@ -88,10 +79,7 @@ int shmring_claim(struct shmring_producer *p, size_t len, int64_t deadline, void
 
 	if (e < 0)
 		return e;
-	e = unchecked_claim(p, len, deadline, ret_data);
-	if (e == 0)
-		p->use.claimer = shmr_use_thread();
-	return give_back(p, e);
+	return give_back(p, unchecked_claim(p, len, deadline, ret_data));
 }
 
 int shmring_commit(struct shmring_producer *p, size_t len)
@@ -208,7 +196,7 @@ void shmring_abort(struct shmring_producer *p)
 	if (take(p) < 0)
 		return;
 	unchecked_abort(p);
-	use_end(&p->use);
+	give_back(p, 0);
 }
 
 void shmring_discard(struct shmring_producer *p)
@@ -216,13 +204,13 @@ void shmring_discard(struct shmring_producer *p)
 	if (take(p) < 0)
 		return;
 	unchecked_discard(p);
-	use_end(&p->use);
+	give_back(p, 0);
 }
 
 /* A claim that a thread has left open does not hinder another thread from detaching. */
 void shmring_producer_detach(struct shmring_producer *p)
 {
-	if (p && use_begin(&p->use) == 0)
+	if (p && use_begin_last(&p->use) == 0)
 		unchecked_producer_detach(p);
 }
 
