@@ -118,7 +118,7 @@ static void await_broker(void)
 static void make_ring(const char *address)
 {
 	struct shmring_producer *p;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must(shmring_create(&r, address, NULL), address);
 	must(shmring_producer_attach(&p, r, NULL), address);
@@ -133,7 +133,7 @@ static double time_to_read(const char *address)
 							  .start = SHMRING_START_OLDEST };
 	struct shmring_consumer *c;
 	struct shmring_message m;
-	struct shmring *r;
+	struct shmring_ring *r;
 	int64_t begin = now(), seen;
 
 	must(shmring_open(&r, address), address);
@@ -148,7 +148,7 @@ static double time_to_read(const char *address)
 static double time_to_write(const char *address)
 {
 	struct shmring_producer *p;
-	struct shmring *r;
+	struct shmring_ring *r;
 	int64_t begin = now(), written;
 
 	must(shmring_open(&r, address), address);
@@ -206,7 +206,7 @@ static _Noreturn void produce(struct stream *s)
 {
 	int64_t due, message[MESSAGE / sizeof(int64_t)] = { 0 };
 	struct shmring_producer *p;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must(shmring_open(&r, "broker:stream"), "the stream");
 	must(shmring_producer_attach(&p, r, NULL), "the stream");
@@ -223,7 +223,7 @@ static _Noreturn void consume(struct stream *s)
 {
 	struct shmring_consumer *c;
 	struct shmring_message m;
-	struct shmring *r;
+	struct shmring_ring *r;
 	int64_t last = 0;
 
 	must(shmring_open(&r, "broker:stream"), "the stream");
@@ -304,7 +304,7 @@ static void measure_gaps(int seconds)
 	uint64_t gaps[3] = { 0 };
 	double rate[3] = { 0 };
 	pid_t broker = start_broker();
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	await_broker();
 	must(shmring_create(&r, "broker:stream", NULL), "the stream");

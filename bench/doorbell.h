@@ -38,7 +38,7 @@ struct link {
 	const struct way *way;
 	struct stage *stage;
 	int receivers;
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct shmring_producer *producer;
 	struct shmring_consumer *consumer;
 	uint32_t seen;	/* futexes: the word when we last looked */

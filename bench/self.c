@@ -26,7 +26,7 @@
 #define REPEAT 9
 
 struct self {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct shmring_producer *producer;
 	struct shmring_consumer *consumer;
 	struct shmring_producer *idle[SHMRING_MAX_LANES];
@@ -295,12 +295,12 @@ static void run_repeatedly(struct side *side, double (*once)(struct side *side))
 	samples_free(&samples);
 }
 
-static struct shmring *new_ring(struct side *side)
+static struct shmring_ring *new_ring(struct side *side)
 {
 	struct shmring_config config = { .size = sizeof(config),
 					 .lane_size = side->capacity,
 					 .unread_policy = SHMRING_UNREAD_OVERWRITE };
-	struct shmring *ring;
+	struct shmring_ring *ring;
 
 	check(side, shmring_create(&ring, NULL, &config));
 	return ring;
@@ -309,7 +309,7 @@ static struct shmring *new_ring(struct side *side)
 static double create_once(struct side *side)
 {
 	int64_t start = clock_ns();
-	struct shmring *ring = new_ring(side);
+	struct shmring_ring *ring = new_ring(side);
 	double took = milliseconds(start);
 
 	shmring_close(ring);
@@ -324,7 +324,7 @@ static void run_create(struct side *side)
 /* Producer attach; `again`: to a lane that has its memory already. */
 static double attach_producer_once(struct side *side, bool again)
 {
-	struct shmring *ring = new_ring(side);
+	struct shmring_ring *ring = new_ring(side);
 	struct shmring_producer *p;
 	int64_t start;
 	double took;
@@ -353,7 +353,7 @@ static double attach_again_once(struct side *side)
 
 static double attach_consumer_once(struct side *side)
 {
-	struct shmring *ring = new_ring(side);
+	struct shmring_ring *ring = new_ring(side);
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 	int64_t start;

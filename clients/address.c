@@ -7,7 +7,7 @@
 #include "address.h"
 #include "cli.h"
 
-int open_ring(struct shmring **ret, const char *address, bool create)
+int open_ring(struct shmring_ring **ret, const char *address, bool create)
 {
 	const struct shmring_config shape = { 0 };
 	bool made;
@@ -15,7 +15,7 @@ int open_ring(struct shmring **ret, const char *address, bool create)
 	return open_or_make_ring(ret, address, create, &shape, &made);
 }
 
-int open_or_make_ring(struct shmring **ret, const char *address, bool create,
+int open_or_make_ring(struct shmring_ring **ret, const char *address, bool create,
 		      const struct shmring_config *shape, bool *ret_made)
 {
 	const struct shmring_config usual = {
@@ -36,7 +36,7 @@ int open_or_make_ring(struct shmring **ret, const char *address, bool create,
 	return err < 0 ? address_failed(err, address) : 0;
 }
 
-bool ring_is_removed(struct shmring *r)
+bool ring_is_removed(struct shmring_ring *r)
 {
 	struct shmring_ring_stat stat = { .size = sizeof(stat) };
 

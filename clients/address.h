@@ -16,11 +16,11 @@
  * The second function also takes the shape of a new ring, whose size is 0 for the default one,
  * and reports whether this call made the ring.
  */
-int open_ring(struct shmring **ret, const char *address, bool create);
-int open_or_make_ring(struct shmring **ret, const char *address, bool create,
+int open_ring(struct shmring_ring **ret, const char *address, bool create);
+int open_or_make_ring(struct shmring_ring **ret, const char *address, bool create,
 		      const struct shmring_config *shape, bool *ret_made);
 
 /* Nobody can attach any more: its name is gone. False if that is unknown. */
-bool ring_is_removed(struct shmring *r);
+bool ring_is_removed(struct shmring_ring *r);
 
 #endif

@@ -213,7 +213,7 @@ int cmd_create(int argc, char **argv)
 {
 	static const struct argp argp = { options, parse, "RING", doc, NULL, NULL, NULL };
 	struct create_options o = { .config = { .size = sizeof(o.config) } };
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	int err;
 
 	parse_arguments(&argp, argc, argv, 0, &o);

@@ -36,7 +36,7 @@ int cmd_forget(int argc, char **argv)
 {
 	static const struct argp argp = { NULL, parse, "RING NAME", doc, NULL, NULL, NULL };
 	struct forget_options o = { 0 };
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	int status, err;
 
 	parse_arguments(&argp, argc, argv, 0, &o);

@@ -79,7 +79,7 @@ static void add_pid(struct text *t, unsigned count, int pid)
 		add(t, " and others");
 }
 
-const char *lane_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char *address)
+const char *lane_holders(char ret[HOLDERS_TEXT], struct shmring_ring *r, const char *address)
 {
 	struct text t = { ret, 0 };
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
@@ -100,7 +100,7 @@ const char *lane_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char *
 	return ret;
 }
 
-const char *place_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char *address)
+const char *place_holders(char ret[HOLDERS_TEXT], struct shmring_ring *r, const char *address)
 {
 	struct text t = { ret, 0 };
 	struct shmring_consumer_stat place = { .size = sizeof(place) };
@@ -121,7 +121,7 @@ const char *place_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char 
 	return ret;
 }
 
-const char *name_holder(char ret[HOLDERS_TEXT], struct shmring *r, const char *name)
+const char *name_holder(char ret[HOLDERS_TEXT], struct shmring_ring *r, const char *name)
 {
 	struct text t = { ret, 0 };
 	struct shmring_consumer_stat place = { .size = sizeof(place) };
@@ -136,7 +136,7 @@ const char *name_holder(char ret[HOLDERS_TEXT], struct shmring *r, const char *n
 }
 
 /* The consumer that has read least. False: there is none. */
-static bool find_slowest(struct shmring *r, struct shmring_consumer_stat *ret)
+static bool find_slowest(struct shmring_ring *r, struct shmring_consumer_stat *ret)
 {
 	struct shmring_consumer_stat c = { .size = sizeof(c) };
 	bool found = false;
@@ -151,7 +151,7 @@ static bool find_slowest(struct shmring *r, struct shmring_consumer_stat *ret)
 	return found;
 }
 
-const char *room_holder(char ret[HOLDERS_TEXT], struct shmring *r, const char *address)
+const char *room_holder(char ret[HOLDERS_TEXT], struct shmring_ring *r, const char *address)
 {
 	struct text t = { ret, 0 };
 	struct shmring_consumer_stat c = { .size = sizeof(c) };

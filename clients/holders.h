@@ -34,13 +34,13 @@ bool patience_is_over(struct patience *p);
 void patience_tell(struct patience *p, const char *address, const char *what, const char *reason);
 
 /* "all 8 lanes are taken; process IDs: 12, 13, 17", or the same of places for consumers. */
-const char *lane_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char *address);
-const char *place_holders(char ret[HOLDERS_TEXT], struct shmring *r, const char *address);
+const char *lane_holders(char ret[HOLDERS_TEXT], struct shmring_ring *r, const char *address);
+const char *place_holders(char ret[HOLDERS_TEXT], struct shmring_ring *r, const char *address);
 
 /* "the name 'archive' is held by process 12". */
-const char *name_holder(char ret[HOLDERS_TEXT], struct shmring *r, const char *name);
+const char *name_holder(char ret[HOLDERS_TEXT], struct shmring_ring *r, const char *name);
 
 /* The consumer or kept place that leaves no room in a full ring, and what to do about it. */
-const char *room_holder(char ret[HOLDERS_TEXT], struct shmring *r, const char *address);
+const char *room_holder(char ret[HOLDERS_TEXT], struct shmring_ring *r, const char *address);
 
 #endif

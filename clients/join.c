@@ -44,7 +44,7 @@ static void pause_before_next_look(void)
  * process that may read the file holds the lock for ever. Then what the lock excludes is
  * unlikely, but possible, and the command may remove nothing.
  */
-static int lock_ring(struct shmring *r, int kind)
+static int lock_ring(struct shmring_ring *r, int kind)
 {
 	int64_t deadline = now_ns() + LOCK_PATIENCE_NS;
 	int ring_fd = shmring_fd(r), fd;
@@ -72,7 +72,7 @@ static void unlock_ring(int fd)
 }
 
 /* The shape of a ring, to make another one like it. */
-static int shape_of(struct shmring *r, struct shmring_config *ret)
+static int shape_of(struct shmring_ring *r, struct shmring_config *ret)
 {
 	struct shmring_ring_stat stat = { .size = sizeof(stat) };
 	struct stat file;
@@ -112,7 +112,7 @@ static void drop_ring(struct joining *j)
 }
 
 /* Is there anything in it, or has there been? */
-static bool was_used(struct shmring *r, const struct shmring_ring_stat *stat)
+static bool was_used(struct shmring_ring *r, const struct shmring_ring_stat *stat)
 {
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
 
@@ -123,7 +123,7 @@ static bool was_used(struct shmring *r, const struct shmring_ring_stat *stat)
 }
 
 /* What an earlier run has left: the ring was used, and no process is attached. */
-static bool is_left_over(struct shmring *r)
+static bool is_left_over(struct shmring_ring *r)
 {
 	struct shmring_ring_stat stat = { .size = sizeof(stat) };
 
@@ -138,7 +138,7 @@ static bool is_left_over(struct shmring *r)
 static int renew(struct joining *j)
 {
 	struct shmring_config config;
-	struct shmring *new;
+	struct shmring_ring *new;
 	int err = shape_of(j->ring, &config);
 
 	if (err == 0)
@@ -290,7 +290,7 @@ int join_ring(struct joining *j, const struct joiner *by)
 	return status;
 }
 
-static bool is_unused(struct shmring *r)
+static bool is_unused(struct shmring_ring *r)
 {
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
 	struct shmring_ring_stat stat = { .size = sizeof(stat) };

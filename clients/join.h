@@ -27,7 +27,7 @@ struct joining {
 	bool for_lane;	    /* a producer's place; else a consumer's */
 	bool verbose;	    /* name the reason of a wait even if stderr is no terminal */
 	int64_t timeout_ns; /* for a free place, or the name; 0: do not wait; SHMRING_FOREVER */
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	bool made;		     /* this command has made the ring */
 	struct shmring_config shape; /* of an ephemeral ring that went meanwhile; else size is 0 */
 };
@@ -40,7 +40,7 @@ void check_fresh(const char *address, bool fresh, const struct argp_state *state
  * places are taken) or -EBUSY (a process has the name), or another negative errno.
  */
 struct joiner {
-	int (*attach)(struct shmring *ring, int64_t deadline, void *context);
+	int (*attach)(struct shmring_ring *ring, int64_t deadline, void *context);
 	void (*detach)(void *context);
 	void *context;
 };

@@ -98,7 +98,7 @@ static struct entry *add_entry(struct listing *l)
 static int examine(struct listing *l, char *address)
 {
 	struct entry *e = address ? add_entry(l) : NULL;
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	int err;
 
 	if (!e) {
@@ -143,7 +143,7 @@ static bool is_hidden(const struct dirent *d)
 /* To open an ephemeral ring whose remover was killed finishes the removal. Takes `address`. */
 static void finish_hidden(char *address)
 {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 
 	if (address && shmring_open(&ring, address) == 0)
 		shmring_close(ring);

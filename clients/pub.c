@@ -466,7 +466,7 @@ static int check_inputs(char **files)
 	return STATUS_OK;
 }
 
-static int attach_producer(struct shmring *ring, int64_t deadline, void *context)
+static int attach_producer(struct shmring_ring *ring, int64_t deadline, void *context)
 {
 	const struct shmring_producer_options attach = { .size = sizeof(attach),
 							 .deadline = deadline };

@@ -189,7 +189,7 @@ int publisher_wait_consumers(struct publisher *p, uint32_t count)
 }
 
 /* In all lanes, if no consumer has ever come; else what was read is unknown: 0. */
-static uint64_t count_unread(struct shmring *r, unsigned lanes)
+static uint64_t count_unread(struct shmring_ring *r, unsigned lanes)
 {
 	struct shmring_consumer_stat place = { .size = sizeof(place) };
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };

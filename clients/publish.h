@@ -11,7 +11,7 @@
 #include "holders.h"
 
 struct publisher {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct shmring_producer *producer;
 	const char *address;
 	bool while_read; /* -EPIPE as soon as no consumer is left */

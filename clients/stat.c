@@ -322,7 +322,7 @@ int cmd_stat(int argc, char **argv)
 	static const struct argp argp = { options, parse, "RING", doc, NULL, NULL, NULL };
 	static struct ring_view view;
 	struct stat_options o = { 0 };
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	int status, err;
 
 	parse_arguments(&argp, argc, argv, 0, &o);

@@ -273,7 +273,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static int attach_consumer(struct shmring *ring, int64_t deadline, void *context)
+static int attach_consumer(struct shmring_ring *ring, int64_t deadline, void *context)
 {
 	struct sub_options *o = context;
 

@@ -31,7 +31,7 @@ struct gap {
 
 struct subscription {
 	const struct subscribe_options *options;
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct shmring_consumer *consumer;
 	struct out out;
 	unsigned lanes;
@@ -313,7 +313,8 @@ static bool is_limit(uint64_t lag, const struct shmring_ring_stat *stat)
 }
 
 /* What the attachment needs to know of the ring; the exit status. */
-static int set_up(struct subscription *s, struct shmring *ring, const struct subscribe_options *o)
+static int set_up(struct subscription *s, struct shmring_ring *ring,
+		  const struct subscribe_options *o)
 {
 	const bool observer = o->attach.flags & SHMRING_OBSERVE;
 	struct shmring_ring_stat stat = { .size = sizeof(stat) };
@@ -343,7 +344,7 @@ static int set_up(struct subscription *s, struct shmring *ring, const struct sub
 	return STATUS_OK;
 }
 
-int subscribe(struct shmring *ring, struct shmring_consumer *consumer,
+int subscribe(struct shmring_ring *ring, struct shmring_consumer *consumer,
 	      const struct subscribe_options *o)
 {
 	static struct subscription s;

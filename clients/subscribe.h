@@ -32,7 +32,7 @@ struct subscribe_options {
  * no producer is left. Returns the exit status, or -EPIPE if nobody reads
  * stdout any more. Takes the consumer.
  */
-int subscribe(struct shmring *ring, struct shmring_consumer *consumer,
+int subscribe(struct shmring_ring *ring, struct shmring_consumer *consumer,
 	      const struct subscribe_options *options);
 
 #endif

@@ -17,7 +17,7 @@ static int keep_reason(char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-static int collect_lane(struct ring_view *v, struct shmring *r, unsigned lane)
+static int collect_lane(struct ring_view *v, struct shmring_ring *r, unsigned lane)
 {
 	v->lanes[lane].size = sizeof(v->lanes[lane]);
 	if (shmring_stat_lane(r, lane, &v->lanes[lane]) == 0)
@@ -26,7 +26,7 @@ static int collect_lane(struct ring_view *v, struct shmring *r, unsigned lane)
 	return keep_reason(&v->lane_errors[lane]);
 }
 
-int view_collect(struct ring_view *ret, struct shmring *r, const char *address)
+int view_collect(struct ring_view *ret, struct shmring_ring *r, const char *address)
 {
 	int err;
 

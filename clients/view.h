@@ -26,7 +26,7 @@ struct ring_view {
  * cannot be examined has an error, and the others are there. For view_free(), also after an
  * error; `ret` is zeroed before.
  */
-int view_collect(struct ring_view *ret, struct shmring *r, const char *address);
+int view_collect(struct ring_view *ret, struct shmring_ring *r, const char *address);
 void view_free(struct ring_view *v);
 
 /* What lanes and places for consumers have counted since the ring was made, summed up. */

@@ -144,8 +144,8 @@ static bool make_room(struct catalog *r)
 	return true;
 }
 
-struct entry *catalog_add(struct catalog *r, const char *name, struct shmring *ring, uid_t owner,
-			  bool persistent)
+struct entry *catalog_add(struct catalog *r, const char *name, struct shmring_ring *ring,
+			  uid_t owner, bool persistent)
 {
 	struct entry *e = calloc(1, sizeof(*e));
 	size_t at = place_of(r, name);

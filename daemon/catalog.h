@@ -40,7 +40,7 @@
 struct entry {
 	struct cds_lfht_node node;
 	struct rcu_head rcu;
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	char name[PROTO_NAME_SIZE];
 	uid_t owner;
 	bool persistent;
@@ -74,8 +74,8 @@ struct entry *catalog_after(const struct catalog *r, const char *name);
  * The loop's: takes the handle over on success. There must be none of that name.
  * NULL: out of memory.
  */
-struct entry *catalog_add(struct catalog *r, const char *name, struct shmring *ring, uid_t owner,
-			  bool persistent);
+struct entry *catalog_add(struct catalog *r, const char *name, struct shmring_ring *ring,
+			  uid_t owner, bool persistent);
 
 /* The loop's: no thread finds the entry any more. */
 void catalog_remove(struct catalog *r, struct entry *e);
@@ -86,7 +86,7 @@ bool catalog_release(struct entry *e);
 
 /* What a thread that only looks may know of an entry, with a reference of its handle. */
 struct seen {
-	struct shmring *ring; /* close it */
+	struct shmring_ring *ring; /* close it */
 	char name[PROTO_NAME_SIZE];
 	uid_t owner;
 	bool persistent;

@@ -16,7 +16,7 @@
 #include "segment.h"
 #include "stamp.h"
 
-static int build(struct shmring **ret, const char *label, const struct geometry *g)
+static int build(struct shmring_ring **ret, const char *label, const struct geometry *g)
 {
 	int fd = segment_new_memory(label, 0600);
 	int e;
@@ -33,7 +33,7 @@ static int build(struct shmring **ret, const char *label, const struct geometry 
 	return shmr_ring_from_fd(ret, fd, true);
 }
 
-int isolated_files_new_ring(struct shmring **ret, const char *label,
+int isolated_files_new_ring(struct shmring_ring **ret, const char *label,
 			    const struct shmring_config *config)
 {
 	struct shmring_config c;
@@ -68,7 +68,7 @@ int isolated_files_new_lane(const struct geometry *g, const char *label)
 }
 
 /* The words of the ring, to write, for munmap(); NULL: errno. */
-static unsigned char *map_words(const struct shmring *r)
+static unsigned char *map_words(const struct shmring_ring *r)
 {
 	unsigned char *p =
 		mmap(NULL, r->geometry.view_size, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
@@ -80,7 +80,7 @@ static unsigned char *map_words(const struct shmring *r)
  * [FILE] pairs with outdated_lanes(), consumer_follow_files(), consumer_settle_files(),
  * shmr_isolated_own_lanes()
  */
-int isolated_files_raise(const struct shmring *r, unsigned lane, uint32_t number, uid_t user)
+int isolated_files_raise(const struct shmring_ring *r, unsigned lane, uint32_t number, uid_t user)
 {
 	const struct geometry *g = &r->geometry;
 	unsigned char *p = map_words(r);
@@ -99,7 +99,7 @@ int isolated_files_raise(const struct shmring *r, unsigned lane, uint32_t number
 	return 0;
 }
 
-int isolated_files_retire(const struct shmring *r)
+int isolated_files_retire(const struct shmring_ring *r)
 {
 	unsigned char *p = map_words(r);
 

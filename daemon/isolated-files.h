@@ -16,16 +16,16 @@
 /* These return 0 (or a descriptor), or a negative errno. The label is what /proc shows. */
 
 /* A new ring, without any lane's file. Explained. */
-int isolated_files_new_ring(struct shmring **ret, const char *label,
+int isolated_files_new_ring(struct shmring_ring **ret, const char *label,
 			    const struct shmring_config *config);
 
 /* An empty file for a lane. Explained. */
 int isolated_files_new_lane(const struct geometry *g, const char *label);
 
 /* From now on the lane is the file `number` of `user` (A2). Maps the ring for a moment. */
-int isolated_files_raise(const struct shmring *r, unsigned lane, uint32_t number, uid_t user);
+int isolated_files_raise(const struct shmring_ring *r, unsigned lane, uint32_t number, uid_t user);
 
 /* Write into the ring that it is removed. */
-int isolated_files_retire(const struct shmring *r);
+int isolated_files_retire(const struct shmring_ring *r);
 
 #endif

@@ -87,7 +87,7 @@ static int source_lane(struct ring_source *s, const struct lane_wish *wish, uint
 	return isolated_describe((struct isolated *)s, wish->lane, wish->write, ret_file);
 }
 
-struct isolated *isolated_of(const struct shmring *ring)
+struct isolated *isolated_of(const struct shmring_ring *ring)
 {
 	return (struct isolated *)ring->source; /* no other ring of the broker has one */
 }
@@ -95,13 +95,13 @@ struct isolated *isolated_of(const struct shmring *ring)
 /* --- making rings --- */
 
 /* What a ring may need in the descriptor store: one lane more while a lane is passed on. */
-static uint64_t descriptors_kept(const struct shmring *ring)
+static uint64_t descriptors_kept(const struct shmring_ring *ring)
 {
 	return 2 + (uint64_t)ring->geometry.lanes;
 }
 
 /* Takes the ring over. */
-static int adopt_ring(struct keeper *keeper, struct shmring *ring)
+static int adopt_ring(struct keeper *keeper, struct shmring_ring *ring)
 {
 	struct isolated *i = calloc(1, sizeof(*i));
 
@@ -124,7 +124,7 @@ static int adopt_ring(struct keeper *keeper, struct shmring *ring)
 }
 
 int isolated_create(struct keeper *keeper, const char *name, uid_t owner,
-		    const struct shmring_config *config, struct shmring **ret)
+		    const struct shmring_config *config, struct shmring_ring **ret)
 {
 	char label[LABEL_SIZE];
 	int e;
@@ -455,10 +455,10 @@ static void set_numbers(const struct isolated *i)
 					     i->lane[lane].uid);
 }
 
-static struct shmring *take_ring(struct keeper *keeper, struct kept *kept, size_t count,
-				 struct kept *k)
+static struct shmring_ring *take_ring(struct keeper *keeper, struct kept *kept, size_t count,
+				      struct kept *k)
 {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	int e = shmr_ring_from_fd(&ring, k->fd, true);
 
 	k->fd = -1;
@@ -478,7 +478,7 @@ static struct shmring *take_ring(struct keeper *keeper, struct kept *kept, size_
 }
 
 void isolated_take_back(struct keeper *keeper, const struct kept_file *files, size_t count,
-			void (*found)(const char *name, uid_t owner, struct shmring *ring,
+			void (*found)(const char *name, uid_t owner, struct shmring_ring *ring,
 				      void *arg),
 			void *arg)
 {
@@ -492,7 +492,7 @@ void isolated_take_back(struct keeper *keeper, const struct kept_file *files, si
 	}
 	count = read_all(kept, files, count);
 	for (size_t n = 0; n < count; n++) {
-		struct shmring *ring;
+		struct shmring_ring *ring;
 
 		if (kept[n].fd < 0 || kept[n].label.of_lane)
 			continue;

@@ -51,13 +51,13 @@ struct lane_file {
 struct isolated {
 	struct ring_source calls; /* of the ring, for threads of this process that look at it */
 	pthread_mutex_t mutex;
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct keeper *keeper; /* NULL: it is removed, and nothing of it is kept any more */
 	struct lane_file lane[LAYOUT_LANES];
 };
 
 /* Of this ring; NULL: it is not isolated. */
-struct isolated *isolated_of(const struct shmring *ring);
+struct isolated *isolated_of(const struct shmring_ring *ring);
 
 /*
  * These return 0 (or a descriptor), or a negative errno that shmring_explain() explains.
@@ -65,7 +65,7 @@ struct isolated *isolated_of(const struct shmring *ring);
  * create: a new ring, kept.
  */
 int isolated_create(struct keeper *keeper, const char *name, uid_t owner,
-		    const struct shmring_config *config, struct shmring **ret);
+		    const struct shmring_config *config, struct shmring_ring **ret);
 
 /* The ring is removed: the keeper drops it, and the ring's file says so to its processes. */
 void isolated_forget(struct isolated *i);
@@ -107,7 +107,7 @@ uint64_t isolated_allocated(struct isolated *i);
  * comes first. Files that belong to no ring are dropped.
  */
 void isolated_take_back(struct keeper *keeper, const struct kept_file *files, size_t count,
-			void (*found)(const char *name, uid_t owner, struct shmring *ring,
+			void (*found)(const char *name, uid_t owner, struct shmring_ring *ring,
 				      void *arg),
 			void *arg);
 

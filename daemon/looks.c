@@ -134,7 +134,7 @@ static void add_lane(struct watched *w, int e, const struct shmring_lane_stat *l
 	w->look = (struct look){ 0 };
 }
 
-static void count_consumers(struct watched *w, struct shmring *r)
+static void count_consumers(struct watched *w, struct shmring_ring *r)
 {
 	struct ring_numbers *n = &w->numbers;
 
@@ -162,7 +162,7 @@ static void count_consumers(struct watched *w, struct shmring *r)
 }
 
 /* Go on counting; with the last lane the count is done, and its numbers are those to show. */
-static void take_turn(struct watched *w, struct shmring *r, int64_t deadline)
+static void take_turn(struct watched *w, struct shmring_ring *r, int64_t deadline)
 {
 	while (w->lane < w->numbers.stat.lanes) {
 		struct shmring_lane_stat lane;
@@ -184,7 +184,7 @@ static void take_turn(struct watched *w, struct shmring *r, int64_t deadline)
 }
 
 /* The numbers that need no counting. Memory may stay what it was: it takes time, too. */
-static void look_at_ring(struct watched *w, struct shmring *r, int64_t deadline)
+static void look_at_ring(struct watched *w, struct shmring_ring *r, int64_t deadline)
 {
 	uint64_t resident = w->numbers.stat.lanes > 0 ? w->numbers.stat.resident : UINT64_MAX;
 
@@ -204,7 +204,7 @@ static int64_t sooner(int64_t a, int64_t b)
 }
 
 /* Give each ring its turn. False: the round was broken off. */
-static bool take_turns(struct looks *l, struct shmring *const *rings, size_t count, bool first,
+static bool take_turns(struct looks *l, struct shmring_ring *const *rings, size_t count, bool first,
 		       int64_t round_end, const struct looks_end *end, struct watched **of)
 {
 	for (size_t n = 0; n < count; n++) {
@@ -231,7 +231,7 @@ static bool all_done(struct watched **of, size_t count)
 	return true;
 }
 
-int looks_round(struct looks *l, struct shmring *const *rings, size_t count,
+int looks_round(struct looks *l, struct shmring_ring *const *rings, size_t count,
 		const struct looks_end *end, const struct ring_numbers **ret)
 {
 	struct watched **of = calloc(count + 1, sizeof(struct watched *));

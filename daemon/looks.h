@@ -63,7 +63,7 @@ struct looks_end {
  * next round. Rings that are not there any more are forgotten. -ENOMEM, or -ECANCELED:
  * it was broken off.
  */
-int looks_round(struct looks *l, struct shmring *const *rings, size_t count,
+int looks_round(struct looks *l, struct shmring_ring *const *rings, size_t count,
 		const struct looks_end *end, const struct ring_numbers **ret);
 void looks_close(struct looks *l);
 

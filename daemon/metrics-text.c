@@ -331,7 +331,7 @@ char *metrics_write(struct catalog *catalog, struct looks *looks, const struct l
 		    const struct snapshot *s, size_t *ret_bytes)
 {
 	struct report r = { .begun_ns = shmr_now() };
-	struct shmring **rings;
+	struct shmring_ring **rings;
 	struct seen *seen;
 	char *text = NULL;
 
@@ -339,7 +339,7 @@ char *metrics_write(struct catalog *catalog, struct looks *looks, const struct l
 		return NULL;
 	r.seen = seen;
 	r.rings = calloc(r.ring_count + 1, sizeof(*r.rings));
-	rings = calloc(r.ring_count + 1, sizeof(struct shmring *));
+	rings = calloc(r.ring_count + 1, sizeof(struct shmring_ring *));
 	for (size_t i = 0; rings && i < r.ring_count; i++)
 		rings[i] = seen[i].ring;
 	if (r.rings && rings && looks_round(looks, rings, r.ring_count, end, r.rings) == 0)

@@ -23,7 +23,7 @@ enum { FILES_AT_A_TIME = 256 };
 struct relic {
 	STAILQ_ENTRY(relic) next;
 	struct rcu_head rcu;
-	struct shmring *ring; /* NULL: the file */
+	struct shmring_ring *ring; /* NULL: the file */
 	int fd;
 	struct charge charge;
 };
@@ -74,7 +74,7 @@ void relics_open(struct relics *r)
 		close(fd);
 }
 
-static bool is_ring_held(struct shmring *ring, unsigned *files)
+static bool is_ring_held(struct shmring_ring *ring, unsigned *files)
 {
 	const struct isolated *i = isolated_of(ring);
 	int fd = shmring_fd(ring);
@@ -124,7 +124,7 @@ static bool keep(struct relics *r, const struct relic *what)
 	return true;
 }
 
-bool relics_keep_ring(struct relics *r, struct shmring *ring, const struct charge *charge)
+bool relics_keep_ring(struct relics *r, struct shmring_ring *ring, const struct charge *charge)
 {
 	const struct relic relic = { .ring = ring, .fd = -1, .charge = *charge };
 

@@ -46,7 +46,7 @@ void relics_close(struct relics *r);
  * Take over a ring (a reference of its handle), or a file. True: another process has it.
  * False: none has it, or there is no memory to remember it; it is closed.
  */
-bool relics_keep_ring(struct relics *r, struct shmring *ring, const struct charge *charge);
+bool relics_keep_ring(struct relics *r, struct shmring_ring *ring, const struct charge *charge);
 bool relics_keep_file(struct relics *r, int fd, const struct charge *charge);
 
 /*

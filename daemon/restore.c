@@ -16,7 +16,8 @@
 
 /* --- what an earlier broker left --- */
 
-static struct entry *enter(struct rings *r, const char *name, uid_t owner, struct shmring *ring)
+static struct entry *enter(struct rings *r, const char *name, uid_t owner,
+			   struct shmring_ring *ring)
 {
 	struct account *a =
 		catalog_find(&r->catalog, name) ? NULL : quota_account(&r->quota, owner);
@@ -29,7 +30,7 @@ static struct entry *enter(struct rings *r, const char *name, uid_t owner, struc
 	return e;
 }
 
-static void take_back(const char *name, uid_t owner, struct shmring *ring, void *arg)
+static void take_back(const char *name, uid_t owner, struct shmring_ring *ring, void *arg)
 {
 	struct rings *r = arg;
 	const struct entry *known = catalog_find(&r->catalog, name);

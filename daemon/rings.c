@@ -102,7 +102,7 @@ int rings_take(struct rings *r, struct account *a, const struct limits *l, const
 void rings_release(struct rings *r, struct entry *e)
 {
 	const struct charge charge = charge_of(&e->ring->geometry, e->owner);
-	struct shmring *ring = shmr_ring_ref(e->ring);
+	struct shmring_ring *ring = shmr_ring_ref(e->ring);
 
 	if (!catalog_release(e))
 		shmring_close(ring);
@@ -136,7 +136,7 @@ void rings_count(struct rings *r, struct account *a, const struct geometry *g, u
 
 static struct entry *adopt(struct rings *r, const char *name, int *ret_error)
 {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct account *a;
 	struct entry *e = NULL;
 	bool persistent;
@@ -181,7 +181,7 @@ static int create(struct rings *r, const char *name, bool persistent, uid_t owne
 		  const struct shmring_config *config, struct entry **ret)
 {
 	bool isolated = (config->flags & SHMRING_ISOLATED) != 0;
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	int e = isolated ? isolated_create(&r->keeper, name, owner, config, &ring)
 			 : store_create(&r->store, name, persistent, owner, config, &ring);
 

@@ -204,7 +204,7 @@ static bool is_there(const struct store *s, unsigned which, const char *name)
 }
 
 int store_create(struct store *s, const char *name, bool persistent, uid_t owner,
-		 const struct shmring_config *config, struct shmring **ret)
+		 const struct shmring_config *config, struct shmring_ring **ret)
 {
 	struct shmring_config c = *config;
 	char path[PATH_MAX];
@@ -228,7 +228,7 @@ int store_create(struct store *s, const char *name, bool persistent, uid_t owner
 }
 
 /* A file of another user, or a file that other users may open, is not the broker's. */
-static int check_ours(struct shmring *r)
+static int check_ours(struct shmring_ring *r)
 {
 	int fd = shmring_fd(r);
 	struct stat st;
@@ -243,9 +243,9 @@ static int check_ours(struct shmring *r)
 	return 0;
 }
 
-static int adopt_from(struct store *s, unsigned which, const char *name, struct shmring **ret)
+static int adopt_from(struct store *s, unsigned which, const char *name, struct shmring_ring **ret)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 	char path[PATH_MAX];
 	int e;
 
@@ -262,7 +262,7 @@ static int adopt_from(struct store *s, unsigned which, const char *name, struct 
 	return 0;
 }
 
-int store_adopt(struct store *s, const char *name, struct shmring **ret, uid_t *ret_owner,
+int store_adopt(struct store *s, const char *name, struct shmring_ring **ret, uid_t *ret_owner,
 		bool *ret_persistent)
 {
 	for (unsigned which = 0; which < 2; which++) {
@@ -282,7 +282,7 @@ int store_adopt(struct store *s, const char *name, struct shmring **ret, uid_t *
 
 /* Does the name still lead to the ring's file? */
 static bool is_file_of(const struct store *s, unsigned which, const char *name,
-		       const struct shmring *ring)
+		       const struct shmring_ring *ring)
 {
 	struct stat st;
 
@@ -291,7 +291,7 @@ static bool is_file_of(const struct store *s, unsigned which, const char *name,
 }
 
 static int remove_from(struct store *s, unsigned which, const char *name,
-		       const struct shmring *ring)
+		       const struct shmring_ring *ring)
 {
 	char path[PATH_MAX];
 
@@ -303,7 +303,7 @@ static int remove_from(struct store *s, unsigned which, const char *name,
 	return 0;
 }
 
-int store_remove(struct store *s, const char *name, struct shmring *ring)
+int store_remove(struct store *s, const char *name, struct shmring_ring *ring)
 {
 	for (unsigned which = 0; which < 2; which++) {
 		int e;

@@ -46,10 +46,10 @@ int store_check(const char *directory, const char *state_directory, char *error,
  * it may contain by now, any other one only if it is a ring. -ENOENT.
  */
 int store_create(struct store *s, const char *name, bool persistent, uid_t owner,
-		 const struct shmring_config *config, struct shmring **ret);
-int store_adopt(struct store *s, const char *name, struct shmring **ret, uid_t *ret_owner,
+		 const struct shmring_config *config, struct shmring_ring **ret);
+int store_adopt(struct store *s, const char *name, struct shmring_ring **ret, uid_t *ret_owner,
 		bool *ret_persistent);
-int store_remove(struct store *s, const char *name, struct shmring *ring);
+int store_remove(struct store *s, const char *name, struct shmring_ring *ring);
 
 /*
  * Calls see() with each name that might be that of a ring, in no order; names that

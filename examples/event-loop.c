@@ -32,7 +32,7 @@ static int fail(const char *what)
 	return EXIT_FAILURE;
 }
 
-static int publish(struct shmring *const *ring, int socket)
+static int publish(struct shmring_ring *const *ring, int socket)
 {
 	struct shmring_producer *producer[RINGS];
 
@@ -107,7 +107,7 @@ int main(void)
 {
 	struct shmring_config config = { .size = sizeof(config), .lanes = 1 };
 	struct shmring_consumer *consumer[RINGS];
-	struct shmring *ring[RINGS];
+	struct shmring_ring *ring[RINGS];
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	int pair[2], status;

@@ -16,7 +16,7 @@
 
 #define NUMBERS 1000
 
-static int add_up(struct shmring *ring)
+static int add_up(struct shmring_ring *ring)
 {
 	struct shmring_consumer *consumer = NULL;
 	long number, sum = 0;
@@ -39,7 +39,7 @@ static int add_up(struct shmring *ring)
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int send_numbers(struct shmring *ring)
+static int send_numbers(struct shmring_ring *ring)
 {
 	struct shmring_producer *producer;
 	int r = shmring_producer_attach(&producer, ring, NULL);
@@ -59,7 +59,7 @@ int main(void)
 		.size = sizeof(config),
 		.unread_policy = SHMRING_UNREAD_HOLD,
 	};
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	int r, status = 0;
 	pid_t child;
 

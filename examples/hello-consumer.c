@@ -32,7 +32,7 @@ int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "hello";
 	struct shmring_consumer *consumer = NULL;
-	struct shmring *ring = NULL;
+	struct shmring_ring *ring = NULL;
 	int r;
 
 	r = shmring_open(&ring, name);

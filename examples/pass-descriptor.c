@@ -69,7 +69,7 @@ static int receive_descriptor(int socket)
 static int reader(int socket)
 {
 	struct shmring_consumer *consumer = NULL;
-	struct shmring *ring = NULL;
+	struct shmring_ring *ring = NULL;
 	char text[64];
 	ssize_t r;
 	int fd = receive_descriptor(socket);
@@ -98,7 +98,7 @@ static int writer(int socket)
 {
 	static const char text[] = "a ring came through the socket";
 	struct shmring_producer *producer = NULL;
-	struct shmring *ring = NULL;
+	struct shmring_ring *ring = NULL;
 	int r;
 
 	r = shmring_create(&ring, NULL, NULL);

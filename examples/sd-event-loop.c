@@ -36,7 +36,7 @@ static const char *const names[RINGS] = { "apples", "pears" };
 struct app {
 	sd_event *event;
 	sd_event_source *timer;
-	struct shmring *ring[RINGS];
+	struct shmring_ring *ring[RINGS];
 	struct basket {
 		struct app *app;
 		struct shmring_consumer *consumer;
@@ -51,7 +51,7 @@ static int fail(const char *what)
 	return EXIT_FAILURE;
 }
 
-static int publish(struct shmring *const *ring, int socket)
+static int publish(struct shmring_ring *const *ring, int socket)
 {
 	struct shmring_producer *producer[RINGS];
 

@@ -62,7 +62,7 @@ int main(void)
 {
 	struct shmring_producer *producer = NULL;
 	struct shmring_consumer *consumer = NULL;
-	struct shmring *ring = NULL;
+	struct shmring_ring *ring = NULL;
 	int r;
 
 	r = shmring_create(&ring, NULL, NULL);

@@ -8,7 +8,8 @@
 #include "image.h"
 #include "use.h"
 
-static void attach_consumer(struct shmring *r, const char *name, uint32_t start, uint32_t flags)
+static void attach_consumer(struct shmring_ring *r, const char *name, uint32_t start,
+			    uint32_t flags)
 {
 	const struct shmring_consumer_options options = {
 		.size = sizeof(options),
@@ -25,7 +26,7 @@ static void attach_consumer(struct shmring *r, const char *name, uint32_t start,
 	shmring_consumer_detach(c);
 }
 
-static void attach_producer(struct shmring *r)
+static void attach_producer(struct shmring_ring *r)
 {
 	const struct shmring_producer_options options = { .size = sizeof(options),
 							  .memory.lock = SHMRING_LOCK_NONE };
@@ -40,7 +41,7 @@ static void attach_producer(struct shmring *r)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int fd = image_build(data, size);
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	if (fd < 0)
 		return -1;

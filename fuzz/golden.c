@@ -20,7 +20,7 @@
 #include "use.h"
 
 struct context {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 };
@@ -203,7 +203,7 @@ static const struct golden {
 
 enum { GOLDENS = sizeof(goldens) / sizeof(goldens[0]) };
 
-static uint8_t *take_image(struct shmring *r, size_t *ret_size)
+static uint8_t *take_image(struct shmring_ring *r, size_t *ret_size)
 {
 	struct shmring_ring_stat st = { .size = sizeof(st) };
 	uint8_t *file, *image;

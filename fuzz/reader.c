@@ -32,7 +32,7 @@ enum {
 };
 
 struct target {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	unsigned char *map; /* all of it, writable */
 	unsigned char *sound;
 	size_t size;
@@ -41,7 +41,7 @@ struct target {
 
 static struct target targets[VARIANTS];
 
-static void populate(struct shmring *r)
+static void populate(struct shmring_ring *r)
 {
 	struct shmring_producer *p;
 	struct shmring_consumer *c;

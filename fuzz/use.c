@@ -109,7 +109,7 @@ void use_producer(struct shmring_producer *p, unsigned count)
 	insist(shmring_flush(p) == 0);
 }
 
-void use_ring(struct shmring *r)
+void use_ring(struct shmring_ring *r)
 {
 	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };

@@ -35,6 +35,6 @@ void use_message(const struct shmring_consumer *c, const struct shmring_message 
 void use_producer(struct shmring_producer *p, unsigned count);
 
 /* Look at everything, bury the dead, forget a name. */
-void use_ring(struct shmring *r);
+void use_ring(struct shmring_ring *r);
 
 #endif

@@ -32,7 +32,7 @@ int64_t now_ns(void)
 }
 
 /* A child's own handle: the ring by its name, or the one it has inherited. */
-int ring_enter(const struct demo *demo, struct shmring **ret)
+int ring_enter(const struct demo *demo, struct shmring_ring **ret)
 {
 	int r;
 

@@ -243,7 +243,7 @@ int consumer_main(const struct demo *demo, int index, int life)
 	};
 	struct consumer_report *report = &demo->board->consumer[index];
 	struct shmring_consumer *consumer = NULL;
-	struct shmring *ring = NULL;
+	struct shmring_ring *ring = NULL;
 	char event = EVENT_READY;
 	int r;
 

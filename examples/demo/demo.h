@@ -179,8 +179,8 @@ enum event {
 
 /* What every process of the demo knows. */
 struct demo {
-	const char *address;  /* NULL: anonymous ring */
-	struct shmring *ring; /* the parent's handle */
+	const char *address;	   /* NULL: anonymous ring */
+	struct shmring_ring *ring; /* the parent's handle */
 	struct file_list files;
 	struct board *board;
 	uint64_t messages; /* how many there will be */
@@ -219,7 +219,7 @@ int crew_kill(struct child *child);
 /* Both print a sentence and return the negative errno. */
 int ring_error(const char *who, int r);
 int system_error(const char *who, const char *what);
-int ring_enter(const struct demo *demo, struct shmring **ret);
+int ring_enter(const struct demo *demo, struct shmring_ring **ret);
 int64_t demo_spin_ns(void);
 int64_t now_ns(void);
 

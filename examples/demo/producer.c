@@ -101,7 +101,7 @@ int producer_main(const struct demo *demo, int index, int life)
 	};
 	struct producer_report *report = &demo->board->producer[index];
 	struct shmring_producer *producer = NULL;
-	struct shmring *ring = NULL;
+	struct shmring_ring *ring = NULL;
 	int r;
 
 	(void)life;

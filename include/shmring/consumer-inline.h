@@ -82,14 +82,14 @@ SHMRING_ASSERT_SIZE(shmring_consumer_hot, 48);
  * ones does not link. They are for: another lane's turn, nothing there, marks, a loss, an
  * owner to wake.
  */
-int shmring_slow1_consumer_attach(struct shmring_consumer **ret, struct shmring *r,
+int shmring_slow1_consumer_attach(struct shmring_consumer **ret, struct shmring_ring *r,
 				  const struct shmring_consumer_options *options);
 int shmring_slow1_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret);
 int shmring_slow1_release(struct shmring_consumer *c);
 void shmring_slow1_wake_producer(struct shmring_consumer *c, uint64_t released_before);
 
 /* So a program of another version fails before it has a handle, whenever names are resolved. */
-SHMRING_INLINE int shmring_consumer_attach(struct shmring_consumer **ret, struct shmring *r,
+SHMRING_INLINE int shmring_consumer_attach(struct shmring_consumer **ret, struct shmring_ring *r,
 					   const struct shmring_consumer_options *options)
 {
 	return shmring_slow1_consumer_attach(ret, r, options);

@@ -111,7 +111,7 @@ SHMRING_ASSERT_SIZE(shmring_message, 32);
  * ring's descriptor), -EINTR (see above), -ECHILD.
  * Concurrency: any number of processes and threads.
  */
-int shmring_consumer_attach(struct shmring_consumer **ret, struct shmring *r,
+int shmring_consumer_attach(struct shmring_consumer **ret, struct shmring_ring *r,
 			    const struct shmring_consumer_options *options);
 
 /*

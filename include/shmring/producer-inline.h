@@ -81,7 +81,7 @@ SHMRING_ASSERT_SIZE(shmring_producer_hot, 96);
  * and of the format of records: a program that was built with other ones does not link.
  * They are for: a misuse, no room (the claim is marked), a batch, a sleeper to wake.
  */
-int shmring_slow1_producer_attach(struct shmring_producer **ret, struct shmring *r,
+int shmring_slow1_producer_attach(struct shmring_producer **ret, struct shmring_ring *r,
 				  const struct shmring_producer_options *options);
 int shmring_slow1_claim_refused(struct shmring_producer *p, size_t len);
 int shmring_slow1_claim(struct shmring_producer *p, size_t len, int64_t deadline);
@@ -91,7 +91,7 @@ int shmring_slow1_publish_large(struct shmring_producer *p, const void *data, si
 				int64_t deadline);
 
 /* So a program of another version fails before it has a handle, whenever names are resolved. */
-SHMRING_INLINE int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
+SHMRING_INLINE int shmring_producer_attach(struct shmring_producer **ret, struct shmring_ring *r,
 					   const struct shmring_producer_options *options)
 {
 	return shmring_slow1_producer_attach(ret, r, options);

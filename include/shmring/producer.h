@@ -66,7 +66,7 @@ struct shmring_producer_options {
  * closed the ring's descriptor), -EINTR (see above), -ECHILD.
  * Concurrency: any number of processes and threads.
  */
-int shmring_producer_attach(struct shmring_producer **ret, struct shmring *r,
+int shmring_producer_attach(struct shmring_producer **ret, struct shmring_ring *r,
 			    const struct shmring_producer_options *options);
 
 /*

@@ -54,7 +54,7 @@ extern "C" {
 
 #pragma GCC visibility push(default)
 
-struct shmring;
+struct shmring_ring;
 
 /* Deadlines. Any time in the past means: do not wait. */
 #define SHMRING_NOWAIT INT64_C(0)
@@ -218,7 +218,8 @@ struct shmring_counters {
  * also those of shmring_broker_open(), and -EDQUOT.
  * Concurrency: any number of creators; one wins, the others get -EEXIST.
  */
-int shmring_create(struct shmring **ret, const char *address, const struct shmring_config *config);
+int shmring_create(struct shmring_ring **ret, const char *address,
+		   const struct shmring_config *config);
 
 /*
  * Open an existing ring. A file that may only be read opens for observers.
@@ -236,32 +237,32 @@ int shmring_create(struct shmring **ret, const char *address, const struct shmri
  * made before the last boot), -EOPNOTSUPP (file system), -EPERM (the directory of
  * plain names is not the user's alone).
  */
-int shmring_open(struct shmring **ret, const char *address);
+int shmring_open(struct shmring_ring **ret, const char *address);
 
 /*
  * Open the ring behind a descriptor, as received over a Unix socket. The
  * descriptor is duplicated and stays the caller's. A memory file must be
  * sealed against shrinking (-EPERM otherwise).
  */
-int shmring_open_fd(struct shmring **ret, int fd);
+int shmring_open_fd(struct shmring_ring **ret, int fd);
 
 /*
  * Use the inherited ring of the parent in a child made by fork: makes `r`
  * valid in this process. Handles of producers and consumers stay with the
  * parent; attach new ones. Errors: -EBADF (its descriptor was closed).
  */
-int shmring_join(struct shmring *r);
+int shmring_join(struct shmring_ring *r);
 
 /*
  * Drop the handle; NULL is fine. Attached producers and consumers live on.
  */
-void shmring_close(struct shmring *r);
+void shmring_close(struct shmring_ring *r);
 
 /*
  * The descriptor of the ring, to be passed over a Unix socket (SCM_RIGHTS).
  * The descriptor stays the library's: neither close nor lock it. Error: -ECHILD.
  */
-int shmring_fd(struct shmring *r);
+int shmring_fd(struct shmring_ring *r);
 
 /* State of the whole ring, read without disturbing it. */
 struct shmring_ring_stat {
@@ -361,16 +362,17 @@ struct shmring_consumer_stat {
  * shmring_explain() says why it is unknown.
  * Concurrency: with everything; a snapshot, not an atom.
  */
-int shmring_stat(struct shmring *r, struct shmring_ring_stat *ret);
-int shmring_stat_lane(struct shmring *r, unsigned index, struct shmring_lane_stat *ret);
-int shmring_stat_consumer(struct shmring *r, unsigned index, struct shmring_consumer_stat *ret);
+int shmring_stat(struct shmring_ring *r, struct shmring_ring_stat *ret);
+int shmring_stat_lane(struct shmring_ring *r, unsigned index, struct shmring_lane_stat *ret);
+int shmring_stat_consumer(struct shmring_ring *r, unsigned index,
+			  struct shmring_consumer_stat *ret);
 
 /*
  * Prove which members have died, and clean up after them now, rather than when their
  * place is needed. Returns how many were recovered.
  * Errors: -EACCES (the ring is open read-only), -ECHILD.
  */
-int shmring_reap(struct shmring *r);
+int shmring_reap(struct shmring_ring *r);
 
 /*
  * Drop a named cursor that no process holds. An ephemeral ring without another user loses
@@ -378,7 +380,7 @@ int shmring_reap(struct shmring *r);
  * Errors: -ENOENT (no such name), -EBUSY (a process holds it), -EINVAL (not a
  * name), -EACCES (the ring is open read-only), -ECHILD.
  */
-int shmring_forget(struct shmring *r, const char *name);
+int shmring_forget(struct shmring_ring *r, const char *name);
 
 /*
  * Remove a ring's name. Attached producers and consumers go on undisturbed; the memory
@@ -523,7 +525,7 @@ int64_t shmring_deadline(int64_t ns);
  * SHMRING_STAMP_TSC both go by the counter, which CLOCK_MONOTONIC departs from by
  * some millionths. Concurrency: with everything, in children of fork as well.
  */
-uint64_t shmring_stamp_now(const struct shmring *r);
+uint64_t shmring_stamp_now(const struct shmring_ring *r);
 
 /* Version of the library that is loaded, as "1.2.3". */
 const char *shmring_version(void);

@@ -19,7 +19,8 @@ static bool is_brokers(const char *address)
 	return address && strncmp(address, BROKER_PREFIX, strlen(BROKER_PREFIX)) == 0;
 }
 
-int shmring_create(struct shmring **ret, const char *address, const struct shmring_config *config)
+int shmring_create(struct shmring_ring **ret, const char *address,
+		   const struct shmring_config *config)
 {
 	int cancel = shmr_cancel_off(); /* nothing half open is left behind */
 	int e = is_brokers(address) ? source_create_ring(ret, address, config)
@@ -29,7 +30,7 @@ int shmring_create(struct shmring **ret, const char *address, const struct shmri
 	return e;
 }
 
-int shmring_open(struct shmring **ret, const char *address)
+int shmring_open(struct shmring_ring **ret, const char *address)
 {
 	int cancel = shmr_cancel_off(); /* nothing half open is left behind */
 	int e = is_brokers(address) ? source_open_ring(ret, address) : shmr_ring_open(ret, address);

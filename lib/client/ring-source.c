@@ -281,9 +281,9 @@ static struct broker_source *source_new(void)
 }
 
 /* The descriptor becomes a ring, if it is the ring that was announced. */
-static int make_ring(struct shmring **ret, struct broker_source *s, int fd)
+static int make_ring(struct shmring_ring **ret, struct broker_source *s, int fd)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 	int e = shmr_ring_from_fd(&r, fd, true);
 
 	if (e < 0)
@@ -299,7 +299,7 @@ static int make_ring(struct shmring **ret, struct broker_source *s, int fd)
 	return 0;
 }
 
-static int get_ring(struct shmring **ret, struct broker_source *s, const char *address,
+static int get_ring(struct shmring_ring **ret, struct broker_source *s, const char *address,
 		    const struct proto_config *config, uint32_t flags)
 {
 	int64_t deadline = shmr_now() + PATIENCE;
@@ -319,7 +319,7 @@ static int get_ring(struct shmring **ret, struct broker_source *s, const char *a
 	return e == 0 ? make_ring(ret, s, fd) : e;
 }
 
-static int get(struct shmring **ret, const char *address, const struct proto_config *config,
+static int get(struct shmring_ring **ret, const char *address, const struct proto_config *config,
 	       uint32_t flags)
 {
 	struct broker_source *s = source_new();
@@ -333,12 +333,12 @@ static int get(struct shmring **ret, const char *address, const struct proto_con
 	return e < 0 ? shmr_explain_about(e, address) : 0;
 }
 
-int source_open_ring(struct shmring **ret, const char *address)
+int source_open_ring(struct shmring_ring **ret, const char *address)
 {
 	return get(ret, address, NULL, 0);
 }
 
-int source_create_ring(struct shmring **ret, const char *address,
+int source_create_ring(struct shmring_ring **ret, const char *address,
 		       const struct shmring_config *config)
 {
 	struct shmring_config c;

@@ -13,8 +13,8 @@
 #include <shmring/shmring.h>
 
 /* shmring_open(), shmring_create() and shmring_remove() for "broker:NAME". */
-int source_open_ring(struct shmring **ret, const char *address);
-int source_create_ring(struct shmring **ret, const char *address,
+int source_open_ring(struct shmring_ring **ret, const char *address);
+int source_create_ring(struct shmring_ring **ret, const char *address,
 		       const struct shmring_config *config);
 int source_remove_ring(const char *address);
 

@@ -304,7 +304,7 @@ static int make_copy_buffer(struct shmring_consumer *c)
 	return explain(-ENOMEM, "cannot get memory for the observer's copies");
 }
 
-static int set_up(struct shmring_consumer *c, struct shmring *r,
+static int set_up(struct shmring_consumer *c, struct shmring_ring *r,
 		  const struct shmring_consumer_options *o)
 {
 	const struct geometry *g = &r->geometry;
@@ -416,7 +416,7 @@ static void set_limits(struct shmring_consumer *c, const struct geometry *g,
 }
 
 /* As create refuses evict_lag. */
-static int check_limit(const struct shmring *r, const struct shmring_consumer_options *o)
+static int check_limit(const struct shmring_ring *r, const struct shmring_consumer_options *o)
 {
 	if (o->max_lag <= r->geometry.lane_size)
 		return 0;
@@ -427,7 +427,7 @@ static int check_limit(const struct shmring *r, const struct shmring_consumer_op
 }
 
 /* One attempt to attach. */
-static int try_attach(struct shmring_consumer **ret, struct shmring *r,
+static int try_attach(struct shmring_consumer **ret, struct shmring_ring *r,
 		      const struct shmring_consumer_options *o)
 {
 	struct shmring_consumer *c = shmr_handle_new(sizeof(*c));
@@ -455,7 +455,7 @@ static int try_attach(struct shmring_consumer **ret, struct shmring *r,
 	return 0;
 }
 
-int shmring_slow1_consumer_attach(struct shmring_consumer **ret, struct shmring *r,
+int shmring_slow1_consumer_attach(struct shmring_consumer **ret, struct shmring_ring *r,
 				  const struct shmring_consumer_options *options)
 {
 	struct shmring_consumer_options o;

@@ -143,7 +143,7 @@ static int open_description(struct attachment *a, enum ring_role role)
 	return a->fd < 0 ? a->fd : 0;
 }
 
-int shmr_attach_begin(struct attachment *a, struct shmring *r, size_t size, unsigned segments,
+int shmr_attach_begin(struct attachment *a, struct shmring_ring *r, size_t size, unsigned segments,
 		      enum ring_role role)
 {
 	const struct geometry *g = &r->geometry;

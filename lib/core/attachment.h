@@ -29,7 +29,7 @@
 #pragma GCC visibility push(default)
 
 struct attachment {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct mapping mapping;
 	int fd; /* own description, only while attaching */
 	struct ring_grant grant;
@@ -48,7 +48,7 @@ struct attachment {
  * segments besides registry and doorbell, map those two. Must be followed by
  * shmr_attach_finish() or shmr_detach(), also after an error.
  */
-int shmr_attach_begin(struct attachment *a, struct shmring *r, size_t size, unsigned segments,
+int shmr_attach_begin(struct attachment *a, struct shmring_ring *r, size_t size, unsigned segments,
 		      enum ring_role role);
 
 /* Map a further segment of the role. */

@@ -20,13 +20,13 @@
 #define PAUSE_NS INT64_C(1000000)
 #define TRIES_AT_LEAST 3 /* however slow the machine is */
 
-static bool is_ephemeral(const struct shmring *r)
+static bool is_ephemeral(const struct shmring_ring *r)
 {
 	return r->geometry.ephemeral && r->named;
 }
 
 /* [PLACE] pairs with shmr_place_take() */
-static bool was_used(const struct shmring *r)
+static bool was_used(const struct shmring_ring *r)
 {
 	for (unsigned i = 0; i < LAYOUT_LANES; i++)
 		if (load_acquire(&r->registry->lane_status[i]) != 0 ||
@@ -36,7 +36,7 @@ static bool was_used(const struct shmring *r)
 }
 
 /* Has a ring with a name lost all users but kept names? What is unknown counts as a user. */
-static bool is_left(struct shmring *r)
+static bool is_left(struct shmring_ring *r)
 {
 	int fd = was_used(r) ? shmr_ring_probe_fd(r) : -1;
 
@@ -50,7 +50,7 @@ static bool may_be_tried_again(int e)
 	return e == -EBUSY || e == -EAGAIN || e == -ENOENT || e == -EINTR;
 }
 
-bool shmr_ephemeral_leave(struct shmring *r)
+bool shmr_ephemeral_leave(struct shmring_ring *r)
 {
 	char kept[EXPLAIN_SIZE];
 	unsigned tries = 0;
@@ -72,7 +72,7 @@ bool shmr_ephemeral_leave(struct shmring *r)
 }
 
 /* Has a remover hidden it (U3)? */
-static bool is_hidden(struct shmring *r)
+static bool is_hidden(struct shmring_ring *r)
 {
 	char *path = shmr_ring_path(r);
 	const char *slash = path ? strrchr(path, '/') : NULL;
@@ -84,7 +84,7 @@ static bool is_hidden(struct shmring *r)
 }
 
 /* A description of the file of our own that no remover holds locked; -1: there is none. */
-static int await_removers(struct shmring *r)
+static int await_removers(struct shmring_ring *r)
 {
 	int64_t deadline = shmr_now() + PATIENCE_NS;
 	int fd = shmr_ring_probe_fd(r);
@@ -104,7 +104,7 @@ static int await_removers(struct shmring *r)
 	return fd;
 }
 
-int shmr_ephemeral_settle(struct shmring *r)
+int shmr_ephemeral_settle(struct shmring_ring *r)
 {
 	bool gone;
 	int fd;

@@ -39,10 +39,10 @@
  * and leaves the last explanation of the thread as it is. True: the name has gone. For other
  * rings: false, at once.
  */
-bool shmr_ephemeral_leave(struct shmring *r);
+bool shmr_ephemeral_leave(struct shmring_ring *r);
 
 /* For a process that has its place and its lock: EP3. 0 or -EIDRM; other rings: 0, at once. */
-int shmr_ephemeral_settle(struct shmring *r);
+int shmr_ephemeral_settle(struct shmring_ring *r);
 
 #pragma GCC visibility pop
 

@@ -30,7 +30,7 @@ int shmr_isolated_check(const struct geometry *g, int fd, uid_t owner)
 	return 0;
 }
 
-static int check_given(const struct shmring *r, const struct lane_wish *wish, int fd)
+static int check_given(const struct shmring_ring *r, const struct lane_wish *wish, int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
 
@@ -39,7 +39,8 @@ static int check_given(const struct shmring *r, const struct lane_wish *wish, in
 	return shmr_isolated_check(&r->geometry, fd, r->owner);
 }
 
-int shmr_isolated_open(const struct shmring *r, const struct lane_wish *wish, uint32_t *ret_file)
+int shmr_isolated_open(const struct shmring_ring *r, const struct lane_wish *wish,
+		       uint32_t *ret_file)
 {
 	int fd = r->source->lane(r->source, wish, ret_file);
 	int e = fd < 0 ? fd : check_given(r, wish, fd);

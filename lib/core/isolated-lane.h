@@ -28,7 +28,7 @@
 
 #include "layout.h"
 
-struct shmring;
+struct shmring_ring;
 struct lane_wish;
 
 #pragma GCC visibility push(default)
@@ -37,7 +37,8 @@ struct lane_wish;
  * Return a descriptor of that lane's file, close-on-exec, after checking the file. Otherwise
  * as lane() of struct ring_source.
  */
-int shmr_isolated_open(const struct shmring *r, const struct lane_wish *wish, uint32_t *ret_file);
+int shmr_isolated_open(const struct shmring_ring *r, const struct lane_wish *wish,
+		       uint32_t *ret_file);
 
 /* Is this a lane's file, of that owner? 0, or a negative errno with an explanation. */
 int shmr_isolated_check(const struct geometry *g, int fd, uid_t owner);

@@ -51,7 +51,7 @@ static bool is_alive(enum shmring_state state)
 }
 
 /* [PLACE] pairs with shmr_place_take() */
-static void count_places(const struct shmring *r, int fd, struct shmring_ring_stat *st)
+static void count_places(const struct shmring_ring *r, int fd, struct shmring_ring_stat *st)
 {
 	for (unsigned i = 0; i < LAYOUT_LANES; i++) {
 		uint64_t lane = load_acquire(&r->registry->lane_status[i]);
@@ -121,7 +121,7 @@ static void add_resident(uint64_t *sum, uint64_t part)
  * The lanes of an isolated ring, as far as this process may look at them.
  * [READY] pairs with show_lane().
  */
-static void add_files(const struct shmring *r, int64_t deadline, struct shmring_ring_stat *st)
+static void add_files(const struct shmring_ring *r, int64_t deadline, struct shmring_ring_stat *st)
 {
 	const struct geometry *g = &r->geometry;
 	uint64_t ready = layout_is_isolated(g) ? load_acquire(&r->registry->lanes_ready) : 0;
@@ -141,7 +141,7 @@ static void add_files(const struct shmring *r, int64_t deadline, struct shmring_
 	}
 }
 
-int shmr_look_at_ring(struct shmring *r, int64_t deadline, struct shmring_ring_stat *ret)
+int shmr_look_at_ring(struct shmring_ring *r, int64_t deadline, struct shmring_ring_stat *ret)
 {
 	const struct geometry *g = &r->geometry;
 	struct shmring_ring_stat st = {
@@ -238,7 +238,7 @@ struct view {
 	size_t size;
 };
 
-static int view_part_of_ring(struct view *v, const struct shmring *r, unsigned index, int fd)
+static int view_part_of_ring(struct view *v, const struct shmring_ring *r, unsigned index, int fd)
 {
 	const struct geometry *g = &r->geometry;
 
@@ -249,7 +249,7 @@ static int view_part_of_ring(struct view *v, const struct shmring *r, unsigned i
 	return v->base == MAP_FAILED ? explain(-errno, "cannot map a lane: %e", -errno) : 0;
 }
 
-static int view_own_file(struct view *v, const struct shmring *r, unsigned index)
+static int view_own_file(struct view *v, const struct shmring_ring *r, unsigned index)
 {
 	const struct geometry *g = &r->geometry;
 	const struct lane_wish wish = { .lane = index };
@@ -287,7 +287,7 @@ static void read_consumer_counts(const struct consumer_counts *counts,
 	st->evictions = load_relaxed(&counts->evictions);
 }
 
-static int survey_lane(const struct shmring *r, unsigned index, int fd, struct look *look,
+static int survey_lane(const struct shmring_ring *r, unsigned index, int fd, struct look *look,
 		       int64_t deadline, struct shmring_lane_stat *st)
 {
 	struct view v = { .lane.mask = r->geometry.lane_size - 1 };
@@ -312,7 +312,7 @@ static int survey_lane(const struct shmring *r, unsigned index, int fd, struct l
 }
 
 /* [PLACE] pairs with shmr_place_take(), [READY] pairs with show_lane(). */
-int shmr_look_at_lane(struct shmring *r, unsigned index, struct look *look, int64_t deadline,
+int shmr_look_at_lane(struct shmring_ring *r, unsigned index, struct look *look, int64_t deadline,
 		      struct shmring_lane_stat *ret)
 {
 	struct shmring_lane_stat st = { 0 };
@@ -345,7 +345,7 @@ int shmr_look_at_lane(struct shmring *r, unsigned index, struct look *look, int6
  * How far a gating consumer is behind these ends.
  * [READY] pairs with show_lane(), [RELEASE] pairs with consumer_release_lane().
  */
-static void add_lag(const struct shmring *r, unsigned index, const struct lane_ends *ends,
+static void add_lag(const struct shmring_ring *r, unsigned index, const struct lane_ends *ends,
 		    struct shmring_consumer_stat *st)
 {
 	uint64_t ready = load_acquire(&r->registry->lanes_ready);
@@ -367,7 +367,7 @@ static void add_lag(const struct shmring *r, unsigned index, const struct lane_e
 }
 
 /* [PLACE] pairs with move_on() */
-int shmr_look_at_consumer(struct shmring *r, unsigned index, const struct lane_ends *ends,
+int shmr_look_at_consumer(struct shmring_ring *r, unsigned index, const struct lane_ends *ends,
 			  struct shmring_consumer_stat *ret)
 {
 	struct shmring_consumer_stat st = { 0 };

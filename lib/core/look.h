@@ -36,13 +36,13 @@ struct look {
  * shmring_stat() with another deadline. The deadline concerns `resident` alone, which is
  * UINT64_MAX (unknown) if it was not found in time; the rest takes a bounded number of steps.
  */
-int shmr_look_at_ring(struct shmring *r, int64_t deadline, struct shmring_ring_stat *ret);
+int shmr_look_at_ring(struct shmring_ring *r, int64_t deadline, struct shmring_ring_stat *ret);
 
 /*
  * shmring_stat_lane(), going on from *look. 0: with `partial`, the deadline passed before
  * all was counted, and another call with the same look goes on.
  */
-int shmr_look_at_lane(struct shmring *r, unsigned index, struct look *look, int64_t deadline,
+int shmr_look_at_lane(struct shmring_ring *r, unsigned index, struct look *look, int64_t deadline,
 		      struct shmring_lane_stat *ret);
 
 /* Ends of lanes that were found once, so that not each consumer needs a count. */
@@ -53,7 +53,7 @@ struct lane_ends {
 };
 
 /* shmring_stat_consumer(), whose lag is measured against these ends. */
-int shmr_look_at_consumer(struct shmring *r, unsigned index, const struct lane_ends *ends,
+int shmr_look_at_consumer(struct shmring_ring *r, unsigned index, const struct lane_ends *ends,
 			  struct shmring_consumer_stat *ret);
 
 #pragma GCC visibility pop

@@ -64,7 +64,7 @@ void shmr_handle_free(void *handle, size_t size)
 	munmap(handle, size);
 }
 
-int shmr_ring_check(const struct shmring *r)
+int shmr_ring_check(const struct shmring_ring *r)
 {
 	if (*r->alive != ALIVE)
 		return explain(
@@ -74,7 +74,7 @@ int shmr_ring_check(const struct shmring *r)
 }
 
 /* Programs close descriptors that they do not know; then ours may be anything. */
-static bool is_ring(const struct shmring *r, int fd)
+static bool is_ring(const struct shmring_ring *r, int fd)
 {
 	struct stat st;
 
@@ -88,12 +88,12 @@ static bool is_ring(const struct shmring *r, int fd)
  * lock to all descriptions but its own: so ours is known. Where the kernel does not answer,
  * the descriptor counts as ours.
  */
-static bool is_ours(const struct shmring *r, int fd)
+static bool is_ours(const struct shmring_ring *r, int fd)
 {
 	return is_ring(r, fd) && (!r->marked || shmr_is_marked_by(fd, r->mark) != 0);
 }
 
-static void close_unless_lost(const struct shmring *r, int fd)
+static void close_unless_lost(const struct shmring_ring *r, int fd)
 {
 	struct stat st;
 	bool lost = fstat(fd, &st) < 0 ? errno == EBADF
@@ -105,7 +105,7 @@ static void close_unless_lost(const struct shmring *r, int fd)
 }
 
 /* The same for the spare description: its mark is the next byte, a page keeps it. */
-static bool is_spare(const struct shmring *r, int fd)
+static bool is_spare(const struct shmring_ring *r, int fd)
 {
 	return fd > 0 && is_ring(r, fd) && (!r->marked || shmr_is_marked_by(fd, r->mark + 1) != 0);
 }
@@ -117,7 +117,7 @@ static void drop_spare_view(uint64_t view)
 }
 
 /* The view of a new spare description, which keeps its mark; 0: there is none. */
-static uint64_t mark_spare(const struct shmring *r, int fd)
+static uint64_t mark_spare(const struct shmring_ring *r, int fd)
 {
 	void *view;
 
@@ -128,14 +128,14 @@ static uint64_t mark_spare(const struct shmring *r, int fd)
 }
 
 /* For writing if the ring was, because of the mark. */
-static int open_path(const struct shmring *r, const char *path, int flags)
+static int open_path(const struct shmring_ring *r, const char *path, int flags)
 {
 	int fd = r->writable ? shmr_fd_above_standard(open(path, O_RDWR | flags)) : -1;
 
 	return fd >= 0 ? fd : shmr_fd_above_standard(open(path, O_RDONLY | flags));
 }
 
-static int open_anew(const struct shmring *r)
+static int open_anew(const struct shmring_ring *r)
 {
 	const int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 	char path[64];
@@ -156,7 +156,7 @@ static int open_anew(const struct shmring *r)
 }
 
 /* [SPARE] pairs with ring_free(); between threads. */
-int shmr_ring_probe_fd(struct shmring *r)
+int shmr_ring_probe_fd(struct shmring_ring *r)
 {
 	uint32_t spare = load_acquire32(&r->spare_fd);
 	uint64_t view;
@@ -183,7 +183,7 @@ int shmr_ring_probe_fd(struct shmring *r)
 	return (int)load_acquire32(&r->spare_fd);
 }
 
-char *shmr_ring_path(struct shmring *r)
+char *shmr_ring_path(struct shmring_ring *r)
 {
 	static const char deleted[] = " (deleted)";
 	int fd = shmr_ring_probe_fd(r);
@@ -197,7 +197,7 @@ char *shmr_ring_path(struct shmring *r)
 	return strdup(r->path);
 }
 
-bool shmr_ring_is_removed(struct shmring *r)
+bool shmr_ring_is_removed(struct shmring_ring *r)
 {
 	struct stat st;
 	int fd;
@@ -211,7 +211,7 @@ bool shmr_ring_is_removed(struct shmring *r)
 	       st.st_nlink == 0;
 }
 
-int shmr_ring_fd(const struct shmring *r)
+int shmr_ring_fd(const struct shmring_ring *r)
 {
 	if (!is_ours(r, r->fd))
 		return explain(
@@ -220,7 +220,7 @@ int shmr_ring_fd(const struct shmring *r)
 	return r->fd;
 }
 
-static int reopen_through_proc(const struct shmring *r)
+static int reopen_through_proc(const struct shmring_ring *r)
 {
 	int fd = shmr_ring_fd(r);
 
@@ -233,7 +233,7 @@ static int reopen_through_proc(const struct shmring *r)
 }
 
 /* Check a descriptor that a source gave. */
-static int check_description(const struct shmring *r, int fd, enum ring_role role)
+static int check_description(const struct shmring_ring *r, int fd, enum ring_role role)
 {
 	int flags = fcntl(fd, F_GETFL);
 
@@ -244,7 +244,8 @@ static int check_description(const struct shmring *r, int fd, enum ring_role rol
 	return 0;
 }
 
-int shmr_ring_reopen(const struct shmring *r, enum ring_role role, struct ring_grant *ret_grant)
+int shmr_ring_reopen(const struct shmring_ring *r, enum ring_role role,
+		     struct ring_grant *ret_grant)
 {
 	int fd, e;
 
@@ -261,21 +262,21 @@ int shmr_ring_reopen(const struct shmring *r, enum ring_role role, struct ring_g
 	return e;
 }
 
-void shmr_ring_leave(const struct shmring *r, const struct ring_grant *grant)
+void shmr_ring_leave(const struct shmring_ring *r, const struct ring_grant *grant)
 {
 	if (r->source && grant->connection != 0)
 		r->source->leave(r->source, grant);
 }
 
 /* [COUNT] pairs with shmring_close(); between threads. */
-struct shmring *shmr_ring_ref(struct shmring *r)
+struct shmring_ring *shmr_ring_ref(struct shmring_ring *r)
 {
 	fetch_add32(&r->references, 1);
 	return r;
 }
 
 /* The description may live on behind other descriptors, without our mark. */
-static void drop_description(const struct shmring *r)
+static void drop_description(const struct shmring_ring *r)
 {
 	if (r->marked && !r->inherited && *r->alive == ALIVE && is_ours(r, r->fd))
 		shmr_unlock_byte(r->fd, r->mark);
@@ -283,7 +284,7 @@ static void drop_description(const struct shmring *r)
 }
 
 /* [SPARE] pairs with shmr_ring_probe_fd() */
-static void ring_free(struct shmring *r)
+static void ring_free(struct shmring_ring *r)
 {
 	if (!r->view)
 		close(r->fd); /* not examined yet, and the program could not have closed it */
@@ -303,7 +304,7 @@ static void ring_free(struct shmring *r)
 }
 
 /* [COUNT] pairs with shmr_ring_ref(): the last one frees what all have used. */
-void shmring_close(struct shmring *r)
+void shmring_close(struct shmring_ring *r)
 {
 	if (!r)
 		return;
@@ -383,7 +384,7 @@ static int check_kind(const struct stat *st)
 	return 0;
 }
 
-static int map_view(struct shmring *r)
+static int map_view(struct shmring_ring *r)
 {
 	void *view = mmap(NULL, r->geometry.view_size, PROT_READ, MAP_SHARED, r->fd, 0);
 
@@ -398,7 +399,7 @@ static int map_view(struct shmring *r)
 }
 
 /* The view must stand: from then on the description cannot vanish behind the mark. */
-static int mark_description(struct shmring *r)
+static int mark_description(struct shmring_ring *r)
 {
 	uint64_t random;
 	int e = shmr_random(&random, sizeof(random));
@@ -414,7 +415,7 @@ static int mark_description(struct shmring *r)
 }
 
 /* Everything that makes a descriptor of unknown origin a ring. */
-static int ring_examine(struct shmring *r)
+static int ring_examine(struct shmring_ring *r)
 {
 	struct identity id;
 	struct stat st;
@@ -442,9 +443,9 @@ static int ring_examine(struct shmring *r)
 	return e == 0 ? mark_description(r) : e;
 }
 
-int shmr_ring_from_fd(struct shmring **ret, int fd, bool isolated)
+int shmr_ring_from_fd(struct shmring_ring **ret, int fd, bool isolated)
 {
-	struct shmring *r = calloc(1, sizeof(*r));
+	struct shmring_ring *r = calloc(1, sizeof(*r));
 	int e = -ENOMEM;
 
 	if (!r) {
@@ -579,7 +580,7 @@ int ring_fill(int fd, const struct geometry *g, bool named)
  * Make an unnamed, complete ring; the kernel drops it if we die before it is linked.
  * The ring is open before it is linked, so that nothing can fail afterwards.
  */
-static int build(struct shmring **ret, int dirfd, const struct geometry *g, unsigned mode)
+static int build(struct shmring_ring **ret, int dirfd, const struct geometry *g, unsigned mode)
 {
 	int fd = segment_new_file(dirfd, mode);
 	int e;
@@ -618,11 +619,11 @@ static char *path_in(const struct address *a)
  * the descriptor has been passed to. So it is opened by its name. What fails here only
  * leaves the ring under its name when it is renamed, or when a passed descriptor was the last.
  */
-static struct shmring *open_by_name(struct shmring *r, const struct address *a)
+static struct shmring_ring *open_by_name(struct shmring_ring *r, const struct address *a)
 {
 	const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 	int fd = shmr_fd_above_standard(openat(a->dirfd, a->name, flags));
-	struct shmring *named;
+	struct shmring_ring *named;
 
 	if (fd < 0 || !is_ring(r, fd)) {
 		if (fd >= 0)
@@ -635,7 +636,7 @@ static struct shmring *open_by_name(struct shmring *r, const struct address *a)
 	return named;
 }
 
-static int give_name(struct shmring *r, const struct address *a)
+static int give_name(struct shmring_ring *r, const struct address *a)
 {
 	int e = segment_link(r->fd, a->dirfd, a->name);
 
@@ -692,7 +693,7 @@ static bool is_ephemeral(const char *address)
 /* Is there a file of that name? Not, if it was an ephemeral ring that its users have left. */
 static bool is_taken(const char *address, const struct address *a)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct stat st;
 
 	if (fstatat(a->dirfd, a->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -702,10 +703,10 @@ static bool is_taken(const char *address, const struct address *a)
 	return fstatat(a->dirfd, a->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static int create_named(struct shmring **ret, const char *address, const struct geometry *g,
+static int create_named(struct shmring_ring **ret, const char *address, const struct geometry *g,
 			unsigned mode)
 {
-	struct shmring *r = NULL;
+	struct shmring_ring *r = NULL;
 	struct address a;
 	int e = address_resolve(&a, address, true);
 
@@ -757,7 +758,8 @@ static int plan(struct geometry *ret, const struct shmring_config *c)
 	return e == 0 ? shmr_stamp_plan(ret, c->stamps) : e;
 }
 
-int shmr_ring_create(struct shmring **ret, const char *address, const struct shmring_config *config)
+int shmr_ring_create(struct shmring_ring **ret, const char *address,
+		     const struct shmring_config *config)
 {
 	struct shmring_config c;
 	struct geometry g;
@@ -783,10 +785,10 @@ int shmr_ring_create(struct shmring **ret, const char *address, const struct shm
 	return e < 0 ? explain_address(e, address) : e;
 }
 
-int shmr_ring_open(struct shmring **ret, const char *address)
+int shmr_ring_open(struct shmring_ring **ret, const char *address)
 {
 	int fd = open_file(address, false);
-	struct shmring *r = NULL;
+	struct shmring_ring *r = NULL;
 	int e;
 
 	if (fd == -ENOENT)
@@ -802,7 +804,7 @@ int shmr_ring_open(struct shmring **ret, const char *address)
 	return 0;
 }
 
-int shmring_open_fd(struct shmring **ret, int fd)
+int shmring_open_fd(struct shmring_ring **ret, int fd)
 {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 
@@ -811,7 +813,7 @@ int shmring_open_fd(struct shmring **ret, int fd)
 	return shmr_ring_from_fd(ret, copy, false);
 }
 
-int shmring_join(struct shmring *r)
+int shmring_join(struct shmring_ring *r)
 {
 	int fd;
 
@@ -828,7 +830,7 @@ int shmring_join(struct shmring *r)
 	return 0;
 }
 
-int shmring_fd(struct shmring *r)
+int shmring_fd(struct shmring_ring *r)
 {
 	int e = shmr_ring_check(r);
 

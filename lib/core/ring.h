@@ -65,7 +65,7 @@ struct ring_source {
 	int (*lane)(struct ring_source *s, const struct lane_wish *wish, uint32_t *ret_file);
 };
 
-struct shmring {
+struct shmring_ring {
 	uint64_t *alive;    /* in a page that a child of fork finds empty */
 	shm_u32 references; /* the user's, and one per attachment */
 	int fd;
@@ -92,49 +92,50 @@ struct shmring {
 };
 
 /* 0, or -ECHILD in a child that has not joined. */
-int shmr_ring_check(const struct shmring *r);
+int shmr_ring_check(const struct shmring_ring *r);
 
 /* The descriptor, or -EBADF if the program closed or reused its number. */
-int shmr_ring_fd(const struct shmring *r);
+int shmr_ring_fd(const struct shmring_ring *r);
 
 /*
  * A descriptor to probe the liveness of others with. If the program closed ours,
  * the ring is opened again where it was, or, with the capability for it, through
  * the mapping. -EBADF: neither is possible, so no process can be proved dead.
  */
-int shmr_ring_probe_fd(struct shmring *r);
+int shmr_ring_probe_fd(struct shmring_ring *r);
 
 /*
  * Has the ring lost its name, so that no process can open it any more? False for a ring
  * that never had one, and while that cannot be found out. Two system calls at most,
  * if the program has not closed the descriptor.
  */
-bool shmr_ring_is_removed(struct shmring *r);
+bool shmr_ring_is_removed(struct shmring_ring *r);
 
 /* Where the ring is now, as far as the kernel knows; for free(). NULL: unknown. */
-char *shmr_ring_path(struct shmring *r);
+char *shmr_ring_path(struct shmring_ring *r);
 
 /*
  * An open file description of one's own for that role; the caller closes it. May
  * wait if the ring has a source; then *ret_grant is for shmr_ring_leave().
  */
-int shmr_ring_reopen(const struct shmring *r, enum ring_role role, struct ring_grant *ret_grant);
-void shmr_ring_leave(const struct shmring *r, const struct ring_grant *grant);
+int shmr_ring_reopen(const struct shmring_ring *r, enum ring_role role,
+		     struct ring_grant *ret_grant);
+void shmr_ring_leave(const struct shmring_ring *r, const struct ring_grant *grant);
 
 /*
  * shmring_create(), shmring_open() and shmring_remove() for paths, names of the
  * runtime directory, and NULL.
  */
-int shmr_ring_create(struct shmring **ret, const char *address,
+int shmr_ring_create(struct shmring_ring **ret, const char *address,
 		     const struct shmring_config *config);
-int shmr_ring_open(struct shmring **ret, const char *address);
+int shmr_ring_open(struct shmring_ring **ret, const char *address);
 int shmr_ring_remove(const char *address);
 
 /*
  * The ring behind a descriptor, which is taken over, also on failure. `isolated`: it may
  * be an isolated one, and the caller gives it a source.
  */
-int shmr_ring_from_fd(struct shmring **ret, int fd, bool isolated);
+int shmr_ring_from_fd(struct shmring_ring **ret, int fd, bool isolated);
 
 /* Make a complete ring, except the seals, of a new file. Explained. */
 int ring_fill(int fd, const struct geometry *g, bool named);
@@ -142,10 +143,10 @@ int ring_fill(int fd, const struct geometry *g, bool named);
 /* Read and check the shape of a new ring; -EINVAL with an explanation. */
 int shmr_ring_config(struct shmring_config *ret, const struct shmring_config *given);
 
-struct shmring *shmr_ring_ref(struct shmring *r);
+struct shmring_ring *shmr_ring_ref(struct shmring_ring *r);
 
 /* Not of isolated rings. */
-static inline struct lane_control *ring_control(const struct shmring *r, unsigned lane)
+static inline struct lane_control *ring_control(const struct shmring_ring *r, unsigned lane)
 {
 	return (struct lane_control *)(void *)(r->view + control_offset(&r->geometry, lane));
 }

@@ -133,7 +133,7 @@ int shmr_stamp_plan(struct geometry *g, uint32_t wish)
 	return wish == SHMRING_STAMP_TSC ? calibrate(g) : 0;
 }
 
-uint64_t shmring_stamp_now(const struct shmring *r)
+uint64_t shmring_stamp_now(const struct shmring_ring *r)
 {
 	const struct geometry *g = &r->geometry;
 

@@ -15,7 +15,7 @@
 #include "options.h"
 #include "sys.h"
 
-int shmring_stat(struct shmring *r, struct shmring_ring_stat *ret)
+int shmring_stat(struct shmring_ring *r, struct shmring_ring_stat *ret)
 {
 	struct shmring_ring_stat st;
 	int e = shmr_look_at_ring(r, shmr_now() + LOOK_MEMORY_NS, &st);
@@ -26,7 +26,7 @@ int shmring_stat(struct shmring *r, struct shmring_ring_stat *ret)
 				 SIZE_UP_TO(struct shmring_ring_stat, evict_lag_ns));
 }
 
-int shmring_stat_lane(struct shmring *r, unsigned index, struct shmring_lane_stat *ret)
+int shmring_stat_lane(struct shmring_ring *r, unsigned index, struct shmring_lane_stat *ret)
 {
 	struct shmring_lane_stat st;
 	struct look look = { 0 };
@@ -42,7 +42,7 @@ int shmring_stat_lane(struct shmring *r, unsigned index, struct shmring_lane_sta
  * The ends of the lanes that the consumer has a cursor in.
  * [READY] pairs with show_lane(), [RELEASE] pairs with consumer_release_lane().
  */
-static void find_ends(struct shmring *r, unsigned index, struct lane_ends *ret)
+static void find_ends(struct shmring_ring *r, unsigned index, struct lane_ends *ret)
 {
 	uint64_t ready = load_acquire(&r->registry->lanes_ready);
 	int64_t deadline = shmr_now() + LOOK_NS;
@@ -62,7 +62,7 @@ static void find_ends(struct shmring *r, unsigned index, struct lane_ends *ret)
 	}
 }
 
-int shmring_stat_consumer(struct shmring *r, unsigned index, struct shmring_consumer_stat *ret)
+int shmring_stat_consumer(struct shmring_ring *r, unsigned index, struct shmring_consumer_stat *ret)
 {
 	struct shmring_consumer_stat st;
 	struct lane_ends ends = { 0 };
@@ -81,7 +81,7 @@ int shmring_stat_consumer(struct shmring *r, unsigned index, struct shmring_cons
 }
 
 /* A writable view of registry and doorbell, for the time of one repair. */
-static int begin_repair(struct attachment *a, struct shmring *r)
+static int begin_repair(struct attachment *a, struct shmring_ring *r)
 {
 	int e = shmr_attach_begin(a, r, 0, 0, RING_REPAIR);
 
@@ -101,7 +101,7 @@ static void tell_producers(struct attachment *a)
 	shmr_bell_ring_leaving(&bell, &counters);
 }
 
-int shmring_reap(struct shmring *r)
+int shmring_reap(struct shmring_ring *r)
 {
 	int cancel = shmr_cancel_off();
 	struct attachment a = { 0 };
@@ -150,7 +150,7 @@ static int forget(struct attachment *a, const char *name)
 	return explain(-ENOENT, "the ring has no consumer named '%s'", name);
 }
 
-int shmring_forget(struct shmring *r, const char *name)
+int shmring_forget(struct shmring_ring *r, const char *name)
 {
 	struct attachment a = { 0 };
 	int e = shmr_name_check(name);

@@ -26,8 +26,8 @@ enum { ALL_PLACES = LAYOUT_LANES + LAYOUT_CONSUMERS };
 
 struct subject {
 	struct address at;
-	int fd;		      /* to read; holds the lock of U1 */
-	struct shmring *ring; /* NULL: no process can open it */
+	int fd;			   /* to read; holds the lock of U1 */
+	struct shmring_ring *ring; /* NULL: no process can open it */
 	bool force, dry;
 	bool borrowed;		    /* `ring` is the caller's */
 	uint64_t words[ALL_PLACES]; /* as read in U2 */
@@ -371,7 +371,7 @@ static int check_same(const struct subject *s)
 	return st.st_dev == s->ring->device && st.st_ino == s->ring->inode ? 0 : explain_replaced();
 }
 
-int shmr_ring_remove_left(struct shmring *r)
+int shmr_ring_remove_left(struct shmring_ring *r)
 {
 	struct subject s = { .fd = -1, .ring = r, .borrowed = true };
 	char *path = shmr_ring_path(r);

@@ -37,7 +37,7 @@ int shmr_ring_remove_unused(const char *address, int64_t older_ns, uint32_t flag
  * The same for a ring that is open, under the name that it has now, and for no other ring
  * that has got that name. The caller has no place in it.
  */
-int shmr_ring_remove_left(struct shmring *r);
+int shmr_ring_remove_left(struct shmring_ring *r);
 
 #pragma GCC visibility pop
 

@@ -21,7 +21,7 @@ static const shm_u32 *bell_of(const struct vacancy *v)
 }
 
 /* [SLEEP] pairs with shmr_bell_ring_leaving() */
-void shmr_vacancy_begin(struct vacancy *v, struct shmring *r, enum place_kind kind,
+void shmr_vacancy_begin(struct vacancy *v, struct shmring_ring *r, enum place_kind kind,
 			const char *name, int64_t deadline)
 {
 	*v = (struct vacancy){ .ring = r, .kind = kind, .name = name, .deadline = deadline };

@@ -23,7 +23,7 @@
 #pragma GCC visibility push(default)
 
 struct vacancy {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	enum place_kind kind;
 	const char *name; /* of a consumer, or NULL */
 	uint64_t avoid;	  /* places that would not do */
@@ -33,7 +33,7 @@ struct vacancy {
 };
 
 /* A handle's attempts to attach until `deadline` begin. */
-void shmr_vacancy_begin(struct vacancy *v, struct shmring *r, enum place_kind kind,
+void shmr_vacancy_begin(struct vacancy *v, struct shmring_ring *r, enum place_kind kind,
 			const char *name, int64_t deadline);
 
 /*

@@ -263,7 +263,7 @@ static int apply_memory(struct shmring_producer *p, const struct shmring_memory 
 }
 
 /* Everything between an empty handle and a lane in state SETUP. */
-static int set_up(struct shmring_producer *p, struct shmring *r,
+static int set_up(struct shmring_producer *p, struct shmring_ring *r,
 		  const struct shmring_producer_options *o)
 {
 	const struct geometry *g = &r->geometry;
@@ -377,7 +377,7 @@ static bool turn_to_slow_ones(struct tried *t, int e)
 }
 
 /* One try; a lane at fault is added to those that were tried. */
-static int try_attach(struct shmring_producer **ret, struct shmring *r,
+static int try_attach(struct shmring_producer **ret, struct shmring_ring *r,
 		      const struct shmring_producer_options *o, struct tried *tried, bool last)
 {
 	struct shmring_producer *p = shmr_handle_new(sizeof(*p));
@@ -400,7 +400,7 @@ static int try_attach(struct shmring_producer **ret, struct shmring *r,
 	return e;
 }
 
-int shmring_slow1_producer_attach(struct shmring_producer **ret, struct shmring *r,
+int shmring_slow1_producer_attach(struct shmring_producer **ret, struct shmring_ring *r,
 				  const struct shmring_producer_options *options)
 {
 	struct shmring_producer_options o;

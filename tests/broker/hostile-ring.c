@@ -74,7 +74,7 @@ static void make_hostile(int s, const char *name, uint32_t lanes)
 	struct shmring_consumer_options o = { .size = sizeof(o) };
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
-	struct shmring *r;
+	struct shmring_ring *r;
 	char text[16];
 	int fd;
 
@@ -110,7 +110,7 @@ static double sample(const char *text, const char *what, const char *ring)
 static void publish(const char *name, unsigned count)
 {
 	struct shmring_producer *p;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must(shmring_open(&r, server_ring(name)));
 	must(shmring_producer_attach(&p, r, NULL));
@@ -158,7 +158,7 @@ START_TEST(look_says_that_there_is_more)
 	struct shmring_consumer_stat c = { .size = sizeof(c) };
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
 	struct shmring_ring_stat st = { .size = sizeof(st) };
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	int64_t start;
 	int s;
@@ -209,7 +209,7 @@ END_TEST
 START_TEST(new_producers_take_other_lanes_first)
 {
 	struct shmring_producer *p, *q;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	int s;
 

@@ -95,10 +95,10 @@ static void finish(struct server *b)
 	server_stop(b);
 }
 
-static struct shmring *create_large(uint32_t lanes, uint64_t lane_size)
+static struct shmring_ring *create_large(uint32_t lanes, uint64_t lane_size)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	config.lanes = lanes;
 	config.lane_size = lane_size;
@@ -107,7 +107,7 @@ static struct shmring *create_large(uint32_t lanes, uint64_t lane_size)
 	return r;
 }
 
-static struct shmring *create(uint32_t lanes)
+static struct shmring_ring *create(uint32_t lanes)
 {
 	return create_large(lanes, LANE);
 }
@@ -284,7 +284,7 @@ static void attach_and_attack(int s)
 							  .start = SHMRING_START_OLDEST,
 							  .flags = SHMRING_OBSERVE };
 	struct shmring_consumer *c, *o;
-	struct shmring *r;
+	struct shmring_ring *r;
 	unsigned seen;
 
 	(void)s;
@@ -318,7 +318,7 @@ static void attack_process(int s)
 START_TEST(readers_get_no_writable_view_of_a_lane)
 {
 	struct peer alice, reader;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 
 	need_root();
@@ -417,7 +417,7 @@ static void only_produce(int s)
 START_TEST(producers_cannot_touch_the_lanes_of_others)
 {
 	struct peer alice, reader;
-	struct shmring *r, *other;
+	struct shmring_ring *r, *other;
 	struct server b;
 
 	need_root();
@@ -454,7 +454,7 @@ START_TEST(lanes_pass_to_other_users_with_what_is_in_them)
 	static const uid_t users[] = { ALICE, BOB, CAROL };
 	struct peer producer, reader, observer, named;
 	uint64_t published = 0, taken = 0;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 
 	need_root();
@@ -509,7 +509,7 @@ static int keep_a_view(int socket, void *arg)
 	const struct server *b = arg;
 	struct shmring_producer *p;
 	uint64_t number;
-	struct shmring *r;
+	struct shmring_ring *r;
 	int s, fd, lane;
 	void *view;
 
@@ -541,7 +541,7 @@ static int keep_a_view(int socket, void *arg)
 START_TEST(former_owners_cannot_touch_what_was_theirs)
 {
 	struct peer bob, reader;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	struct child alice;
 
@@ -571,7 +571,7 @@ END_TEST
 START_TEST(lanes_stay_with_their_user)
 {
 	struct peer producer, reader;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	char *text;
 	int s;
@@ -605,7 +605,7 @@ END_TEST
 START_TEST(lanes_are_not_copied_without_need)
 {
 	struct peer producer;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	static const uid_t users[] = { ALICE, BOB, BOB, ALICE, ALICE, BOB };
 
@@ -629,7 +629,7 @@ enum { KILLS = 6, PER_KILL = 20000 };
 START_TEST(streams_do_not_notice_that_the_broker_is_killed)
 {
 	struct peer producers[2], readers[2];
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	pid_t keeper;
 
@@ -675,7 +675,7 @@ START_TEST(broker_is_killed_while_it_passes_a_lane_on)
 {
 	struct peer producer, reader;
 	uint64_t seed = 1;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	pid_t keeper;
 
@@ -712,7 +712,7 @@ END_TEST
 /* Words about rings that come and go, until the broker waits for the keeper. */
 static int make_and_remove(int socket, void *arg)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	(void)arg;
 	step_tell(socket);
@@ -731,7 +731,7 @@ START_TEST(lane_is_given_when_its_file_is_kept)
 	struct peer alice, bob, reader;
 	struct child client;
 	struct pollfd answer;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	pid_t keeper;
 	bool given;
@@ -778,7 +778,7 @@ END_TEST
 START_TEST(lanes_that_come_while_the_broker_is_away_are_found_later)
 {
 	struct peer alice, reader, observer;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	pid_t keeper;
 
@@ -814,7 +814,7 @@ END_TEST
 START_TEST(without_broker_and_keeper_a_ring_ends_with_its_members)
 {
 	struct peer alice, reader;
-	struct shmring *r, *other;
+	struct shmring_ring *r, *other;
 	struct server b;
 	pid_t keeper;
 
@@ -915,7 +915,7 @@ START_TEST(systemd_keeps_rings)
 	const char *extra[] = { "--config", server_config(rules), "--keeper", NULL };
 	struct shmring_ring_stat before = { .size = sizeof(before) },
 				 after = { .size = sizeof(after) };
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	int control, lane;
 	struct shmring_producer *p;
@@ -954,7 +954,7 @@ static void make_and_fill(int s)
 	struct shmring_config config = {
 		.size = sizeof(config), .lanes = 8, .lane_size = LANE, .flags = SHMRING_ISOLATED
 	};
-	struct shmring *r[3];
+	struct shmring_ring *r[3];
 
 	(void)s;
 	/* Nine descriptors each, and one for having it open; of 28. */
@@ -988,7 +988,7 @@ START_TEST(isolated_rings_are_told_apart)
 	struct shmring_broker_ring entry = { .size = sizeof(entry) };
 	struct shmring_broker *broker;
 	struct shmring_ring_stat st = { .size = sizeof(st) };
-	struct shmring *r, *other;
+	struct shmring_ring *r, *other;
 	struct server b;
 
 	begin(&b, false);

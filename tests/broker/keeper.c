@@ -53,7 +53,7 @@ static void make(unsigned number)
 					 .lane_size = 65536,
 					 .unread_policy = SHMRING_UNREAD_HOLD };
 	struct shmring_producer *p;
-	struct shmring *r;
+	struct shmring_ring *r;
 	char name[32];
 
 	snprintf(name, sizeof(name), "broker:ring-%u", number);
@@ -79,7 +79,7 @@ static void audit_one(unsigned number)
 						       .start = SHMRING_START_OLDEST,
 						       .flags = SHMRING_OBSERVE };
 	struct shmring_consumer *c;
-	struct shmring *r;
+	struct shmring_ring *r;
 	unsigned got = 0;
 	char name[32];
 
@@ -338,7 +338,7 @@ END_TEST
 START_TEST(a_stopped_keeper_is_waited_for)
 {
 	struct shmring_config config = { .size = sizeof(config), .lanes = 1 };
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	pid_t keeper;
 
@@ -400,7 +400,7 @@ static int make_and_note(int socket, void *arg)
 {
 	uint8_t *steps = arg;
 	struct shmring_config config = { .size = sizeof(config), .lanes = 1, .lane_size = 65536 };
-	struct shmring *r;
+	struct shmring_ring *r;
 	char name[32];
 
 	step_tell(socket);
@@ -423,7 +423,7 @@ static int make_and_note(int socket, void *arg)
 
 static bool is_there(unsigned number)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 	char name[32];
 
 	snprintf(name, sizeof(name), "broker:ring-%u", number);
@@ -498,7 +498,7 @@ START_TEST(a_full_descriptor_store_is_told)
 {
 	const char *extra[] = { "--config", server_config(rules), NULL };
 	struct shmring_config config = { .size = sizeof(config), .lanes = 1 };
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 
 	ck_assert_int_eq(setenv("FDSTORE", "6", 1), 0);

@@ -31,7 +31,7 @@
 
 /* A producer and a consumer of a ring that the broker has made. */
 struct pair {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct shmring_producer *producer;
 	struct shmring_consumer *consumer;
 };
@@ -637,7 +637,7 @@ static void join_ring(int socket, void *arg)
 	int s = raw_hello(m->socket), fd;
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
-	struct shmring *r;
+	struct shmring_ring *r;
 	uint64_t ring;
 
 	ck_assert_int_eq(raw_open(s, "ring", 0, &ring), 0);
@@ -659,7 +659,7 @@ static int take_part(int socket, void *arg)
 	return 1;
 }
 
-static uint32_t lane_state(struct shmring *r)
+static uint32_t lane_state(struct shmring_ring *r)
 {
 	struct shmring_lane_stat st = { .size = sizeof(st) };
 
@@ -667,7 +667,7 @@ static uint32_t lane_state(struct shmring *r)
 	return st.state;
 }
 
-static uint32_t consumer_state(struct shmring *r)
+static uint32_t consumer_state(struct shmring_ring *r)
 {
 	struct shmring_consumer_stat st = { .size = sizeof(st) };
 
@@ -679,7 +679,7 @@ START_TEST(the_dead_are_buried_at_once)
 {
 	struct mortal mortal = { .consumer = _i };
 	const uint32_t after = _i ? SHMRING_DETACHED : SHMRING_FREE;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	struct child c;
 	char *text;
@@ -730,7 +730,7 @@ START_TEST(a_death_is_noticed_though_the_connection_lives)
 	struct mortal mortal = { 0 };
 	int s, pidfd = -1;
 	socklen_t size = sizeof(pidfd);
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	struct child c;
 	int64_t limit;
@@ -768,7 +768,7 @@ END_TEST
 START_TEST(the_dead_of_an_interregnum_are_buried)
 {
 	struct mortal mortal = { 0 };
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	struct child c;
 	int s;

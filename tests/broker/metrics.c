@@ -197,7 +197,7 @@ START_TEST(numbers_are_those_of_the_ring)
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 	struct shmring_ring_stat st = { .size = sizeof(st) };
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	uint64_t ring;
 	int s;
@@ -257,7 +257,7 @@ START_TEST(what_clients_counted_is_told)
 	struct shmring_producer *p;
 	struct shmring_message m;
 	uint64_t lost, lost_bytes;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	int s;
 

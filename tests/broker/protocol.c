@@ -105,7 +105,7 @@ END_TEST
 START_TEST(files_that_come_and_go_are_noticed)
 {
 	struct shmring_config config = { .size = sizeof(config), .lanes = 1, .lane_size = 65536 };
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	struct stat st;
 	int s;
@@ -187,7 +187,7 @@ START_TEST(configurations_are_checked_and_kept)
 	struct proto_message m = { .u.open = { .name = "ring", .flags = PROTO_MAKE } };
 	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct server b;
-	struct shmring *r;
+	struct shmring_ring *r;
 	int s;
 
 	server_start(&b, NULL);

@@ -228,7 +228,7 @@ START_TEST(rings_are_made_on_demand)
 {
 	struct proto_entry entry;
 	struct shmring_ring_stat st = { .size = sizeof(st) };
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	int s;
 
@@ -291,7 +291,7 @@ END_TEST
 START_TEST(bytes_are_limited_exactly)
 {
 	struct shmring_ring_stat st = { .size = sizeof(st) };
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct server b;
 	char config[200];
 	int s;

@@ -23,14 +23,14 @@
 
 enum { SMALL = 56, LARGE = 3000, BATCH = 8, PERIOD = 128 };
 
-static struct shmring *make(void)
+static struct shmring_ring *make(void)
 {
 	struct shmring_config config = {
 		.size = sizeof(config),
 		.lane_size = 65536,
 		.unread_policy = SHMRING_UNREAD_OVERWRITE,
 	};
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must(shmring_create(&r, room_path("ring"), &config));
 	return r;
@@ -66,7 +66,7 @@ START_TEST(nothing_in_hand_is_no_error)
 {
 	struct shmring_consumer_options options = { .size = sizeof(options), .max_lag = 4096 };
 	struct shmring_message batch[BATCH];
-	struct shmring *r = make();
+	struct shmring_ring *r = make();
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 	char small[SMALL] = "";
@@ -94,7 +94,7 @@ START_TEST(messages_in_hand_are_void)
 {
 	struct shmring_consumer_options options = { .size = sizeof(options), .max_lag = 4096 };
 	struct shmring_message batch[BATCH];
-	struct shmring *r = make();
+	struct shmring_ring *r = make();
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 	char small[SMALL] = "";

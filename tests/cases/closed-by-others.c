@@ -22,7 +22,7 @@
 #include "runner.h"
 #include "way.h"
 
-static void expect_use(struct shmring *r)
+static void expect_use(struct shmring_ring *r)
 {
 	shmring_producer_detach(producer_attach(r));
 	shmring_consumer_detach(consumer_attach(r, NULL, 0, 0));
@@ -30,7 +30,7 @@ static void expect_use(struct shmring *r)
 }
 
 /* The old handle's number leads to another description of the same file now. */
-static void expect_lost(struct shmring *r)
+static void expect_lost(struct shmring_ring *r)
 {
 	struct shmring_producer *p;
 
@@ -41,7 +41,7 @@ static void expect_lost(struct shmring *r)
 START_TEST(newer_handle_has_the_number)
 {
 	struct shmring_config config = small_config();
-	struct shmring *old = way_create((enum way)_i, &config), *r;
+	struct shmring_ring *old = way_create((enum way)_i, &config), *r;
 	const char *path = _i == WAY_DISK_EXEC ? room_disk_path("ring") : room_path("ring");
 	int fd = (int)must(shmring_fd(old));
 
@@ -61,7 +61,7 @@ END_TEST
 START_TEST(program_has_the_number)
 {
 	struct shmring_config config = small_config();
-	struct shmring *old = way_create((enum way)_i, &config);
+	struct shmring_ring *old = way_create((enum way)_i, &config);
 	const char *path = _i == WAY_DISK_EXEC ? room_disk_path("ring") : room_path("ring");
 	int fd = (int)must(shmring_fd(old));
 
@@ -80,7 +80,7 @@ END_TEST
 START_TEST(another_description_of_a_ring_without_a_name_has_the_number)
 {
 	struct shmring_config config = small_config();
-	struct shmring *old = way_create(WAY_ANONYMOUS_FORK, &config), *r;
+	struct shmring_ring *old = way_create(WAY_ANONYMOUS_FORK, &config), *r;
 	int fd = (int)must(shmring_fd(old)), copy = dup(fd), other;
 	char path[64];
 
@@ -103,7 +103,7 @@ END_TEST
 START_TEST(handles_of_one_description_know_it)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = way_create((enum way)_i, &config), *again;
+	struct shmring_ring *r = way_create((enum way)_i, &config), *again;
 
 	for (int i = 0; i < 10; i++) {
 		must(shmring_open_fd(&again, (int)must(shmring_fd(r))));
@@ -169,7 +169,7 @@ START_TEST(reader_locks_what_descriptors_are_known_by)
 	const bool observes = _i != 0;
 	struct shmring_consumer *c;
 	struct shmring_message m;
-	struct shmring *r, *own;
+	struct shmring_ring *r, *own;
 	int before;
 
 	config.max_sleep_ns = 1000000;
@@ -206,7 +206,7 @@ END_TEST
 START_TEST(descriptors_to_wait_with_are_not_closed_for_others)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	/* With a thread another eventfd cannot be told from the consumer's: see the manual. */
 	int lowest = shmring_consumer_fd(c, _i == 0 ? SHMRING_FD_THREAD : 0);
@@ -240,7 +240,7 @@ END_TEST
 START_TEST(descriptors_to_wait_with_are_closed)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 	int before = count_descriptors();
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);

@@ -58,13 +58,13 @@ static void step(int *number, unsigned open)
 		step(&n, open);       \
 	} while (0)
 
-static void attach_wait_and_pass(struct shmring *r, unsigned open)
+static void attach_wait_and_pass(struct shmring_ring *r, unsigned open)
 {
 	struct shmring_wait_item wait;
 	struct shmring_producer *p;
 	struct shmring_consumer *c, *o;
 	struct shmring_ring_stat st = { .size = sizeof(st) };
-	struct shmring *again;
+	struct shmring_ring *again;
 	char text[8];
 	int n = 20;
 
@@ -95,7 +95,7 @@ static void attach_wait_and_pass(struct shmring *r, unsigned open)
 static void use_everything(const char *address, unsigned open)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r, *again;
+	struct shmring_ring *r, *again;
 	int n = 0;
 
 	config.unread_policy = SHMRING_UNREAD_HOLD;

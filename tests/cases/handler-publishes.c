@@ -211,11 +211,11 @@ static void calls_about_room(void)
 	read_all();
 }
 
-static struct shmring *begin(int signal)
+static struct shmring_ring *begin(int signal)
 {
 	struct sigaction sa = { .sa_handler = publish_in_handler, .sa_flags = SA_RESTART };
 	struct shmring_config config = small_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	config.unread_policy = SHMRING_UNREAD_HOLD;
 	r = ring_create(&config);
@@ -226,7 +226,7 @@ static struct shmring *begin(int signal)
 	return r;
 }
 
-static void end(struct shmring *r, int signal_number)
+static void end(struct shmring_ring *r, int signal_number)
 {
 	signal(signal_number, SIG_DFL);
 	shmring_producer_detach(producer);
@@ -238,7 +238,7 @@ static void end(struct shmring *r, int signal_number)
 
 START_TEST(handler_behind_every_instruction)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 
 #ifndef __x86_64__
 	room_skip("only x86-64 can trap behind each instruction by itself");
@@ -257,7 +257,7 @@ END_TEST
 START_TEST(handler_by_a_timer)
 {
 	const struct itimerval often = { { 0, 50 }, { 0, 50 } }, never = { 0 };
-	struct shmring *r = begin(SIGALRM);
+	struct shmring_ring *r = begin(SIGALRM);
 	static struct text t;
 
 	stepping = 1;

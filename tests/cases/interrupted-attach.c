@@ -42,7 +42,7 @@ static void fork_in_handler(int signal)
 	}
 }
 
-static void attach_and_detach(struct shmring *r, int i)
+static void attach_and_detach(struct shmring_ring *r, int i)
 {
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
@@ -56,7 +56,7 @@ static void attach_and_detach(struct shmring *r, int i)
 	}
 }
 
-static void interrupt_by_timer(struct shmring *r, int signal_number)
+static void interrupt_by_timer(struct shmring_ring *r, int signal_number)
 {
 	/* A fork must be over before the next one is due, or nothing gets on. */
 	const long us = room_is_sanitized() ? 20000 : 1000;
@@ -75,7 +75,7 @@ static void interrupt_by_timer(struct shmring *r, int signal_number)
 START_TEST(handler_forks)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = way_create((enum way)_i, &config);
+	struct shmring_ring *r = way_create((enum way)_i, &config);
 
 	interrupt_by_timer(r, SIGALRM);
 	ck_assert_int_eq(must(shmring_reap(r)), 0);
@@ -87,7 +87,7 @@ START_TEST(handler_forks_and_the_broker_gives_the_ring)
 {
 	struct shmring_config config = small_config();
 	struct child broker;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	shmringd_start(&broker, NULL);
 	config.flags = _i ? SHMRING_ISOLATED : 0;
@@ -100,7 +100,7 @@ START_TEST(handler_forks_and_the_broker_gives_the_ring)
 END_TEST
 
 static sem_t handled;
-static struct shmring *shared;
+static struct shmring_ring *shared;
 static volatile sig_atomic_t failures;
 
 /* What a crash reporter's child may do: look at the ring, for which it attaches. */
@@ -141,7 +141,7 @@ static int crash_in_child(int socket, void *ring)
 {
 	struct sigaction sa = { .sa_handler = report_in_child, .sa_flags = SA_RESTART };
 	pthread_t self = pthread_self(), other;
-	struct shmring *r = ring;
+	struct shmring_ring *r = ring;
 
 	(void)socket;
 	must(shmring_join(r));
@@ -160,7 +160,7 @@ static int crash_in_child(int socket, void *ring)
 START_TEST(crash_reporter_forks)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = way_create((enum way)_i, &config);
+	struct shmring_ring *r = way_create((enum way)_i, &config);
 	struct child c;
 
 	child_fork(&c, crash_in_child, r);
@@ -181,7 +181,7 @@ static void *attach_for_ever(void *ring)
 /* The thread is cancelled within what it does nearly all the time. */
 static int cancel_in_child(int socket, void *ring)
 {
-	struct shmring *r = ring;
+	struct shmring_ring *r = ring;
 	pthread_t thread;
 	void *result;
 
@@ -199,7 +199,7 @@ static int cancel_in_child(int socket, void *ring)
 }
 
 /* In a process of its own: the C library keeps the stacks of threads. */
-static void cancel_many(struct shmring *r)
+static void cancel_many(struct shmring_ring *r)
 {
 	struct child c;
 
@@ -210,7 +210,7 @@ static void cancel_many(struct shmring *r)
 START_TEST(thread_is_cancelled)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = way_create((enum way)_i, &config);
+	struct shmring_ring *r = way_create((enum way)_i, &config);
 
 	cancel_many(r);
 	ck_assert_int_eq(must(shmring_reap(r)), 0);
@@ -222,7 +222,7 @@ START_TEST(thread_is_cancelled_and_the_broker_gives_the_ring)
 {
 	struct shmring_config config = small_config();
 	struct child broker;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	shmringd_start(&broker, NULL);
 	config.flags = _i ? SHMRING_ISOLATED : 0;

@@ -39,7 +39,7 @@ int clock_gettime(clockid_t clock, struct timespec *ret)
 	return (int)syscall(SYS_clock_gettime, clock, ret);
 }
 
-static struct shmring *r;
+static struct shmring_ring *r;
 static struct shmring_producer *producer;
 static struct shmring_consumer *consumer;
 

@@ -28,7 +28,7 @@ static void expect_no_seal(int fd)
 	ck_assert_int_eq(errno, EPERM);
 }
 
-static void expect_use(struct shmring *r)
+static void expect_use(struct shmring_ring *r)
 {
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c = consumer_attach(r, NULL, SHMRING_START_OLDEST, 0);
@@ -43,7 +43,7 @@ static void expect_use(struct shmring *r)
 START_TEST(ring_without_a_name_takes_no_seal)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = way_create(WAY_ANONYMOUS_FORK, &config), *passed;
+	struct shmring_ring *r = way_create(WAY_ANONYMOUS_FORK, &config), *passed;
 	int fd = dup(must(shmring_fd(r)));
 
 	expect_no_seal(fd);
@@ -61,7 +61,7 @@ END_TEST
 START_TEST(ring_with_a_name_takes_no_seal)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = way_create(WAY_MEMORY_EXEC, &config);
+	struct shmring_ring *r = way_create(WAY_MEMORY_EXEC, &config);
 	int fd = open(room_path("ring"), O_RDWR | O_CLOEXEC);
 
 	ck_assert_int_ge(fd, 0);

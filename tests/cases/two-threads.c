@@ -29,7 +29,7 @@
 
 enum { SOURCE = 71, SIZE = 1000, SHORT = 40, LONG = 6000, MESSAGES = 2000, THREADS = 2 };
 
-static struct shmring *ring;
+static struct shmring_ring *ring;
 static struct shmring_consumer *consumer;
 static struct shmring_producer *producer;
 static atomic_int sleeper; /* the thread that is about to sleep */

@@ -21,7 +21,7 @@
 
 #define SECOND INT64_C(1000000000)
 
-static void make(struct shmring **ret)
+static void make(struct shmring_ring **ret)
 {
 	struct shmring_config config = {
 		.size = sizeof(config),
@@ -33,7 +33,7 @@ static void make(struct shmring **ret)
 }
 
 /* A writer that publishes one message and is killed. */
-static void write_one_and_die(struct shmring *r)
+static void write_one_and_die(struct shmring_ring *r)
 {
 	struct shmring_producer *p;
 	pid_t pid = fork();
@@ -62,7 +62,7 @@ START_TEST(only_writer_was_killed)
 						    .flags = SHMRING_UNTIL_END };
 	struct shmring_consumer *c;
 	struct shmring_message m;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	make(&r);
 	must(shmring_consumer_attach(&c, r, &options));
@@ -81,7 +81,7 @@ END_TEST
 
 START_TEST(ring_was_made_anew)
 {
-	struct shmring *old, *new;
+	struct shmring_ring *old, *new;
 	struct shmring_consumer *c;
 	struct shmring_producer *p;
 	struct shmring_message m;

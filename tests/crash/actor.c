@@ -252,7 +252,7 @@ static void play_joiner(struct actor *a)
 
 static void play_observer(struct actor *a)
 {
-	struct shmring *again;
+	struct shmring_ring *again;
 
 	must(shmring_open_fd(&again, shmring_fd(a->ring)));
 	shmring_close(a->ring);

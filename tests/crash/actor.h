@@ -74,7 +74,7 @@ struct part {
 };
 
 struct actor {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct notes *notes;
 	uint64_t source;
 	const struct part *part;

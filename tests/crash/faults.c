@@ -287,7 +287,7 @@ END_TEST
 static int publish_three(const char *address)
 {
 	struct shmring_producer *p;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	if (shmring_open(&r, address) < 0 || shmring_producer_attach(&p, r, NULL) < 0)
 		return 1;
@@ -329,7 +329,7 @@ START_TEST(environment_arms_a_fault)
 		{ "shmring_commit.1:nonsense", 125 << 8, 11 },
 	};
 	struct shmring_config config = small_config();
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 	struct shmring_lane_stat st = { .size = sizeof(st) };
 
 	for (unsigned i = 0; i < sizeof(wishes) / sizeof(*wishes); i++) {

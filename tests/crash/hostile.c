@@ -332,7 +332,7 @@ static void look_around(struct actor *a)
 	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
 	struct shmring_ring_stat st = { .size = sizeof(st) };
-	struct shmring *again;
+	struct shmring_ring *again;
 
 	due_now(a);
 	told_one_of(a, shmring_stat(a->ring, &st), 0);
@@ -357,7 +357,7 @@ static int play_visitor(struct actor *a)
 
 /* --- the scenes --- */
 
-static struct shmring *make_ring(uint64_t variant)
+static struct shmring_ring *make_ring(uint64_t variant)
 {
 	const struct shmring_config config = {
 		.size = sizeof(config),
@@ -371,7 +371,7 @@ static struct shmring *make_ring(uint64_t variant)
 		.first_position = variant & 8 ? -(uint64_t)LANE_SIZE : 0,
 		.max_sleep_ns = 20000000,
 	};
-	struct shmring *r = NULL;
+	struct shmring_ring *r = NULL;
 
 	must(shmring_create(&r, NULL, &config));
 	return r;
@@ -397,7 +397,7 @@ static int perform(int socket, void *arg)
 /* One ring, from its creation to its ruin. */
 static void play_round(struct scene *scene, uint64_t *seed)
 {
-	struct shmring *r = make_ring(random_next(seed));
+	struct shmring_ring *r = make_ring(random_next(seed));
 	struct actor actors[PARTS];
 
 	scene->over = 0;

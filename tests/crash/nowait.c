@@ -38,7 +38,7 @@ static void come_to_the_limit(struct shmring_producer *p)
 
 static int publish_at_the_limit(int socket, void *arg)
 {
-	struct shmring *r = arg;
+	struct shmring_ring *r = arg;
 	char data[SHORT] = "";
 	struct shmring_producer *p;
 	int first, second;
@@ -66,7 +66,7 @@ static unsigned run(unsigned (*stop)(pid_t pid, void *arg), void *arg, bool join
 	struct shmring_config config = small_config();
 	struct shmring_consumer *c = NULL;
 	struct child helper;
-	struct shmring *r;
+	struct shmring_ring *r;
 	unsigned result;
 
 	config.lanes = 1;

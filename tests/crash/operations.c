@@ -23,7 +23,7 @@ enum { LENGTH = 1000 };
 /* A whole ring, or nothing. */
 static void clean_made(struct scene *s)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	(void)s;
 	if (access(room_path("made"), F_OK) != 0)
@@ -35,7 +35,7 @@ static void clean_made(struct scene *s)
 
 static void clean_bare(struct scene *s)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	(void)s;
 	if (access(room_path("shmring/made"), F_OK) == 0) {
@@ -334,7 +334,7 @@ static void make_left(struct scene *s)
 /* What cannot be removed is open. */
 static int open_left(struct scene *s)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 	int e = shmring_open(&r, s->made_path);
 
 	if (e == 0)
@@ -347,7 +347,7 @@ static void clean_ephemeral(struct scene *s)
 {
 	DIR *d = opendir(room_directory());
 	const struct dirent *entry;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	ck_assert_ptr_nonnull(d);
 	while ((entry = readdir(d)) != NULL)

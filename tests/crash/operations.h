@@ -27,8 +27,8 @@ struct scene {
 	/* The test's. */
 	const char *path;      /* of the ring */
 	const char *made_path; /* of one that is to be made */
-	struct shmring *ring;
-	struct shmring *hidden; /* without a name */
+	struct shmring_ring *ring;
+	struct shmring_ring *hidden; /* without a name */
 	struct shmring_producer *producer;
 	struct shmring_consumer *consumer;
 	struct audit audit;
@@ -42,8 +42,8 @@ struct scene {
 	uint64_t source; /* of its producer: one for each tenancy */
 	uint64_t sent;
 	int fd; /* of the hidden ring */
-	struct shmring *mine;
-	struct shmring *made;
+	struct shmring_ring *mine;
+	struct shmring_ring *made;
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 };

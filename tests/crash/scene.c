@@ -61,7 +61,7 @@ struct seat {
 
 struct scene {
 	struct stage_memory *memory;
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct shmring_producer *writer;
 	struct shmring_consumer *reader;
 	struct shmring_consumer *idle;	  /* never reads, and will be evicted; or NULL */

@@ -78,7 +78,7 @@ struct post {
 
 struct storm {
 	struct ledger *ledger;
-	struct shmring *rings[STORM_RINGS];
+	struct shmring_ring *rings[STORM_RINGS];
 	struct post posts[POSTS];
 	uint64_t seed;
 	uint64_t step;
@@ -363,7 +363,7 @@ static void audit_ring(struct storm *s, unsigned ring)
  * Through the ring's own description, whose mark is the one lock that may be there. Each
  * attachment has a description of its own.
  */
-static void expect_no_lock(struct shmring *r)
+static void expect_no_lock(struct shmring_ring *r)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
@@ -372,7 +372,7 @@ static void expect_no_lock(struct shmring *r)
 }
 
 /* All places can be had, so none of them has leaked. */
-static void expect_all_places(struct shmring *r)
+static void expect_all_places(struct shmring_ring *r)
 {
 	struct shmring_producer *p[LANES + 1];
 	struct shmring_consumer *c[SHMRING_MAX_CONSUMERS + 1];
@@ -389,7 +389,7 @@ static void expect_all_places(struct shmring *r)
 		shmring_producer_detach(p[i]);
 }
 
-static void expect_nothing_left(struct shmring *r)
+static void expect_nothing_left(struct shmring_ring *r)
 {
 	struct shmring_ring_stat st = { .size = sizeof(st) };
 

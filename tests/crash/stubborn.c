@@ -49,7 +49,7 @@ static int besiege(int socket, void *arg)
 }
 
 /* Returns when it has begun. */
-static void siege_begin(struct siege *s, struct shmring *r, stroke_fn stroke)
+static void siege_begin(struct siege *s, struct shmring_ring *r, stroke_fn stroke)
 {
 	s->scene = scene_open();
 	s->stroke = stroke;
@@ -65,7 +65,7 @@ static void siege_end(struct siege *s)
 	scene_close(s->scene);
 }
 
-static struct shmring *make(uint32_t slow_policy)
+static struct shmring_ring *make(uint32_t slow_policy)
 {
 	const struct shmring_config config = {
 		.size = sizeof(config),
@@ -75,7 +75,7 @@ static struct shmring *make(uint32_t slow_policy)
 		.unread_policy = SHMRING_UNREAD_OVERWRITE,
 		.evict_after_ns = 1000 * (uint64_t)MS,
 	};
-	struct shmring *r = NULL;
+	struct shmring_ring *r = NULL;
 
 	must(shmring_create(&r, NULL, &config));
 	return r;
@@ -102,7 +102,7 @@ static void strike(void)
 		ambush.stroke(&ambush.actor, ++ambush.turn);
 }
 
-static void ambush_begin(struct shmring *r, stroke_fn stroke)
+static void ambush_begin(struct shmring_ring *r, stroke_fn stroke)
 {
 	ambush.actor = (struct actor){ .ring = r };
 	map_all(&ambush.actor);
@@ -170,7 +170,7 @@ static void free_all_places(struct actor *a, uint64_t turn)
 START_TEST(attach_ends_although_no_place_lasts)
 {
 	struct shmring_consumer_options named = { .size = sizeof(named), .name = "name" };
-	struct shmring *r = make(SHMRING_SLOW_BLOCK);
+	struct shmring_ring *r = make(SHMRING_SLOW_BLOCK);
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 
@@ -198,7 +198,7 @@ static void raise_the_dead(struct actor *a, uint64_t turn)
 
 START_TEST(producer_keeps_its_deadline_although_the_dead_rise)
 {
-	struct shmring *r = make(SHMRING_SLOW_BLOCK);
+	struct shmring_ring *r = make(SHMRING_SLOW_BLOCK);
 	struct shmring_producer *p, *other;
 	char message[1000] = "";
 	int64_t deadline;
@@ -224,7 +224,7 @@ END_TEST
 /* Somebody else seems to have our place: we neither use it nor take it back. */
 START_TEST(consumer_whose_place_is_anothers_is_broken)
 {
-	struct shmring *r = make(SHMRING_SLOW_EVICT);
+	struct shmring_ring *r = make(SHMRING_SLOW_EVICT);
 	const uint64_t others = status_word(EPOCH, 7, EVICTABLE, ACTIVE);
 	struct actor a = { .ring = r };
 	struct shmring_consumer *c;
@@ -248,7 +248,7 @@ END_TEST
  */
 START_TEST(batch_that_meets_its_eviction_is_discarded)
 {
-	struct shmring *r = make(SHMRING_SLOW_EVICT);
+	struct shmring_ring *r = make(SHMRING_SLOW_EVICT);
 	struct actor a = { .ring = r };
 	struct shmring_message m[4];
 	struct shmring_producer *p;
@@ -280,7 +280,7 @@ static void change_the_holder(struct actor *a, uint64_t turn)
 START_TEST(forget_ends_although_the_name_is_restless)
 {
 	struct shmring_consumer_options named = { .size = sizeof(named), .name = "name" };
-	struct shmring *r = make(SHMRING_SLOW_BLOCK);
+	struct shmring_ring *r = make(SHMRING_SLOW_BLOCK);
 	struct shmring_consumer *c;
 
 	must(shmring_consumer_attach(&c, r, &named));
@@ -298,7 +298,7 @@ END_TEST
 START_TEST(name_that_stopped_at_no_boundary_reads_nothing_unaligned)
 {
 	struct shmring_consumer_options named = { .size = sizeof(named), .name = "name" };
-	struct shmring *r = make(_i % 2 ? SHMRING_SLOW_EVICT : SHMRING_SLOW_BLOCK);
+	struct shmring_ring *r = make(_i % 2 ? SHMRING_SLOW_EVICT : SHMRING_SLOW_BLOCK);
 	struct actor a = { .ring = r };
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
@@ -349,7 +349,7 @@ static void expect_few_looks(const struct shmring_counters *before,
 START_TEST(bells_that_ring_in_vain_are_not_believed_for_long)
 {
 	struct shmring_consumer_options observe = { .size = sizeof(observe), .spin_ns = -1 };
-	struct shmring *r = make(SHMRING_SLOW_BLOCK);
+	struct shmring_ring *r = make(SHMRING_SLOW_BLOCK);
 	struct shmring_counters before = { .size = sizeof(before) },
 				after = { .size = sizeof(after) };
 	struct shmring_consumer *c;
@@ -373,7 +373,7 @@ END_TEST
 START_TEST(who_waits_for_several_does_not_believe_them_either)
 {
 	struct shmring_consumer_options deep = { .size = sizeof(deep), .spin_ns = -1 };
-	struct shmring *r = make(SHMRING_SLOW_BLOCK);
+	struct shmring_ring *r = make(SHMRING_SLOW_BLOCK);
 	struct shmring_wait_item wait;
 	struct shmring_consumer *c;
 	struct siege siege;
@@ -396,7 +396,7 @@ END_TEST
 START_TEST(room_bells_that_ring_in_vain_are_not_believed_for_long)
 {
 	struct shmring_producer_options options = { .size = sizeof(options), .spin_ns = -1 };
-	struct shmring *r = make(SHMRING_SLOW_BLOCK);
+	struct shmring_ring *r = make(SHMRING_SLOW_BLOCK);
 	struct shmring_counters before = { .size = sizeof(before) },
 				after = { .size = sizeof(after) };
 	struct shmring_producer *p;
@@ -439,7 +439,7 @@ static uint64_t loop_in_vain(struct shmring_consumer *c, int fd, int64_t end)
 START_TEST(who_waits_by_descriptor_does_not_believe_them_either)
 {
 	struct shmring_consumer_options observe = { .size = sizeof(observe) };
-	struct shmring *r = make(SHMRING_SLOW_BLOCK);
+	struct shmring_ring *r = make(SHMRING_SLOW_BLOCK);
 	struct shmring_consumer *c;
 	struct siege siege;
 	int64_t begin;

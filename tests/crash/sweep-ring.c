@@ -47,7 +47,7 @@ static void finish_create(struct subject *s, int result)
 static void rival_create(struct scene *s)
 {
 	const struct shmring_config config = other_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 	int e = shmring_create(&r, s->other_path, &config);
 
 	if (e < 0) {
@@ -64,7 +64,7 @@ static void use_other(const char *path)
 	struct shmring_consumer *c;
 	struct shmring_producer *p;
 	struct shmring_message m;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must(shmring_open(&r, path));
 	must(shmring_consumer_attach(&c, r, NULL));
@@ -81,7 +81,7 @@ static void use_other(const char *path)
 static void verify_create(struct scene *s, bool killed)
 {
 	const struct shmring_config config = other_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 	int e = shmring_create(&r, s->other_path, &config);
 
 	expect(killed || s->made != s->board->made, "created by %s", s->made ? "both" : "neither");
@@ -98,7 +98,7 @@ static void verify_create(struct scene *s, bool killed)
 static void before_remove(struct scene *s)
 {
 	const struct shmring_config config = other_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must(shmring_create(&r, s->other_path, &config));
 	shmring_close(r);
@@ -248,7 +248,7 @@ static struct shmring_config ephemeral_config(void)
 static void before_leave(struct scene *s)
 {
 	const struct shmring_config config = ephemeral_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must(shmring_create(&r, s->other_path, &config));
 	shmring_close(r);
@@ -256,7 +256,7 @@ static void before_leave(struct scene *s)
 
 static void prepare_leave(struct subject *s)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must(shmring_open(&r, s->scene->other_path));
 	must(shmring_consumer_attach(&s->consumer, r, NULL));
@@ -272,10 +272,10 @@ static int act_leave(void *subject)
 	return 0;
 }
 
-static struct shmring *open_or_make(const char *path)
+static struct shmring_ring *open_or_make(const char *path)
 {
 	const struct shmring_config config = ephemeral_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 	int e;
 
 	do {
@@ -290,7 +290,7 @@ static struct shmring *open_or_make(const char *path)
 /* Two that come by the name while the subject stands there meet in one ring. */
 static void rival_leave(struct scene *s)
 {
-	struct shmring *ours = open_or_make(s->other_path), *theirs = NULL;
+	struct shmring_ring *ours = open_or_make(s->other_path), *theirs = NULL;
 	const struct shmring_consumer_options oldest = { .size = sizeof(oldest),
 							 .start = SHMRING_START_OLDEST };
 	struct shmring_consumer *c;
@@ -320,7 +320,7 @@ static void finish_hidden(void)
 	char path[PATH_MAX];
 	DIR *d = opendir(room_directory());
 	const struct dirent *entry;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	expect(d, "no directory");
 	while ((entry = readdir(d)) != NULL) {
@@ -335,7 +335,7 @@ static void finish_hidden(void)
 
 static void verify_leave(struct scene *s, bool killed)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	expect(killed || access(s->other_path, F_OK) != 0, "the ring is still there");
 	must_fail(ENOENT, shmring_open(&r, s->other_path));

@@ -199,7 +199,7 @@ void scene_allow(struct scene *s, uint64_t seq)
 	s->starts[s->start_count++] = seq;
 }
 
-static struct shmring_consumer *join_ring(struct shmring *r, const char *name, uint32_t start,
+static struct shmring_consumer *join_ring(struct shmring_ring *r, const char *name, uint32_t start,
 					  uint32_t flags)
 {
 	struct shmring_consumer_options options = {

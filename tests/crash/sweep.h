@@ -81,7 +81,7 @@ struct scene {
 	bool recorded; /* it runs undisturbed, to show its path */
 	uint64_t max_sleep_ns;
 
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct shmring_producer *writer;
 	uint64_t written;
 	struct shmring_consumer *reader;
@@ -117,11 +117,11 @@ struct scene {
 struct subject {
 	const struct scene *scene;
 	struct board *board;
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct shmring_producer *producer;
 	struct shmring_consumer *consumer;
-	struct shmring *other; /* another ring, if the operation makes one */
-	uint64_t number;       /* of its next message */
+	struct shmring_ring *other; /* another ring, if the operation makes one */
+	uint64_t number;	    /* of its next message */
 	void *claim;
 	struct shmring_message messages[64];
 	int count;

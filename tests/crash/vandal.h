@@ -56,7 +56,7 @@ struct scene {
 struct actor {
 	struct scene *scene;
 	struct tally *tally;
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	uint64_t seed;
 	int64_t due; /* when the present call has to return */
 	unsigned part;

@@ -92,7 +92,7 @@ struct production {
 	unsigned char buffer[MAX_LEN];
 };
 
-static void producer_open(struct production *x, struct worker *w, struct shmring *r)
+static void producer_open(struct production *x, struct worker *w, struct shmring_ring *r)
 {
 	x->w = w;
 	x->id = 1 + __atomic_fetch_add(&w->ledger->sources_used, 1, __ATOMIC_RELAXED);
@@ -242,7 +242,7 @@ static void publish_some(struct production *x, uint64_t calls)
 	}
 }
 
-static void produce(struct worker *w, struct shmring *r)
+static void produce(struct worker *w, struct shmring_ring *r)
 {
 	static struct production x;
 
@@ -274,7 +274,7 @@ static void note(const struct consumption *x, enum entry_kind kind)
 }
 
 /* Nothing that is published from now on may be missing. */
-static void note_lanes(const struct consumption *x, struct shmring *r)
+static void note_lanes(const struct consumption *x, struct shmring_ring *r)
 {
 	struct entry e = { .kind = ENTRY_JOINED };
 	struct shmring_lane_stat st = { .size = sizeof(st) };
@@ -293,7 +293,7 @@ static void note_lanes(const struct consumption *x, struct shmring *r)
 	}
 }
 
-static void consumer_open(struct consumption *x, struct worker *w, struct shmring *r)
+static void consumer_open(struct consumption *x, struct worker *w, struct shmring_ring *r)
 {
 	bool named = w->role.name != NULL;
 	struct shmring_consumer_options options = {
@@ -460,7 +460,7 @@ static void drain(struct consumption *x)
 	note(x, ENTRY_DRAINED);
 }
 
-static void consume(struct worker *w, struct shmring *r)
+static void consume(struct worker *w, struct shmring_ring *r)
 {
 	struct consumption x;
 
@@ -485,7 +485,7 @@ static void consume(struct worker *w, struct shmring *r)
 /* --- the others --- */
 
 /* Look at everything, and bury the dead before another process needs their place. */
-static void visit(struct worker *w, struct shmring *r)
+static void visit(struct worker *w, struct shmring_ring *r)
 {
 	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
@@ -513,7 +513,7 @@ static void read_made(const char *path)
 	struct shmring_consumer *c;
 	struct shmring_message m;
 	struct audit_header h;
-	struct shmring *r;
+	struct shmring_ring *r;
 	int result = shmring_open(&r, path);
 
 	if (result == -ENOENT)
@@ -537,7 +537,7 @@ static void make(struct worker *w, const char *path)
 					 .unread_policy = SHMRING_UNREAD_OVERWRITE };
 	unsigned char buffer[200];
 	struct shmring_producer *p;
-	struct shmring *r;
+	struct shmring_ring *r;
 	int result = shmring_create(&r, path, &config);
 
 	if (result == -EEXIST)
@@ -581,9 +581,9 @@ static void create(struct worker *w)
 }
 
 /* One ring is found by its name, the other one is inherited. */
-static struct shmring *reach_ring(const struct worker *w)
+static struct shmring_ring *reach_ring(const struct worker *w)
 {
-	struct shmring *r = w->rings[w->role.ring];
+	struct shmring_ring *r = w->rings[w->role.ring];
 
 	if (w->role.ring == 0)
 		must(shmring_open(&r, w->path));
@@ -595,7 +595,7 @@ static struct shmring *reach_ring(const struct worker *w)
 int worker_run(int socket, void *arg)
 {
 	struct worker *w = arg;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	(void)socket;
 	alarm(0); /* the supervisor ends us, and we die with it */

@@ -37,9 +37,9 @@ struct worker {
 	unsigned index; /* its page in the ledger */
 	uint64_t seed;
 	struct ledger *ledger;
-	struct shmring *rings[STORM_RINGS]; /* the supervisor's */
-	const char *path;		    /* of ring 0; ring 1 has none */
-	const char *made[MADE_RINGS];	    /* what creators fight for */
+	struct shmring_ring *rings[STORM_RINGS]; /* the supervisor's */
+	const char *path;			 /* of ring 0; ring 1 has none */
+	const char *made[MADE_RINGS];		 /* what creators fight for */
 };
 
 /* For child_fork(): do what the role says until the storm is over. */

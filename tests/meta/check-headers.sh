@@ -55,18 +55,29 @@ same_names() {
 	comm -12 "$dir/tags" "$dir/functions"
 }
 
+# namespaced DIR: what a C++ compiler says of a namespace shmring beside the headers.
+namespaced() {
+	# shellcheck disable=SC2086 # CXX may have arguments
+	{
+		printf '#include <%s>\n' shmring/consumer.h shmring/producer.h
+		echo 'namespace shmring { struct ring; }'
+	} | $CXX -x c++ -std=c++11 -Werror -fsyntax-only -I"$1" - 2>&1 ||
+		echo refused
+}
+
 headers=$(cd "$abs_srcdir/include" && echo shmring/*.h)
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 # shellcheck disable=SC2086 # a list
 set -- $headers
-tap_plan $(($# + 7))
+tap_plan $(($# + 9))
 
 for header in $headers; do
 	tap_ok "$header alone" "$(all_ways "$header" "$abs_srcdir/include")"
 done
 tap_ok "all together" "$(all_ways "$headers" "$abs_srcdir/include")"
 tap_ok "no struct or enum has the name of a function" "$(same_names "$abs_srcdir/include")"
+tap_ok "a namespace shmring beside them" "$(namespaced "$abs_srcdir/include")"
 
 # The checker itself.
 echo 'size_t needs_stddef(void);' >"$dir/needy.h"
@@ -90,3 +101,5 @@ tap_caught "a name that hides another" "$(changed shmring/abi-inline.h \
 	all_ways shmring/consumer.h "$dir/include")"
 tap_caught "a struct with the name of a function" "$(changed shmring/shmring.h \
 	's/struct shmring_wait_item/struct shmring_wait/' same_names "$dir/include")"
+tap_caught "a struct with the name of the namespace" "$(changed shmring/shmring.h \
+	's/struct shmring_ring;/struct shmring;/' namespaced "$dir/include")"

@@ -81,7 +81,7 @@ static void expect_untouched(const struct image *before, const char *path)
 /* It does not open, and the error says why. */
 static void expect_refused(const char *path, int error)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must_fail(error, shmring_open(&r, path));
 	ck_assert_uint_gt(strlen(shmring_explain()), 10);
@@ -199,7 +199,7 @@ START_TEST(every_flipped_bit_of_the_identity_is_noticed)
 {
 	struct image whole, damaged;
 	const char *path = make_ring(&whole);
-	struct shmring *r;
+	struct shmring_ring *r;
 	int result;
 
 	for (size_t bit = (size_t)_i; bit < 128 * 8; bit += 8) {
@@ -227,7 +227,7 @@ START_TEST(no_content_crashes_the_opener)
 	uint64_t seed = random_seed() + (uint64_t)_i;
 	struct image whole, damaged;
 	const char *path = make_ring(&whole);
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	damaged = whole;
 	damaged.bytes = malloc(whole.size);
@@ -251,7 +251,7 @@ END_TEST
 START_TEST(no_content_crashes_a_reader)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_consumer *o = consumer_attach(r, NULL, 0, SHMRING_OBSERVE);
@@ -284,7 +284,7 @@ START_TEST(no_content_crashes_a_reader)
 END_TEST
 
 /* Attach whatever there is to attach, and leave. */
-static void try_everybody(struct shmring *r)
+static void try_everybody(struct shmring_ring *r)
 {
 	struct shmring_consumer_options options = { .size = sizeof(options) };
 	struct shmring_producer *p;
@@ -319,7 +319,7 @@ START_TEST(no_content_crashes_or_holds_up_those_who_attach)
 	struct shmring_config config = small_config();
 	struct shmring_producer *p;
 	struct shmring_ring_stat st = { .size = sizeof(st) };
-	struct shmring *r;
+	struct shmring_ring *r;
 	off_t where;
 	int fd;
 
@@ -388,9 +388,9 @@ START_TEST(what_is_not_there_is_not_found)
 	memset(endless, 'a', sizeof(endless) - 1);
 	endless[0] = '/';
 	expect_foreign(endless, ENAMETOOLONG);
-	ck_assert_int_lt(shmring_open(&(struct shmring *){ NULL }, ""), 0);
+	ck_assert_int_lt(shmring_open(&(struct shmring_ring *){ NULL }, ""), 0);
 	ck_assert_int_lt(shmring_remove(""), 0);
-	must_fail(ENOENT, shmring_open(&(struct shmring *){ NULL }, "no-such-ring"));
+	must_fail(ENOENT, shmring_open(&(struct shmring_ring *){ NULL }, "no-such-ring"));
 }
 END_TEST
 
@@ -414,7 +414,7 @@ END_TEST
 START_TEST(descriptor_without_a_ring_is_refused)
 {
 	uint64_t seed = random_seed(), noise[512];
-	struct shmring *r;
+	struct shmring_ring *r;
 	int pipes[2], fd;
 
 	must_fail(EBADF, shmring_open_fd(&r, -1));
@@ -436,7 +436,7 @@ END_TEST
 START_TEST(copy_of_an_anonymous_ring_is_refused)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = way_create(WAY_PASSED_EXEC, &config), *copy;
+	struct shmring_ring *r = way_create(WAY_PASSED_EXEC, &config), *copy;
 	int fd = memfd_create("copy", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct shmring_ring_stat st = { .size = sizeof(st) };
 
@@ -473,7 +473,7 @@ START_TEST(no_descriptors_left_is_told)
 {
 	struct shmring_config config = small_config();
 	struct rlimit old, none;
-	struct shmring *r, *again;
+	struct shmring_ring *r, *again;
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 	int fd;

@@ -23,18 +23,18 @@ enum { SOURCE = 90, PEERS = 2, KILLS = 20, PER_ROUND = 60000 };
 
 static const char ring[] = "broker:ring";
 
-static struct shmring *create(const char *address)
+static struct shmring_ring *create(const char *address)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must(shmring_create(&r, address, &config));
 	return r;
 }
 
-static struct shmring *open_ring(const char *address)
+static struct shmring_ring *open_ring(const char *address)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must(shmring_open(&r, address));
 	return r;
@@ -88,7 +88,7 @@ START_TEST(strangers_meet)
 {
 	struct child broker;
 	struct crew crew;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	shmringd_start(&broker, NULL);
 	r = create(ring);
@@ -106,7 +106,7 @@ END_TEST
 START_TEST(names_are_taken_free_and_gone)
 {
 	struct child broker;
-	struct shmring *r, *none;
+	struct shmring_ring *r, *none;
 	struct shmring_ring_stat st = { .size = sizeof(st) };
 
 	shmringd_start(&broker, NULL);
@@ -127,7 +127,7 @@ START_TEST(persistent_ring_lies_on_disk)
 {
 	struct shmring_config config = small_config();
 	struct child broker;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	shmringd_start(&broker, NULL);
 	config.flags = SHMRING_PERSISTENT;
@@ -151,7 +151,7 @@ static void let_time_pass(uint64_t *seed, uint64_t most_ns)
 /* A process that comes after the restart finds the same ring, and can use it. */
 static void come_and_go(const uint8_t uuid[16])
 {
-	struct shmring *r = open_ring(ring);
+	struct shmring_ring *r = open_ring(ring);
 	struct shmring_consumer *c = consumer_attach(r, NULL, SHMRING_START_NOW, SHMRING_OBSERVE);
 	struct shmring_ring_stat st = { .size = sizeof(st) };
 
@@ -168,7 +168,7 @@ START_TEST(stream_does_not_notice_that_the_broker_is_killed)
 	uint64_t seed = random_seed();
 	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct child broker;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct crew crew;
 
 	shmringd_start(&broker, NULL);
@@ -197,7 +197,7 @@ START_TEST(old_and_new_clients_meet_after_a_restart)
 {
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
-	struct shmring *old, *young;
+	struct shmring_ring *old, *young;
 	struct child broker;
 	struct audit audit;
 
@@ -228,7 +228,7 @@ END_TEST
 START_TEST(name_that_was_given_anew_is_another_ring)
 {
 	struct shmring_producer *p;
-	struct shmring *old, *young;
+	struct shmring_ring *old, *young;
 	struct child broker;
 
 	shmringd_start(&broker, NULL);
@@ -251,7 +251,7 @@ START_TEST(child_joins)
 {
 	struct shmring_consumer *c;
 	struct child broker;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct audit audit;
 	struct peer p;
 
@@ -280,7 +280,7 @@ START_TEST(dead_client_is_buried_by_the_broker)
 	int64_t deadline = patience();
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
 	struct child broker;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct peer p;
 
 	shmringd_start(&broker, NULL);
@@ -313,7 +313,7 @@ START_TEST(another_user_may_do_what_the_rules_allow)
 		"rules = ( { who = \"65534\"; rings = \"board\"; allow = [ \"observe\" ]; },\n"
 		"          { who = \"65534\"; rings = \"box\"; allow = [ \"produce\" ]; } );\n";
 	struct child broker;
-	struct shmring *board, *box, *secret;
+	struct shmring_ring *board, *box, *secret;
 	struct shmring_consumer *c;
 	struct audit audit;
 	struct peer p;

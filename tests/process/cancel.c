@@ -23,7 +23,7 @@ enum { SOURCE = 44, SIZE = 1000, ROUNDS = 300, LIMIT_MS = 8000 };
 
 #define MS INT64_C(1000000)
 
-static struct shmring *ring;
+static struct shmring_ring *ring;
 static struct shmring_consumer *consumer;
 static struct shmring_producer *producer;
 

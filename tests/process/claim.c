@@ -16,7 +16,7 @@
 #include "runner.h"
 #include "way.h"
 
-static struct shmring *ring;
+static struct shmring_ring *ring;
 static struct shmring_producer *producer;
 static struct shmring_consumer *consumer;
 

@@ -69,7 +69,7 @@ START_TEST(jumping_wall_clock_is_not_looked_at)
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 	struct audit audit;
-	struct shmring *r;
+	struct shmring_ring *r;
 	unsigned asked;
 
 	config.slow_policy = SHMRING_SLOW_EVICT;
@@ -112,7 +112,7 @@ START_TEST(time_in_which_all_were_stopped_evicts_nobody)
 {
 	static const int quarters[] = { 3, 5 }; /* of the ring's time */
 	struct shmring_config config = small_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct peer p, c;
 
 	config.slow_policy = SHMRING_SLOW_EVICT;

@@ -15,7 +15,7 @@
 
 enum { SOURCE = 35, SIZE = 200, LAG = 16384, MS = 1000000 };
 
-static struct shmring *create(uint64_t evict_after_ns, uint32_t unread_policy)
+static struct shmring_ring *create(uint64_t evict_after_ns, uint32_t unread_policy)
 {
 	struct shmring_config config = small_config();
 
@@ -27,7 +27,7 @@ static struct shmring *create(uint64_t evict_after_ns, uint32_t unread_policy)
 	return ring_create(&config);
 }
 
-static struct shmring_lane_stat lane(struct shmring *r)
+static struct shmring_lane_stat lane(struct shmring_ring *r)
 {
 	struct shmring_lane_stat st = { .size = sizeof(st) };
 
@@ -35,7 +35,7 @@ static struct shmring_lane_stat lane(struct shmring *r)
 	return st;
 }
 
-static struct shmring_consumer_stat consumer(struct shmring *r)
+static struct shmring_consumer_stat consumer(struct shmring_ring *r)
 {
 	struct shmring_consumer_stat st = { .size = sizeof(st) };
 
@@ -44,7 +44,7 @@ static struct shmring_consumer_stat consumer(struct shmring *r)
 }
 
 /* It does not spin: what it waits for it sleeps for. */
-static struct shmring_consumer *attach(struct shmring *r, uint64_t lag)
+static struct shmring_consumer *attach(struct shmring_ring *r, uint64_t lag)
 {
 	const struct shmring_consumer_options options = { .size = sizeof(options),
 							  .max_lag = lag,
@@ -55,7 +55,7 @@ static struct shmring_consumer *attach(struct shmring *r, uint64_t lag)
 	return c;
 }
 
-static void must_be_shown_of_producer(struct shmring *r, struct shmring_producer *p)
+static void must_be_shown_of_producer(struct shmring_ring *r, struct shmring_producer *p)
 {
 	struct shmring_counters n = { .size = sizeof(n) };
 
@@ -65,7 +65,7 @@ static void must_be_shown_of_producer(struct shmring *r, struct shmring_producer
 	ck_assert_uint_eq(lane(r).wakes, n.wakes);
 }
 
-static void must_be_shown_of_consumer(struct shmring *r, struct shmring_consumer *c)
+static void must_be_shown_of_consumer(struct shmring_ring *r, struct shmring_consumer *c)
 {
 	struct shmring_counters n = { .size = sizeof(n) };
 
@@ -76,7 +76,7 @@ static void must_be_shown_of_consumer(struct shmring *r, struct shmring_consumer
 
 START_TEST(full_waits_and_their_time)
 {
-	struct shmring *r = create(0, SHMRING_UNREAD_HOLD);
+	struct shmring_ring *r = create(0, SHMRING_UNREAD_HOLD);
 	struct shmring_producer *p = producer_attach(r);
 	static char data[SIZE];
 	int64_t began;
@@ -104,7 +104,7 @@ END_TEST
 
 START_TEST(sleeps_of_a_consumer)
 {
-	struct shmring *r = create(0, SHMRING_UNREAD_HOLD);
+	struct shmring_ring *r = create(0, SHMRING_UNREAD_HOLD);
 	struct shmring_consumer *c = attach(r, 0);
 	struct shmring_message m;
 
@@ -126,7 +126,7 @@ END_TEST
 /* One call sleeps for both. */
 START_TEST(sleeps_for_several)
 {
-	struct shmring *r = create(0, SHMRING_UNREAD_HOLD);
+	struct shmring_ring *r = create(0, SHMRING_UNREAD_HOLD);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c = attach(r, 0);
 	struct shmring_wait_item waits[2];
@@ -153,7 +153,7 @@ static int consume_for_ever(int socket, void *arg)
 {
 	struct shmring_consumer *c;
 	struct shmring_message m;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	(void)arg;
 	must(shmring_open(&r, room_path("ring")));
@@ -166,7 +166,7 @@ static int consume_for_ever(int socket, void *arg)
 
 START_TEST(wakes_of_a_producer)
 {
-	struct shmring *r = create(0, SHMRING_UNREAD_HOLD);
+	struct shmring_ring *r = create(0, SHMRING_UNREAD_HOLD);
 	struct shmring_producer *p = producer_attach(r);
 	int64_t end = patience();
 	struct shmring_counters n = { .size = sizeof(n) };
@@ -203,7 +203,7 @@ static void drain(struct shmring_consumer *c, struct audit *a)
 /* By its lag, which the producer sees without a wait; or because it lets the producer wait. */
 START_TEST(evictions_and_losses)
 {
-	struct shmring *r = create(_i ? 10 * MS : 0, SHMRING_UNREAD_OVERWRITE);
+	struct shmring_ring *r = create(_i ? 10 * MS : 0, SHMRING_UNREAD_OVERWRITE);
 	struct shmring_consumer *c = attach(r, _i ? 0 : LAG);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer_stat st = { .size = sizeof(st) };
@@ -236,7 +236,7 @@ END_TEST
 /* A consumer that begins at the oldest message learns it, but it is not the consumer's loss. */
 START_TEST(what_was_gone_before_it_came_is_not_lost)
 {
-	struct shmring *r = create(0, SHMRING_UNREAD_OVERWRITE);
+	struct shmring_ring *r = create(0, SHMRING_UNREAD_OVERWRITE);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c;
 	struct audit audit;
@@ -264,7 +264,7 @@ END_TEST
 /* Its loss comes with the first message; until then the loss has two parts. */
 START_TEST(late_consumer_that_is_evicted_at_once_counts_its_own_loss)
 {
-	struct shmring *r = create(0, SHMRING_UNREAD_OVERWRITE);
+	struct shmring_ring *r = create(0, SHMRING_UNREAD_OVERWRITE);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c;
 	struct audit audit;
@@ -290,7 +290,7 @@ static int wait_for_room(int socket, void *arg)
 {
 	struct shmring_producer *p;
 	static char data[SIZE];
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	(void)arg;
 	must(shmring_open(&r, room_path("ring")));
@@ -305,7 +305,7 @@ static int wait_for_room(int socket, void *arg)
 /* While it waits it is seen; killed, it leaves its numbers to the next one. */
 START_TEST(producer_goes_on_from_the_numbers_of_a_killed_one)
 {
-	struct shmring *r = create(0, SHMRING_UNREAD_HOLD);
+	struct shmring_ring *r = create(0, SHMRING_UNREAD_HOLD);
 	struct shmring_lane_stat left = { .size = sizeof(left) };
 	struct shmring_producer *p;
 	struct shmring_counters n = { .size = sizeof(n) };
@@ -335,7 +335,7 @@ END_TEST
 
 START_TEST(consumer_goes_on_from_the_numbers_of_a_killed_one)
 {
-	struct shmring *r = create(0, SHMRING_UNREAD_HOLD);
+	struct shmring_ring *r = create(0, SHMRING_UNREAD_HOLD);
 	struct shmring_consumer_stat left = { .size = sizeof(left) };
 	struct shmring_consumer *c;
 	struct shmring_message m;

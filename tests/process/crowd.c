@@ -29,7 +29,7 @@ static const struct crowd crowds[] = {
 	{ WAY_ANONYMOUS_FORK, 2, 2 }, { WAY_DISK_EXEC, 2, 2 },	 { WAY_PASSED_EXEC, 8, 2 },
 };
 
-static struct shmring *crowd_create(const struct crowd *crowd)
+static struct shmring_ring *crowd_create(const struct crowd *crowd)
 {
 	struct shmring_config config = small_config();
 
@@ -50,7 +50,7 @@ START_TEST(every_consumer_gets_every_message_of_every_producer)
 {
 	const struct crowd *crowd = &crowds[_i];
 	struct peer producers[MOST], consumers[MOST];
-	struct shmring *r = crowd_create(crowd);
+	struct shmring_ring *r = crowd_create(crowd);
 	uint64_t bytes = 0;
 
 	for (unsigned i = 0; i < crowd->consumers; i++) {
@@ -85,7 +85,7 @@ START_TEST(ring_of_n_lanes_has_n_producers)
 	struct shmring_producer *p[SHMRING_MAX_LANES], *extra;
 	struct shmring_config config = small_config();
 	uint64_t taken = 0;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	config.lanes = lanes[_i];
 	r = ring_create(&config);
@@ -107,7 +107,7 @@ END_TEST
 START_TEST(other_process_is_refused_a_lane_too)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct peer one, two;
 
 	config.lanes = 1;
@@ -131,7 +131,7 @@ START_TEST(sixty_four_producers_reach_one_consumer)
 	struct shmring_config config = small_config();
 	struct shmring_consumer *c;
 	struct audit audit;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	config.lanes = SHMRING_MAX_LANES;
 	r = way_create(WAY_PASSED_EXEC, &config);
@@ -155,7 +155,7 @@ START_TEST(sixty_four_consumers_and_no_more)
 {
 	struct shmring_consumer *c[SHMRING_MAX_CONSUMERS], *extra, *observer;
 	struct shmring_config config = small_config();
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 	struct shmring_producer *p = producer_attach(r);
 	struct audit audit;
 
@@ -183,7 +183,7 @@ END_TEST
 START_TEST(consumer_finds_lanes_that_come_later)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 	struct shmring_consumer *c = consumer_attach(r, NULL, SHMRING_START_NOW, 0);
 	struct peer producer;
 	struct audit audit;
@@ -201,7 +201,7 @@ START_TEST(consumer_finds_lanes_that_come_later)
 END_TEST
 
 struct thread {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	uint64_t source;
 };
 
@@ -218,7 +218,7 @@ static void *produce_in_thread(void *arg)
 START_TEST(threads_of_one_process_are_participants_like_any)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = way_create(WAY_PASSED_EXEC, &config);
+	struct shmring_ring *r = way_create(WAY_PASSED_EXEC, &config);
 	struct shmring_consumer *c = consumer_attach(r, NULL, SHMRING_START_NOW, 0);
 	struct thread threads[3] = { { .ring = r, .source = 1 },
 				     { .ring = r, .source = 2 },

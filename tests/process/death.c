@@ -20,7 +20,7 @@
 
 enum { SOURCE = 41, MS = 1000000 };
 
-static struct shmring *create(uint32_t lanes)
+static struct shmring_ring *create(uint32_t lanes)
 {
 	struct shmring_config config = small_config();
 
@@ -28,7 +28,7 @@ static struct shmring *create(uint32_t lanes)
 	return ring_create(&config);
 }
 
-static struct shmring_lane_stat stat_lane(struct shmring *r)
+static struct shmring_lane_stat stat_lane(struct shmring_ring *r)
 {
 	struct shmring_lane_stat st = { .size = sizeof(st) };
 
@@ -36,7 +36,7 @@ static struct shmring_lane_stat stat_lane(struct shmring *r)
 	return st;
 }
 
-static struct shmring_consumer_stat stat_consumer(struct shmring *r)
+static struct shmring_consumer_stat stat_consumer(struct shmring_ring *r)
 {
 	struct shmring_consumer_stat st = { .size = sizeof(st) };
 
@@ -52,7 +52,7 @@ START_TEST(successor_goes_on_where_the_killed_producer_ended)
 {
 	struct peer_command produce = { .op = PEER_PRODUCE, .count = UINT32_MAX, .max = 700 };
 	uint64_t seed = random_seed() + (uint64_t)_i;
-	struct shmring *r = create(1);
+	struct shmring_ring *r = create(1);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct audit audit;
 	struct peer p;
@@ -83,7 +83,7 @@ END_TEST
 START_TEST(successor_finds_the_end_of_an_overwritten_lane)
 {
 	uint64_t seed = random_seed() + (uint64_t)_i, before = 0, after;
-	struct shmring *r = create(1);
+	struct shmring_ring *r = create(1);
 	struct shmring_consumer *c;
 	struct audit audit;
 	struct peer p;
@@ -118,7 +118,7 @@ START_TEST(successor_of_a_producer_killed_at_a_full_ring_overwrites_nothing)
 	struct shmring_consumer *c;
 	struct audit audit;
 	uint64_t before = 0, after;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct peer p;
 
 	config.lanes = 1;
@@ -147,7 +147,7 @@ END_TEST
 
 START_TEST(claimed_and_staged_messages_die_with_the_producer)
 {
-	struct shmring *r = create(1);
+	struct shmring_ring *r = create(1);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *successor;
 	struct audit audit;
@@ -175,7 +175,7 @@ END_TEST
 
 START_TEST(successor_after_detach_goes_on_too)
 {
-	struct shmring *r = create(1);
+	struct shmring_ring *r = create(1);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct audit audit;
 
@@ -196,7 +196,7 @@ END_TEST
 
 START_TEST(killed_consumer_stops_holding_a_producer_that_comes_to_the_limit)
 {
-	struct shmring *r = create(1);
+	struct shmring_ring *r = create(1);
 	struct shmring_producer *p = producer_attach(r);
 	struct peer c;
 
@@ -213,7 +213,7 @@ END_TEST
 
 START_TEST(killed_consumer_frees_a_producer_that_sleeps)
 {
-	struct shmring *r = create(1);
+	struct shmring_ring *r = create(1);
 	struct peer c, p;
 
 	ring_start(&c);
@@ -232,7 +232,7 @@ END_TEST
 
 START_TEST(refusing_producer_notices_the_dead_consumer_too)
 {
-	struct shmring *r = create(1);
+	struct shmring_ring *r = create(1);
 	struct shmring_producer *p = producer_attach(r);
 	int64_t limit = patience();
 	struct peer c;
@@ -254,7 +254,7 @@ START_TEST(many_dead_consumers_are_no_obstacle_for_long)
 	struct shmring_config config = small_config();
 	struct shmring_producer *p;
 	struct peer c[10];
-	struct shmring *r;
+	struct shmring_ring *r;
 	int64_t began;
 
 	config.max_sleep_ns = 10000 * (uint64_t)MS;
@@ -276,7 +276,7 @@ END_TEST
 
 START_TEST(zombie_counts_as_dead)
 {
-	struct shmring *r = create(1);
+	struct shmring_ring *r = create(1);
 	struct shmring_producer *p;
 	struct peer one;
 
@@ -297,7 +297,7 @@ END_TEST
 
 START_TEST(stopped_consumer_is_not_dead)
 {
-	struct shmring *r = create(1);
+	struct shmring_ring *r = create(1);
 	struct shmring_producer *p = producer_attach(r);
 	static char data[1000];
 	uint64_t count;
@@ -324,7 +324,7 @@ END_TEST
 
 START_TEST(stopped_producer_keeps_its_lane)
 {
-	struct shmring *r = create(1);
+	struct shmring_ring *r = create(1);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *other;
 	uint64_t seed = random_seed();
@@ -355,7 +355,7 @@ END_TEST
 
 START_TEST(reap_recovers_the_dead_on_demand)
 {
-	struct shmring *r = create(2);
+	struct shmring_ring *r = create(2);
 	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct peer one, two;
 
@@ -384,7 +384,7 @@ START_TEST(reap_wakes_the_producer_that_a_dead_consumer_held)
 {
 	struct shmring_config config = small_config();
 	int64_t began = clock_now();
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct peer p, c;
 
 	config.max_sleep_ns = 10000 * (uint64_t)MS;
@@ -406,7 +406,7 @@ END_TEST
 
 START_TEST(exec_ends_attachments)
 {
-	struct shmring *r = create(1);
+	struct shmring_ring *r = create(1);
 	struct peer p;
 
 	peer_exec(&p);
@@ -434,7 +434,7 @@ START_TEST(killed_in_attach_or_detach_leaves_a_sound_ring)
 {
 	struct peer_command cycle = { .op = PEER_CYCLE, .start = SHMRING_START_NOW };
 	uint64_t seed = random_seed() + (uint64_t)_i;
-	struct shmring *r = create(2);
+	struct shmring_ring *r = create(2);
 	struct shmring_consumer *c;
 	struct audit audit;
 	struct peer p;

@@ -20,7 +20,7 @@ enum { SOURCE = 55, SIZE = 1000, LIMIT_MS = 8000, QUICK_MS = 20, NEVER_MS = 1000
 
 #define MS INT64_C(1000000)
 
-static struct shmring *create(int64_t max_sleep_ms)
+static struct shmring_ring *create(int64_t max_sleep_ms)
 {
 	struct shmring_config config = small_config();
 
@@ -68,7 +68,7 @@ static const uint32_t roles[] = { SHMRING_UNTIL_END, SHMRING_UNTIL_END | SHMRING
 
 START_TEST(every_message_comes_before_the_end)
 {
-	struct shmring *r = create(NEVER_MS);
+	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, roles[_i]);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_producer *q = producer_attach(r);
@@ -92,7 +92,7 @@ END_TEST
 
 START_TEST(end_wakes_who_sleeps)
 {
-	struct shmring *r = create(NEVER_MS);
+	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_producer *p = producer_attach(r);
 	int64_t began = clock_now();
 	struct peer c;
@@ -110,7 +110,7 @@ END_TEST
 
 START_TEST(death_of_the_last_producer_is_the_end)
 {
-	struct shmring *r = create(QUICK_MS);
+	struct shmring_ring *r = create(QUICK_MS);
 	int64_t began = clock_now();
 	struct peer p, c;
 
@@ -128,7 +128,7 @@ END_TEST
 
 START_TEST(stopped_producer_is_not_the_end)
 {
-	struct shmring *r = create(QUICK_MS);
+	struct shmring_ring *r = create(QUICK_MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, roles[_i]);
 	struct shmring_message m;
 	struct peer p;
@@ -148,7 +148,7 @@ END_TEST
 
 START_TEST(first_consumer_waits_for_the_first_producer)
 {
-	struct shmring *r = create(NEVER_MS);
+	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, roles[_i]);
 	struct shmring_message m;
 
@@ -163,7 +163,7 @@ END_TEST
 
 START_TEST(late_consumer_reads_what_is_there_and_gets_the_end)
 {
-	struct shmring *r = create(NEVER_MS);
+	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c;
 	struct shmring_message m;
@@ -187,7 +187,7 @@ END_TEST
 
 START_TEST(end_is_not_final)
 {
-	struct shmring *r = create(NEVER_MS);
+	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, roles[_i]);
 	struct shmring_producer *p;
 	struct shmring_message m;
@@ -208,7 +208,7 @@ END_TEST
 
 START_TEST(who_did_not_ask_is_not_told)
 {
-	struct shmring *r = create(QUICK_MS);
+	struct shmring_ring *r = create(QUICK_MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, roles[_i] & ~SHMRING_UNTIL_END);
 	struct shmring_message m;
 
@@ -229,7 +229,7 @@ static bool readable(int fd)
 
 START_TEST(descriptor_tells_the_end)
 {
-	struct shmring *r = create(NEVER_MS);
+	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, roles[_i]);
 	int fd = (int)must(shmring_consumer_fd(c, SHMRING_FD_THREAD));
@@ -247,7 +247,7 @@ END_TEST
 
 START_TEST(wait_for_several_tells_the_end)
 {
-	struct shmring *r = create(QUICK_MS);
+	struct shmring_ring *r = create(QUICK_MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, roles[_i]);
 	struct shmring_wait_item w = { .what = shmring_consumer_waitable(c) };
 	int64_t began = clock_now();
@@ -269,7 +269,7 @@ END_TEST
 /* No further message comes. */
 START_TEST(watermark_does_not_hide_the_end)
 {
-	struct shmring *r = create(NEVER_MS);
+	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, SHMRING_UNTIL_END);
 	struct shmring_wait_item w = { .what = shmring_consumer_waitable(c) };
@@ -290,7 +290,7 @@ END_TEST
 
 /* --- producers --- */
 
-static struct shmring_producer *attach_while_read(struct shmring *r)
+static struct shmring_producer *attach_while_read(struct shmring_ring *r)
 {
 	struct shmring_producer_options options = { .size = sizeof(options),
 						    .spin_ns = SHMRING_SPIN_NEVER,
@@ -310,7 +310,7 @@ static int publish(struct shmring_producer *p, int64_t deadline)
 
 START_TEST(producer_is_told_that_no_consumer_is_left)
 {
-	struct shmring *r = create(NEVER_MS);
+	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_producer *p = attach_while_read(r);
 	struct shmring_wait_item w = { .what = shmring_producer_waitable(p, SIZE) };
 
@@ -331,7 +331,7 @@ END_TEST
 
 START_TEST(producer_waits_on_for_the_next_consumer)
 {
-	struct shmring *r = create(NEVER_MS);
+	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_producer *p = attach_while_read(r);
 	struct shmring_consumer *c;
 	struct shmring_message m;
@@ -353,7 +353,7 @@ END_TEST
 
 START_TEST(kept_name_is_a_consumer_that_may_come_back)
 {
-	struct shmring *r = create(NEVER_MS);
+	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_producer *p = attach_while_read(r);
 
 	shmring_consumer_detach(consumer_attach(r, "archive", 0, 0));
@@ -370,7 +370,7 @@ END_TEST
 /* The last consumer leaves, or dies: a sleeping producer gets the end. */
 START_TEST(sleeping_producer_is_told_that_the_last_consumer_has_gone)
 {
-	struct shmring *r = create(_i == 0 ? NEVER_MS : QUICK_MS);
+	struct shmring_ring *r = create(_i == 0 ? NEVER_MS : QUICK_MS);
 	struct peer_command command = { .op = PEER_PRODUCER,
 					.source = SOURCE,
 					.spin_ns = SHMRING_SPIN_NEVER,
@@ -407,7 +407,7 @@ static void remove_ring(bool anew)
 
 START_TEST(who_waits_in_a_removed_ring_is_told)
 {
-	struct shmring *r = create(QUICK_MS);
+	struct shmring_ring *r = create(QUICK_MS);
 	int64_t began = clock_now();
 	struct peer c;
 
@@ -422,7 +422,7 @@ END_TEST
 
 START_TEST(removed_ring_goes_on_as_long_as_there_is_a_producer)
 {
-	struct shmring *r = create(QUICK_MS);
+	struct shmring_ring *r = create(QUICK_MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_wait_item w = { .what = shmring_consumer_waitable(c) };
 	struct shmring_message m;
@@ -447,7 +447,7 @@ END_TEST
 
 START_TEST(producer_in_a_removed_ring_without_consumers_is_told)
 {
-	struct shmring *r = create(QUICK_MS);
+	struct shmring_ring *r = create(QUICK_MS);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c = consumer_attach(r, "archive", 0, 0);
 
@@ -466,7 +466,7 @@ START_TEST(ring_without_a_name_is_never_removed)
 	struct shmring_config config = small_config();
 	struct shmring_consumer *c;
 	struct shmring_message m;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	config.max_sleep_ns = QUICK_MS * MS;
 	must(shmring_create(&r, NULL, &config));
@@ -480,7 +480,7 @@ END_TEST
 START_TEST(unknown_flags_are_refused)
 {
 	struct shmring_producer_options options = { .size = sizeof(options), .flags = 2 };
-	struct shmring *r = create(NEVER_MS);
+	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_producer *p;
 
 	must_fail(EINVAL, shmring_producer_attach(&p, r, &options));

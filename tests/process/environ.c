@@ -42,7 +42,7 @@ static void start(struct peer *p, int (*run)(int socket, void *arg), void *arg)
 	child_fork(&p->child, run, arg);
 }
 
-static struct shmring_consumer_stat stat_consumer(struct shmring *r, unsigned index)
+static struct shmring_consumer_stat stat_consumer(struct shmring_ring *r, unsigned index)
 {
 	struct shmring_consumer_stat st = { .size = sizeof(st) };
 
@@ -50,7 +50,7 @@ static struct shmring_consumer_stat stat_consumer(struct shmring *r, unsigned in
 	return st;
 }
 
-static struct shmring_lane_stat stat_lane(struct shmring *r, unsigned index)
+static struct shmring_lane_stat stat_lane(struct shmring_ring *r, unsigned index)
 {
 	struct shmring_lane_stat st = { .size = sizeof(st) };
 
@@ -134,7 +134,7 @@ START_TEST(peers_may_all_be_process_1)
 {
 	static const struct space own = { .flags = CLONE_NEWPID };
 	struct shmring_config config = small_config();
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 	struct peer p, c, d;
 	pid_t writer = start_in_space(&p, &own), reader = start_in_space(&c, &own), other;
 
@@ -166,7 +166,7 @@ START_TEST(peers_need_not_agree_on_the_time)
 	static const struct space ahead = { .flags = CLONE_NEWTIME,
 					    .offsets = "monotonic 86400 0\n" };
 	struct shmring_config config = small_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct peer p, c;
 
 	config.slow_policy = SHMRING_SLOW_EVICT;
@@ -213,7 +213,7 @@ static _Noreturn int leave_it_to_a_thread(int socket, void *arg)
 		int socket;
 		struct shmring_producer *p;
 	} s;
-	struct shmring *r = arg;
+	struct shmring_ring *r = arg;
 	pthread_t thread;
 
 	must(shmring_join(r));
@@ -243,7 +243,7 @@ static char state_of(pid_t pid)
 START_TEST(process_without_its_first_thread_is_alive)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	int64_t limit = patience();
 	struct child process;
@@ -270,7 +270,7 @@ END_TEST
 
 static _Noreturn int join_and_wait(int socket, void *arg)
 {
-	struct shmring *r = arg;
+	struct shmring_ring *r = arg;
 
 	must(shmring_join(r));
 	consumer_attach(r, NULL, 0, 0);
@@ -283,7 +283,7 @@ static _Noreturn int join_and_wait(int socket, void *arg)
 START_TEST(dead_child_takes_nothing_of_its_living_parent)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = way_create(_i ? WAY_ANONYMOUS_FORK : WAY_FILE_FORK, &config);
+	struct shmring_ring *r = way_create(_i ? WAY_ANONYMOUS_FORK : WAY_FILE_FORK, &config);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct audit audit;
@@ -316,7 +316,7 @@ static _Noreturn int pause_in_shared_memory(void *arg)
 static _Noreturn int share_memory(int socket, void *arg)
 {
 	enum { STACK = 65536 };
-	struct shmring *r = arg;
+	struct shmring_ring *r = arg;
 	char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	pid_t pid;
 
@@ -333,7 +333,7 @@ static _Noreturn int share_memory(int socket, void *arg)
 START_TEST(place_lives_as_long_as_the_memory_of_its_owner)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 	struct child c;
 	pid_t sharer;
 
@@ -351,7 +351,7 @@ START_TEST(place_lives_as_long_as_the_memory_of_its_owner)
 END_TEST
 
 /* A process with the number of one that has ended; its end of the socket is 3. */
-static pid_t start_as(pid_t number, struct shmring *r, int ends[2])
+static pid_t start_as(pid_t number, struct shmring_ring *r, int ends[2])
 {
 	struct clone_args args = {
 		.exit_signal = SIGCHLD,
@@ -375,7 +375,7 @@ static pid_t start_as(pid_t number, struct shmring *r, int ends[2])
 START_TEST(number_of_a_dead_process_may_come_again)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 	struct shmring_producer *p = producer_attach(r);
 	struct child first;
 	pid_t again;
@@ -416,7 +416,7 @@ END_TEST
 /* --- descriptors and /proc --- */
 
 /* A peer that can no longer prove a death. */
-static void start_blind(struct peer *p, enum way way, struct shmring *r)
+static void start_blind(struct peer *p, enum way way, struct shmring_ring *r)
 {
 	way_start(p, way, r);
 	ck_assert_int_eq(peer_producer(p, SOURCE), 0);
@@ -437,8 +437,8 @@ START_TEST(producer_that_can_prove_nothing_overwrites_nothing)
 		.max = SIZE,
 	};
 	struct shmring_config config = small_config();
-	struct shmring *r = way_create(_i ? WAY_MEMORY_EXEC : WAY_PASSED_EXEC, &config);
-	struct shmring *other = NULL;
+	struct shmring_ring *r = way_create(_i ? WAY_MEMORY_EXEC : WAY_PASSED_EXEC, &config);
+	struct shmring_ring *other = NULL;
 	struct shmring_lane_stat before = { .size = sizeof(before) };
 	struct peer p, c;
 
@@ -472,7 +472,7 @@ END_TEST
 START_TEST(producer_that_can_prove_nothing_still_evicts)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct peer p, c;
 
 	config.slow_policy = SHMRING_SLOW_EVICT;
@@ -493,7 +493,7 @@ START_TEST(idle_consumer_helps_a_producer_that_can_prove_nothing)
 {
 	struct shmring_config config = small_config();
 	struct peer p, c, idle;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	config.max_sleep_ns = 20 * MS;
 	r = way_create(WAY_PASSED_EXEC, &config);
@@ -518,7 +518,7 @@ END_TEST
 
 static int work_without_proc(int socket, void *arg)
 {
-	struct shmring *r = arg, *other = NULL;
+	struct shmring_ring *r = arg, *other = NULL;
 	struct shmring_config config = small_config();
 	struct shmring_producer *p, *q = NULL;
 	struct shmring_consumer *c, *d = NULL;
@@ -551,7 +551,7 @@ static int work_without_proc(int socket, void *arg)
 START_TEST(missing_proc_is_told_and_harms_no_attachment)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct child c;
 	char byte;
 	ssize_t skipped;

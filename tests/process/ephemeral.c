@@ -37,7 +37,7 @@ static struct shmring_config ephemeral_config(void)
 	return config;
 }
 
-static struct shmring *create(void)
+static struct shmring_ring *create(void)
 {
 	struct shmring_config config = ephemeral_config();
 
@@ -65,7 +65,7 @@ static unsigned count_files(const char *prefix)
 
 static void expect_gone(void)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	ck_assert(!is_there("ring"));
 	ck_assert_uint_eq(count_files(SHMRING_HIDDEN_PREFIX), 0);
@@ -75,7 +75,7 @@ static void expect_gone(void)
 /* The name is there until the next open. */
 static void expect_gone_by_open(void)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	ck_assert(is_there("ring"));
 	must_fail(ENOENT, shmring_open(&r, room_path("ring")));
@@ -84,7 +84,7 @@ static void expect_gone_by_open(void)
 
 START_TEST(last_of_two_removes_the_name)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct peer peer;
@@ -104,7 +104,7 @@ END_TEST
 
 START_TEST(last_one_may_be_another_process)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
 	struct peer peer;
 
@@ -121,7 +121,7 @@ END_TEST
 
 START_TEST(unread_messages_do_not_keep_it)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
 
 	publish_numbers(p, SOURCE, 0, 3, SIZE);
@@ -133,7 +133,7 @@ END_TEST
 
 START_TEST(ring_that_was_never_used_is_kept)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_consumer *observer;
 
 	shmring_close(r);
@@ -154,7 +154,7 @@ START_TEST(other_rings_stay)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring_stat st = { .size = sizeof(st) };
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 
 	must(shmring_stat(r, &st));
 	ck_assert_uint_eq(st.flags, 0);
@@ -176,7 +176,7 @@ START_TEST(refusals)
 {
 	struct shmring_config config = ephemeral_config();
 	char name[240];
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must_fail(EINVAL, shmring_create(&r, NULL, &config));
 	ck_assert_ptr_nonnull(strstr(shmring_explain(), "goes with its last user anyway"));
@@ -220,7 +220,7 @@ START_TEST(create_makes_it_anew)
 {
 	struct shmring_config config = ephemeral_config();
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	leave_dead();
 	must(shmring_create(&r, room_path("ring"), &config));
@@ -240,7 +240,7 @@ END_TEST
 
 START_TEST(survivor_removes_what_the_dead_left)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct peer p;
 
@@ -263,7 +263,7 @@ static int attach_and_exit(int socket, void *ring)
 
 START_TEST(exit_without_detach_is_found_later)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct child child;
 
 	child_fork(&child, attach_and_exit, r);
@@ -275,7 +275,7 @@ END_TEST
 
 START_TEST(stopped_user_is_a_user)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct peer p;
 
 	shmring_close(create());
@@ -296,7 +296,7 @@ END_TEST
 
 START_TEST(observer_does_not_keep_it)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_consumer *observer = consumer_attach(r, NULL, 0, SHMRING_OBSERVE);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_message m;
@@ -314,7 +314,7 @@ END_TEST
 
 START_TEST(kept_name_keeps_it)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct peer p;
 
 	shmring_consumer_detach(consumer_attach(r, "archive", 0, 0));
@@ -338,7 +338,7 @@ static void overrun(struct shmring_producer *p)
 	publish_numbers(p, SOURCE, 0, 2 * SHMRING_MIN_LANE_SIZE / SIZE, SIZE);
 }
 
-static struct shmring *create_with_limit(void)
+static struct shmring_ring *create_with_limit(void)
 {
 	struct shmring_config config = ephemeral_config();
 
@@ -349,7 +349,7 @@ static struct shmring *create_with_limit(void)
 }
 
 /* The name comes back, and is told of its loss. */
-static void expect_loss_told(struct shmring *r)
+static void expect_loss_told(struct shmring_ring *r)
 {
 	struct shmring_consumer *c;
 	struct shmring_message m;
@@ -367,7 +367,7 @@ static void expect_loss_told(struct shmring *r)
 
 START_TEST(lapsed_name_keeps_it)
 {
-	struct shmring *r = create_with_limit();
+	struct shmring_ring *r = create_with_limit();
 	struct shmring_producer *p = producer_attach(r);
 
 	shmring_consumer_detach(consumer_attach(r, "archive", 0, 0));
@@ -380,7 +380,7 @@ END_TEST
 /* The same for a holder that was alive when it was evicted, and dies. */
 START_TEST(evicted_name_keeps_it)
 {
-	struct shmring *r = create_with_limit();
+	struct shmring_ring *r = create_with_limit();
 	struct shmring_producer *p = producer_attach(r);
 	struct peer peer;
 
@@ -395,7 +395,7 @@ END_TEST
 
 START_TEST(forgetting_keeps_it_while_it_has_users)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
 
 	shmring_consumer_detach(consumer_attach(r, "archive", 0, 0));
@@ -413,7 +413,7 @@ START_TEST(attach_to_a_ring_that_has_gone_is_refused)
 {
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 
 	shmring_producer_detach(producer_attach(r));
 	expect_gone();
@@ -429,7 +429,7 @@ END_TEST
 
 START_TEST(ring_that_replaced_it_is_not_touched)
 {
-	struct shmring *r = create(), *other;
+	struct shmring_ring *r = create(), *other;
 	struct shmring_producer *p = producer_attach(r);
 	struct stat before, after;
 
@@ -446,7 +446,7 @@ END_TEST
 
 START_TEST(renamed_ring_goes_under_its_new_name)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
 
 	ck_assert_int_eq(rename(room_path("ring"), room_path("moved")), 0);
@@ -459,7 +459,7 @@ END_TEST
 static int use_as_nobody(int socket, void *arg)
 {
 	struct shmring_producer *p;
-	struct shmring *r;
+	struct shmring_ring *r;
 	char told[512];
 
 	(void)arg;
@@ -484,7 +484,7 @@ START_TEST(directory_that_may_not_be_written)
 {
 	struct shmring_config config = ephemeral_config();
 	struct child child;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	config.mode = 0666;
 	ck_assert_int_eq(chmod(room_directory(), 0755), 0);
@@ -506,7 +506,7 @@ START_TEST(failed_attach_tells_its_own_reason)
 {
 	struct shmring_producer_options o = { .size = sizeof(o) };
 	struct shmring_producer *p;
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 
 	shmring_producer_detach(producer_attach(r));
 	o.memory.lock = 99;
@@ -533,7 +533,7 @@ static int join_and_hold(int socket, void *ring)
 
 START_TEST(child_that_joined_is_a_user)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
 	struct child child;
 
@@ -557,7 +557,7 @@ static int look_and_exit(int socket, void *ring)
 
 START_TEST(child_that_did_not_join_is_none)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
 	struct child child;
 
@@ -588,7 +588,7 @@ int fstatat(int dirfd, const char *path, struct stat *ret, int flags)
 	return (int)syscall(SYS_newfstatat, dirfd, path, ret, flags);
 }
 
-static struct shmring *shared;
+static struct shmring_ring *shared;
 static struct peer coming;
 
 static bool has_answered(void)
@@ -692,12 +692,12 @@ static int leave_and_pause(int socket, void *ring)
 }
 
 /* Other processes make a ring and use it, and the old handle reports that its ring has gone. */
-static void go_on_without(struct shmring *old)
+static void go_on_without(struct shmring_ring *old)
 {
 	struct shmring_consumer *c;
 	struct shmring_producer *p;
 	struct audit audit = { 0 };
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must_fail(ENOENT, shmring_open(&r, room_path("ring")));
 	must_fail(EIDRM, shmring_producer_attach(&p, old, NULL));
@@ -716,7 +716,7 @@ static void go_on_without(struct shmring *old)
 
 START_TEST(last_one_is_stopped_while_the_ring_is_hidden)
 {
-	struct shmring *r = create(), *other;
+	struct shmring_ring *r = create(), *other;
 	struct child child;
 
 	child_fork(&child, leave_and_pause, r);
@@ -750,7 +750,7 @@ static const char *hidden_path(void)
 /* What visitors that were killed in the midst of a removal have left. */
 static void finish_hidden(void)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	while (count_files(SHMRING_HIDDEN_PREFIX) > 0)
 		must_fail(ENOENT, shmring_open(&r, hidden_path()));
@@ -759,7 +759,7 @@ static void finish_hidden(void)
 /* _i: by which call the next one finishes it. */
 START_TEST(last_one_is_killed_while_the_ring_is_hidden)
 {
-	struct shmring *r = create(), *other;
+	struct shmring_ring *r = create(), *other;
 	struct shmring_producer *p;
 	struct child child;
 
@@ -780,7 +780,7 @@ END_TEST
 /* A process that may read the file can hold that lock for ever, or be stopped with it. */
 START_TEST(lock_that_is_held_delays_nobody_for_long)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p;
 	int64_t began = clock_now();
 	int fd = open(room_path("ring"), O_RDONLY | O_CLOEXEC);
@@ -807,7 +807,7 @@ static bool attach_beside_remover(struct peer *p)
 {
 	const struct peer_command attach = { .op = PEER_PRODUCER, .source = SOURCE };
 	int64_t began, ended, limit = patience();
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_ring_stat st = { .size = sizeof(st) };
 	int fd = open(room_path("ring"), O_RDONLY | O_CLOEXEC);
 
@@ -854,10 +854,10 @@ END_TEST
 
 /* --- two that meet under a name, again and again, beside others that come and go --- */
 
-static struct shmring *open_or_make(void)
+static struct shmring_ring *open_or_make(void)
 {
 	struct shmring_config config = ephemeral_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 	int e;
 
 	do {
@@ -875,7 +875,7 @@ static struct shmring_producer *come_as_producer(void)
 	int e;
 
 	do {
-		struct shmring *r = open_or_make();
+		struct shmring_ring *r = open_or_make();
 
 		e = shmring_producer_attach(&p, r, NULL);
 		ck_assert_msg(e == 0 || e == -EIDRM, "%s", shmring_explain());
@@ -892,7 +892,7 @@ static struct shmring_consumer *come_as_consumer(void)
 	int e;
 
 	do {
-		struct shmring *r = open_or_make();
+		struct shmring_ring *r = open_or_make();
 
 		e = shmring_consumer_attach(&c, r, &o);
 		ck_assert_msg(e == 0 || e == -EIDRM, "%s", shmring_explain());

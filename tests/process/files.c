@@ -46,7 +46,7 @@ START_TEST(existing_name_is_not_taken)
 	struct shmring_config config = small_config();
 	struct shmring_ring_stat before = { .size = sizeof(before) },
 				 after = { .size = sizeof(after) };
-	struct shmring *r, *other;
+	struct shmring_ring *r, *other;
 	int fd;
 
 	r = ring_create(&config);
@@ -67,7 +67,7 @@ END_TEST
 static int create_when_told(int socket, void *arg)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = NULL;
+	struct shmring_ring *r = NULL;
 	int result;
 
 	(void)arg;
@@ -118,7 +118,7 @@ static _Noreturn int create_for_ever(int socket, void *arg)
 {
 	struct shmring_config config = small_config();
 	struct progress *progress = arg;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	(void)socket;
 	for (;;) {
@@ -136,7 +136,7 @@ START_TEST(killed_creator_leaves_a_ring_or_nothing)
 					 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	uint64_t seed = random_seed();
 	int64_t limit = patience(), moment;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct child c;
 
 	for (int round = 0; round < 60; round++) {
@@ -178,7 +178,7 @@ static _Noreturn int replace_for_ever(int socket, void *arg)
 {
 	struct shmring_config config = small_config();
 	struct turns *turns = arg;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	(void)socket;
 	for (;;) {
@@ -198,7 +198,7 @@ START_TEST(ring_that_is_replaced_for_ever_is_whole_for_everybody)
 
 	child_fork(&c, replace_for_ever, turns);
 	while (opened < 200) {
-		struct shmring *r = NULL;
+		struct shmring_ring *r = NULL;
 		struct shmring_producer *p;
 		struct shmring_consumer *k;
 		struct audit audit;
@@ -248,7 +248,7 @@ static int race_to_create(int socket, void *arg)
 
 	(void)socket;
 	for (unsigned race = 1; race <= RACES; race++) {
-		struct shmring *mine = NULL, *there = NULL;
+		struct shmring_ring *mine = NULL, *there = NULL;
 		int e;
 
 		meet(turns, &met);
@@ -287,7 +287,7 @@ END_TEST
 START_TEST(removed_ring_goes_on_for_those_who_are_there)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = way_create((enum way)_i, &config), *other;
+	struct shmring_ring *r = way_create((enum way)_i, &config), *other;
 	const char *path = _i == WAY_DISK_EXEC ? room_disk_path("ring") : room_path("ring");
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_ring_stat st = { .size = sizeof(st) };
@@ -328,7 +328,7 @@ START_TEST(stat_tells_the_shape)
 		.max_sleep_ns = 7000000,
 		.wake = SHMRING_WAKE_FENCE,
 	};
-	struct shmring *r = way_create((enum way)_i, &config);
+	struct shmring_ring *r = way_create((enum way)_i, &config);
 	struct shmring_producer *p = producer_attach(r);
 	struct timespec now;
 	struct shmring_ring_stat st = { .size = sizeof(st) };
@@ -358,7 +358,7 @@ END_TEST
 START_TEST(default_ring_has_eight_lanes_of_eight_mebibytes)
 {
 	struct shmring_ring_stat st = { .size = sizeof(st) };
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must(shmring_create(&r, room_path("ring"), NULL));
 	must(shmring_stat(r, &st));
@@ -376,7 +376,7 @@ END_TEST
 START_TEST(stat_lane_tells_its_content)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 	struct shmring_producer *p = producer_attach(r);
 	unsigned lane = (unsigned)must(shmring_producer_lane(p));
 	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };
@@ -410,7 +410,7 @@ END_TEST
 START_TEST(stat_consumer_tells_its_lag)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 	struct shmring_producer *p = producer_attach(r), *q = producer_attach(r);
 	struct shmring_consumer *c = consumer_attach(r, "reader", 0, 0);
 	struct shmring_consumer_stat st = { .size = sizeof(st) };
@@ -440,7 +440,7 @@ START_TEST(mode_is_what_was_asked_for)
 	static const uint32_t modes[] = { 0, 0600, 0640, 0660, 0444, 0666 };
 	struct shmring_config config = small_config();
 	mode_t old = umask(077);
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct stat st;
 
 	for (unsigned i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
@@ -460,7 +460,7 @@ END_TEST
 START_TEST(config_out_of_range_is_refused_and_leaves_nothing)
 {
 	struct shmring_config good = small_config(), bad[12];
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	for (int i = 0; i < 12; i++)
 		bad[i] = good;
@@ -501,7 +501,7 @@ START_TEST(options_that_are_not_known_are_refused)
 	} consume = { .options.size = sizeof(consume), .more = 1 };
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	config.config.size = sizeof(config);
 	must_fail(EINVAL, shmring_create(&r, room_path("ring"), &config.config));
@@ -524,7 +524,7 @@ START_TEST(options_of_other_versions_work_while_they_ask_for_nothing_unknown)
 	} newer = { .config = small_config() };
 	struct shmring_config older = small_config();
 	struct shmring_ring_stat st = { .size = sizeof(st) };
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	newer.config.size = sizeof(newer);
 	must(shmring_create(&r, NULL, &newer.config));
@@ -543,7 +543,7 @@ START_TEST(bare_names_live_in_the_private_directory)
 {
 	struct shmring_config config = small_config();
 	char directory[4096], due[4096];
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct stat st;
 
 	snprintf(due, sizeof(due), "%s/shmring", room_directory());
@@ -573,7 +573,7 @@ END_TEST
 START_TEST(private_directory_of_others_is_not_trusted)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	ck_assert_int_eq(mkdir(room_path("shmring"), 0700), 0);
 	ck_assert_int_eq(chmod(room_path("shmring"), 0777), 0);

@@ -23,7 +23,7 @@ enum { FIRST = WAY_FILE_FORK, BEHIND = WAY_PASSED_EXEC, SOURCE = 55 };
 
 /* What a process has when it forks. */
 struct handles {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct shmring_producer *producer;
 	struct shmring_consumer *consumer;
 	struct shmring_consumer *observer;
@@ -375,7 +375,7 @@ END_TEST
 START_TEST(closefrom_harms_nobody)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = way_create((enum way)_i, &config);
+	struct shmring_ring *r = way_create((enum way)_i, &config);
 	struct shmring_consumer_options options = { .size = sizeof(options), .name = "steady" };
 	struct shmring_consumer *c;
 	struct peer peer;
@@ -401,7 +401,7 @@ END_TEST
 START_TEST(closefrom_leaves_the_dead_to_others)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = way_create((enum way)_i, &config);
+	struct shmring_ring *r = way_create((enum way)_i, &config);
 	struct peer p, c;
 
 	way_start(&p, (enum way)_i, r);

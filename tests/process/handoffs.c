@@ -47,7 +47,7 @@ struct player {
 	unsigned index;
 	uint64_t count; /* of rounds; 0: for some time */
 	uint64_t seed;
-	struct shmring *rings[2]; /* it writes to its own, and reads the other's */
+	struct shmring_ring *rings[2]; /* it writes to its own, and reads the other's */
 	struct shmring_producer *producer;
 	struct shmring_consumer *consumer;
 	int fd;

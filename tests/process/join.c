@@ -15,7 +15,7 @@
 
 enum { SOURCE = 5 };
 
-static struct shmring *create(uint32_t unread_policy)
+static struct shmring_ring *create(uint32_t unread_policy)
 {
 	struct shmring_config config = small_config();
 
@@ -26,7 +26,7 @@ static struct shmring *create(uint32_t unread_policy)
 
 START_TEST(first_consumer_begins_at_the_first_message)
 {
-	struct shmring *r = create((uint32_t)_i);
+	struct shmring_ring *r = create((uint32_t)_i);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c;
 	struct audit audit;
@@ -44,7 +44,7 @@ END_TEST
 
 START_TEST(unread_ring_runs_free)
 {
-	struct shmring *r = create(SHMRING_UNREAD_OVERWRITE);
+	struct shmring_ring *r = create(SHMRING_UNREAD_OVERWRITE);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_counters n = { .size = sizeof(n) };
 
@@ -61,7 +61,7 @@ END_TEST
 /* Records of 512 bytes, 128 to a lane: what is left is close to a lane. */
 START_TEST(first_consumer_of_an_overwritten_ring_begins_at_the_oldest)
 {
-	struct shmring *r = create(SHMRING_UNREAD_OVERWRITE);
+	struct shmring_ring *r = create(SHMRING_UNREAD_OVERWRITE);
 	struct shmring_producer *p = producer_attach(r);
 	uint64_t published = 1000 + (uint64_t)_i * 13, count, missed, missed_bytes;
 	struct shmring_counters n = { .size = sizeof(n) };
@@ -97,7 +97,7 @@ END_TEST
 
 START_TEST(late_joiner_at_oldest_gets_what_is_there)
 {
-	struct shmring *r = create(SHMRING_UNREAD_OVERWRITE);
+	struct shmring_ring *r = create(SHMRING_UNREAD_OVERWRITE);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *first = consumer_attach(r, NULL, SHMRING_START_NOW, 0);
 	struct shmring_consumer *late;
@@ -124,7 +124,7 @@ END_TEST
 
 START_TEST(late_joiner_at_now_gets_the_next_message)
 {
-	struct shmring *r = create((uint32_t)_i);
+	struct shmring_ring *r = create((uint32_t)_i);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c;
 	struct shmring_message m;
@@ -145,7 +145,7 @@ END_TEST
 /* The joiner is protected from the moment attach returns. */
 START_TEST(joiner_at_oldest_of_a_full_ring_is_not_overrun)
 {
-	struct shmring *r = create(SHMRING_UNREAD_OVERWRITE);
+	struct shmring_ring *r = create(SHMRING_UNREAD_OVERWRITE);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c;
 	uint64_t published, count;
@@ -168,7 +168,7 @@ END_TEST
 /* Join and leave while a producer streams as fast as it can. */
 START_TEST(joiners_meet_a_running_producer)
 {
-	struct shmring *r = create(SHMRING_UNREAD_OVERWRITE);
+	struct shmring_ring *r = create(SHMRING_UNREAD_OVERWRITE);
 	uint32_t start = _i ? SHMRING_START_NOW : SHMRING_START_OLDEST;
 	struct shmring_consumer *c;
 	struct peer producer;
@@ -191,7 +191,7 @@ END_TEST
 
 START_TEST(holding_ring_waits_for_its_first_consumer)
 {
-	struct shmring *r = create(SHMRING_UNREAD_HOLD);
+	struct shmring_ring *r = create(SHMRING_UNREAD_HOLD);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c;
 	struct audit audit;
@@ -215,7 +215,7 @@ END_TEST
 /* Also when the producer tries and tries, and fails for want of room. */
 START_TEST(holding_ring_shows_everything_to_whoever_comes)
 {
-	struct shmring *r = create(SHMRING_UNREAD_HOLD);
+	struct shmring_ring *r = create(SHMRING_UNREAD_HOLD);
 	struct shmring_consumer *c;
 	struct shmring_message m;
 	struct peer p;
@@ -237,7 +237,7 @@ END_TEST
 
 START_TEST(holding_ring_holds_for_the_next_consumer)
 {
-	struct shmring *r = create(SHMRING_UNREAD_HOLD);
+	struct shmring_ring *r = create(SHMRING_UNREAD_HOLD);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c = consumer_attach(r, NULL, SHMRING_START_NOW, 0);
 	uint64_t published = 0, count = 0;
@@ -261,7 +261,7 @@ END_TEST
 
 START_TEST(observer_does_not_end_the_hold)
 {
-	struct shmring *r = create(SHMRING_UNREAD_HOLD);
+	struct shmring_ring *r = create(SHMRING_UNREAD_HOLD);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *observer;
 	struct audit audit;
@@ -282,7 +282,7 @@ END_TEST
 START_TEST(unknown_start_is_refused)
 {
 	struct shmring_consumer_options options = { .size = sizeof(options), .start = 4 };
-	struct shmring *r = create(SHMRING_UNREAD_HOLD);
+	struct shmring_ring *r = create(SHMRING_UNREAD_HOLD);
 	struct shmring_consumer *c;
 
 	must_fail(EINVAL, shmring_consumer_attach(&c, r, &options));

@@ -18,7 +18,7 @@
 enum { SOURCE = 35, SIZE = 200, LAG = 16384, MOST = 4096 };
 
 struct trial {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct shmring_consumer *c;
 	struct audit audit;
 	struct child child;
@@ -46,7 +46,7 @@ static int publish_one(void *unused)
 
 static int produce(int socket, void *unused)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	(void)unused;
 	must(shmring_open(&r, room_path("ring")));
@@ -216,7 +216,7 @@ static int take_over(void *r)
 
 static int take_over_in_steps(int socket, void *unused)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	(void)socket;
 	(void)unused;
@@ -234,7 +234,7 @@ START_TEST(limits_of_the_last_holder_end_with_its_place)
 						    .max_lag = LAG };
 	struct shmring_config config = small_config();
 	bool limited = false;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct shmring_consumer *c;
 	struct child child;
 	struct step step;

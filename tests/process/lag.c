@@ -17,7 +17,7 @@
 
 enum { SOURCE = 34, SIZE = 200, LAG = 16384, MS = 1000000, GRACE = MS };
 
-static struct shmring *create(uint64_t lag, uint64_t lag_ns)
+static struct shmring_ring *create(uint64_t lag, uint64_t lag_ns)
 {
 	struct shmring_config config = small_config();
 
@@ -29,7 +29,7 @@ static struct shmring *create(uint64_t lag, uint64_t lag_ns)
 	return ring_create(&config);
 }
 
-static struct shmring_consumer *attach(struct shmring *r, const char *name, uint32_t flags,
+static struct shmring_consumer *attach(struct shmring_ring *r, const char *name, uint32_t flags,
 				       uint64_t lag, uint64_t lag_ns)
 {
 	const struct shmring_consumer_options options = {
@@ -45,7 +45,7 @@ static struct shmring_consumer *attach(struct shmring *r, const char *name, uint
 	return c;
 }
 
-static struct shmring_consumer_stat look(struct shmring *r, unsigned index)
+static struct shmring_consumer_stat look(struct shmring_ring *r, unsigned index)
 {
 	struct shmring_consumer_stat st = { .size = sizeof(st) };
 
@@ -111,7 +111,7 @@ static const struct {
 
 START_TEST(trickling_consumer_is_evicted_and_told_its_loss)
 {
-	struct shmring *r = create(limited[_i].ring, 0);
+	struct shmring_ring *r = create(limited[_i].ring, 0);
 	struct shmring_consumer *fast = attach(r, NULL, SHMRING_PINNED, 0, 0);
 	struct shmring_consumer *slow = attach(r, NULL, 0, limited[_i].wish, 0);
 	struct shmring_producer *p = producer_attach(r);
@@ -143,7 +143,7 @@ END_TEST
 /* With messages in hand it gets -ESTALE at once, and discards all of them. */
 START_TEST(evicted_with_messages_in_hand_discards_them)
 {
-	struct shmring *r = create(0, 0);
+	struct shmring_ring *r = create(0, 0);
 	struct shmring_consumer *c = attach(r, NULL, 0, LAG, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_message m;
@@ -168,7 +168,7 @@ END_TEST
 /* Over the limit at each look, but it catches up in between. */
 START_TEST(consumer_that_catches_up_is_kept)
 {
-	struct shmring *r = create(0, 0);
+	struct shmring_ring *r = create(0, 0);
 	struct shmring_consumer *c = attach(r, NULL, 0, LAG / 2, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct audit audit;
@@ -190,7 +190,7 @@ END_TEST
 START_TEST(consumer_with_an_old_message_is_evicted)
 {
 	const uint64_t limit = 50 * MS;
-	struct shmring *r = create(0, _i ? 0 : limit);
+	struct shmring_ring *r = create(0, _i ? 0 : limit);
 	struct shmring_consumer *fast = attach(r, NULL, SHMRING_PINNED, 0, 0);
 	struct shmring_consumer *slow = attach(r, NULL, 0, 0, _i ? limit : 0);
 	struct shmring_producer *p = producer_attach(r);
@@ -221,7 +221,7 @@ END_TEST
 
 static uint64_t lag_when_full(void)
 {
-	struct shmring *r = create(0, 0);
+	struct shmring_ring *r = create(0, 0);
 	struct shmring_consumer *c = attach(r, NULL, 0, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	uint64_t lag;
@@ -263,7 +263,7 @@ static void stays_full(struct shmring_producer *p)
 START_TEST(consumer_at_its_limit_is_kept)
 {
 	const uint64_t limit = lag_when_full();
-	struct shmring *r = create(0, 0);
+	struct shmring_ring *r = create(0, 0);
 	struct shmring_consumer *c = attach(r, NULL, 0, limit, 0);
 	struct shmring_producer *p = producer_attach(r);
 
@@ -281,7 +281,7 @@ END_TEST
 START_TEST(consumer_beyond_its_limit_has_a_grace)
 {
 	const uint64_t limit = lag_when_full() - 1;
-	struct shmring *r = create(0, 0);
+	struct shmring_ring *r = create(0, 0);
 	struct shmring_consumer *c = attach(r, NULL, 0, limit, 0);
 	struct shmring_producer *p = producer_attach(r);
 	int64_t began, end = patience();
@@ -305,7 +305,7 @@ START_TEST(consumer_that_was_within_its_limit_begins_anew)
 {
 	/* The owner looks when it crosses a multiple of a quarter of the lane. */
 	static const unsigned published[] = { 240, 80, 75 }, consumed[] = { 150, 0, 245 };
-	struct shmring *r = create(0, 0);
+	struct shmring_ring *r = create(0, 0);
 	struct shmring_consumer *c = attach(r, NULL, 0, 40960, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct audit audit;
@@ -328,7 +328,7 @@ END_TEST
 START_TEST(consumer_with_a_young_message_is_kept)
 {
 	const uint64_t limit = UINT64_C(3600000) * MS;
-	struct shmring *r = create(0, _i ? 0 : limit);
+	struct shmring_ring *r = create(0, _i ? 0 : limit);
 	struct shmring_consumer *c = attach(r, NULL, 0, 0, _i ? limit : 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct audit audit;
@@ -349,7 +349,7 @@ END_TEST
 START_TEST(age_of_the_last_lap_does_not_count)
 {
 	const uint64_t limit = 20 * MS;
-	struct shmring *r = create(0, 0);
+	struct shmring_ring *r = create(0, 0);
 	struct shmring_consumer *full = attach(r, NULL, 0, 0, 0);
 	struct shmring_consumer *c = attach(r, NULL, 0, 0, limit);
 	struct shmring_producer *p = producer_attach(r);
@@ -376,7 +376,7 @@ END_TEST
 
 START_TEST(pinned_consumer_knows_no_limit_but_its_own)
 {
-	struct shmring *r = create(LAG, 0);
+	struct shmring_ring *r = create(LAG, 0);
 	struct shmring_consumer *c = attach(r, NULL, SHMRING_PINNED, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 
@@ -395,7 +395,7 @@ END_TEST
 /* The wish of a name's last holder counts until the next one comes. */
 START_TEST(kept_place_lapses_by_lag)
 {
-	struct shmring *r = create(0, 0);
+	struct shmring_ring *r = create(0, 0);
 	struct shmring_consumer *c = attach(r, "name", 0, LAG, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct audit audit;
@@ -435,7 +435,7 @@ static const struct {
 START_TEST(late_consumer_begins_within_the_limit)
 {
 	const uint64_t published = beginnings[_i].published;
-	struct shmring *r = create(beginnings[_i].limit, 0);
+	struct shmring_ring *r = create(beginnings[_i].limit, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c;
 	uint64_t missed, missed_bytes;
@@ -468,7 +468,7 @@ START_TEST(waiting_producer_looks_again_soon)
 	struct shmring_consumer *c;
 	struct shmring_producer *p;
 	struct shmring_wait_item wait;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	config.lanes = 1;
 	config.max_sleep_ns = UINT64_C(10000) * MS;
@@ -499,7 +499,7 @@ END_TEST
 START_TEST(limit_above_the_size_of_a_lane_is_refused)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 	struct shmring_consumer_options options = { .size = sizeof(options),
 						    .max_lag = config.lane_size + 1 };
 	struct shmring_consumer *c;
@@ -532,7 +532,7 @@ START_TEST(loss_is_told_before_the_end)
 					 .lane_size = endings[_i].lane,
 					 .slow_policy = SHMRING_SLOW_EVICT,
 					 .evict_lag = endings[_i].limit };
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 	struct shmring_consumer *c = attach(r, endings[_i].name, SHMRING_UNTIL_END, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	uint64_t published = 0, got = 0, lost = 0;
@@ -572,7 +572,7 @@ START_TEST(limits_are_checked_and_kept)
 							   .max_lag = 1 };
 	struct shmring_ring_stat st = { .size = sizeof(st) };
 	struct shmring_consumer *c;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	config.evict_lag = LAG;
 	must_fail(EINVAL, shmring_create(&r, room_path("ring"), &config));

@@ -73,7 +73,7 @@ START_TEST(no_addresses_left_is_told)
 	struct shmring_producer *p = NULL;
 	struct shmring_consumer *c = NULL;
 	struct holdings before;
-	struct shmring *r, *other = NULL;
+	struct shmring_ring *r, *other = NULL;
 
 	if (room_is_sanitized())
 		room_skip("the sanitizer reserves all addresses");
@@ -110,7 +110,7 @@ END_TEST
 START_TEST(few_descriptors_are_enough_or_told)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = ring_create(&config), *other = NULL;
+	struct shmring_ring *r = ring_create(&config), *other = NULL;
 	struct shmring_producer *p = NULL;
 	struct shmring_consumer *c = NULL;
 	struct holdings before;
@@ -177,7 +177,7 @@ static void limit_files(rlim_t limit, int (*work)(void *arg), void *arg, int res
 static int create_one(void *arg)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = NULL;
+	struct shmring_ring *r = NULL;
 
 	return shmring_create(&r, arg, &config);
 }
@@ -208,7 +208,7 @@ static int attach_and_stream(void *arg)
 START_TEST(limit_on_file_sizes_is_for_creators)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 	char *path = strdup(room_path("other"));
 
 	for (rlim_t limit = 0; limit <= 1 << 19; limit = limit ? 2 * limit : 1) {
@@ -245,7 +245,7 @@ static int attach_among_signals(int socket, void *arg)
 	struct shmring_config config = { .size = sizeof(config), .lane_size = 32 << 20 };
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	(void)socket;
 	(void)arg;
@@ -336,7 +336,7 @@ static void may_filter(void)
 static int attach_in_pieces(int socket, void *arg)
 {
 	struct shmring_config config = { .size = sizeof(config), .lane_size = 8 << 20 };
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	(void)socket;
 	enter_sandbox(arg);
@@ -413,7 +413,7 @@ START_TEST(without_membarrier_nobody_oversleeps)
 		.action = SECCOMP_RET_ERRNO | (unsigned)errors[_i / 3],
 	};
 	struct shmring_config config = small_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct peer p, c;
 
 	may_filter();
@@ -440,7 +440,7 @@ START_TEST(fencing_ring_makes_no_membarrier_call)
 {
 	struct sandbox deadly = { .number = SYS_membarrier, .action = SECCOMP_RET_KILL_PROCESS };
 	struct shmring_config config = small_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct peer p, c;
 
 	may_filter();
@@ -466,7 +466,7 @@ START_TEST(no_sleep_ends_by_the_wall_clock)
 		.action = SECCOMP_RET_KILL_PROCESS,
 	};
 	struct shmring_config config = small_config();
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 	struct peer p, c;
 
 	may_filter();

@@ -53,7 +53,7 @@ static void forbid(unsigned call, unsigned error)
  * Can the kernel? Asked by another process: it takes an io_uring down some time
  * after it was closed, and then interrupts the thread that had it.
  */
-static bool kernel_helps(struct shmring *r)
+static bool kernel_helps(struct shmring_ring *r)
 {
 	struct shmring_consumer *c;
 	pid_t pid = fork();
@@ -70,7 +70,7 @@ static bool kernel_helps(struct shmring *r)
 }
 
 /* The flags with which that kind of help is got; skips if the kernel has none. */
-static uint32_t help(int kind, struct shmring *r)
+static uint32_t help(int kind, struct shmring_ring *r)
 {
 	if (kind == THREAD) {
 		forbid(SYS_io_uring_setup, EPERM);
@@ -81,7 +81,7 @@ static uint32_t help(int kind, struct shmring *r)
 	return 0;
 }
 
-static struct shmring *create(int64_t max_sleep_ms)
+static struct shmring_ring *create(int64_t max_sleep_ms)
 {
 	struct shmring_config config = small_config();
 
@@ -108,7 +108,7 @@ static void take_all(struct shmring_consumer *c, struct audit *audit)
 
 START_TEST(descriptor_is_readable_when_a_message_comes)
 {
-	struct shmring *r = create(10000);
+	struct shmring_ring *r = create(10000);
 	uint32_t flags = help(_i, r);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	int fd = (int)must(shmring_consumer_fd(c, flags));
@@ -138,7 +138,7 @@ END_TEST
 
 START_TEST(arming_tells_what_is_there_already)
 {
-	struct shmring *r = create(10000);
+	struct shmring_ring *r = create(10000);
 	uint32_t flags = help(_i, r);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
@@ -164,7 +164,7 @@ END_TEST
 /* No wake-up comes, as if a producer had died before it. Armed again, and again. */
 START_TEST(armed_descriptor_is_readable_after_the_longest_sleep)
 {
-	struct shmring *r = create(30);
+	struct shmring_ring *r = create(30);
 	uint32_t flags = help(_i, r);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	int fd = (int)must(shmring_consumer_fd(c, flags));
@@ -180,7 +180,7 @@ END_TEST
 
 START_TEST(observer_is_told_as_well)
 {
-	struct shmring *r = create(10000);
+	struct shmring_ring *r = create(10000);
 	uint32_t flags = help(_i, r);
 	struct shmring_consumer *o = consumer_attach(r, NULL, 0, SHMRING_OBSERVE);
 	struct shmring_producer *p = producer_attach(r);
@@ -204,7 +204,7 @@ END_TEST
 /* A producer that publishes until the ring is full, then waits by descriptor. */
 START_TEST(descriptor_is_readable_when_there_is_room)
 {
-	struct shmring *r = create(10000);
+	struct shmring_ring *r = create(10000);
 	uint32_t flags = help(_i, r);
 	struct shmring_producer *p = producer_attach(r);
 	int fd = (int)must(shmring_producer_fd(p, flags));
@@ -238,7 +238,7 @@ START_TEST(armed_producer_evicts_the_slow)
 	struct shmring_config config = small_config();
 	struct shmring_consumer *slow;
 	struct shmring_producer *p;
-	struct shmring *r;
+	struct shmring_ring *r;
 	int64_t began;
 	int fd;
 
@@ -268,7 +268,7 @@ END_TEST
  * as they were, maybe held.
  */
 struct fleet {
-	struct shmring *rings[RINGS];
+	struct shmring_ring *rings[RINGS];
 	int messages;
 };
 
@@ -363,7 +363,7 @@ END_TEST
 /* An idle loop sleeps: it is not called back for what it has already dealt with. */
 START_TEST(idle_loop_does_not_spin)
 {
-	struct shmring *r = create(100);
+	struct shmring_ring *r = create(100);
 	uint32_t flags = help(_i, r);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
@@ -391,7 +391,7 @@ END_TEST
 /* The program's signals reach the program, and its waits are not interrupted. */
 START_TEST(waiting_by_descriptor_interrupts_nothing)
 {
-	struct shmring *r = create(20);
+	struct shmring_ring *r = create(20);
 	uint32_t flags = help(_i, r);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct pollfd nothing = { .fd = -1 };
@@ -408,7 +408,7 @@ END_TEST
 
 START_TEST(without_help_there_is_no_descriptor)
 {
-	struct shmring *r = create(100);
+	struct shmring_ring *r = create(100);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 
@@ -432,7 +432,7 @@ static int use_the_parents(int socket, void *arg)
 
 START_TEST(misuse_is_refused)
 {
-	struct shmring *r = create(100);
+	struct shmring_ring *r = create(100);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct child child;
@@ -467,7 +467,7 @@ static void *arm_here(void *c)
 
 START_TEST(only_its_own_thread_arms)
 {
-	struct shmring *r = create(100);
+	struct shmring_ring *r = create(100);
 	uint32_t flags = help(KERNEL, r);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	pthread_attr_t attributes;
@@ -495,7 +495,7 @@ static int64_t soon(void)
 
 START_TEST(who_is_ready_is_told)
 {
-	struct shmring *r[2] = { create(10000), NULL };
+	struct shmring_ring *r[2] = { create(10000), NULL };
 	struct shmring_consumer *c[2];
 	struct shmring_producer *p;
 	struct shmring_wait_item waits[3];
@@ -568,7 +568,7 @@ END_TEST
 /* It sleeps for messages of one ring and for room in another; room comes. */
 START_TEST(one_call_waits_for_messages_and_for_room)
 {
-	struct shmring *r = create(10000), *quiet = way_create(WAY_PASSED_EXEC, NULL);
+	struct shmring_ring *r = create(10000), *quiet = way_create(WAY_PASSED_EXEC, NULL);
 	struct shmring_consumer *c = consumer_attach(quiet, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_wait_item waits[2];
@@ -600,7 +600,7 @@ END_TEST
 /* A sleep is one of each that is waited for. */
 START_TEST(sleeps_on_several_are_counted)
 {
-	struct shmring *r = create(10000), *full = way_create(WAY_ANONYMOUS_FORK, NULL);
+	struct shmring_ring *r = create(10000), *full = way_create(WAY_ANONYMOUS_FORK, NULL);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_consumer *reader = consumer_attach(full, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(full);
@@ -632,7 +632,7 @@ static int wait_for_the_parents(int socket, void *arg)
 
 START_TEST(misuse_of_waiting_is_refused)
 {
-	struct shmring *r = create(100);
+	struct shmring_ring *r = create(100);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_wait_item waits[2] = { { .what = shmring_consumer_waitable(c) },

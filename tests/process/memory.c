@@ -19,7 +19,7 @@
 
 enum { SOURCE = 81 };
 
-static struct shmring *create(void)
+static struct shmring_ring *create(void)
 {
 	struct shmring_config config = small_config();
 
@@ -28,7 +28,7 @@ static struct shmring *create(void)
 }
 
 /* Attach both roles with these options; both must succeed. */
-static void attach_both(struct shmring *r, struct shmring_memory memory,
+static void attach_both(struct shmring_ring *r, struct shmring_memory memory,
 			struct shmring_producer **p, struct shmring_consumer **c)
 {
 	struct shmring_producer_options produce = { .size = sizeof(produce), .memory = memory };
@@ -92,7 +92,7 @@ START_TEST(control_pages_are_locked_by_default)
 {
 	struct shmring_memory_report pr = { .size = sizeof(pr) }, cr = { .size = sizeof(cr) };
 	uint64_t before = locked_memory();
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 
@@ -119,7 +119,7 @@ START_TEST(lock_all_locks_the_lanes_too)
 {
 	struct shmring_memory_report pr = { .size = sizeof(pr) };
 	uint64_t before = locked_memory();
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 
@@ -140,7 +140,7 @@ START_TEST(lock_none_locks_nothing)
 {
 	struct shmring_memory_report pr = { .size = sizeof(pr) };
 	uint64_t before = locked_memory();
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 
@@ -158,7 +158,7 @@ static int work_without_locks(int socket, void *arg)
 {
 	struct shmring_memory_report report[2] = { { .size = sizeof(*report) },
 						   { .size = sizeof(*report) } };
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 
@@ -199,7 +199,7 @@ static int be_strict_without_locks(int socket, void *arg)
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 	struct shmring_ring_stat st = { .size = sizeof(st) };
-	struct shmring *r;
+	struct shmring_ring *r;
 	int result;
 
 	(void)socket;
@@ -234,7 +234,7 @@ END_TEST
 
 START_TEST(strict_works_where_locks_are_allowed)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 
@@ -263,7 +263,7 @@ START_TEST(prefaulted_lane_does_not_fault)
 	struct shmring_memory memory = { .lock = SHMRING_LOCK_NONE,
 					 .flags = SHMRING_MEMORY_PREFAULT };
 	struct shmring_memory_report report = { .size = sizeof(report) };
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 	struct shmring_message m;
@@ -297,7 +297,7 @@ START_TEST(huge_pages_are_a_wish)
 	struct shmring_config config = small_config();
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	config.lane_size = (uint64_t)4 << 20;
 	r = way_create(WAY_PASSED_EXEC, &config);
@@ -312,7 +312,7 @@ END_TEST
 START_TEST(unknown_memory_options_are_refused)
 {
 	struct shmring_producer_options options = { .size = sizeof(options) };
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p;
 
 	options.memory.lock = 3;
@@ -327,7 +327,7 @@ END_TEST
 /* A lane that has had no owner takes no memory, even if consumers read the ring. */
 START_TEST(unused_lanes_take_no_memory)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_consumer *o = consumer_attach(r, NULL, 0, SHMRING_OBSERVE);
 	struct shmring_message m;

@@ -21,7 +21,7 @@
 
 enum { SOURCE = 9 };
 
-static struct shmring *ring;
+static struct shmring_ring *ring;
 static struct shmring_producer *producer;
 
 static void begin(void)
@@ -130,7 +130,7 @@ END_TEST
 
 /* Notes of a consumer, for its successors after it was killed. */
 struct diary {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	_Atomic uint64_t releasing; /* end of what it may have released */
 	_Atomic uint64_t released;  /* end of what it has released */
 };
@@ -214,7 +214,7 @@ START_TEST(held_name_is_busy)
 END_TEST
 
 struct race {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	char name[SHMRING_NAME_SIZE];
 };
 

@@ -20,7 +20,7 @@
 
 enum { SOURCE = 21 };
 
-static struct shmring *create(void)
+static struct shmring_ring *create(void)
 {
 	struct shmring_config config = small_config();
 
@@ -28,15 +28,15 @@ static struct shmring *create(void)
 	return ring_create(&config);
 }
 
-static struct shmring_consumer *observe(struct shmring *r)
+static struct shmring_consumer *observe(struct shmring_ring *r)
 {
 	return consumer_attach(r, NULL, SHMRING_START_OLDEST, SHMRING_OBSERVE);
 }
 
 /* The same ring through a descriptor that may only be read. */
-static struct shmring *open_readonly(struct shmring *r)
+static struct shmring_ring *open_readonly(struct shmring_ring *r)
 {
-	struct shmring *readonly;
+	struct shmring_ring *readonly;
 	char path[64];
 	int fd;
 
@@ -50,7 +50,7 @@ static struct shmring *open_readonly(struct shmring *r)
 
 START_TEST(observer_sees_every_message_when_it_keeps_up)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *o = observe(r);
 	struct audit audit;
@@ -69,7 +69,7 @@ END_TEST
 
 START_TEST(sleeping_observer_costs_producers_nothing)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *o = observe(r);
 	struct shmring_counters n = { .size = sizeof(n) };
@@ -93,7 +93,7 @@ END_TEST
 /* Different sizes, so that bytes are not a multiple of messages. */
 START_TEST(overrun_observer_is_told_messages_and_bytes)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *o = observe(r);
 	uint64_t bytes = 0, published = 0, step = 1 + (uint64_t)_i * 37;
@@ -126,7 +126,7 @@ START_TEST(observer_of_a_storm_loses_and_receives_exactly_what_was_published)
 {
 	struct peer_command produce = { .op = PEER_PRODUCE, .max = 500, .deadline = patience() };
 	uint64_t published = 0, bytes = 0;
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct peer p[2], o;
 
 	ring_start(&o);
@@ -157,7 +157,7 @@ END_TEST
 
 START_TEST(observer_works_with_read_permission_alone)
 {
-	struct shmring *r = create(), *readonly;
+	struct shmring_ring *r = create(), *readonly;
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *o;
 	struct audit audit;
@@ -178,7 +178,7 @@ END_TEST
 START_TEST(anonymous_ring_can_be_observed_through_a_readonly_descriptor)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = way_create(WAY_PASSED_EXEC, &config), *readonly;
+	struct shmring_ring *r = way_create(WAY_PASSED_EXEC, &config), *readonly;
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *o;
 	struct audit audit;
@@ -198,7 +198,7 @@ END_TEST
 
 START_TEST(readonly_ring_serves_nobody_else)
 {
-	struct shmring *r = create(), *readonly = open_readonly(r);
+	struct shmring_ring *r = create(), *readonly = open_readonly(r);
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 	struct shmring_ring_stat st = { .size = sizeof(st) };
@@ -219,7 +219,7 @@ START_TEST(stranger_may_observe_a_file_he_can_read)
 {
 	struct shmring_producer *p;
 	struct peer stranger;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	if (geteuid() != 0)
 		room_skip("needs root, to become another user");
@@ -244,7 +244,7 @@ END_TEST
 
 START_TEST(observer_gets_copies)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *o = observe(r);
 	struct shmring_message m;
@@ -268,7 +268,7 @@ END_TEST
 
 START_TEST(observer_gets_one_at_a_time)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *o = observe(r);
 	struct shmring_message m[4];
@@ -289,7 +289,7 @@ END_TEST
 
 START_TEST(observer_begins_where_it_likes)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *o;
 	struct shmring_message m;
@@ -316,7 +316,7 @@ START_TEST(observer_takes_no_name_and_no_place)
 	struct shmring_consumer_options options = { .size = sizeof(options),
 						    .name = "watcher",
 						    .flags = SHMRING_OBSERVE };
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_consumer *o;
 	struct shmring_ring_stat st = { .size = sizeof(st) };
 
@@ -332,7 +332,7 @@ END_TEST
 /* Also across the death of a producer and the one that follows it. */
 START_TEST(observer_follows_a_lane_to_its_next_owner)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_consumer *o = observe(r);
 	struct audit audit;
 	struct peer p;

@@ -16,7 +16,7 @@
 
 enum { SOURCE = 77 };
 
-static struct shmring *ring;
+static struct shmring_ring *ring;
 static struct shmring_producer *producer;
 static struct shmring_consumer *consumer;
 static struct audit audit;

@@ -27,7 +27,7 @@ static const uint64_t begins[] = {
 
 enum { BEGINS = sizeof(begins) / sizeof(*begins) };
 
-static struct shmring *create(int begin)
+static struct shmring_ring *create(int begin)
 {
 	struct shmring_config config = small_config();
 
@@ -38,7 +38,7 @@ static struct shmring *create(int begin)
 
 START_TEST(stream_goes_across)
 {
-	struct shmring *r = create(_i);
+	struct shmring_ring *r = create(_i);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_consumer *o = consumer_attach(r, NULL, 0, SHMRING_OBSERVE);
 	struct shmring_producer *p = producer_attach(r);
@@ -70,7 +70,7 @@ START_TEST(processes_stream_across)
 					.max = 2000,
 					.seed = random_seed() + (uint64_t)_i,
 					.deadline = patience() };
-	struct shmring *r = create(_i);
+	struct shmring_ring *r = create(_i);
 	struct peer p, c;
 
 	ring_start(&c);
@@ -89,7 +89,7 @@ END_TEST
 
 START_TEST(successors_go_across)
 {
-	struct shmring *r = create(_i);
+	struct shmring_ring *r = create(_i);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct audit audit;
 	struct peer p;
@@ -111,7 +111,7 @@ END_TEST
 /* Overwriting: the oldest and the exact loss are found on either side. */
 START_TEST(late_joiners_and_observers_find_their_place)
 {
-	struct shmring *r = create(_i);
+	struct shmring_ring *r = create(_i);
 	struct shmring_consumer *o = consumer_attach(r, NULL, 0, SHMRING_OBSERVE);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c;
@@ -142,7 +142,7 @@ END_TEST
 
 START_TEST(names_resume_across)
 {
-	struct shmring *r = create(_i);
+	struct shmring_ring *r = create(_i);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c;
 	struct audit audit;
@@ -166,7 +166,7 @@ START_TEST(eviction_counts_across)
 	struct shmring_config config = small_config();
 	struct shmring_consumer *c;
 	struct shmring_producer *p;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct audit audit;
 
 	config.first_position = begins[_i];
@@ -192,7 +192,7 @@ END_TEST
 START_TEST(first_position_must_be_aligned)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	config.first_position = ((uint64_t)1 << 32) + 8;
 	must_fail(EINVAL, shmring_create(&r, room_path("ring"), &config));

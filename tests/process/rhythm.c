@@ -33,7 +33,7 @@ enum waiting { PEEK, DESCRIPTOR, SEVERAL, WAITINGS };
 
 /* What the reader is to do, and what became of it. */
 struct board {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	enum waiting waiting;
 	uint64_t messages, bytes; /* its watermark */
 	int64_t within_ns;
@@ -50,7 +50,7 @@ struct board {
 	struct audit audit;
 };
 
-static struct board *board_of(struct shmring *ring)
+static struct board *board_of(struct shmring_ring *ring)
 {
 	struct board *b =
 		mmap(NULL, sizeof(*b), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -29,7 +29,7 @@ static int create_under_umask(int socket, void *arg)
 {
 	struct shmring_config config = small_config();
 	const mode_t *mask = arg;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct stat st;
 
 	(void)socket;
@@ -63,7 +63,7 @@ END_TEST
 START_TEST(users_prove_the_death_of_each_other)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct peer root, nobody[2];
 
 	if (geteuid() != 0)
@@ -100,7 +100,7 @@ START_TEST(mode_0644_makes_strangers_observers)
 	struct shmring_config config = small_config();
 	struct shmring_producer *p;
 	struct peer stranger;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	if (geteuid() != 0)
 		room_skip("needs root, to become another user");

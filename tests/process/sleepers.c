@@ -36,7 +36,7 @@ struct dormitory {
 };
 
 struct ward {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct dormitory *dormitory;
 };
 

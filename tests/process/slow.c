@@ -16,7 +16,7 @@
 
 enum { SOURCE = 33, SIZE = 1000, MS = 1000000 };
 
-static struct shmring *create(uint32_t slow_policy, uint64_t evict_after_ns)
+static struct shmring_ring *create(uint32_t slow_policy, uint64_t evict_after_ns)
 {
 	struct shmring_config config = small_config();
 
@@ -36,7 +36,7 @@ static void start_consumer(struct peer *c, struct shmring_producer *p, const cha
 	ck_assert_int_eq(peer_consume(c, count), count);
 }
 
-static uint32_t consumer_state(struct shmring *r)
+static uint32_t consumer_state(struct shmring_ring *r)
 {
 	struct shmring_consumer_stat st = { .size = sizeof(st) };
 
@@ -46,7 +46,7 @@ static uint32_t consumer_state(struct shmring *r)
 
 START_TEST(full_ring_refuses_at_once_if_asked_to)
 {
-	struct shmring *r = create(SHMRING_SLOW_BLOCK, 0);
+	struct shmring_ring *r = create(SHMRING_SLOW_BLOCK, 0);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_counters n = { .size = sizeof(n) };
@@ -65,7 +65,7 @@ END_TEST
 
 START_TEST(full_ring_waits_until_the_deadline)
 {
-	struct shmring *r = create(SHMRING_SLOW_BLOCK, 0);
+	struct shmring_ring *r = create(SHMRING_SLOW_BLOCK, 0);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	static char data[SIZE];
@@ -83,7 +83,7 @@ END_TEST
 
 START_TEST(release_lets_the_waiting_producer_go_on)
 {
-	struct shmring *r = create(SHMRING_SLOW_BLOCK, 0);
+	struct shmring_ring *r = create(SHMRING_SLOW_BLOCK, 0);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct audit audit;
 	struct peer p;
@@ -105,7 +105,7 @@ END_TEST
 /* The slowest of several counts. */
 START_TEST(slowest_consumer_holds_the_producer)
 {
-	struct shmring *r = create(SHMRING_SLOW_BLOCK, 0);
+	struct shmring_ring *r = create(SHMRING_SLOW_BLOCK, 0);
 	struct shmring_consumer *slow = consumer_attach(r, NULL, 0, 0);
 	struct shmring_consumer *fast = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
@@ -132,7 +132,7 @@ END_TEST
 
 START_TEST(leaving_consumer_lets_the_waiting_producer_go_on)
 {
-	struct shmring *r = create(SHMRING_SLOW_BLOCK, 0);
+	struct shmring_ring *r = create(SHMRING_SLOW_BLOCK, 0);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct peer p;
 
@@ -151,7 +151,7 @@ END_TEST
 START_TEST(stopped_consumer_is_evicted_and_told_its_loss)
 {
 	struct peer_command peek = { .op = PEER_PEEK, .count = 5, .deadline = patience() };
-	struct shmring *r = create(SHMRING_SLOW_EVICT, 50 * MS);
+	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 50 * MS);
 	struct shmring_producer *p = producer_attach(r);
 	int64_t began;
 	struct peer c;
@@ -183,7 +183,7 @@ END_TEST
 /* It held nothing: it learns of the loss with the next message alone. */
 START_TEST(idle_consumer_is_evicted_and_told_its_loss)
 {
-	struct shmring *r = create(SHMRING_SLOW_EVICT, 20 * MS);
+	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 20 * MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_counters counters = { .size = sizeof(counters) };
@@ -217,7 +217,7 @@ END_TEST
 
 START_TEST(eviction_repeats_and_never_hides_a_message)
 {
-	struct shmring *r = create(SHMRING_SLOW_EVICT, 5 * MS);
+	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 5 * MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_message m;
@@ -240,7 +240,7 @@ END_TEST
 
 START_TEST(pinned_consumer_is_never_evicted)
 {
-	struct shmring *r = create(SHMRING_SLOW_EVICT, 10 * MS);
+	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 10 * MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, SHMRING_PINNED);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer_stat st = { .size = sizeof(st) };
@@ -265,7 +265,7 @@ END_TEST
 /* Whatever the holder of the name before it was. */
 START_TEST(pinned_holder_of_a_name_is_never_evicted)
 {
-	struct shmring *r = create(SHMRING_SLOW_EVICT, 10 * MS);
+	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 10 * MS);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c;
 	static char data[SIZE];
@@ -288,7 +288,7 @@ END_TEST
 /* And the other way round: what one was spared counts for it alone. */
 START_TEST(successor_of_a_pinned_holder_is_evicted_again)
 {
-	struct shmring *r = create(SHMRING_SLOW_EVICT, 10 * MS);
+	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 10 * MS);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c;
 	struct shmring_message m;
@@ -306,7 +306,7 @@ END_TEST
 
 START_TEST(receive_goes_on_behind_an_eviction)
 {
-	struct shmring *r = create(SHMRING_SLOW_EVICT, 10 * MS);
+	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 10 * MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	static char data[SIZE], due[SIZE];
@@ -330,7 +330,7 @@ END_TEST
 
 START_TEST(blocking_ring_never_evicts)
 {
-	struct shmring *r = create(SHMRING_SLOW_BLOCK, 10 * MS);
+	struct shmring_ring *r = create(SHMRING_SLOW_BLOCK, 10 * MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer_stat st = { .size = sizeof(st) };
@@ -350,7 +350,7 @@ END_TEST
 /* One message now and then, far more often than the ring's limit. */
 START_TEST(consumer_that_releases_now_and_then_is_not_evicted)
 {
-	struct shmring *r = create(SHMRING_SLOW_EVICT, 1000 * MS);
+	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 1000 * MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	int64_t end = clock_now() + 2000 * (int64_t)MS;
 	uint64_t count = 0;
@@ -380,7 +380,7 @@ END_TEST
 
 START_TEST(refusing_ring_evicts_too)
 {
-	struct shmring *r = create(SHMRING_SLOW_EVICT, 20 * MS);
+	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 20 * MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	int64_t limit = patience(), began;
@@ -404,7 +404,7 @@ END_TEST
 /* Between two looks it may do other things for longer than the ring's time. */
 START_TEST(producer_that_seldom_asks_evicts_too)
 {
-	struct shmring *r = create(SHMRING_SLOW_EVICT, 20 * MS);
+	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 20 * MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	static char data[SIZE];
@@ -427,7 +427,7 @@ END_TEST
 /* A cursor without a process is held to the same limit. */
 START_TEST(detached_name_is_evicted_and_told_its_loss)
 {
-	struct shmring *r = create(SHMRING_SLOW_EVICT, 20 * MS);
+	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 20 * MS);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c;
 	struct audit audit;
@@ -452,7 +452,7 @@ END_TEST
 
 START_TEST(evicted_consumer_leaves_cleanly)
 {
-	struct shmring *r = create(SHMRING_SLOW_EVICT, 5 * MS);
+	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 5 * MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_ring_stat st = { .size = sizeof(st) };

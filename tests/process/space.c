@@ -81,7 +81,7 @@ START_TEST(create_on_a_full_file_system_leaves_nothing)
 	const char *where = mount_here("tmpfs", "size=16k"), *path = room_path("mount/ring");
 	uint64_t before = free_bytes(where);
 	struct shmring_config config = small_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must_fail(ENOSPC, shmring_create(&r, path, &config));
 	ck_assert_int_ne(access(path, F_OK), 0);
@@ -98,7 +98,7 @@ START_TEST(lane_that_does_not_fit_is_refused_and_the_ring_goes_on)
 	struct shmring_config config = small_config();
 	struct shmring_producer *p, *q;
 	struct shmring_consumer *c;
-	struct shmring *r;
+	struct shmring_ring *r;
 	uint64_t before;
 	struct audit audit;
 
@@ -141,7 +141,7 @@ START_TEST(file_system_that_fills_up_harms_no_attached_lane)
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 	struct audit audit;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	config.lane_size = (uint64_t)1 << 20;
 	must(shmring_create(&r, path, &config));
@@ -169,7 +169,7 @@ START_TEST(no_inode_left_is_told)
 {
 	const char *path;
 	struct shmring_config config = small_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	mount_here("tmpfs", "size=4m,nr_inodes=1");
 	path = room_path("mount/ring");
@@ -181,7 +181,7 @@ END_TEST
 START_TEST(other_file_systems_are_refused)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	mount_here("ramfs", NULL);
 	must_fail(EOPNOTSUPP, shmring_create(&r, room_path("mount/ring"), &config));
@@ -195,7 +195,7 @@ START_TEST(stacked_file_system_is_refused)
 {
 	struct shmring_config config = small_config();
 	char options[4096];
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	shmring_close(ring_create(&config));
 	ck_assert_int_eq(mkdir(room_path("lower"), 0700), 0);
@@ -217,7 +217,7 @@ START_TEST(readonly_mount_serves_observers)
 	struct shmring_config config = small_config();
 	const char *where = mount_here("tmpfs", "size=4m"), *path = room_path("mount/ring");
 	struct shmring_consumer *c, *o;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must(shmring_create(&r, path, &config));
 	shmring_close(r);

@@ -33,10 +33,10 @@ enum { SOURCE = 0x57a3, KINDS = 2 };
 static const uint32_t kinds[KINDS] = { SHMRING_STAMP_CLOCK, SHMRING_STAMP_TSC };
 
 /* A ring with stamps of one kind; the test is skipped where there are none such. */
-static struct shmring *create_of(enum way way, uint32_t kind)
+static struct shmring_ring *create_of(enum way way, uint32_t kind)
 {
 	struct shmring_config config = small_config();
-	struct shmring *probe;
+	struct shmring_ring *probe;
 
 	config.stamps = kind;
 	if (kind == SHMRING_STAMP_TSC) {
@@ -58,7 +58,7 @@ static void must_be_between(uint64_t before, uint64_t stamp_ns, uint64_t after)
 	ck_assert_uint_le(stamp_ns, after);
 }
 
-static struct shmring *ring;
+static struct shmring_ring *ring;
 static struct shmring_producer *producer;
 static struct shmring_consumer *consumer;
 
@@ -281,7 +281,7 @@ END_TEST
 START_TEST(stamps_of_another_process_are_in_order)
 {
 	enum way way = (enum way)(_i / KINDS);
-	struct shmring *r = create_of(way, kinds[_i % KINDS]);
+	struct shmring_ring *r = create_of(way, kinds[_i % KINDS]);
 	struct shmring_consumer *c = consumer_attach(r, NULL, SHMRING_START_DEFAULT, 0);
 	struct shmring_message m;
 	uint64_t last = shmring_stamp_now(r), now, stamp;

@@ -20,7 +20,7 @@ enum { SOURCE = 0x5eed };
 
 /* A ring of one lane with a producer and a consumer in this process. */
 struct pair {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct shmring_producer *producer;
 	struct shmring_consumer *consumer;
 	struct audit audit;
@@ -49,7 +49,7 @@ static void pair_end(struct pair *p)
 START_TEST(consumer_process_gets_everything_from_this_one)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r = way_create((enum way)_i, &config);
+	struct shmring_ring *r = way_create((enum way)_i, &config);
 	struct shmring_producer *p;
 	struct peer consumer;
 
@@ -75,7 +75,7 @@ START_TEST(process_to_process_every_call_every_size)
 					.seed = random_seed() + (uint64_t)_i,
 					.deadline = patience() };
 	struct shmring_config config = small_config();
-	struct shmring *r = way_create((enum way)_i, &config);
+	struct shmring_ring *r = way_create((enum way)_i, &config);
 	struct peer consumer, producer;
 
 	way_start(&consumer, (enum way)_i, r);

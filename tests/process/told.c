@@ -18,7 +18,7 @@ enum { SOURCE = 33, LANES = 2, SIZE = 1000, LAPS = 300, MOST = 200 };
 
 #define MS INT64_C(1000000)
 
-static struct shmring *ring;
+static struct shmring_ring *ring;
 static struct shmring_producer *producers[LANES];
 static struct shmring_consumer *consumer;
 static uint64_t published[LANES];

@@ -19,7 +19,7 @@ enum { BEFORE = 100, SIZE = 100 };
 
 static const uint32_t kinds[] = { SHMRING_UNTIL_NOW, SHMRING_UNTIL_NOW | SHMRING_OBSERVE };
 
-static struct shmring *create(uint32_t lanes)
+static struct shmring_ring *create(uint32_t lanes)
 {
 	struct shmring_config config = small_config();
 
@@ -56,7 +56,7 @@ static void read_busy_ring(struct shmring_producer *p[2], struct shmring_consume
 
 START_TEST(busy_ring_ends)
 {
-	struct shmring *r = create(2);
+	struct shmring_ring *r = create(2);
 	struct shmring_producer *p[2] = { producer_attach(r), producer_attach(r) };
 	struct shmring_consumer *c;
 
@@ -73,7 +73,7 @@ END_TEST
 
 START_TEST(name_goes_on_where_it_ended)
 {
-	struct shmring *r = create(1);
+	struct shmring_ring *r = create(1);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c;
 	struct shmring_message m;
@@ -98,7 +98,7 @@ END_TEST
 /* Later messages do not come, neither in an old lane nor in a new one. */
 START_TEST(empty_ring_has_ended)
 {
-	struct shmring *r = create(2);
+	struct shmring_ring *r = create(2);
 	struct shmring_producer *p[2] = { producer_attach(r) };
 	struct shmring_consumer *c = consumer_attach(r, NULL, SHMRING_START_OLDEST, kinds[_i]);
 	struct shmring_message m;
@@ -118,7 +118,7 @@ END_TEST
 /* The end is passed over: the message that comes instead reports how many are gone. */
 START_TEST(overrun_observer_is_told_before_the_end)
 {
-	struct shmring *r = create(1);
+	struct shmring_ring *r = create(1);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c;
 	struct shmring_message m;
@@ -139,7 +139,7 @@ END_TEST
 /* A program that waits in another way is sent to peek. */
 START_TEST(end_is_something_to_be_told)
 {
-	struct shmring *r = create(1);
+	struct shmring_ring *r = create(1);
 	struct shmring_consumer *c = consumer_attach(r, NULL, SHMRING_START_OLDEST, kinds[_i]);
 	struct shmring_wait_item wait = { .what = shmring_consumer_waitable(c) };
 
@@ -154,7 +154,7 @@ END_TEST
 enum { STEPS = 500 }; /* between two messages; attaching takes thousands */
 
 struct late {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct shmring_consumer *consumer;
 	uint32_t kind;
 };
@@ -187,7 +187,7 @@ START_TEST(from_now_until_now_there_is_nothing)
 	struct shmring_config config = small_config();
 	struct late late = { .kind = kinds[_i] };
 	struct shmring_producer *p;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct child child;
 	struct step step;
 	uint64_t count = 0;

@@ -26,7 +26,7 @@ enum { SOURCE = 7, SIZE = 100, ROUNDS = 500, LOOKS = 40 };
 
 #define HOUR_NS INT64_C(3600000000000)
 
-static struct shmring *create(void)
+static struct shmring_ring *create(void)
 {
 	struct shmring_config config = small_config();
 
@@ -80,7 +80,7 @@ END_TEST
 
 START_TEST(ring_in_use_is_kept)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
 
 	must_fail(EBUSY, remove_it(0, 0));
@@ -95,7 +95,7 @@ END_TEST
 
 START_TEST(kept_name_is_kept)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_consumer *c = consumer_attach(r, "archive", 0, 0);
 	struct peer peer;
 
@@ -117,7 +117,7 @@ END_TEST
 
 START_TEST(messages_without_any_consumer_are_kept)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
 
 	publish_numbers(p, SOURCE, 0, 3, SIZE);
@@ -133,7 +133,7 @@ END_TEST
 START_TEST(young_ring_is_kept)
 {
 	const struct timespec old[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 
 	must_fail(EAGAIN, remove_it(HOUR_NS, SHMRING_REMOVE_FORCE));
 	/* What counts is when it was made, whatever the file says. */
@@ -177,7 +177,7 @@ END_TEST
 
 START_TEST(damaged_ring_is_removed_by_force_unless_it_is_used)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 
 	scribble("damage", 6, 128);
@@ -207,7 +207,7 @@ END_TEST
 
 START_TEST(one_remover_at_a_time)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	int fd = open(room_path("ring"), O_RDONLY | O_CLOEXEC);
 
 	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
@@ -231,7 +231,7 @@ static int finish_hidden(uint32_t flags)
 /* As if its remover had been killed. */
 START_TEST(hidden_ring_is_finished)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
 
 	hide();
@@ -254,7 +254,7 @@ END_TEST
 /* Another one was made meanwhile: the hidden one has no way back. */
 START_TEST(hidden_ring_whose_name_is_taken)
 {
-	struct shmring *old = create(), *r;
+	struct shmring_ring *old = create(), *r;
 	struct shmring_producer *p = producer_attach(old);
 	struct stat st;
 
@@ -279,13 +279,13 @@ END_TEST
 /* --- between the two looks --- */
 
 /* What to do when the remover looks whether the hidden name leads to its file. */
-static void (*meanwhile)(struct shmring *r);
-static struct shmring *seen_ring;
+static void (*meanwhile)(struct shmring_ring *r);
+static struct shmring_ring *seen_ring;
 
 /* In place of the C library's, for this program and the libraries that it uses. */
 int fstatat(int dirfd, const char *path, struct stat *ret, int flags)
 {
-	void (*act)(struct shmring * r) = meanwhile;
+	void (*act)(struct shmring_ring * r) = meanwhile;
 
 	if (act && strncmp(path, SHMRING_HIDDEN_PREFIX, strlen(SHMRING_HIDDEN_PREFIX)) == 0) {
 		meanwhile = NULL;
@@ -297,23 +297,23 @@ int fstatat(int dirfd, const char *path, struct stat *ret, int flags)
 
 static struct shmring_consumer *attached;
 
-static void attach(struct shmring *r)
+static void attach(struct shmring_ring *r)
 {
 	attached = consumer_attach(r, NULL, 0, 0);
 }
 
-static void come_and_go(struct shmring *r)
+static void come_and_go(struct shmring_ring *r)
 {
 	shmring_producer_detach(producer_attach(r));
 }
 
-static void attach_and_make_anew(struct shmring *r)
+static void attach_and_make_anew(struct shmring_ring *r)
 {
 	attach(r);
 	shmring_close(create());
 }
 
-static int remove_while(struct shmring *r, void (*act)(struct shmring *r))
+static int remove_while(struct shmring_ring *r, void (*act)(struct shmring_ring *r))
 {
 	int e;
 
@@ -326,7 +326,7 @@ static int remove_while(struct shmring *r, void (*act)(struct shmring *r))
 
 START_TEST(second_look_finds_who_has_just_attached)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct shmring_producer *p;
 
 	must_fail(EBUSY, remove_while(r, attach));
@@ -345,7 +345,7 @@ END_TEST
 /* For those in the old one it was removed; the new one is not touched. */
 START_TEST(second_look_leaves_a_new_ring_alone)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	struct stat st;
 
 	must_fail(EBUSY, remove_while(r, attach_and_make_anew));
@@ -403,7 +403,7 @@ static bool await_name(int fd)
 /* One life of a ring. True: it was ours. */
 static bool attach_and_watch(unsigned round)
 {
-	struct shmring *r = create();
+	struct shmring_ring *r = create();
 	int fd = (int)must(shmring_fd(r));
 	struct shmring_producer *p = NULL;
 	struct shmring_consumer *c = NULL;

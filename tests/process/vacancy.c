@@ -20,7 +20,7 @@ enum { SOURCE = 66, SIZE = 100, LIMIT_MS = 8000, QUICK_MS = 20, NEVER_MS = 10000
 
 #define MS INT64_C(1000000)
 
-static struct shmring *create(int64_t max_sleep_ms)
+static struct shmring_ring *create(int64_t max_sleep_ms)
 {
 	struct shmring_config config = small_config();
 
@@ -56,7 +56,7 @@ static void expect_place(struct peer *p, int64_t began)
 	peer_quit(p);
 }
 
-static int attach_named(struct shmring *r, const char *name, int64_t deadline)
+static int attach_named(struct shmring_ring *r, const char *name, int64_t deadline)
 {
 	struct shmring_consumer_options options = { .size = sizeof(options),
 						    .name = name,
@@ -69,7 +69,7 @@ static int attach_named(struct shmring *r, const char *name, int64_t deadline)
 	return e;
 }
 
-static int attach_producer(struct shmring *r, int64_t deadline)
+static int attach_producer(struct shmring_ring *r, int64_t deadline)
 {
 	struct shmring_producer_options options = { .size = sizeof(options), .deadline = deadline };
 	struct shmring_producer *p;
@@ -82,7 +82,7 @@ static int attach_producer(struct shmring *r, int64_t deadline)
 
 START_TEST(lane_of_one_who_leaves)
 {
-	struct shmring *r = create(NEVER_MS);
+	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_producer *p = producer_attach(r);
 	int64_t began = clock_now();
 	struct peer waiter;
@@ -96,7 +96,7 @@ END_TEST
 
 START_TEST(lane_of_one_who_is_killed)
 {
-	struct shmring *r = create(QUICK_MS);
+	struct shmring_ring *r = create(QUICK_MS);
 	int64_t began = clock_now();
 	struct peer holder, waiter;
 
@@ -111,7 +111,7 @@ END_TEST
 
 START_TEST(place_of_one_who_leaves)
 {
-	struct shmring *r = create(NEVER_MS);
+	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_consumer *c[SHMRING_MAX_CONSUMERS];
 	int64_t began = clock_now();
 	struct peer waiter;
@@ -132,7 +132,7 @@ END_TEST
 /* Its holder leaves, or is killed. */
 START_TEST(name_that_becomes_free)
 {
-	struct shmring *r = create(_i == 0 ? NEVER_MS : QUICK_MS);
+	struct shmring_ring *r = create(_i == 0 ? NEVER_MS : QUICK_MS);
 	int64_t began = clock_now();
 	struct peer holder, waiter;
 
@@ -151,7 +151,7 @@ END_TEST
 
 START_TEST(deadline_is_kept_and_the_holder_named)
 {
-	struct shmring *r = create(QUICK_MS);
+	struct shmring_ring *r = create(QUICK_MS);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c = consumer_attach(r, "name", 0, 0);
 	const int64_t deadline = shmring_deadline(3 * QUICK_MS * MS);
@@ -180,7 +180,7 @@ static int publish_one(int socket, void *arg)
 	struct shmring_producer_options options = { .size = sizeof(options),
 						    .deadline = patience() };
 	struct shmring_producer *p;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	(void)socket;
 	(void)arg;
@@ -195,7 +195,7 @@ static int publish_one(int socket, void *arg)
 /* Many producers of one line each, and one lane: every line arrives. */
 START_TEST(crowd_of_short_producers_gets_through)
 {
-	struct shmring *r = create(NEVER_MS);
+	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_message m;
 	struct child crowd[CROWD];

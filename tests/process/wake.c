@@ -20,7 +20,7 @@
 
 enum { SOURCE = 71, MS = 1000000, LIMIT_MS = 8000 };
 
-static struct shmring *create(uint32_t wake)
+static struct shmring_ring *create(uint32_t wake)
 {
 	struct shmring_config config = small_config();
 
@@ -49,7 +49,7 @@ static void start_producer(struct peer *p)
 
 START_TEST(sleeping_consumer_is_woken)
 {
-	struct shmring *r = create((uint32_t)_i);
+	struct shmring_ring *r = create((uint32_t)_i);
 	struct shmring_producer *p = producer_attach(r);
 	int64_t began = clock_now();
 	struct peer c;
@@ -73,7 +73,7 @@ END_TEST
 /* Every call that publishes wakes. */
 START_TEST(flush_and_commit_wake_too)
 {
-	struct shmring *r = create((uint32_t)_i);
+	struct shmring_ring *r = create((uint32_t)_i);
 	struct shmring_producer *p = producer_attach(r);
 	int64_t began = clock_now();
 	struct peer c;
@@ -103,7 +103,7 @@ END_TEST
 
 START_TEST(all_sleeping_consumers_are_woken)
 {
-	struct shmring *r = create((uint32_t)_i);
+	struct shmring_ring *r = create((uint32_t)_i);
 	struct shmring_producer *p = producer_attach(r);
 	int64_t began = clock_now();
 	struct peer c[3];
@@ -143,7 +143,7 @@ static const struct waker wakers[] = {
 	{ SHMRING_WAKE_AUTO, SHMRING_SLOW_EVICT, "waker" },
 };
 
-static struct shmring *create_for(const struct waker *waker)
+static struct shmring_ring *create_for(const struct waker *waker)
 {
 	struct shmring_config config = small_config();
 
@@ -156,7 +156,7 @@ static struct shmring *create_for(const struct waker *waker)
 
 START_TEST(sleeping_producer_is_woken)
 {
-	struct shmring *r = create_for(&wakers[_i]);
+	struct shmring_ring *r = create_for(&wakers[_i]);
 	struct shmring_consumer *c = consumer_attach(r, wakers[_i].name, 0, 0);
 	int64_t began = clock_now();
 	struct audit audit;
@@ -182,7 +182,7 @@ END_TEST
 /* Both wait for one release, which touches the lanes of both. */
 START_TEST(one_release_wakes_all_sleeping_producers)
 {
-	struct shmring *r = create((uint32_t)_i);
+	struct shmring_ring *r = create((uint32_t)_i);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_message m[512];
 	int64_t began = clock_now();
@@ -214,7 +214,7 @@ END_TEST
 /* Neither spins: each sleeps for the other, thousands of times. */
 START_TEST(two_sleepers_never_lose_each_other)
 {
-	struct shmring *r = create((uint32_t)_i);
+	struct shmring_ring *r = create((uint32_t)_i);
 	int64_t began = clock_now();
 	struct peer p, c;
 
@@ -238,7 +238,7 @@ END_TEST
 
 /* Two rings, one each way. */
 struct circuit {
-	struct shmring *there, *back;
+	struct shmring_ring *there, *back;
 };
 
 /* Answer each message at once and go to sleep for the next one, until one has a byte. */
@@ -303,7 +303,7 @@ END_TEST
 
 START_TEST(sleeping_observer_looks_again_by_itself)
 {
-	struct shmring *r = create((uint32_t)_i);
+	struct shmring_ring *r = create((uint32_t)_i);
 	struct shmring_producer *p = producer_attach(r);
 	int64_t began = clock_now();
 	struct peer o;
@@ -328,7 +328,7 @@ START_TEST(consumer_waits_until_the_deadline)
 {
 	static const int64_t spins[] = { -1, 0, 5 * MS, SHMRING_FOREVER };
 	struct shmring_consumer_options options = { .size = sizeof(options), .spin_ns = spins[_i] };
-	struct shmring *r = create(SHMRING_WAKE_AUTO);
+	struct shmring_ring *r = create(SHMRING_WAKE_AUTO);
 	struct shmring_consumer *c;
 	struct shmring_counters n = { .size = sizeof(n) };
 	struct shmring_message m;
@@ -354,7 +354,7 @@ END_TEST
 
 START_TEST(past_deadline_does_not_wait)
 {
-	struct shmring *r = create(SHMRING_WAKE_AUTO);
+	struct shmring_ring *r = create(SHMRING_WAKE_AUTO);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_counters n = { .size = sizeof(n) };
@@ -377,7 +377,7 @@ END_TEST
 
 START_TEST(signal_interrupts_the_sleep_of_a_consumer)
 {
-	struct shmring *r = create((uint32_t)_i);
+	struct shmring_ring *r = create((uint32_t)_i);
 	struct shmring_producer *p = producer_attach(r);
 	struct peer c;
 
@@ -396,7 +396,7 @@ END_TEST
 
 START_TEST(signal_interrupts_the_sleep_of_a_producer)
 {
-	struct shmring *r = create((uint32_t)_i);
+	struct shmring_ring *r = create((uint32_t)_i);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct audit audit;
 	struct peer p;
@@ -432,7 +432,7 @@ START_TEST(idle_consumer_uses_no_processor)
 {
 	struct shmring_config config = small_config();
 	struct peer_command consume = { .op = PEER_CONSUME, .count = 1 };
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct peer c;
 	int64_t used;
 
@@ -452,7 +452,7 @@ END_TEST
 
 START_TEST(sleeper_that_was_killed_does_not_tax_the_producer)
 {
-	struct shmring *r = create((uint32_t)_i);
+	struct shmring_ring *r = create((uint32_t)_i);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_counters n = { .size = sizeof(n) };
 	struct peer c;
@@ -474,7 +474,7 @@ END_TEST
 
 START_TEST(nobody_asleep_costs_no_system_call)
 {
-	struct shmring *r = create(SHMRING_WAKE_AUTO);
+	struct shmring_ring *r = create(SHMRING_WAKE_AUTO);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_counters n = { .size = sizeof(n) };
@@ -502,7 +502,7 @@ START_TEST(sleep_is_bounded)
 {
 	struct shmring_config config = small_config();
 	struct peer_command consume = { .op = PEER_CONSUME, .count = 1 };
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct peer c;
 
 	config.max_sleep_ns = 5 * MS;

@@ -20,7 +20,7 @@ enum { SOURCE = 33, LANES = 3, MANY = 400, SIZE = 1000 };
 
 #define MS INT64_C(1000000)
 
-static struct shmring *ring;
+static struct shmring_ring *ring;
 static struct shmring_producer *producers[LANES];
 static struct shmring_consumer *consumer;
 static uint64_t published[LANES];

@@ -14,7 +14,7 @@
 
 #include "must.h"
 
-void peer_fork(struct peer *p, struct shmring *inherited)
+void peer_fork(struct peer *p, struct shmring_ring *inherited)
 {
 	memset(p, 0, sizeof(*p));
 	child_fork(&p->child, peer_serve, inherited);

@@ -69,7 +69,7 @@ struct peer {
 };
 
 /* Start one; by fork, it inherits `inherited` (or NULL). */
-void peer_fork(struct peer *p, struct shmring *inherited);
+void peer_fork(struct peer *p, struct shmring_ring *inherited);
 void peer_exec(struct peer *p);
 
 /* Tell a command, and get the answer: its result. */

@@ -22,7 +22,7 @@ enum { BATCH = 16, PEEK_MAX = 64, PIECES = 3 };
 struct server {
 	int socket;
 	int passed; /* descriptor that came with the command, or -1 */
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct shmring_producer *producer;
 	struct shmring_consumer *consumer;
 	uint64_t source;

@@ -29,9 +29,9 @@ struct shmring_config small_config_with_stamps(void)
 	return config;
 }
 
-struct shmring *way_create(enum way way, const struct shmring_config *config)
+struct shmring_ring *way_create(enum way way, const struct shmring_config *config)
 {
-	struct shmring *r = NULL;
+	struct shmring_ring *r = NULL;
 
 	switch (way) {
 	case WAY_MEMORY_EXEC:
@@ -47,7 +47,7 @@ struct shmring *way_create(enum way way, const struct shmring_config *config)
 	return r;
 }
 
-void way_start(struct peer *p, enum way way, struct shmring *r)
+void way_start(struct peer *p, enum way way, struct shmring_ring *r)
 {
 	switch (way) {
 	case WAY_MEMORY_EXEC:
@@ -68,7 +68,7 @@ void way_start(struct peer *p, enum way way, struct shmring *r)
 	}
 }
 
-struct shmring *ring_create(const struct shmring_config *config)
+struct shmring_ring *ring_create(const struct shmring_config *config)
 {
 	return way_create(WAY_MEMORY_EXEC, config);
 }
@@ -78,7 +78,7 @@ void ring_start(struct peer *p)
 	way_start(p, WAY_MEMORY_EXEC, NULL);
 }
 
-struct shmring_consumer *consumer_attach(struct shmring *r, const char *name, uint32_t start,
+struct shmring_consumer *consumer_attach(struct shmring_ring *r, const char *name, uint32_t start,
 					 uint32_t flags)
 {
 	struct shmring_consumer_options options = {
@@ -93,7 +93,7 @@ struct shmring_consumer *consumer_attach(struct shmring *r, const char *name, ui
 	return c;
 }
 
-struct shmring_producer *producer_attach(struct shmring *r)
+struct shmring_producer *producer_attach(struct shmring_ring *r)
 {
 	struct shmring_producer *p = NULL;
 

@@ -32,21 +32,21 @@ struct shmring_config small_config_with_stamps(void);
 #endif
 
 /* Make a ring that can be reached that way. */
-struct shmring *way_create(enum way way, const struct shmring_config *config);
+struct shmring_ring *way_create(enum way way, const struct shmring_config *config);
 
 /* Start a peer and have it reach the ring. */
-void way_start(struct peer *p, enum way way, struct shmring *r);
+void way_start(struct peer *p, enum way way, struct shmring_ring *r);
 
 /* A ring in the room's shared memory, named "ring", and a peer that opened it. */
-struct shmring *ring_create(const struct shmring_config *config);
+struct shmring_ring *ring_create(const struct shmring_config *config);
 void ring_start(struct peer *p);
 
 /* A consumer in this process, with these options. */
-struct shmring_consumer *consumer_attach(struct shmring *r, const char *name, uint32_t start,
+struct shmring_consumer *consumer_attach(struct shmring_ring *r, const char *name, uint32_t start,
 					 uint32_t flags);
 
 /* A producer in this process. */
-struct shmring_producer *producer_attach(struct shmring *r);
+struct shmring_producer *producer_attach(struct shmring_ring *r);
 
 /* Publish messages `first` to `first + count - 1` of `source`, all `len` long. */
 void publish_numbers(struct shmring_producer *p, uint64_t source, uint64_t first, uint64_t count,

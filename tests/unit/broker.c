@@ -48,16 +48,16 @@ static void end(void)
 	fake_free(fake);
 }
 
-static struct shmring *open_ring(void)
+static struct shmring_ring *open_ring(void)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must(shmring_open(&r, "broker:ring"));
 	return r;
 }
 
 /* One message from a producer to a consumer that comes now. */
-static void use(struct shmring *r)
+static void use(struct shmring_ring *r)
 {
 	struct shmring_consumer *c = consumer_attach(r, NULL, SHMRING_START_NOW, 0);
 	struct shmring_producer *p = producer_attach(r);
@@ -73,7 +73,7 @@ static void use(struct shmring *r)
 
 START_TEST(ring_is_used_like_any_other)
 {
-	struct shmring *r, *file;
+	struct shmring_ring *r, *file;
 	struct shmring_producer *p;
 	struct shmring_consumer *c, *o;
 	struct shmring_ring_stat st = { .size = sizeof(st) };
@@ -116,7 +116,7 @@ END_TEST
 /* The broker is to know that it is used. */
 START_TEST(conversation_lasts_as_long_as_an_attachment)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct shmring_producer *p;
 
 	begin();
@@ -149,7 +149,7 @@ START_TEST(shape_of_a_new_ring_is_told)
 		.flags = SHMRING_PERSISTENT,
 	};
 	const struct proto_config *said;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	begin();
 	said = &fake->config;
@@ -188,7 +188,7 @@ START_TEST(refusal_says_what_is_allowed)
 {
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	fake = fake_new();
 	fake->rights = PROTO_OBSERVE | PROTO_CONSUME;
@@ -247,7 +247,7 @@ static void do_everything(enum proto_type at, int error)
 	struct shmring_broker_ring entry = { .size = sizeof(entry) };
 	struct shmring_broker *b = NULL;
 	struct shmring_producer *p;
-	struct shmring *r;
+	struct shmring_ring *r;
 	int fd;
 
 	switch (at) {
@@ -296,7 +296,7 @@ START_TEST(interrupted_question_is_asked_again)
 		     { TRICK_HANG_UP, PROTO_OPEN },
 		     { TRICK_HANG_UP, PROTO_ATTACH },
 		     { TRICK_NO_GO, PROTO_ATTACH } };
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	begin();
 	fake->times = 2;
@@ -313,7 +313,7 @@ END_TEST
 START_TEST(who_always_hangs_up_is_left)
 {
 	int64_t start = clock_now();
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	begin();
 	fake->at = PROTO_ATTACH;
@@ -330,7 +330,7 @@ END_TEST
 START_TEST(silence_is_not_waited_for_without_end)
 {
 	int64_t start = clock_now();
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	begin();
 	r = open_ring();
@@ -360,7 +360,7 @@ START_TEST(full_queue_is_waited_for)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int waiting[FAKE_CLIENTS], count = 0;
-	struct shmring *r;
+	struct shmring_ring *r;
 	struct child c;
 
 	begin();
@@ -390,7 +390,7 @@ START_TEST(signals_do_not_interrupt_the_wait)
 {
 	struct sigaction act = { .sa_handler = ignore }, old;
 	struct itimerval often = { { 0, 2000 }, { 0, 2000 } }, never = { 0 };
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	begin();
 	r = open_ring();
@@ -415,7 +415,7 @@ START_TEST(who_is_attached_does_not_notice)
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
 	struct audit audit;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	begin();
 	r = open_ring();
@@ -443,7 +443,7 @@ END_TEST
 
 START_TEST(successor_is_waited_for)
 {
-	struct shmring *r, *again;
+	struct shmring_ring *r, *again;
 
 	begin();
 	r = open_ring();
@@ -462,7 +462,7 @@ END_TEST
 
 START_TEST(successor_that_does_not_come)
 {
-	struct shmring *r, *again;
+	struct shmring_ring *r, *again;
 
 	begin();
 	r = open_ring();
@@ -480,7 +480,7 @@ END_TEST
 
 START_TEST(name_of_another_ring_is_noticed)
 {
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	begin();
 	r = open_ring();
@@ -499,7 +499,7 @@ END_TEST
 static int join_and_use(int socket, void *arg)
 {
 	struct shmring_producer *p;
-	struct shmring *r = arg;
+	struct shmring_ring *r = arg;
 
 	must_fail(ECHILD, shmring_producer_attach(&p, r, NULL));
 	must(shmring_join(r));
@@ -520,7 +520,7 @@ static int close_inherited(int socket, void *arg)
 START_TEST(child_has_a_conversation_of_its_own)
 {
 	struct child c;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	begin();
 	r = open_ring();
@@ -552,7 +552,7 @@ static int wait_to_end(int socket, void *arg)
 START_TEST(close_ends_it_whoever_has_a_copy)
 {
 	struct child c;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	begin();
 	r = open_ring();
@@ -579,7 +579,7 @@ static int our_socket(void)
 START_TEST(foreign_descriptor_is_left_alone)
 {
 	int ends[2], fd;
-	struct shmring *r;
+	struct shmring_ring *r;
 	char byte;
 
 	begin();
@@ -605,7 +605,7 @@ enum { THREADS = 4, ROUNDS = 50 };
 
 static void *attach_often(void *arg)
 {
-	struct shmring *r = arg;
+	struct shmring_ring *r = arg;
 
 	/* Its return value: the ring itself, if all went well. */
 	for (int i = 0; i < ROUNDS; i++) {
@@ -625,7 +625,7 @@ static void *attach_often(void *arg)
 /* In a process of its own: the stacks of threads stay mapped. */
 static int attach_in_threads(int socket, void *arg)
 {
-	struct shmring *r = open_ring();
+	struct shmring_ring *r = open_ring();
 	pthread_t threads[THREADS];
 	void *result;
 
@@ -660,7 +660,7 @@ START_TEST(addresses)
 	static const char *const bad[] = { "broker:",	  "broker:.hidden", "broker:a/b",
 					   "broker:/a/b", "broker:a b",	    "broker:broker:a" };
 	char nowhere[200];
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		must_fail(EINVAL, shmring_open(&r, bad[i]));
@@ -814,7 +814,7 @@ START_TEST(description_is_not_shared_with_a_child)
 		.forks = (unsigned)_i,
 	};
 	struct shmring_producer *p;
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must(shmring_create(&r, f.path, NULL));
 	p = producer_attach(r); /* the fork handler is there from the first attach on */

@@ -25,7 +25,7 @@ static shm_u32 over;
 struct node {
 	struct node *next;
 	const char *name;
-	struct shmring *ring;
+	struct shmring_ring *ring;
 };
 
 static struct {
@@ -53,7 +53,7 @@ static bool table_has(const char *name)
 	return n != NULL;
 }
 
-static void table_add(const char *name, struct shmring *ring)
+static void table_add(const char *name, struct shmring_ring *ring)
 {
 	struct node *n = malloc(sizeof(*n)), **bucket = bucket_of(name);
 
@@ -109,7 +109,7 @@ static void *read_on(void *arg)
 }
 
 /* One ring goes and comes again. */
-static void change(struct shmring *ring, const char *name)
+static void change(struct shmring_ring *ring, const char *name)
 {
 	if (behind_mutex) {
 		table_remove(name);
@@ -123,7 +123,7 @@ static void change(struct shmring *ring, const char *name)
 	}
 }
 
-static void measure(struct shmring *ring, unsigned count, int64_t ns)
+static void measure(struct shmring_ring *ring, unsigned count, int64_t ns)
 {
 	struct reader readers[MAX_READERS] = { 0 };
 	uint64_t seed = 1, changes = 0, looks = 0;
@@ -153,7 +153,7 @@ int main(int argc, char **argv)
 {
 	struct shmring_config config = { .size = sizeof(config), .lanes = 1, .lane_size = 65536 };
 	int64_t ns = (argc > 1 ? atoi(argv[1]) : 2) * INT64_C(1000000000);
-	struct shmring *ring;
+	struct shmring_ring *ring;
 
 	catalog_enter_thread();
 	if (catalog_open(&catalog) < 0 || shmr_ring_create(&ring, NULL, &config) < 0)

@@ -21,10 +21,10 @@
 
 enum { NAMES = 200, READERS = 3 };
 
-static struct shmring *new_ring(void)
+static struct shmring_ring *new_ring(void)
 {
 	struct shmring_config config = { .size = sizeof(config), .lanes = 1, .lane_size = 65536 };
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	must(shmr_ring_create(&r, NULL, &config));
 	return r;
@@ -37,7 +37,7 @@ static void name_of(unsigned i, char ret[PROTO_NAME_SIZE])
 
 static struct entry *add(struct catalog *r, unsigned i)
 {
-	struct shmring *ring = new_ring();
+	struct shmring_ring *ring = new_ring();
 	char name[PROTO_NAME_SIZE];
 	struct entry *e;
 

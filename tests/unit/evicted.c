@@ -63,7 +63,7 @@ int __wrap_consumer_keep_place(struct shmring_consumer *c, bool releasing)
 	return -ESTALE;
 }
 
-static struct shmring *make_ring(void)
+static struct shmring_ring *make_ring(void)
 {
 	const struct shmring_config config = {
 		.size = sizeof(config),
@@ -72,14 +72,14 @@ static struct shmring *make_ring(void)
 		.slow_policy = SHMRING_SLOW_EVICT,
 		.unread_policy = SHMRING_UNREAD_OVERWRITE,
 	};
-	struct shmring *r = NULL;
+	struct shmring_ring *r = NULL;
 
 	must(shmring_create(&r, NULL, &config));
 	return r;
 }
 
 struct story {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct shmring_producer *p;
 	void *registry;
 };

@@ -30,7 +30,7 @@ struct fake *fake_new(void)
 	struct fake *f =
 		mmap(NULL, sizeof(*f), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct shmring_config config = { .size = sizeof(config), .lane_size = 65536 };
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	ck_assert_ptr_ne(f, MAP_FAILED);
 	f->rights = PROTO_RIGHTS;
@@ -89,7 +89,7 @@ static void answer_open(struct fake *f, int s, const struct proto_message *asked
 {
 	struct proto_message m = { .head.serial = asked->head.serial };
 	struct shmring_ring_stat st = { .size = sizeof(st) };
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	f->config = asked->u.open.config;
 	f->flags = asked->u.open.flags;

@@ -34,7 +34,7 @@ enum { MANY = 3 * SIZE / LEN };
 
 static struct trick {
 	struct ring_source calls;
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	int file[LANES];
 	uint32_t number[LANES];
 	unsigned reads;			    /* how often a reader asked */
@@ -100,7 +100,7 @@ static void end(struct ring_source *s, bool inherited)
 			close(t->file[i]);
 }
 
-static struct shmring *begin(void)
+static struct shmring_ring *begin(void)
 {
 	const struct shmring_config config = { .size = sizeof(config),
 					       .lanes = LANES,
@@ -183,7 +183,7 @@ static const struct joining {
 START_TEST(who_joins_by_an_old_file_chooses_again)
 {
 	const struct joining *j = &joinings[_i];
-	struct shmring *r = begin();
+	struct shmring_ring *r = begin();
 	struct shmring_consumer *c;
 	struct audit a;
 	uint64_t more, missed, missed_bytes;
@@ -213,7 +213,7 @@ END_TEST
 /* A1: what it has in hand stays what and where it is. */
 START_TEST(reader_follows_with_messages_in_hand)
 {
-	struct shmring *r = begin();
+	struct shmring_ring *r = begin();
 	struct shmring_message m, n;
 	unsigned char before[LEN];
 	struct shmring_consumer *c;
@@ -246,7 +246,7 @@ END_TEST
 /* A3: whatever members write, a reader asks now and then, and reads on. */
 START_TEST(forged_words_cost_questions_only)
 {
-	struct shmring *r = begin();
+	struct shmring_ring *r = begin();
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c;
 	struct doorbell *doorbell;
@@ -280,9 +280,9 @@ START_TEST(forged_words_cost_questions_only)
 END_TEST
 
 /* What members write says that nobody has had lane 1, and yet that it has memory. */
-static struct shmring *begin_forged(void)
+static struct shmring_ring *begin_forged(void)
 {
-	struct shmring *r = begin();
+	struct shmring_ring *r = begin();
 	unsigned char *view =
 		mmap(NULL, r->geometry.view_size, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
 	struct registry *registry = (void *)(view + r->geometry.registry_offset);
@@ -325,7 +325,7 @@ static void poll_at_the_end(struct shmring_consumer *c, struct audit *a, int64_t
 START_TEST(forged_lane_does_not_delay_the_end)
 {
 	const uint32_t flags = SHMRING_UNTIL_END | (_i ? SHMRING_OBSERVE : 0);
-	struct shmring *r = begin_forged();
+	struct shmring_ring *r = begin_forged();
 	struct shmring_producer *p = producer_attach(r);
 	struct shmring_consumer *c = consumer_attach(r, NULL, SHMRING_START_DEFAULT, flags);
 	int64_t limit = patience();
@@ -356,7 +356,7 @@ END_TEST
 
 START_TEST(lanes_of_a_source_that_is_away_are_found_later)
 {
-	struct shmring *r = begin();
+	struct shmring_ring *r = begin();
 	struct shmring_producer *p;
 	struct shmring_consumer *c = consumer_attach(r, NULL, SHMRING_START_DEFAULT, 0), *d;
 	int64_t limit = patience();
@@ -440,7 +440,7 @@ static const struct {
 
 START_TEST(descriptors_are_not_taken_on_trust)
 {
-	struct shmring *r = begin();
+	struct shmring_ring *r = begin();
 	struct shmring_consumer *c;
 
 	leave_some();

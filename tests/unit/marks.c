@@ -45,7 +45,7 @@ static const struct elsewhere elsewheres[] = {
 static int begin_elsewhere(int socket, void *arg)
 {
 	const struct elsewhere *e = arg;
-	struct shmring *ring;
+	struct shmring_ring *ring;
 
 	(void)socket;
 	must(shmring_open(&ring, room_path("ring")));
@@ -56,7 +56,7 @@ static int begin_elsewhere(int socket, void *arg)
 }
 
 /* Leaves a name with two different marks; which is the latest depends on how many releases. */
-static uint64_t release_some(struct shmring *ring, unsigned releases)
+static uint64_t release_some(struct shmring_ring *ring, unsigned releases)
 {
 	struct shmring_consumer *c = consumer_attach(ring, "marked", SHMRING_START_OLDEST, 0);
 	struct shmring_message m[AT_ONCE];
@@ -89,7 +89,7 @@ static bool step_to_change(pid_t pid, const struct cursor_mark *marks, unsigned 
 	return true;
 }
 
-static uint64_t resumed_at(struct shmring *ring, struct shmring_producer *p)
+static uint64_t resumed_at(struct shmring_ring *ring, struct shmring_producer *p)
 {
 	struct shmring_consumer *c = consumer_attach(ring, "marked", SHMRING_START_RESUME, 0);
 	struct shmring_message m;
@@ -105,7 +105,7 @@ static uint64_t resumed_at(struct shmring *ring, struct shmring_producer *p)
 static bool killed_at_change(const struct elsewhere *e, unsigned releases, unsigned change)
 {
 	struct shmring_config config = small_config();
-	struct shmring *ring = ring_create(&config);
+	struct shmring_ring *ring = ring_create(&config);
 	struct shmring_producer *p = producer_attach(ring);
 	struct child holder;
 	uint64_t released, seq;

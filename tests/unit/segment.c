@@ -193,7 +193,7 @@ static int unsealed_ring(unsigned seals)
 START_TEST(received_memory_file_must_be_sealed)
 {
 	static const unsigned seals[] = { 0, F_SEAL_GROW, F_SEAL_SHRINK };
-	struct shmring *r;
+	struct shmring_ring *r;
 	int fd;
 
 	for (unsigned i = 0; i < 3; i++) {

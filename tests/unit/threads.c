@@ -83,7 +83,7 @@ int __wrap_shmr_probe_byte(int fd, uint64_t offset)
 	return locked;
 }
 
-static void *map(const struct shmring *r, uint64_t offset, size_t size, int copies)
+static void *map(const struct shmring_ring *r, uint64_t offset, size_t size, int copies)
 {
 	unsigned char *p = mmap(NULL, copies * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -95,10 +95,10 @@ static void *map(const struct shmring *r, uint64_t offset, size_t size, int copi
 	return p;
 }
 
-static struct shmring *ring_open_shared(uint32_t slow_policy)
+static struct shmring_ring *ring_open_shared(uint32_t slow_policy)
 {
 	struct shmring_config config = small_config();
-	struct shmring *r;
+	struct shmring_ring *r;
 
 	config.lanes = LANES;
 	config.slow_policy = slow_policy;
@@ -113,7 +113,7 @@ static struct shmring *ring_open_shared(uint32_t slow_policy)
 	return r;
 }
 
-static void ring_close_shared(struct shmring *r)
+static void ring_close_shared(struct shmring_ring *r)
 {
 	munmap(shared.control, shared.geometry.data_offset);
 	shared.control = NULL;
@@ -127,7 +127,7 @@ static void ring_close_shared(struct shmring *r)
 struct thread {
 	pthread_t id;
 	void (*play)(struct thread *t);
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	uint64_t source;
 	uint64_t seed;
 	atomic_bool *over;
@@ -343,7 +343,7 @@ static void start(struct thread *t)
 /* Two producers, and the other roles; the main thread reads everything. */
 static void play_all(uint32_t slow_policy, void (*const *others)(struct thread *), unsigned count)
 {
-	struct shmring *r = ring_open_shared(slow_policy);
+	struct shmring_ring *r = ring_open_shared(slow_policy);
 	struct shmring_consumer *c = consumer_attach(r, NULL, SHMRING_START_OLDEST, SHMRING_PINNED);
 	struct thread threads[8] = { 0 };
 	atomic_bool over = false;

@@ -44,7 +44,7 @@ int __wrap_sched_yield(void)
 }
 
 /* A state that no place is ever in; nothing is locked for it, and nothing can be buried. */
-static void damage(const struct shmring *r, const char *name)
+static void damage(const struct shmring_ring *r, const char *name)
 {
 	int fd = open(room_path("ring"), O_RDWR | O_CLOEXEC);
 	struct registry *registry = mmap(NULL, sizeof(*registry), PROT_READ | PROT_WRITE,
@@ -63,7 +63,7 @@ START_TEST(damaged_name_is_told_within_a_moment)
 {
 	struct shmring_consumer_options o = { .size = sizeof(o), .name = "kept" };
 	struct shmring_config config = small_config();
-	struct shmring *r = ring_create(&config);
+	struct shmring_ring *r = ring_create(&config);
 	struct shmring_consumer *c;
 
 	shmring_consumer_detach(consumer_attach(r, "kept", 0, 0));

@@ -165,7 +165,7 @@ END_TEST
 
 /* Every public call that fills a struct, with structs of all the sizes that it may meet. */
 struct asked {
-	struct shmring *ring;
+	struct shmring_ring *ring;
 	struct shmring_producer *producer;
 	struct shmring_consumer *consumer;
 };
