@@ -11,173 +11,205 @@ set -u
 rooms="include/shmring lib/text lib/core lib/proto lib/client lib/producer lib/consumer daemon
 clients examples bench tests/support tests/unit tests/process tests/crash tests/broker tests/cases tests/cli tests/meta fuzz"
 
-# private ROOM: the rooms whose headers it may include between quotes.
-private() {
-	case $1 in
-	include/shmring) ;;
-	lib/text) echo lib/text ;;
-	lib/core) echo lib/core lib/text ;;
-	lib/proto) echo lib/proto ;;
-	lib/client) echo lib/client lib/core lib/proto ;;
-	daemon) echo daemon lib/core lib/proto lib/text ;;
-	clients) echo clients lib/text ;;
-	lib/producer) echo lib/producer lib/core ;;
-	lib/consumer) echo lib/consumer lib/core ;;
-	examples | bench | tests/support) echo "$1" ;;
-	tests/process | tests/cases | tests/cli | tests/meta) echo "$1" tests/support ;;
-	tests/crash) echo tests/crash tests/support lib/core ;;
-	tests/broker) echo tests/broker tests/support lib/proto ;;
-	fuzz) echo fuzz lib/core lib/proto lib/client lib/consumer ;;
-	tests/unit)
-		echo tests/unit tests/support lib/core lib/proto lib/client lib/producer lib/consumer daemon
-		;;
-	esac
+# survey ROOT: "ROOM: COMPLAINT" for each violation, and "homeless: COMPLAINT" for each source that
+# lies in no room. One process looks at the whole tree.
+survey() {
+	(cd "$1" && find include lib daemon clients examples bench tests fuzz -type f | sort |
+		awk -v rooms="$rooms" "$checker")
 }
 
-# foreign ROOM: patterns of headers between angle brackets that it must not know.
-foreign() {
-	case $1 in
-	include/shmring) echo "urcu*" ;;
-	lib/core) echo "shmring/producer.h shmring/consumer.h stdio.h wchar.h urcu*" ;;
-	lib/text) echo "shmring/*.h stdio.h wchar.h urcu*" ;;
-	lib/proto) echo "shmring/*.h stdio.h wchar.h urcu*" ;;
-	lib/client) echo "shmring/producer.h shmring/consumer.h stdio.h wchar.h urcu*" ;;
-	daemon) echo "shmring/producer.h shmring/consumer.h" ;;
-	lib/producer) echo "shmring/consumer.h stdio.h wchar.h urcu*" ;;
-	lib/consumer) echo "shmring/producer.h stdio.h wchar.h urcu*" ;;
-	esac
+# shellcheck disable=SC2016 # this is awk's
+checker='
+# may(ROOM, ROOMS): it may include the private headers of those rooms, between quotes.
+function may(room, list) { private[room] = list }
+
+# mustnot(ROOM, PATTERNS): it must not know these headers, between angle brackets.
+function mustnot(room, list) { foreign[room] = list }
+
+function tables() {
+	may("lib/text", "lib/text")
+	may("lib/core", "lib/core lib/text")
+	may("lib/proto", "lib/proto")
+	may("lib/client", "lib/client lib/core lib/proto")
+	may("daemon", "daemon lib/core lib/proto lib/text")
+	may("clients", "clients lib/text")
+	may("lib/producer", "lib/producer lib/core")
+	may("lib/consumer", "lib/consumer lib/core")
+	may("examples", "examples")
+	may("bench", "bench")
+	may("tests/support", "tests/support")
+	may("tests/process", "tests/process tests/support")
+	may("tests/cases", "tests/cases tests/support")
+	may("tests/cli", "tests/cli tests/support")
+	may("tests/meta", "tests/meta tests/support")
+	may("tests/crash", "tests/crash tests/support lib/core")
+	may("tests/broker", "tests/broker tests/support lib/proto")
+	may("fuzz", "fuzz lib/core lib/proto lib/client lib/consumer")
+	may("tests/unit", "tests/unit tests/support lib/core lib/proto lib/client lib/producer " \
+		"lib/consumer daemon")
+
+	mustnot("include/shmring", "urcu*")
+	mustnot("lib/core", "shmring/producer.h shmring/consumer.h stdio.h wchar.h urcu*")
+	mustnot("lib/text", "shmring/*.h stdio.h wchar.h urcu*")
+	mustnot("lib/proto", "shmring/*.h stdio.h wchar.h urcu*")
+	mustnot("lib/client", "shmring/producer.h shmring/consumer.h stdio.h wchar.h urcu*")
+	mustnot("daemon", "shmring/producer.h shmring/consumer.h")
+	mustnot("lib/producer", "shmring/consumer.h stdio.h wchar.h urcu*")
+	mustnot("lib/consumer", "shmring/producer.h stdio.h wchar.h urcu*")
 }
 
-# room_of PATH: the room it lies in; nothing if there is none.
-room_of() {
+# room_of(PATH): the room it lies in; "" if there is none.
+function room_of(path,    i) {
+	for (i = 1; i <= room_count; i++)
+		if (index(path, room_list[i] "/") == 1)
+			return room_list[i]
+	return ""
+}
+
+# plain(PATH): without "." and ".."
+function plain(path,    parts, count, i, kept, out) {
+	count = split(path, parts, "/")
+	kept = 0
+	for (i = 1; i <= count; i++) {
+		if (parts[i] == "..")
+			kept--
+		else if (parts[i] != "." && parts[i] != "")
+			out[++kept] = parts[i]
+		if (kept < 0)
+			return ""
+	}
+	path = out[1]
+	for (i = 2; i <= kept; i++)
+		path = path "/" out[i]
+	return path
+}
+
+# quoted(FILE, ROOM, NAME): the file of the tree that #include "NAME" in FILE finds.
+function quoted(file, room, name,    dirs, count, i, found) {
+	sub(/\/[^\/]*$/, "", file)
+	count = split(file " " private[room], dirs, " ")
+	for (i = 1; i <= count; i++) {
+		found = plain(dirs[i] "/" name)
+		if (found in exists)
+			return found
+	}
+	return ""
+}
+
+# may_know(ROOM, FILE): is the file in one of its rooms? Of the core, tests/crash may know one header.
+function may_know(room, file,    known, count, i) {
+	if (room == "tests/crash" && index(file, "lib/core/") == 1)
+		return file == "lib/core/fault.h"
+	count = split(private[room], known, " ")
+	for (i = 1; i <= count; i++)
+		if (room_of(file) == known[i])
+			return 1
+	return 0
+}
+
+function complain(room, words) { print room ": " words }
+
+function look_quoted(room, file, name,    found) {
+	found = quoted(file, room, name)
+	if (found == "")
+		complain(room, file ": \"" name "\" is in no room that " room " may know")
+	else if (!may_know(room, found))
+		complain(room, file ": \"" name "\" is " found ", which " room " must not know")
+}
+
+# matches(NAME, PATTERN): a star in the pattern is any text.
+function matches(name, pattern) {
+	gsub(/\./, "[.]", pattern)
+	gsub(/\*/, ".*", pattern)
+	return name ~ ("^" pattern "$")
+}
+
+function look_bracketed(room, file, name,    list, count, i) {
+	count = split(foreign[room], list, " ")
+	for (i = 1; i <= count; i++)
+		if (matches(name, list[i]))
+			complain(room, file ": " room " must not know <" name ">")
+	if (index(name, "shmring/") == 1) {
+		if (!(("include/" name) in exists))
+			complain(room, file ": <" name "> is not a public header")
+		return
+	}
+	for (i = 1; i <= room_count; i++)
+		if (plain(room_list[i] "/" name) in exists)
+			complain(room, file ": <" name "> is " room_list[i] "/" name \
+				": include it between quotes")
+}
+
+# look(ROOM, FILE): each of its #include lines.
+function look(room, file,    line, quote, name) {
+	while ((getline line <file) > 0) {
+		if (line !~ /^[ \t]*#[ \t]*include(_next)?[^A-Za-z0-9_]/)
+			continue
+		sub(/^[ \t]*#[ \t]*include(_next)?[ \t]*/, "", line)
+		quote = substr(line, 1, 1)
+		name = substr(line, 2)
+		sub(/[>"].*/, "", name)
+		if (quote == "\"")
+			look_quoted(room, file, name)
+		else if (quote == "<")
+			look_bracketed(room, file, name)
+		else
+			complain(room, file ": an #include must name its file")
+	}
+	close(file)
+}
+
+BEGIN {
+	room_count = split(rooms, room_list, " ")
+	tables()
+}
+
+{ exists[$0] = 1 }
+/\.[ch]$/ { sources[++source_count] = $0 }
+
+END {
+	for (i = 1; i <= source_count; i++) {
+		room = room_of(sources[i])
+		if (room == "")
+			complain("homeless", sources[i] ": lies in no room of the table")
+		else
+			look(room, sources[i])
+	}
+}'
+
+# of ROOM: what the survey says of it.
+of() {
+	sed -n "s|^$1: ||p" "$work/survey"
+}
+
+# bare_tree: a tree with one header in each room.
+bare_tree() {
 	for room in $rooms; do
-		case $1 in
-		"$room"/*)
-			echo "$room"
-			return
-			;;
-		esac
+		mkdir -p "$work/tree/$room"
+		echo "#include <stddef.h>" >"$work/tree/$room/$(echo "$room" | tr / -).h"
 	done
+	mkdir "$work/tree/examples/demo"
+	touch "$work/tree/include/shmring/producer.h" "$work/tree/lib/core/fault.h"
 }
 
-# quoted ROOT FILE NAME: the file of the tree that #include "NAME" in FILE finds.
-quoted() {
-	from=${2%/*}
-	for dir in "$from" $(private "$(room_of "$2")"); do
-		[ -f "$1/$dir/$3" ] || continue
-		(cd "$1/$dir/$(dirname "$3")" && echo "$(pwd -P)/${3##*/}") |
-			sed "s|^$(cd "$1" && pwd -P)/||"
-		return
-	done
-}
-
-# may_know ROOM FILE: is the file in one of its rooms? Of the core, tests/crash may know one header.
-may_know() {
-	case $1,$2 in
-	tests/crash,lib/core/fault.h) return 0 ;;
-	tests/crash,lib/core/*) return 1 ;;
-	esac
-	for known in $(private "$1"); do
-		[ "$(room_of "$2")" = "$known" ] && return 0
-	done
-	return 1
-}
-
-# wrong_quoted ROOT ROOM FILE NAME: the complaint about #include "NAME", if there is one.
-wrong_quoted() {
-	found=$(quoted "$1" "$3" "$4")
-	if [ -z "$found" ]; then
-		echo "$3: \"$4\" is in no room that $2 may know"
-		return
-	fi
-	may_know "$2" "$found" || echo "$3: \"$4\" is $found, which $2 must not know"
-}
-
-# wrong_bracketed ROOT ROOM FILE NAME: the same for #include <NAME>.
-wrong_bracketed() {
-	for pattern in $(foreign "$2"); do
-		# shellcheck disable=SC2254 # it is a pattern
-		case $4 in
-		$pattern) echo "$3: $2 must not know <$4>" ;;
-		esac
-	done
-	case $4 in
-	shmring/*)
-		[ -f "$1/include/$4" ] || echo "$3: <$4> is not a public header"
-		return
-		;;
-	esac
-	for room in $rooms; do
-		[ ! -f "$1/$room/$4" ] || echo "$3: <$4> is $room/$4: include it between quotes"
-	done
-}
-
-# includes ROOT FILE...: "FILE QUOTE NAME" for each #include line; QUOTE is ", < or ? (computed).
-includes() {
-	(cd "$1" && shift && awk '
-		/^[ \t]*#[ \t]*include(_next)?[^A-Za-z0-9_]/ {
-			line = $0
-			sub(/^[ \t]*#[ \t]*include(_next)?[ \t]*/, "", line)
-			quote = substr(line, 1, 1)
-			name = substr(line, 2)
-			if (quote != "<" && quote != "\"")
-				quote = "?"
-			sub(/[>"].*/, "", name)
-			print FILENAME, quote, name
-		}' "$@")
-}
-
-# violations ROOT ROOM: one line each.
-violations() {
-	[ -d "$1/$2" ] || return 0
-	# shellcheck disable=SC2046 # file names of ours have no blanks
-	set -- "$1" "$2" $(cd "$1" && find "$2" -name '*.[ch]' | sort)
-	[ $# -gt 2 ] || return
-	root=$1
-	wanted=$2
-	shift 2
-	includes "$root" "$@" | while read -r file quote name; do
-		room=$(room_of "$file")
-		[ "$room" = "$wanted" ] || continue
-		case $quote in
-		'"') wrong_quoted "$root" "$room" "$file" "$name" ;;
-		'<') wrong_bracketed "$root" "$room" "$file" "$name" ;;
-		*) echo "$file: an #include must name its file" ;;
-		esac
-	done
-}
-
-# homeless ROOT: sources that lie in no room.
-homeless() {
-	(cd "$1" && find include lib daemon clients examples bench tests -name '*.[ch]') | sort |
-		while read -r file; do
-			[ -n "$(room_of "$file")" ] || echo "$file: lies in no room of the table"
-		done
-}
-
-# caught FILE LINE: a tree in which FILE consists of LINE; what the checker says about it.
+# caught FILE LINE: the bare tree, and FILE that consists of LINE; what the checker says about it.
 caught() {
-	tree=$(mktemp -d) || exit 1
-	for room in $rooms; do
-		mkdir -p "$tree/$room"
-		echo "#include <stddef.h>" >"$tree/$room/$(echo "$room" | tr / -).h"
-	done
-	touch "$tree/include/shmring/producer.h" "$tree/lib/core/fault.h"
-	mkdir -p "$tree/${1%/*}"
-	echo "$2" >"$tree/$1"
-	for room in $rooms; do
-		violations "$tree" "$room"
-	done
-	homeless "$tree"
-	rm -rf "$tree"
+	echo "$2" >"$work/tree/$1"
+	survey "$work/tree"
+	rm "$work/tree/$1"
 }
+
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+survey "$abs_srcdir" >"$work/survey"
+bare_tree
 
 tap_plan 38
 
 for room in $rooms; do
-	tap_ok "$room includes what it may" "$(violations "$abs_srcdir" "$room")"
+	tap_ok "$room includes what it may" "$(of "$room")"
 done
-tap_ok "every source lies in a room" "$(homeless "$abs_srcdir")"
+tap_ok "every source lies in a room" "$(of homeless)"
 
 # The checker itself: it is silent about what is allowed, and sees every kind of violation.
 tap_ok "allows what is allowed" "$(
