@@ -33,61 +33,72 @@ constants() {
 	public "$1" | grep -o 'SHMRING_[A-Z0-9_]*[A-Z0-9]' | grep -v -e '_H$' -e '^SHMRING_ASSERT' | sort -u
 }
 
-# section PAGE NAME: the lines of one section of a manual page.
-section() {
-	awk -v name=".SH $2" '/^\.SH/ { in_it = $0 == name; next } in_it' "$1"
-}
-
-# function_pages ROOT: functions without a page of their name that names and declares them.
+# function_pages ROOT: functions without a page of their name that names and declares them. One
+# process reads all pages.
 function_pages() {
-	for name in $(functions "$1"); do
-		page=$1/man/$name.3
-		target=$(sed -n 's|^\.so man3/||p' "$page" 2>/dev/null)
-		[ -z "$target" ] || page=$1/man/$target
-		if [ ! -f "$page" ]; then
-			echo "$name: no page man/$name.3${target:+, which leads to man/$target}"
-			continue
-		fi
-		section "$page" NAME | grep -qw "$name" || echo "$name: not named by ${page##*/}"
-		section "$page" SYNOPSIS | grep -q "$name(" || echo "$name: not declared by ${page##*/}"
-	done
+	functions "$1" | awk -v man="$1/man" '
+		# read_page(PAGE): its sections go to sections[], where it leads to into leads[].
+		function read_page(page,    line, section) {
+			if (page in there)
+				return
+			there[page] = 0
+			while ((getline line <(man "/" page)) > 0) {
+				there[page] = 1
+				if (line ~ /^\.so man3\//)
+					leads[page] = substr(line, length(".so man3/") + 1)
+				if (line ~ /^\.SH/)
+					section = line
+				else
+					sections[page, section] = sections[page, section] "\n" line " "
+			}
+			close(man "/" page)
+		}
+		{
+			page = $0 ".3"
+			read_page(page)
+			target = leads[page]
+			if (target != "")
+				read_page(page = target)
+			if (!there[page]) {
+				print $0 ": no page man/" $0 ".3" \
+					(target == "" ? "" : ", which leads to man/" target)
+				next
+			}
+			if (sections[page, ".SH NAME"] !~ ("[^A-Za-z0-9_]" $0 "[^A-Za-z0-9_]"))
+				print $0 ": not named by " page
+			if (index(sections[page, ".SH SYNOPSIS"], $0 "(") == 0)
+				print $0 ": not declared by " page
+		}'
 }
 
 # constant_pages ROOT: constants that no page mentions.
 constant_pages() {
-	for name in $(constants "$1"); do
-		cat "$1"/man/*.[37] | grep -qw "$name" || echo "$name: in no page"
-	done
+	cat "$1"/man/*.[37] | grep -o '[A-Za-z0-9_]*SHMRING_[A-Za-z0-9_]*' | sort -u >"$work/mentioned"
+	constants "$1" | grep -v -x -F -f "$work/mentioned" | sed 's/$/: in no page/'
 }
 
 # listed_pages ROOT: pages that man/local.mk does not list.
 listed_pages() {
-	for page in "$1"/man/*.[1-9]; do
-		grep -q "^	man/${page##*/}\( \\\\\)\{0,1\}\$" "$1/man/local.mk" ||
-			echo "${page##*/}: not in man/local.mk"
-	done
+	sed -n 's/^	man\/\([^ ]*\)\( \\\)\{0,1\}$/\1/p' "$1/man/local.mk" >"$work/listed"
+	(cd "$1/man" && printf '%s\n' *.[1-9]) | grep -v -x -F -f "$work/listed" |
+		sed 's/$/: not in man\/local.mk/'
 }
 
 # lint ROOT: what groff says about the pages written with its man macros.
 lint() {
-	for page in "$1"/man/*.[37]; do
-		grep -q '^\.so ' "$page" || groff -man -ww -z "$page" 2>&1
-	done
+	(cd "$1/man" && grep -L '^\.so ' -- *.[37] | xargs groff -man -ww -z 2>&1)
 }
 
 # links ROOT: relative links of the documents that lead nowhere.
 links() {
-	(cd "$1" && find . -maxdepth 1 -name '*.md' && find docs -name '*.md') | sort |
-		while read -r file; do
-			grep -o '](\([^)]*\))' "$1/$file" | sed 's/^](//; s/)$//; s/#.*//' |
-				while read -r target; do
-					case $target in
-					'' | *://* | mailto:*) continue ;;
-					esac
-					[ -e "$1/$(dirname "$file")/$target" ] ||
-						echo "$file: $target is not there"
-				done
-		done
+	(cd "$1" && find . -maxdepth 1 -name '*.md' -exec grep -o '](\([^)]*\))' /dev/null {} + &&
+		find docs -name '*.md' -exec grep -o '](\([^)]*\))' /dev/null {} +) |
+		sed 's/](//; s/)$//; s/#.*//' | sort -u | while IFS=: read -r file target; do
+		case $target in
+		'' | *://* | mailto:*) continue ;;
+		esac
+		[ -e "$1/${file%/*}/$target" ] || echo "$file: $target is not there"
+	done
 }
 
 # copied_code ROOT: blocks of C in the README that are not cut from one of the examples.
@@ -188,7 +199,7 @@ run_recipe() {
 }
 
 # commands ROOT: what is said when the README's recipes do not work, or not a second time, or have
-# another output than it shows.
+# another output than it shows. The first that is wrong is the last that is run.
 commands() {
 	cut_recipes "$1"
 	parent=/dev/shm
@@ -208,8 +219,10 @@ commands() {
 				break 2
 			fi
 			want=${recipe%.*}.want
-			[ ! -f "$want" ] || matches "$want" "$work/out" ||
+			if [ -f "$want" ] && ! matches "$want" "$work/out"; then
 				sed "s/^/the $time time it says: /" "$work/out"
+				break 2
+			fi
 		done
 	done
 	[ -n "$(find "$work/recipes" -name '*.run')" ] || echo "the README has no commands to run"
@@ -219,36 +232,44 @@ commands() {
 # edges ROOT: labels of ordering edges in the source that docs/layout.md does not explain, and
 # functions in its explanations that are not there.
 edges() {
-	grep -rhoE '\[[A-Z]{4,}\]' "$1/lib" "$1/include" --include='*.[ch]' | sort -u |
-		while read -r label; do
-			grep -qF "\`$label\`" "$1/docs/layout.md" || echo "$label: not in docs/layout.md"
-		done
+	find "$1/lib" "$1/include" -name '*.[ch]' -exec cat {} + >"$work/source"
+	# shellcheck disable=SC2016 # the backquotes are meant
+	grep -oE '`\[[A-Z]{4,}\]`' "$1/docs/layout.md" | tr -d '`' | sort -u >"$work/explained"
+	grep -oE '\[[A-Z]{4,}\]' "$work/source" | sort -u | grep -v -x -F -f "$work/explained" |
+		sed 's/$/: not in docs\/layout.md/'
+	grep -oE '[A-Za-z0-9_]+\(' "$work/source" | tr -d '(' | sort -u >"$work/spelled"
 	# shellcheck disable=SC2016 # the backquotes are meant
 	grep -oE '`[a-z_]+\(\)`' "$1/docs/layout.md" | tr -d '`()' | sort -u |
-		while read -r name; do
-			grep -rq "\\<$name(" "$1/lib" "$1/include" || echo "$name(): there is no such function"
-		done
+		grep -v -x -F -f "$work/spelled" | sed 's/$/(): there is no such function/'
 }
 
 # named_tests ROOT: tests that docs/failures.md names and that are not there.
 named_tests() {
+	(cd "$1/tests" && grep -o '^START_TEST([a-z_0-9]*)' -- */*.c) |
+		sed 's|^[^/]*/||; s|\.c:START_TEST(|/|; s|)$||' >"$work/tests"
 	# shellcheck disable=SC2016 # the backquotes are meant
 	grep -oE '`[a-z]+/[a-z]+_[a-z_0-9]+`' "$1/docs/failures.md" | tr -d '`' | sort -u |
-		while IFS=/ read -r program name; do
-			grep -q "^START_TEST($name)" "$1"/tests/*/"$program.c" 2>/dev/null ||
-				echo "$program/$name: there is no such test"
-		done
+		grep -v -x -F -f "$work/tests" | sed 's/$/: there is no such test/'
 }
 
-# doctored FILE SED-SCRIPT: a copy of what is checked, with FILE changed, or gone if that says "rm".
-doctored() {
-	rm -rf "$work/copy"
+# copied: a copy of what is checked.
+copied() {
 	mkdir -p "$work/copy/tests"
 	for part in README.md docs examples include lib man; do
 		cp -R "$abs_srcdir/$part" "$work/copy"
 	done
 	cp -R "$abs_srcdir/tests/process" "$abs_srcdir/tests/crash" "$work/copy/tests"
 	chmod -R u+w "$work/copy"
+}
+
+# doctored FILE SED-SCRIPT: the copy with FILE changed, or gone if that says "rm", and nothing else.
+doctored() {
+	if [ -f "$work/changed" ]; then
+		last=$(cat "$work/changed")
+		cp "$abs_srcdir/$last" "$work/copy/$last"
+		chmod u+w "$work/copy/$last"
+	fi
+	echo "$1" >"$work/changed"
 	if [ "$2" = rm ]; then
 		rm "$work/copy/$1"
 	else
@@ -279,6 +300,7 @@ tap_ok "the tests that are named exist" "$(named_tests "$abs_srcdir")"
 # The checker itself: it finds what there is, is silent about a good copy, and sees what is missing.
 tap_ok "finds functions" "$([ "$(functions "$abs_srcdir" | wc -l)" -ge 39 ] || functions "$abs_srcdir")"
 tap_ok "finds constants" "$([ "$(constants "$abs_srcdir" | wc -l)" -ge 30 ] || constants "$abs_srcdir")"
+copied
 copy=$(doctored README.md '')
 tap_ok "a good copy is good" "$(
 	function_pages "$copy"
