@@ -4,7 +4,7 @@
  *
  * Follows hold(), hold_empty(), choose(), walk_to_end(), place_cursor() and enter() of
  * lib/consumer/join.c; producer_reserve(), read_gate() and permitted_end() of lib/producer/room.c;
- * furnish_lane() and find_end() of lib/producer/lease.c; the index and its search of
+ * furnish_lane() and find_end() of lib/producer/attach.c; the index and its search of
  * lib/core/lane.c; release_lane() of lib/consumer/read.c.
  *
  * Modelled: OWNERS owners of one lane, one after the other, the first of which makes it; each may be

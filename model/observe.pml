@@ -4,7 +4,7 @@
  *
  * Follows begin_lane(), look_at(), still_whole(), copy_words(), relocate(), hand_out_copy() and
  * try_lane() of lib/consumer/observer.c; producer_reserve() of lib/producer/room.c, find_end() of
- * lib/producer/lease.c, the index, its search and the walk of lib/core/lane.c.
+ * lib/producer/attach.c, the index, its search and the walk of lib/core/lane.c.
  *
  * Modelled: OWNERS owners, one after the other, each of which may be killed before each of its
  * steps, write records of a header and one word of payload, with no consumer to wait for. One

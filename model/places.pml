@@ -4,7 +4,7 @@
  *
  * Follows shmr_place_take(), shmr_place_is_dead(), shmr_place_bury() and shmr_place_leave() of
  * lib/core/registry.c; find_lane(), take_any_lane(), take_lane() and go_active() of
- * lib/producer/lease.c.
+ * lib/producer/attach.c.
  *
  * Modelled: one place, a lane; PEERS processes that want it, take it, use it and leave it; a prober
  * that buries the dead, again and again (shmring_reap(), or a consumer that has slept in vain).

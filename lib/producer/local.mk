@@ -3,11 +3,11 @@
 
 noinst_LTLIBRARIES += lib/producer/libproducer.la
 lib_producer_libproducer_la_SOURCES = \
+	lib/producer/attach.c \
 	lib/producer/checked.c \
 	lib/producer/copy.c \
 	lib/producer/fd.c \
 	lib/producer/lag.c \
-	lib/producer/lease.c \
 	lib/producer/producer.c \
 	lib/producer/producer.h \
 	lib/producer/room.c \

@@ -7,7 +7,7 @@
  *	copy.c		large messages
  *	room.c		reserve room, wait for it, press slow or dead consumers
  *	lag.c		evict consumers that are further behind than their limits
- *	lease.c		become the owner of a lane, and leave it
+ *	attach.c	become the owner of a lane, and leave it
  */
 #ifndef SHMRING_PRODUCER_PRIVATE_H
 #define SHMRING_PRODUCER_PRIVATE_H

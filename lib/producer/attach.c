@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lease: become the owner of a lane, new or left by another, and leave it.
+ * attach: become the owner of a lane, new or left by another, and leave it.
  */
 #include <errno.h>
 #include <string.h>
