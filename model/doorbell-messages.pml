@@ -4,7 +4,7 @@
  *
  * Follows sleep_for_message(), sleep_until_message(), take_back_bit() and consumer_look() of
  * lib/consumer/wait.c; the end of shmring_commit() in include/shmring/producer-inline.h and of
- * publish_batch() in lib/producer/producer.c; shmr_bell_ring_data(), shmr_bell_barrier() and
+ * publish_batch() in lib/producer/messages.c; shmr_bell_ring_data(), shmr_bell_barrier() and
  * shmr_bell_sleep() of lib/core/doorbell.c.
  *
  * Modelled: PRODUCERS lanes, MESSAGES messages in each; CONSUMERS consumers that want them all.

@@ -2,7 +2,7 @@
 /*
  * producer: the handle of a lane's owner.
  *
- *	producer.c	claim, commit and their kin: the path of every message
+ *	messages.c	claim, commit, publish, stage, flush
  *	checked.c	what is public, in a build that checks how handles are used
  *	copy.c		large messages
  *	room.c		reserve room, wait for it, press slow or dead consumers

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * producer: what is not in <shmring/producer-inline.h>: the slow halves, batches,
- * and everything that is no message.
+ * messages: claim, commit, publish and batches, as far as they are not in
+ * <shmring/producer-inline.h>.
  */
 #define SHMRING_INLINE /* here are the functions for callers that do not inline */
 #include "atomic.h"    /* first: their stores, too, may be fault points */
