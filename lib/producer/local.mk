@@ -9,6 +9,7 @@ lib_producer_libproducer_la_SOURCES = \
 	lib/producer/fd.c \
 	lib/producer/lag.c \
 	lib/producer/messages.c \
+	lib/producer/producer.c \
 	lib/producer/producer.h \
 	lib/producer/room.c \
 	lib/producer/take.c \

@@ -2,6 +2,7 @@
 /*
  * producer: the handle of a lane's owner.
  *
+ *	producer.c	the handle: what it is asked for, and what it counts
  *	messages.c	claim, commit, publish, stage, flush
  *	checked.c	what is public, in a build that checks how handles are used
  *	copy.c		large messages
@@ -199,7 +200,12 @@ void producer_take(struct shmring_producer *p, uint64_t size);
 void producer_copy(const struct shmring_producer *p, void *to, const void *from, size_t len);
 
 /* -ECHILD in a child of fork, which finds the handle zeroed. */
-int producer_wiped(const struct shmring_producer *p);
+int producer_explain_wiped(void);
+
+static inline int producer_wiped(const struct shmring_producer *p)
+{
+	return p->hot.data ? 0 : producer_explain_wiped();
+}
 
 /*
  * A call that changes what a claim reads marks the handle first, so that a signal handler
