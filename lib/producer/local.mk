@@ -13,7 +13,8 @@ lib_producer_libproducer_la_SOURCES = \
 	lib/producer/producer.h \
 	lib/producer/room.c \
 	lib/producer/take.c \
-	lib/producer/unchecked.h
+	lib/producer/unchecked.h \
+	lib/producer/wake.c
 lib_producer_libproducer_la_CPPFLAGS = $(CORE_CPPFLAGS) -DSHMR_UNCHECKED_NAMES
 lib_producer_libproducer_la_CFLAGS = $(LIBRARY_CFLAGS)
 lib_producer_libproducer_la_LDFLAGS = $(SANITIZE_FLAGS)

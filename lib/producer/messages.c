@@ -89,62 +89,6 @@ int shmring_slow1_claim(struct shmring_producer *p, size_t len, int64_t deadline
 	return e;
 }
 
-void shmring_slow1_wake_consumers(struct shmring_producer *p)
-{
-	const struct shmring_boundary end = published_end(p);
-	/* [WATERMARK] pairs with consumer_raise_watermarks(), consumer_drop_watermarks() */
-	uint64_t asleep = load_acquire(&p->bell.shared->sleepers);
-	uint64_t left = asleep & load_relaxed(&p->bell.shared->patient);
-	uint64_t due = asleep & ~left;
-
-	for (; left != 0; left &= left - 1) {
-		const struct lane_cursor *at =
-			&p->rows[__builtin_ctzll(left)].lane[p->attachment.slot];
-
-		if (watermark_reached(load_relaxed(&at->watermark), end.position, end.seq,
-				      load_relaxed(&at->position), p->hot.mask + 1))
-			due |= left & -left;
-	}
-	if (due == 0)
-		return;
-	shmr_bell_ring_data(&p->bell, due, &p->counters);
-	producer_show_counts(p);
-}
-
-int shmring_producer_wake(struct shmring_producer *p)
-{
-	if (producer_wiped(p) < 0)
-		return -ECHILD;
-	bell_order(p->hot.fence); /* [WAKE] pairs with [SLEEP] in lib/consumer/wait.c */
-	if (load_relaxed(&p->bell.shared->sleepers) == 0)
-		return 0;
-	shmr_bell_ring_data(&p->bell, EVERYBODY, &p->counters);
-	producer_show_counts(p);
-	return 1;
-}
-
-/* While it is quiet, the path of every message looks at a word where no consumer sleeps. */
-int shmring_producer_quiet(struct shmring_producer *p, int quiet)
-{
-	if (producer_wiped(p) < 0)
-		return -ECHILD;
-	if (quiet) {
-		p->hot.sleepers = &p->nobody;
-		return 0;
-	}
-	p->hot.sleepers = plain_words(&p->bell.shared->sleepers);
-	return shmring_producer_wake(p);
-}
-
-int shmring_producer_spin(struct shmring_producer *p, int64_t spin_ns)
-{
-	int e = producer_wiped(p);
-
-	if (e == 0)
-		shmr_bell_set_spin(&p->bell, spin_ns, false);
-	return e;
-}
-
 static void unstage(struct shmring_producer *p)
 {
 	p->staged = false;

@@ -5,6 +5,7 @@
  *	producer.c	the handle: what it is asked for, and what it counts
  *	messages.c	claim, commit, publish, stage, flush
  *	checked.c	what is public, in a build that checks how handles are used
+ *	wake.c		wake consumers, and other producers
  *	copy.c		large messages
  *	room.c		reserve room, wait for it, press slow or dead consumers
  *	lag.c		evict consumers that are further behind than their limits

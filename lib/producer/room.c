@@ -253,14 +253,6 @@ static bool evict(struct shmring_producer *p, const struct gate *gate, int64_t n
 	return true;
 }
 
-/* The others may be waiting for the same consumer. [READY] pairs with show_lane(). */
-void producer_tell_others(struct shmring_producer *p)
-{
-	uint64_t ready = load_acquire(&p->attachment.registry->lanes_ready);
-
-	shmr_bell_ring_rooms(&p->bell, ready & ~(UINT64_C(1) << p->attachment.slot), &p->counters);
-}
-
 /* Do something about the consumer that holds us back; true: look again. */
 static bool press(struct shmring_producer *p, const struct gate *gate)
 {
@@ -487,4 +479,13 @@ int producer_arm(struct shmring_producer *p, uint64_t size, uint32_t *ret_seen)
 void producer_disarm(struct shmring_producer *p)
 {
 	store_relaxed(&p->lane.control->room_wanted, POSITION_NONE);
+}
+
+int shmring_producer_spin(struct shmring_producer *p, int64_t spin_ns)
+{
+	int e = producer_wiped(p);
+
+	if (e == 0)
+		shmr_bell_set_spin(&p->bell, spin_ns, false);
+	return e;
 }
