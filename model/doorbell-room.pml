@@ -2,8 +2,8 @@
 /*
  * doorbell-room.pml: a producer sleeps until there is room; store buffers are modelled.
  *
- * Follows sleep_for_room(), wanted_floor(), wait_once(), press_all() and tell_other_producers()'s
- * counterpart consumer_tell_producers() around them: lib/producer/room.c; the end of
+ * Follows sleep_for_room(), wanted_floor(), wait_once(), producer_press() and tell_other_producers()'s
+ * counterpart consumer_tell_producers() around them: lib/producer/wait.c, press.c; the end of
  * shmring_release() in include/shmring/consumer-inline.h, release_lane() and wake_owner() of
  * lib/consumer/read.c; leave() of lib/consumer/attach.c; lib/core/doorbell.c.
  *
@@ -108,8 +108,8 @@ inline producer_reserve()
 	room = !closed || position + SPAN - floor <= SIZE
 }
 
-/* press_all(): the dead are buried, on proof. */
-inline press_all()
+/* producer_press(): the dead are buried, on proof. */
+inline producer_press()
 {
 	do
 	:: c < CONSUMERS ->
@@ -200,7 +200,7 @@ active proctype Owner()
 	:: position < MESSAGES ->
 		producer_reserve(); /* producer_wait() */
 		if
-		:: !room -> press_all()
+		:: !room -> producer_press()
 		:: else
 		fi;
 		do
@@ -209,7 +209,7 @@ active proctype Owner()
 			sleep_for_room();
 			producer_reserve();
 			if
-			:: !room -> press_all()
+			:: !room -> producer_press()
 			:: else
 			fi
 		od;

@@ -2,10 +2,10 @@
 /*
  * evict.pml: suspect a consumer, then evict it; its release; its way back.
  *
- * Follows read_gate(), producer_reserve(), same_stall(), evict() and press() of
- * lib/producer/room.c; shmring_peek() of include/shmring/consumer-inline.h; shmring_slow1_release()
- * and release_lane() of lib/consumer/read.c; consumer_keep_place(), enter() and replace_cursor() of
- * lib/consumer/join.c.
+ * Follows read_gate() and producer_reserve() of lib/producer/reserve.c; same_stall(), evict() and
+ * press() of lib/producer/press.c; shmring_peek() of include/shmring/consumer-inline.h;
+ * shmring_slow1_release() and release_lane() of lib/consumer/read.c; consumer_keep_place(), enter()
+ * and replace_cursor() of lib/consumer/join.c.
  *
  * Modelled: the owner of a lane, which evicts; a second producer, which is stuck at the same
  * consumer in another lane, suspects and evicts it too, and may be stopped anywhere, for any time;

@@ -3,7 +3,7 @@
  * join.pml: joining at the oldest message or now, while the owner of the lane goes on; restart.
  *
  * Follows hold(), hold_empty(), choose(), walk_to_end(), place_cursor() and enter() of
- * lib/consumer/join.c; producer_reserve(), read_gate() and permitted_end() of lib/producer/room.c;
+ * lib/consumer/join.c; producer_reserve(), read_gate() and permitted_end() of lib/producer/reserve.c;
  * furnish_lane() and find_end() of lib/producer/attach.c; the index and its search of
  * lib/core/lane.c; release_lane() of lib/consumer/read.c.
  *

@@ -4,7 +4,7 @@
  *
  * Follows shmring_claim(), shmring_commit() and shmring_peek(), shmring_release() of
  * include/shmring/ *-inline.h; close_claim(), publish_batch(), stage, flush, abort, discard of
- * lib/producer/messages.c; producer_reserve() and note_end() of lib/producer/room.c; find_end() of
+ * lib/producer/messages.c; producer_reserve() and note_end() of lib/producer/reserve.c; find_end() of
  * lib/producer/attach.c; the index and the walk of lib/core/lane.c.
  *
  * Modelled: OWNERS producers own the lane one after the other; each claims, fills, commits, stages,

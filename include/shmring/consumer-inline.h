@@ -148,9 +148,9 @@ SHMRING_INLINE int shmring_release(struct shmring_consumer *c)
 	l->released.position = position;
 	*SHMRING_POINTER(shmring_pair, &l->released.seq) =
 		*SHMRING_POINTER(shmring_pair, &l->at.seq);
-	/* [RELEASE] pairs with read_gate() in lib/producer/room.c: our reads are over. */
+	/* [RELEASE] pairs with read_gate() in lib/producer/reserve.c: our reads are over. */
 	__atomic_store_n(l->cursor, position, __ATOMIC_RELEASE);
-	/* [WAKE] pairs with [SLEEP] in lib/producer/room.c. */
+	/* [WAKE] pairs with [SLEEP] in lib/producer/wait.c. */
 	if (__builtin_expect(h->fence != 0, 0))
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	else

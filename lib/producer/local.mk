@@ -9,11 +9,13 @@ lib_producer_libproducer_la_SOURCES = \
 	lib/producer/fd.c \
 	lib/producer/lag.c \
 	lib/producer/messages.c \
+	lib/producer/press.c \
 	lib/producer/producer.c \
 	lib/producer/producer.h \
-	lib/producer/room.c \
+	lib/producer/reserve.c \
 	lib/producer/take.c \
 	lib/producer/unchecked.h \
+	lib/producer/wait.c \
 	lib/producer/wake.c
 lib_producer_libproducer_la_CPPFLAGS = $(CORE_CPPFLAGS) -DSHMR_UNCHECKED_NAMES
 lib_producer_libproducer_la_CFLAGS = $(LIBRARY_CFLAGS)

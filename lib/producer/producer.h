@@ -7,7 +7,9 @@
  *	checked.c	what is public, in a build that checks how handles are used
  *	wake.c		wake consumers, and other producers
  *	copy.c		large messages
- *	room.c		reserve room, wait for it, press slow or dead consumers
+ *	wait.c		wait for room
+ *	press.c		bury and evict the consumers that hold the producer back
+ *	reserve.c	reserve room as far as the cursors allow
  *	lag.c		evict consumers that are further behind than their limits
  *	attach.c	become the owner of a lane, and leave it
  */
@@ -109,6 +111,18 @@ struct gate {
  */
 int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *ret_gate);
 
+/* How far it is best to reserve, for a record of `size` bytes. */
+uint64_t producer_wanted_end(const struct shmring_producer *p, uint64_t size);
+
+/*
+ * Deal with the consumers that hold this producer back, one after the other, each place
+ * once: dead ones may appear as fast as they are buried. True: there is room.
+ */
+bool producer_press(struct shmring_producer *p, uint64_t size, struct gate *gate);
+
+/* When to press the consumer that is the gate again; INT64_MAX: it may not be evicted. */
+int64_t producer_press_due(const struct shmring_producer *p, const struct gate *gate);
+
 /*
  * The end has come from chunk `from` to chunk `to`: remember when. Evict the consumers that
  * are over a limit at a second look. True: one was evicted, so look at the cursors again.
@@ -138,6 +152,21 @@ static inline uint64_t earlier(uint64_t a, uint64_t b)
 static inline uint64_t later(uint64_t a, uint64_t b)
 {
 	return (int64_t)(a - b) > 0 ? a : b;
+}
+
+static inline uint64_t chunk_size(const struct shmring_producer *p)
+{
+	return p->attachment.ring->geometry.chunk;
+}
+
+static inline uint64_t lane_size(const struct shmring_producer *p)
+{
+	return p->hot.mask + 1;
+}
+
+static inline uint64_t record_end(const struct shmring_producer *p, uint64_t size)
+{
+	return p->hot.position + size + RECORD_HEADER; /* the zero word included */
 }
 
 /* A quiet producer wakes consumers only in shmring_producer_wake(), or when it has to wait. */

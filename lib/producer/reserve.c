@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reserve: how a producer gets room in its lane, once per chunk.
+ *
+ * The producer announces the new end first and asks the cursors afterwards (I6 in
+ * lane.h), so that a consumer that joins at this moment either is seen here or
+ * sees the announcement.
+ */
+#include <errno.h>
+
+#include "producer.h"
+
+#define RESERVE_AT_ONCE ((uint64_t)1 << 16) /* bytes, but at most a quarter lane */
+
+/* I4: the published end becomes a boundary when it has entered a new chunk. */
+static void note_end(struct shmring_producer *p)
+{
+	const struct shmring_boundary end = published_end(p);
+	uint64_t chunk = end.position / chunk_size(p);
+
+	if (chunk == p->noted_chunk)
+		return;
+	shmr_lane_note(&p->lane, &end, chunk_size(p));
+	if (p->lag.looked_for)
+		producer_note_time(p, p->noted_chunk, chunk);
+	p->noted_chunk = chunk;
+}
+
+/*
+ * Find the cursor that is furthest behind `target`. A cursor that claims to be ahead of
+ * it is nonsense and holds no producer back.
+ */
+static void read_gate(const struct shmring_producer *p, uint64_t target, struct gate *gate)
+{
+	struct registry *registry = p->attachment.registry;
+	bool limits = layout_has_limits(&p->attachment.ring->geometry);
+
+	*gate = (struct gate){ .closed = false };
+	for (unsigned slot = 0; slot < LAYOUT_CONSUMERS; slot++) {
+		/* [PLACE] pairs with move_on(): its cursor stands. */
+		uint64_t status = load_acquire(&registry->consumer_status[slot]);
+		uint64_t cursor;
+
+		if (!status_gates(status))
+			continue;
+		limits = limits || (status_flags(status) & PLACE_LIMITED) != 0;
+		/* [RELEASE] pairs with shmring_release(): its reads are over. */
+		cursor = load_acquire(&p->rows[slot].lane[p->attachment.slot].position);
+		if (cursor == POSITION_NONE || (int64_t)(target - cursor) < 0)
+			continue;
+		if (gate->closed && target - cursor <= target - gate->floor)
+			continue;
+		*gate = (struct gate){ .closed = true,
+				       .by_consumer = true,
+				       .slot = slot,
+				       .status = status,
+				       .floor = cursor };
+	}
+	if (!gate->closed && p->attachment.ring->geometry.unread_policy == SHMRING_UNREAD_HOLD)
+		*gate = (struct gate){ .closed = true, .floor = p->floor };
+	gate->limits = limits;
+}
+
+/* The end of the chunk in which the record ends. */
+static uint64_t chunk_end(const struct shmring_producer *p, uint64_t size)
+{
+	return (record_end(p, size) + chunk_size(p) - 1) & ~(chunk_size(p) - 1);
+}
+
+/*
+ * How much to reserve for it: up to the chunk's end, and in small lanes some
+ * chunks more, because asking the cursors costs as much as writing a kilobyte.
+ */
+uint64_t producer_wanted_end(const struct shmring_producer *p, uint64_t size)
+{
+	uint64_t chunk = chunk_size(p);
+	uint64_t more = chunk < RESERVE_AT_ONCE ? RESERVE_AT_ONCE - chunk : 0;
+
+	return chunk_end(p, size) + (more < 3 * chunk ? more : 3 * chunk);
+}
+
+/* How far `gate` lets us write, at best to `target`; less than `need`: not at all. */
+static uint64_t permitted_end(const struct shmring_producer *p, const struct gate *gate,
+			      uint64_t target, uint64_t need)
+{
+	if (!gate->closed || target - gate->floor <= lane_size(p))
+		return target;
+	if (need - gate->floor <= lane_size(p))
+		return gate->floor + lane_size(p);
+	return p->hot.position;
+}
+
+/* How far the cursors let us write at this moment, and which consumer holds us back. */
+static uint64_t ask_cursors(const struct shmring_producer *p, uint64_t size, struct gate *gate)
+{
+	uint64_t target = producer_wanted_end(p, size);
+
+	read_gate(p, target, gate);
+	/* Without a gate, reserve to the chunk's end only: much of the past stays readable. */
+	return gate->closed ? permitted_end(p, gate, target, record_end(p, size)) : p->next_note;
+}
+
+/*
+ * The value announced never exceeds what the cursors allowed just before. It never falls
+ * below what this producer or its predecessor announced, because it may have written up
+ * to there. There is one exception: the value is taken back when a consumer joined at
+ * this very moment, before anything was written. Then this returns false.
+ */
+static bool announce(struct shmring_producer *p, uint64_t size, uint64_t end, struct gate *gate)
+{
+	uint64_t announced = (int64_t)(end - p->reserved) > 0 ? end : p->reserved;
+
+	/*
+	 * [ENTRY] pairs with search(), [OVERRUN] pairs with still_whole() and
+	 * others who check a copy, [JOIN] pairs with hold().
+	 */
+	store_release(&p->lane.control->reserved, announced);
+	fence_full();
+	read_gate(p, end, gate);
+	p->streaming = gate->by_consumer && lane_size(p) <= CACHED_LANE &&
+		       p->hot.position - gate->floor > STREAM_LAG;
+	if (permitted_end(p, gate, end, record_end(p, size)) != end) {
+		store_release(&p->lane.control->reserved, p->reserved);
+		return false;
+	}
+	if (gate->closed)
+		p->floor = gate->floor;
+	p->reserved = announced;
+	p->granted = end;
+	return true;
+}
+
+/* From the next reservation on. What the lane has now counts as published now. */
+static void look_for_laggards(struct shmring_producer *p, const struct gate *gate)
+{
+	if (gate->limits && !p->lag.looked_for)
+		producer_note_time(p, p->noted_chunk - LAYOUT_CHUNKS, p->noted_chunk);
+	p->lag.looked_for = gate->limits;
+}
+
+int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *gate)
+{
+	uint64_t need = record_end(p, size);
+
+	note_end(p);
+	p->next_note = chunk_end(p, size);
+	if ((int64_t)(p->granted - need) >= 0) {
+		producer_set_limit(p);
+		return 0;
+	}
+	if (p->lag.looked_for)
+		producer_evict_laggards(p);
+	/* A consumer that has joined meanwhile may leave room for less: once for each place. */
+	for (unsigned i = 0; i < LAYOUT_CONSUMERS; i++) {
+		uint64_t end = ask_cursors(p, size, gate);
+
+		look_for_laggards(p, gate);
+		if (end == p->hot.position)
+			return -EAGAIN;
+		if (announce(p, size, end, gate)) {
+			producer_set_limit(p);
+			return 0;
+		}
+	}
+	return -EAGAIN;
+}
