@@ -13,7 +13,6 @@ lib_producer_libproducer_la_SOURCES = \
 	lib/producer/producer.c \
 	lib/producer/producer.h \
 	lib/producer/reserve.c \
-	lib/producer/take.c \
 	lib/producer/unchecked.h \
 	lib/producer/wait.c \
 	lib/producer/wake.c

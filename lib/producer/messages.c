@@ -215,6 +215,21 @@ void shmring_discard(struct shmring_producer *p)
 	producer_unmark(p);
 }
 
+/* As claim, copy and commit, but the lines are not taken: the stores go around them. */
+int shmring_slow1_publish_large(struct shmring_producer *p, const void *data, size_t len,
+				int64_t deadline)
+{
+	int e = producer_mark_claim(p, len);
+
+	if (e == 0)
+		e = producer_claim_room(p, len, deadline);
+	if (e < 0)
+		return e;
+	p->hot.limit = later(p->hot.limit, p->hot.position + producer_size_of(p, len));
+	producer_copy(p, p->hot.data + (p->hot.position & p->hot.mask) + RECORD_HEADER, data, len);
+	return shmring_commit(p, len);
+}
+
 int shmring_publishv(struct shmring_producer *p, const struct iovec *pieces, int count,
 		     int64_t deadline)
 {

@@ -6,7 +6,7 @@
  *	messages.c	claim, commit, publish, stage, flush
  *	checked.c	what is public, in a build that checks how handles are used
  *	wake.c		wake consumers, and other producers
- *	copy.c		large messages
+ *	copy.c		get stores past the caches
  *	wait.c		wait for room
  *	press.c		bury and evict the consumers that hold the producer back
  *	reserve.c	reserve room as far as the cursors allow
@@ -48,7 +48,7 @@ struct shmring_producer {
 	uint64_t reserved;		   /* what the control block says */
 	uint64_t granted;		   /* how far the cursors let us write */
 	uint64_t next_note;		   /* where the index is to be looked at */
-	uint64_t taken;			   /* the fast path may go up to here, see take.c */
+	uint64_t taken;			   /* the fast path may go up to here, see copy.c */
 	bool streaming;			   /* as of the last reservation */
 	uint64_t noted_chunk;		   /* chunk of the last index entry */
 	uint64_t floor;			   /* nothing below was overwritten */
