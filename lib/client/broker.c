@@ -15,7 +15,6 @@
 #include "options.h"
 #include "ring.h"
 
-#define ALIVE UINT64_C(0x73686d72696e6721)
 #define MAX_TEXT (64u << 20)
 
 struct shmring_broker {
@@ -43,7 +42,7 @@ int shmring_broker_open(struct shmring_broker **ret, const char *socket)
 	else
 		e = connection_init(&b->connection, socket);
 	if (b->alive)
-		*b->alive = ALIVE;
+		*b->alive = HANDLE_ALIVE;
 	if (e == 0)
 		e = connection_open(&b->connection, false);
 	if (e < 0)
@@ -57,7 +56,7 @@ void shmring_broker_close(struct shmring_broker *b)
 {
 	if (!b)
 		return;
-	connection_close(&b->connection, b->alive && *b->alive != ALIVE);
+	connection_close(&b->connection, b->alive && *b->alive != HANDLE_ALIVE);
 	if (b->alive)
 		shmr_handle_free(b->alive, sizeof(*b->alive));
 	free(b);
@@ -65,7 +64,7 @@ void shmring_broker_close(struct shmring_broker *b)
 
 static int check(const struct shmring_broker *b)
 {
-	if (*b->alive != ALIVE)
+	if (*b->alive != HANDLE_ALIVE)
 		return explain(-ECHILD, "this handle belongs to the parent process");
 	return 0;
 }

@@ -22,8 +22,6 @@
 #include "stamp.h"
 #include "sys.h"
 
-#define ALIVE UINT64_C(0x73686d72696e6721)
-
 /*
  * How many spares may be lost. The number of a lost spare may belong to another file, so it
  * is not closed. Many are lost if the program closes all descriptors again and again, or if
@@ -66,15 +64,14 @@ void shmr_handle_free(void *handle, size_t size)
 
 int shmr_ring_check(const struct shmring_ring *r)
 {
-	if (*r->alive != ALIVE)
+	if (*r->alive != HANDLE_ALIVE)
 		return explain(
 			-ECHILD,
 			"this handle belongs to the parent process; call shmring_join() first");
 	return 0;
 }
 
-/* Programs close descriptors that they do not know; then ours may be anything. */
-static bool is_ring(const struct shmring_ring *r, int fd)
+bool ring_is_file(const struct shmring_ring *r, int fd)
 {
 	struct stat st;
 
@@ -90,7 +87,7 @@ static bool is_ring(const struct shmring_ring *r, int fd)
  */
 static bool is_ours(const struct shmring_ring *r, int fd)
 {
-	return is_ring(r, fd) && (!r->marked || shmr_is_marked_by(fd, r->mark) != 0);
+	return ring_is_file(r, fd) && (!r->marked || shmr_is_marked_by(fd, r->mark) != 0);
 }
 
 static void close_unless_lost(const struct shmring_ring *r, int fd)
@@ -107,7 +104,8 @@ static void close_unless_lost(const struct shmring_ring *r, int fd)
 /* The same for the spare description: its mark is the next byte, a page keeps it. */
 static bool is_spare(const struct shmring_ring *r, int fd)
 {
-	return fd > 0 && is_ring(r, fd) && (!r->marked || shmr_is_marked_by(fd, r->mark + 1) != 0);
+	return fd > 0 && ring_is_file(r, fd) &&
+	       (!r->marked || shmr_is_marked_by(fd, r->mark + 1) != 0);
 }
 
 static void drop_spare_view(uint64_t view)
@@ -141,7 +139,7 @@ static int open_anew(const struct shmring_ring *r)
 	char path[64];
 	int fd = r->path ? open_path(r, r->path, flags) : -1;
 
-	if (fd >= 0 && is_ring(r, fd))
+	if (fd >= 0 && ring_is_file(r, fd))
 		return fd;
 	if (fd >= 0)
 		close(fd);
@@ -237,7 +235,7 @@ static int check_description(const struct shmring_ring *r, int fd, enum ring_rol
 {
 	int flags = fcntl(fd, F_GETFL);
 
-	if (!is_ring(r, fd))
+	if (!ring_is_file(r, fd))
 		return explain(-ESTALE, "the descriptor that was given is not one of this ring");
 	if (role != RING_OBSERVE && (flags < 0 || (flags & O_ACCMODE) != O_RDWR))
 		return explain(-EACCES, "the descriptor that was given does not allow to write");
@@ -278,13 +276,13 @@ struct shmring_ring *shmr_ring_ref(struct shmring_ring *r)
 /* The description may live on behind other descriptors, without our mark. */
 static void drop_description(const struct shmring_ring *r)
 {
-	if (r->marked && !r->inherited && *r->alive == ALIVE && is_ours(r, r->fd))
+	if (r->marked && !r->inherited && *r->alive == HANDLE_ALIVE && is_ours(r, r->fd))
 		shmr_unlock_byte(r->fd, r->mark);
 	close_unless_lost(r, r->fd);
 }
 
 /* [SPARE] pairs with shmr_ring_probe_fd() */
-static void ring_free(struct shmring_ring *r)
+void ring_free(struct shmring_ring *r)
 {
 	if (!r->view)
 		close(r->fd); /* not examined yet, and the program could not have closed it */
@@ -295,7 +293,7 @@ static void ring_free(struct shmring_ring *r)
 	drop_spare_view(load_acquire(&r->spare_view));
 	free(r->path);
 	if (r->source)
-		r->source->free(r->source, *r->alive != ALIVE);
+		r->source->free(r->source, *r->alive != HANDLE_ALIVE);
 	if (r->view)
 		munmap(r->view, r->geometry.view_size);
 	if (r->alive)
@@ -309,7 +307,7 @@ void shmring_close(struct shmring_ring *r)
 	if (!r)
 		return;
 	/* In a child the references of the parent's attachments do not count. */
-	if (*r->alive != ALIVE || fetch_add32(&r->references, UINT32_MAX) == 1)
+	if (*r->alive != HANDLE_ALIVE || fetch_add32(&r->references, UINT32_MAX) == 1)
 		ring_free(r);
 }
 
@@ -345,7 +343,7 @@ static int check_boot(const struct identity *id)
 				"it with 'shmring rm'");
 }
 
-static int read_identity(int fd, struct identity *id)
+int ring_read_identity(int fd, struct identity *id)
 {
 	ssize_t n = shmr_read_at(fd, id, sizeof(*id), 0);
 
@@ -373,7 +371,7 @@ static int read_limits(struct geometry *g, const struct identity *id, int fd)
 	return layout_check_limits(g, &limits);
 }
 
-static int check_kind(const struct stat *st)
+int ring_check_kind(const struct stat *st)
 {
 	if (S_ISDIR(st->st_mode))
 		return explain(-EISDIR, "a directory is not a ring");
@@ -424,8 +422,8 @@ static int ring_examine(struct shmring_ring *r)
 
 	if (flags < 0 || fstat(r->fd, &st) < 0)
 		return explain(-errno, "cannot examine the ring: %e", -errno);
-	if ((e = check_kind(&st)) < 0 || (e = segment_check_file_system(r->fd)) < 0 ||
-	    (e = read_identity(r->fd, &id)) < 0 ||
+	if ((e = ring_check_kind(&st)) < 0 || (e = segment_check_file_system(r->fd)) < 0 ||
+	    (e = ring_read_identity(r->fd, &id)) < 0 ||
 	    (e = layout_check(&r->geometry, &id, (uint64_t)st.st_size)) < 0 ||
 	    (e = read_limits(&r->geometry, &id, r->fd)) < 0 ||
 	    (e = check_origin(&id, r->fd, &st)) < 0 || (e = check_boot(&id)) < 0 ||
@@ -465,7 +463,7 @@ int shmr_ring_from_fd(struct shmring_ring **ret, int fd, bool isolated)
 		ring_free(r);
 		return e;
 	}
-	*r->alive = ALIVE;
+	*r->alive = HANDLE_ALIVE;
 	fetch_add32(&r->references, 1); /* [COUNT] pairs with shmring_close() */
 	*ret = r;
 	return 0;
@@ -625,7 +623,7 @@ static struct shmring_ring *open_by_name(struct shmring_ring *r, const struct ad
 	int fd = shmr_fd_above_standard(openat(a->dirfd, a->name, flags));
 	struct shmring_ring *named;
 
-	if (fd < 0 || !is_ring(r, fd)) {
+	if (fd < 0 || !ring_is_file(r, fd)) {
 		if (fd >= 0)
 			close(fd);
 		return r;
@@ -649,8 +647,7 @@ static int give_name(struct shmring_ring *r, const struct address *a)
 	return 0;
 }
 
-/* Look before opening: to open a device or fifo can have effects. */
-static int open_file(const char *address, bool read_only)
+int ring_open_file(const char *address, bool read_only)
 {
 	struct address a;
 	struct stat st;
@@ -662,7 +659,7 @@ static int open_file(const char *address, bool read_only)
 	if (fstatat(a.dirfd, a.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		e = explain(-errno, "cannot open it: %e", -errno);
 	else
-		e = check_kind(&st);
+		e = ring_check_kind(&st);
 	if (e == 0) {
 		int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 
@@ -681,8 +678,8 @@ static int open_file(const char *address, bool read_only)
 static bool is_ephemeral(const char *address)
 {
 	struct identity id;
-	int fd = open_file(address, true);
-	bool known = fd >= 0 && read_identity(fd, &id) == 0 &&
+	int fd = ring_open_file(address, true);
+	bool known = fd >= 0 && ring_read_identity(fd, &id) == 0 &&
 		     memcmp(id.magic, LAYOUT_MAGIC, sizeof(id.magic)) == 0;
 
 	if (fd >= 0)
@@ -787,7 +784,7 @@ int shmr_ring_create(struct shmring_ring **ret, const char *address,
 
 int shmr_ring_open(struct shmring_ring **ret, const char *address)
 {
-	int fd = open_file(address, false);
+	int fd = ring_open_file(address, false);
 	struct shmring_ring *r = NULL;
 	int e;
 
@@ -817,7 +814,7 @@ int shmring_join(struct shmring_ring *r)
 {
 	int fd;
 
-	if (*r->alive == ALIVE)
+	if (*r->alive == HANDLE_ALIVE)
 		return 0;
 	fd = shmr_ring_fd(r);
 	if (fd < 0)
@@ -826,7 +823,7 @@ int shmring_join(struct shmring_ring *r)
 		r->source->join(r->source);
 	atomic_store(&r->references, 1); /* no edge: a child has one thread */
 	r->inherited = true;
-	*r->alive = ALIVE;
+	*r->alive = HANDLE_ALIVE;
 	return 0;
 }
 
@@ -859,12 +856,12 @@ static int unlink_same(const char *address, int fd)
 static int remove_ring(const char *address)
 {
 	struct identity id;
-	int fd = open_file(address, true);
+	int fd = ring_open_file(address, true);
 	int e;
 
 	if (fd < 0)
 		return fd;
-	e = read_identity(fd, &id);
+	e = ring_read_identity(fd, &id);
 	if (e == 0 && memcmp(id.magic, LAYOUT_MAGIC, sizeof(id.magic)) != 0)
 		e = explain(-EBADMSG, "it is not a ring; it was left alone");
 	if (e == 0)

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <shmring/shmring.h>
 
@@ -137,6 +138,15 @@ int shmr_ring_remove(const char *address);
  */
 int shmr_ring_from_fd(struct shmring_ring **ret, int fd, bool isolated);
 
+/* Look before opening: to open a device or fifo can have effects. A descriptor. */
+int ring_open_file(const char *address, bool read_only);
+
+/* Is a file of this kind a ring? 0, or a negative errno with an explanation. */
+int ring_check_kind(const struct stat *st);
+
+/* The first bytes of a file that may be a ring; they are not checked. Explained. */
+int ring_read_identity(int fd, struct identity *id);
+
 /* Make a complete ring, except the seals, of a new file. Explained. */
 int ring_fill(int fd, const struct geometry *g, bool named);
 
@@ -150,6 +160,18 @@ static inline struct lane_control *ring_control(const struct shmring_ring *r, un
 {
 	return (struct lane_control *)(void *)(r->view + control_offset(&r->geometry, lane));
 }
+
+/*
+ * Does the descriptor lead to the ring's file? Programs close descriptors that they do not
+ * know; then ours may be anything.
+ */
+bool ring_is_file(const struct shmring_ring *r, int fd);
+
+/* Free a handle that no process uses any more, or that was never complete. */
+void ring_free(struct shmring_ring *r);
+
+/* In memory that a child made by fork finds zeroed: the handle belongs to this process. */
+#define HANDLE_ALIVE UINT64_C(0x73686d72696e6721)
 
 /* Memory for a handle, which a child made by fork finds zeroed. */
 void *shmr_handle_new(size_t size);
