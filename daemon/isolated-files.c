@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "atomic.h"
+#include "create.h"
 #include "explain.h"
 #include "ring.h"
 #include "segment.h"

@@ -8,6 +8,7 @@
 #include <shmring/shmring.h>
 
 #include "connection.h"
+#include "create.h"
 #include "explain.h"
 #include "ring-source.h"
 #include "ring.h"

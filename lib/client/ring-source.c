@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "connection.h"
+#include "create.h"
 #include "explain.h"
 #include "layout.h"
 #include "ring.h"

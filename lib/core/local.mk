@@ -9,6 +9,8 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/atomic.h \
 	lib/core/attachment.c \
 	lib/core/attachment.h \
+	lib/core/create.c \
+	lib/core/create.h \
 	lib/core/doorbell.c \
 	lib/core/doorbell.h \
 	lib/core/ephemeral.c \

@@ -123,12 +123,7 @@ int shmr_ring_reopen(const struct shmring_ring *r, enum ring_role role,
 		     struct ring_grant *ret_grant);
 void shmr_ring_leave(const struct shmring_ring *r, const struct ring_grant *grant);
 
-/*
- * shmring_create(), shmring_open() and shmring_remove() for paths, names of the
- * runtime directory, and NULL.
- */
-int shmr_ring_create(struct shmring_ring **ret, const char *address,
-		     const struct shmring_config *config);
+/* shmring_open() and shmring_remove() for paths and names of the runtime directory. */
 int shmr_ring_open(struct shmring_ring **ret, const char *address);
 int shmr_ring_remove(const char *address);
 
@@ -146,12 +141,6 @@ int ring_check_kind(const struct stat *st);
 
 /* The first bytes of a file that may be a ring; they are not checked. Explained. */
 int ring_read_identity(int fd, struct identity *id);
-
-/* Make a complete ring, except the seals, of a new file. Explained. */
-int ring_fill(int fd, const struct geometry *g, bool named);
-
-/* Read and check the shape of a new ring; -EINVAL with an explanation. */
-int shmr_ring_config(struct shmring_config *ret, const struct shmring_config *given);
 
 struct shmring_ring *shmr_ring_ref(struct shmring_ring *r);
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "catalog.h"
+#include "create.h"
 #include "random.h"
 #include "sys.h"
 

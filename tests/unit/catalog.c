@@ -14,6 +14,7 @@
 
 #include "catalog.h"
 #include "child.h"
+#include "create.h"
 #include "must.h"
 #include "random.h"
 #include "room.h"
