@@ -12,6 +12,7 @@
 
 #include "atomic.h"
 #include "create.h"
+#include "examine.h"
 #include "explain.h"
 #include "ring.h"
 #include "segment.h"

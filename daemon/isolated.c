@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "examine.h"
 #include "explain.h"
 #include "isolated-files.h"
 #include "isolated-lane.h"

@@ -21,6 +21,7 @@
 
 #include "connection.h"
 #include "create.h"
+#include "examine.h"
 #include "explain.h"
 #include "layout.h"
 #include "ring.h"

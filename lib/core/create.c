@@ -15,6 +15,7 @@
 
 #include "address.h"
 #include "ephemeral.h"
+#include "examine.h"
 #include "explain.h"
 #include "options.h"
 #include "ring.h"

@@ -4,7 +4,7 @@
  *
  * A ring is made as a file without a name. It gets its size, then memory for the segments that
  * every participant writes, and last the identity: everything else of a new ring is zero. The
- * ring is then opened by the same checks as any other file, and gets its name as the
+ * ring is then opened by the same checks as any other file (examine.h), and gets its name as the
  * last step. So a process that finds a name finds a complete ring, and a process that dies
  * before leaves nothing.
  */

@@ -15,6 +15,8 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/doorbell.h \
 	lib/core/ephemeral.c \
 	lib/core/ephemeral.h \
+	lib/core/examine.c \
+	lib/core/examine.h \
 	lib/core/explain.c \
 	lib/core/explain.h \
 	lib/core/fault.c \

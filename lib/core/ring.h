@@ -12,7 +12,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/stat.h>
 #include <sys/types.h>
 #include <shmring/shmring.h>
 
@@ -127,20 +126,8 @@ void shmr_ring_leave(const struct shmring_ring *r, const struct ring_grant *gran
 int shmr_ring_open(struct shmring_ring **ret, const char *address);
 int shmr_ring_remove(const char *address);
 
-/*
- * The ring behind a descriptor, which is taken over, also on failure. `isolated`: it may
- * be an isolated one, and the caller gives it a source.
- */
-int shmr_ring_from_fd(struct shmring_ring **ret, int fd, bool isolated);
-
 /* Look before opening: to open a device or fifo can have effects. A descriptor. */
 int ring_open_file(const char *address, bool read_only);
-
-/* Is a file of this kind a ring? 0, or a negative errno with an explanation. */
-int ring_check_kind(const struct stat *st);
-
-/* The first bytes of a file that may be a ring; they are not checked. Explained. */
-int ring_read_identity(int fd, struct identity *id);
 
 struct shmring_ring *shmr_ring_ref(struct shmring_ring *r);
 
