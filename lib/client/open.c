@@ -10,8 +10,8 @@
 #include "connection.h"
 #include "create.h"
 #include "explain.h"
+#include "open.h"
 #include "ring-source.h"
-#include "ring.h"
 #include "sys.h"
 #include "unused.h"
 

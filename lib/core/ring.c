@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ring: open, join, close and remove; see ring.h and segment.h.
+ * ring: see ring.h.
  */
 #include "ring.h"
 
@@ -12,12 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "address.h"
-#include "ephemeral.h"
-#include "examine.h"
 #include "explain.h"
 #include "registry.h"
-#include "segment.h"
 #include "sys.h"
 
 /*
@@ -307,52 +303,6 @@ void shmring_close(struct shmring_ring *r)
 		ring_free(r);
 }
 
-int ring_open_file(const char *address, bool read_only)
-{
-	struct address a;
-	struct stat st;
-	int fd = -1;
-	int e = address_resolve(&a, address, false);
-
-	if (e < 0)
-		return e;
-	if (fstatat(a.dirfd, a.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		e = explain(-errno, "cannot open it: %e", -errno);
-	else
-		e = ring_check_kind(&st);
-	if (e == 0) {
-		int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-
-		fd = read_only ? -1
-			       : shmr_fd_above_standard(openat(a.dirfd, a.name, O_RDWR | flags));
-		if (fd < 0 && (read_only || errno == EACCES || errno == EROFS))
-			fd = shmr_fd_above_standard(openat(a.dirfd, a.name, O_RDONLY | flags));
-		if (fd < 0)
-			e = explain(-errno, "cannot open it: %e", -errno);
-	}
-	close(a.dirfd);
-	return e < 0 ? e : fd;
-}
-
-int shmr_ring_open(struct shmring_ring **ret, const char *address)
-{
-	int fd = ring_open_file(address, false);
-	struct shmring_ring *r = NULL;
-	int e;
-
-	if (fd == -ENOENT)
-		return explain_absence(address);
-	e = fd < 0 ? fd : shmr_ring_from_fd(&r, fd, false);
-	if (e < 0)
-		return explain_address(e, address);
-	if (shmr_ephemeral_leave(r)) {
-		shmring_close(r);
-		return explain_absence(address);
-	}
-	*ret = r;
-	return 0;
-}
-
 int shmring_join(struct shmring_ring *r)
 {
 	int fd;
@@ -375,49 +325,4 @@ int shmring_fd(struct shmring_ring *r)
 	int e = shmr_ring_check(r);
 
 	return e < 0 ? e : shmr_ring_fd(r);
-}
-
-/* Remove the name only while it still leads to the file we looked at. */
-static int unlink_same(const char *address, int fd)
-{
-	struct address a;
-	struct stat opened, named;
-	int e = address_resolve(&a, address, false);
-
-	if (e < 0)
-		return e;
-	if (fstat(fd, &opened) < 0 || fstatat(a.dirfd, a.name, &named, AT_SYMLINK_NOFOLLOW) < 0)
-		e = explain(-errno, "cannot examine it: %e", -errno);
-	else if (opened.st_dev != named.st_dev || opened.st_ino != named.st_ino)
-		e = explain(-EAGAIN, "it was replaced while it was looked at");
-	else if (unlinkat(a.dirfd, a.name, 0) < 0)
-		e = explain(-errno, "cannot remove it: %e", -errno);
-	close(a.dirfd);
-	return e;
-}
-
-static int remove_ring(const char *address)
-{
-	struct identity id;
-	int fd = ring_open_file(address, true);
-	int e;
-
-	if (fd < 0)
-		return fd;
-	e = ring_read_identity(fd, &id);
-	if (e == 0 && memcmp(id.magic, LAYOUT_MAGIC, sizeof(id.magic)) != 0)
-		e = explain(-EBADMSG, "it is not a ring; it was left alone");
-	if (e == 0)
-		e = unlink_same(address, fd);
-	close(fd);
-	return e;
-}
-
-int shmr_ring_remove(const char *address)
-{
-	int e = remove_ring(address);
-
-	if (e == -ENOENT)
-		return explain_absence(address);
-	return e < 0 ? explain_address(e, address) : e;
 }

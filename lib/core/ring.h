@@ -122,13 +122,6 @@ int shmr_ring_reopen(const struct shmring_ring *r, enum ring_role role,
 		     struct ring_grant *ret_grant);
 void shmr_ring_leave(const struct shmring_ring *r, const struct ring_grant *grant);
 
-/* shmring_open() and shmring_remove() for paths and names of the runtime directory. */
-int shmr_ring_open(struct shmring_ring **ret, const char *address);
-int shmr_ring_remove(const char *address);
-
-/* Look before opening: to open a device or fifo can have effects. A descriptor. */
-int ring_open_file(const char *address, bool read_only);
-
 struct shmring_ring *shmr_ring_ref(struct shmring_ring *r);
 
 /* Not of isolated rings. */

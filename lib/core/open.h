@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * open: find the ring at an address, open it, or remove its name.
+ */
+#ifndef SHMRING_CORE_OPEN_H
+#define SHMRING_CORE_OPEN_H
+
+#include <stdbool.h>
+#include <shmring/shmring.h>
+
+#pragma GCC visibility push(default)
+
+/* shmring_open() and shmring_remove() for paths and names of the runtime directory. */
+int shmr_ring_open(struct shmring_ring **ret, const char *address);
+int shmr_ring_remove(const char *address);
+
+/*
+ * Return a descriptor of the file at an address, close-on-exec: for writing where that is allowed
+ * and `read_only` does not forbid it. The file is looked at before: to open a device or fifo can
+ * have effects.
+ */
+int ring_open_file(const char *address, bool read_only);
+
+#pragma GCC visibility pop
+
+#endif
