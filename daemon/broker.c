@@ -58,7 +58,7 @@ int broker_reload(struct broker *b)
 
 /* --- signals --- */
 
-static void reload_told(struct broker *b)
+static void reload_on_signal(struct broker *b)
 {
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIi64, shmr_now() / 1000);
 	broker_reload(b);
@@ -75,7 +75,7 @@ static void signals_ready(struct watch *watch, uint32_t events)
 		return;
 	switch (info.ssi_signo) {
 	case SIGHUP:
-		reload_told(b);
+		reload_on_signal(b);
 		break;
 	case SIGUSR2:
 		upgrade_check(b);

@@ -349,7 +349,7 @@ struct kept {
 };
 
 /* Only this user can have made the file, whatever process kept it. */
-static bool is_ours(int fd, struct stat *ret)
+static bool is_own_file(int fd, struct stat *ret)
 {
 	const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	int seals = fcntl(fd, F_GET_SEALS);
@@ -364,7 +364,7 @@ static bool read_kept(struct kept *k, const struct kept_file *file)
 	k->serial = file->serial;
 	k->text[0] = '\0';
 	fcntl(k->fd, F_SETFD, FD_CLOEXEC);
-	return is_ours(k->fd, &k->st) && read_label(k->fd, k->text) &&
+	return is_own_file(k->fd, &k->st) && read_label(k->fd, k->text) &&
 	       label_parse(k->text, &k->label);
 }
 

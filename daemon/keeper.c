@@ -387,7 +387,7 @@ static void take_back(struct keeper *k)
 			;
 }
 
-static void say_that_it_hangs(struct keeper *k)
+static void log_hung_keeper(struct keeper *k)
 {
 	k->hung = true;
 	log_say(LOG_ERR, k->takes_back
@@ -438,7 +438,7 @@ void keeper_find(struct keeper *k, bool complete)
 		k->next_search_ns = shmr_now() + RETRY_NS;
 	}
 	if (k->takes_back)
-		say_that_it_hangs(k);
+		log_hung_keeper(k);
 	else if (e < 0 && k->wanted)
 		restart(k);
 }
@@ -501,7 +501,7 @@ static void replace(struct keeper *k)
 		log_say(LOG_WARNING, "the keeper of isolated rings takes nothing (is it "
 				     "stopped?): another one takes its place");
 	else if (!k->hung)
-		say_that_it_hangs(k);
+		log_hung_keeper(k);
 	if (e < 0 && k->wanted && !k->takes_back)
 		k->overdue_ns = shmr_now() + PATIENCE_NS; /* try it again */
 }

@@ -75,7 +75,7 @@ static bool is_stopped(struct reaper *r)
 }
 
 /* The end does not wait for more than one look. */
-static void look_at_those(struct reaper *r, bool (*wanted)(struct entry *e))
+static void look_at_entries(struct reaper *r, bool (*wanted)(struct entry *e))
 {
 	struct seen *list;
 	size_t count;
@@ -124,7 +124,7 @@ static void *run(void *arg)
 			step = 0;
 		else if (step < LOOKS)
 			step++;
-		look_at_those(r, step < LOOKS ? is_marked : is_any);
+		look_at_entries(r, step < LOOKS ? is_marked : is_any);
 	} while (rest(r, shmr_now() + pauses[step < LOOKS ? step : LOOKS - 1], &woken));
 	catalog_leave_thread();
 	return NULL;

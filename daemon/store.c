@@ -55,7 +55,7 @@ static int make_directories(const char *path)
 	return 0;
 }
 
-static int open_ours(const char *path, char *error, size_t size)
+static int open_own_directory(const char *path, char *error, size_t size)
 {
 	struct stat st;
 	int e = make_directories(path);
@@ -96,7 +96,7 @@ static int lock_directory(const char *path, int directory, char *error, size_t s
 
 static int open_one(struct store *s, unsigned which, const char *path, char *error, size_t size)
 {
-	int fd = open_ours(path, error, size), e;
+	int fd = open_own_directory(path, error, size), e;
 
 	if (fd < 0)
 		return fd;
@@ -131,7 +131,7 @@ int store_check(const char *directory, const char *state_directory, char *error,
 	const char *const paths[] = { directory, state_directory };
 
 	for (unsigned i = 0; i < 2; i++) {
-		int fd = paths[i] ? open_ours(paths[i], error, size) : -1;
+		int fd = paths[i] ? open_own_directory(paths[i], error, size) : -1;
 
 		if (paths[i] && fd < 0)
 			return fd;
@@ -230,7 +230,7 @@ int store_create(struct store *s, const char *name, bool persistent, uid_t owner
 }
 
 /* A file of another user, or a file that other users may open, is not the broker's. */
-static int check_ours(struct shmring_ring *r)
+static int check_owner(struct shmring_ring *r)
 {
 	int fd = shmring_fd(r);
 	struct stat st;
@@ -255,7 +255,7 @@ static int adopt_from(struct store *s, unsigned which, const char *name, struct 
 	e = shmr_ring_open(&r, path);
 	if (e < 0)
 		return e;
-	e = check_ours(r);
+	e = check_owner(r);
 	if (e < 0) {
 		shmring_close(r);
 		return e;

@@ -53,7 +53,7 @@ static void refuse(struct broker *b, const char *why)
 }
 
 /* What the program wrote last, in one line. */
-static const char *last_words(struct upgrade *u)
+static const char *last_line(struct upgrade *u)
 {
 	static const char prefix[] = "shmringd: ";
 	char *line;
@@ -83,7 +83,7 @@ static void judge(struct broker *b)
 		return;
 	}
 	snprintf(why, sizeof(why), "%s cannot start: %s", b->options.program,
-		 u->length > 0 ? last_words(u) : "it ended without a word");
+		 u->length > 0 ? last_line(u) : "it ended without a word");
 	refuse(b, why);
 }
 

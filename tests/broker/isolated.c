@@ -449,7 +449,7 @@ END_TEST
 
 enum { ROUNDS = 12, PER_ROUND = 60, TAKEN = 35 };
 
-START_TEST(lanes_pass_to_other_users_with_what_is_in_them)
+START_TEST(lanes_pass_to_other_users_with_their_messages)
 {
 	static const uid_t users[] = { ALICE, BOB, CAROL };
 	struct peer producer, reader, observer, named;
@@ -538,7 +538,7 @@ static int keep_a_view(int socket, void *arg)
 	return 0;
 }
 
-START_TEST(former_owners_cannot_touch_what_was_theirs)
+START_TEST(former_owners_cannot_write_their_old_lanes)
 {
 	struct peer bob, reader;
 	struct shmring_ring *r;
@@ -775,7 +775,7 @@ START_TEST(lane_is_given_when_its_file_is_kept)
 }
 END_TEST
 
-START_TEST(lanes_that_come_while_the_broker_is_away_are_found_later)
+START_TEST(lanes_made_while_the_broker_is_away_are_found_later)
 {
 	struct peer alice, reader, observer;
 	struct shmring_ring *r;
@@ -971,7 +971,7 @@ static void make_and_fill(int s)
 	must(shmring_remove("broker:three"));
 }
 
-START_TEST(isolated_rings_count)
+START_TEST(isolated_rings_count_for_their_owner)
 {
 	struct server b;
 
@@ -982,7 +982,7 @@ START_TEST(isolated_rings_count)
 }
 END_TEST
 
-START_TEST(isolated_rings_are_told_apart)
+START_TEST(listing_marks_isolated_rings)
 {
 	struct shmring_config config = small_config();
 	struct shmring_broker_ring entry = { .size = sizeof(entry) };
@@ -1055,21 +1055,21 @@ static Suite *isolated_suite(void)
 	tcase_add_test(tc, readers_get_no_writable_view_of_a_lane);
 	tcase_add_test(tc, producers_cannot_touch_the_lanes_of_others);
 	tc = room_case(s, "passing", 60);
-	tcase_add_test(tc, lanes_pass_to_other_users_with_what_is_in_them);
-	tcase_add_test(tc, former_owners_cannot_touch_what_was_theirs);
+	tcase_add_test(tc, lanes_pass_to_other_users_with_their_messages);
+	tcase_add_test(tc, former_owners_cannot_write_their_old_lanes);
 	tcase_add_test(tc, lanes_stay_with_their_user);
 	tcase_add_test(tc, lanes_are_not_copied_without_need);
 	tc = room_case(s, "life", 60);
 	tcase_add_test(tc, streams_do_not_notice_that_the_broker_is_killed);
 	tcase_add_test(tc, broker_is_killed_while_it_passes_a_lane_on);
 	tcase_add_test(tc, lane_is_given_when_its_file_is_kept);
-	tcase_add_test(tc, lanes_that_come_while_the_broker_is_away_are_found_later);
+	tcase_add_test(tc, lanes_made_while_the_broker_is_away_are_found_later);
 	tcase_add_test(tc, without_broker_and_keeper_a_ring_ends_with_its_members);
 	tcase_add_loop_test(tc, unused_rings_are_kept_and_survive_an_upgrade, 0, 2);
 	tcase_add_test(tc, systemd_keeps_rings);
 	tc = room_case(s, "names", 60);
-	tcase_add_test(tc, isolated_rings_count);
-	tcase_add_test(tc, isolated_rings_are_told_apart);
+	tcase_add_test(tc, isolated_rings_count_for_their_owner);
+	tcase_add_test(tc, listing_marks_isolated_rings);
 	tcase_add_test(tc, isolated_rings_of_the_configuration);
 	return s;
 }

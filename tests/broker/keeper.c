@@ -225,7 +225,7 @@ static void upgrade(struct server *b)
  * Nothing is started, so the words wait, or the successor has to say them; what the broker
  * cannot promise it says.
  */
-START_TEST(words_wait_for_a_keeper_that_cannot_be_replaced)
+START_TEST(messages_queue_while_the_keeper_cannot_be_replaced)
 {
 	struct server b;
 	pid_t keeper;
@@ -254,7 +254,7 @@ START_TEST(words_wait_for_a_keeper_that_cannot_be_replaced)
 }
 END_TEST
 
-START_TEST(words_that_wait_are_said_before_the_end)
+START_TEST(queued_messages_are_sent_before_the_end)
 {
 	struct server b;
 	pid_t keeper;
@@ -374,7 +374,7 @@ START_TEST(a_stopped_keeper_is_waited_for)
 END_TEST
 
 /* Otherwise it would stay for ever, with its files. */
-START_TEST(a_keeper_that_nobody_can_find_ends)
+START_TEST(keeper_whose_socket_was_removed_ends)
 {
 	struct server b;
 	pid_t keeper;
@@ -449,7 +449,7 @@ static void audit_and_remove(const uint8_t *steps)
  * The keeper is stopped and soon has no room for further words; the broker is killed before,
  * while or after a client waits for that reason.
  */
-START_TEST(what_was_answered_is_so_though_the_broker_is_killed)
+START_TEST(answers_hold_although_the_broker_is_killed)
 {
 	uint8_t *steps =
 		mmap(NULL, STEPS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -494,7 +494,7 @@ static void metrics_must_have(const char *line)
 }
 
 /* We are systemd, and have room for two rings of one lane, and not for a third one. */
-START_TEST(a_full_descriptor_store_is_told)
+START_TEST(full_descriptor_store_is_reported)
 {
 	const char *extra[] = { "--config", server_config(rules), NULL };
 	struct shmring_config config = { .size = sizeof(config), .lanes = 1 };
@@ -627,14 +627,14 @@ int main(void)
 	TCase *tc = room_case(s, "keeper", 60);
 
 	tcase_add_test(tc, a_stopped_keeper_is_replaced);
-	tcase_add_loop_test(tc, words_wait_for_a_keeper_that_cannot_be_replaced, 0, 2);
-	tcase_add_test(tc, words_that_wait_are_said_before_the_end);
+	tcase_add_loop_test(tc, messages_queue_while_the_keeper_cannot_be_replaced, 0, 2);
+	tcase_add_test(tc, queued_messages_are_sent_before_the_end);
 	tcase_add_test(tc, a_killed_keeper_is_replaced);
 	tcase_add_loop_test(tc, an_upgrade_needs_no_keeper, 0, 2);
 	tcase_add_loop_test(tc, a_stopped_keeper_is_waited_for, 0, 2);
-	tcase_add_test(tc, a_keeper_that_nobody_can_find_ends);
-	tcase_add_test(tc, what_was_answered_is_so_though_the_broker_is_killed);
-	tcase_add_test(tc, a_full_descriptor_store_is_told);
+	tcase_add_test(tc, keeper_whose_socket_was_removed_ends);
+	tcase_add_test(tc, answers_hold_although_the_broker_is_killed);
+	tcase_add_test(tc, full_descriptor_store_is_reported);
 	tc = room_case(s, "orders", 120);
 	tcase_add_loop_test(tc, every_order_of_deaths_and_stops, 0, EVENTS);
 	return run_suite(s);

@@ -68,7 +68,7 @@ static bool exists(const char *path)
 
 /* --- it comes and goes --- */
 
-START_TEST(a_clean_end_leaves_rings_and_users_alone)
+START_TEST(clean_end_leaves_rings_and_members_alone)
 {
 	struct server b;
 	struct pair p;
@@ -93,7 +93,7 @@ START_TEST(a_clean_end_leaves_rings_and_users_alone)
 }
 END_TEST
 
-START_TEST(a_killed_one_is_replaced_by_its_like)
+START_TEST(killed_broker_is_replaced_by_the_next)
 {
 	struct proto_message before = { .u.open.name = "ring" }, after = before;
 	struct proto_entry entry;
@@ -148,7 +148,7 @@ START_TEST(owners_outlive_the_broker)
 }
 END_TEST
 
-START_TEST(a_second_one_is_refused)
+START_TEST(second_broker_is_refused)
 {
 	const char *other_socket[] = { "--socket", room_path("other"), NULL };
 	const char *other_directory[] = { "--directory", room_path("other-rings"), NULL };
@@ -173,7 +173,7 @@ START_TEST(a_second_one_is_refused)
 }
 END_TEST
 
-START_TEST(a_path_that_is_not_its_own_is_left_alone)
+START_TEST(foreign_file_at_the_socket_path_is_left_alone)
 {
 	struct server b;
 	int fd;
@@ -265,7 +265,7 @@ static void put_file(const char *path, const char *text)
 	close(fd);
 }
 
-START_TEST(what_is_unsound_is_left_alone_and_said)
+START_TEST(unsound_files_are_left_alone_and_logged)
 {
 	struct proto_entry entry;
 	struct server b;
@@ -460,7 +460,7 @@ START_TEST(upgrade_whose_exec_fails_ends_nothing)
 }
 END_TEST
 
-START_TEST(no_other_signal_ends_it)
+START_TEST(other_signals_do_not_end_the_broker)
 {
 	static const int signals[] = { SIGHUP, SIGUSR1, SIGPIPE, SIGXFSZ, SIGCHLD, SIGWINCH };
 	struct server b;
@@ -533,7 +533,7 @@ static long status_of(pid_t pid, const char *what)
 	return value;
 }
 
-START_TEST(it_gives_up_what_it_does_not_need)
+START_TEST(broker_runs_without_new_privileges_and_with_a_filter)
 {
 	struct server b;
 
@@ -547,7 +547,7 @@ START_TEST(it_gives_up_what_it_does_not_need)
 END_TEST
 
 /* Also after an upgrade, which does not fork again. */
-START_TEST(in_the_background_it_is_ready_when_its_parent_ends)
+START_TEST(background_broker_is_ready_when_its_parent_ends)
 {
 	const char *extra[] = { "--daemon", "--no-sandbox", NULL };
 	socklen_t size = sizeof(struct ucred);
@@ -585,7 +585,7 @@ static void stop_at(const char *socket, const char *words, int status)
 	server_must_fail(&stopper, status);
 }
 
-START_TEST(a_broker_can_be_stopped_by_its_socket)
+START_TEST(stop_finds_the_broker_by_its_socket)
 {
 	const char *extra[] = { "--daemon", "--no-sandbox", NULL };
 	struct server b;
@@ -606,7 +606,7 @@ START_TEST(a_broker_can_be_stopped_by_its_socket)
 END_TEST
 
 /* This test listens, and would be ended by the signal. */
-START_TEST(only_a_broker_is_stopped)
+START_TEST(stop_ends_only_a_broker)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -675,7 +675,7 @@ static uint32_t consumer_state(struct shmring_ring *r)
 	return st.state;
 }
 
-START_TEST(the_dead_are_buried_at_once)
+START_TEST(places_of_dead_clients_are_freed_at_once)
 {
 	struct mortal mortal = { .consumer = _i };
 	const uint32_t after = _i ? SHMRING_DETACHED : SHMRING_FREE;
@@ -725,7 +725,7 @@ static int take_part_with_child(int socket, void *arg)
 	return 1;
 }
 
-START_TEST(a_death_is_noticed_though_the_connection_lives)
+START_TEST(dead_client_is_noticed_while_its_connection_is_open)
 {
 	struct mortal mortal = { 0 };
 	int s, pidfd = -1;
@@ -765,7 +765,7 @@ START_TEST(a_death_is_noticed_though_the_connection_lives)
 END_TEST
 
 /* The next broker finds clients that died while there was none. */
-START_TEST(the_dead_of_an_interregnum_are_buried)
+START_TEST(places_of_clients_that_died_without_a_broker_are_freed)
 {
 	struct mortal mortal = { 0 };
 	struct shmring_ring *r;
@@ -793,7 +793,7 @@ START_TEST(the_dead_of_an_interregnum_are_buried)
 END_TEST
 
 /* A file that is cut off under the broker's eyes is one ring less, and nothing else. */
-START_TEST(a_ring_that_is_cut_off_harms_the_broker_not)
+START_TEST(truncated_ring_does_not_harm_the_broker)
 {
 	struct server b;
 	uint64_t ring;
@@ -841,7 +841,7 @@ static double used_by(pid_t pid)
 	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 
-START_TEST(without_descriptors_it_turns_away_and_recovers)
+START_TEST(broker_without_descriptors_refuses_and_recovers)
 {
 	enum { CLIENTS = 60 };
 	struct rlimit limit = { 64, 64 };
@@ -877,7 +877,7 @@ START_TEST(without_descriptors_it_turns_away_and_recovers)
 END_TEST
 
 /* Many silent connections at a time: those within the limit stay, the others are closed. */
-START_TEST(a_flood_of_connections_harms_nobody)
+START_TEST(flood_of_connections_harms_no_other_client)
 {
 	enum { CLIENTS = 500 };
 	int s, flood[CLIENTS], left = 0;
@@ -910,31 +910,31 @@ int main(void)
 	Suite *s = suite_create("life");
 	TCase *tc = room_case(s, "life", 60);
 
-	tcase_add_test(tc, a_clean_end_leaves_rings_and_users_alone);
-	tcase_add_test(tc, a_killed_one_is_replaced_by_its_like);
+	tcase_add_test(tc, clean_end_leaves_rings_and_members_alone);
+	tcase_add_test(tc, killed_broker_is_replaced_by_the_next);
 	tcase_add_test(tc, owners_outlive_the_broker);
-	tcase_add_test(tc, a_second_one_is_refused);
-	tcase_add_test(tc, a_path_that_is_not_its_own_is_left_alone);
+	tcase_add_test(tc, second_broker_is_refused);
+	tcase_add_test(tc, foreign_file_at_the_socket_path_is_left_alone);
 	tcase_add_loop_test(tc, sockets_of_living_programs_are_left_alone, 0, 5);
 	tcase_add_test(tc, socket_of_another_user_is_left_alone);
-	tcase_add_test(tc, what_is_unsound_is_left_alone_and_said);
+	tcase_add_test(tc, unsound_files_are_left_alone_and_logged);
 	tcase_add_test(tc, a_directory_that_others_may_use_is_refused);
 	tcase_add_test(tc, upgrade_in_place_keeps_process_and_socket);
 	tcase_add_test(tc, upgrade_with_a_wrong_configuration_is_refused);
 	tcase_add_test(tc, upgrade_to_a_program_that_cannot_start_is_refused);
 	tcase_add_test(tc, upgrade_whose_exec_fails_ends_nothing);
-	tcase_add_test(tc, no_other_signal_ends_it);
+	tcase_add_test(tc, other_signals_do_not_end_the_broker);
 	tcase_add_test(tc, a_socket_of_systemd_is_used_and_left);
 	tcase_add_test(tc, the_watchdog_is_fed);
-	tcase_add_test(tc, it_gives_up_what_it_does_not_need);
-	tcase_add_loop_test(tc, in_the_background_it_is_ready_when_its_parent_ends, 0, 2);
-	tcase_add_test(tc, a_broker_can_be_stopped_by_its_socket);
-	tcase_add_test(tc, only_a_broker_is_stopped);
-	tcase_add_loop_test(tc, the_dead_are_buried_at_once, 0, 2);
-	tcase_add_test(tc, a_death_is_noticed_though_the_connection_lives);
-	tcase_add_test(tc, the_dead_of_an_interregnum_are_buried);
-	tcase_add_test(tc, a_ring_that_is_cut_off_harms_the_broker_not);
-	tcase_add_test(tc, without_descriptors_it_turns_away_and_recovers);
-	tcase_add_test(tc, a_flood_of_connections_harms_nobody);
+	tcase_add_test(tc, broker_runs_without_new_privileges_and_with_a_filter);
+	tcase_add_loop_test(tc, background_broker_is_ready_when_its_parent_ends, 0, 2);
+	tcase_add_test(tc, stop_finds_the_broker_by_its_socket);
+	tcase_add_test(tc, stop_ends_only_a_broker);
+	tcase_add_loop_test(tc, places_of_dead_clients_are_freed_at_once, 0, 2);
+	tcase_add_test(tc, dead_client_is_noticed_while_its_connection_is_open);
+	tcase_add_test(tc, places_of_clients_that_died_without_a_broker_are_freed);
+	tcase_add_test(tc, truncated_ring_does_not_harm_the_broker);
+	tcase_add_test(tc, broker_without_descriptors_refuses_and_recovers);
+	tcase_add_test(tc, flood_of_connections_harms_no_other_client);
 	return run_suite(s);
 }

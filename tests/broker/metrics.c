@@ -190,7 +190,7 @@ static void scribble(const char *path, const char *old, const char *new)
 
 #define must_be(what, ring, number) ck_assert_double_eq(value_of(what, ring), (double)(number))
 
-START_TEST(numbers_are_those_of_the_ring)
+START_TEST(metrics_match_the_ring)
 {
 	struct shmring_consumer_options named = { .size = sizeof(named), .name = "a-b-c" };
 	struct shmring_consumer_stat place = { .size = sizeof(place) };
@@ -245,7 +245,7 @@ START_TEST(numbers_are_those_of_the_ring)
 END_TEST
 
 /* The counts of clients in the ring, also of those that have left. */
-START_TEST(what_clients_counted_is_told)
+START_TEST(metrics_show_what_clients_counted)
 {
 	const struct shmring_consumer_options limited = { .size = sizeof(limited),
 							  .max_lag = 16384,
@@ -316,7 +316,7 @@ START_TEST(what_clients_counted_is_told)
 }
 END_TEST
 
-START_TEST(what_clients_and_users_have_is_told)
+START_TEST(metrics_show_what_clients_and_users_have)
 {
 	char key[KEY_SIZE];
 	uint64_t ring;
@@ -348,7 +348,7 @@ START_TEST(what_clients_and_users_have_is_told)
 END_TEST
 
 /* Several ask at once: each gets a description of its own, of a file that is sealed. */
-START_TEST(everybody_gets_a_sealed_file_of_his_own)
+START_TEST(each_client_gets_a_sealed_file_of_its_own)
 {
 	enum { CLIENTS = 10 };
 	const int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
@@ -405,7 +405,7 @@ static int read_wrong(int socket, void *arg)
 	return 7;
 }
 
-START_TEST(parser_sees_what_is_wrong)
+START_TEST(parser_refuses_malformed_metrics)
 {
 	struct child c;
 	siginfo_t info;
@@ -424,10 +424,11 @@ int main(void)
 	Suite *s = suite_create("metrics");
 	TCase *tc = room_case(s, "metrics", 30);
 
-	tcase_add_test(tc, numbers_are_those_of_the_ring);
-	tcase_add_test(tc, what_clients_counted_is_told);
-	tcase_add_test(tc, what_clients_and_users_have_is_told);
-	tcase_add_test(tc, everybody_gets_a_sealed_file_of_his_own);
-	tcase_add_loop_test(tc, parser_sees_what_is_wrong, 0, sizeof(wrong) / sizeof(wrong[0]));
+	tcase_add_test(tc, metrics_match_the_ring);
+	tcase_add_test(tc, metrics_show_what_clients_counted);
+	tcase_add_test(tc, metrics_show_what_clients_and_users_have);
+	tcase_add_test(tc, each_client_gets_a_sealed_file_of_its_own);
+	tcase_add_loop_test(tc, parser_refuses_malformed_metrics, 0,
+			    sizeof(wrong) / sizeof(wrong[0]));
 	return run_suite(s);
 }

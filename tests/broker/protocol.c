@@ -26,7 +26,7 @@
 #include "runner.h"
 #include "server.h"
 
-START_TEST(versions_meet_or_are_refused)
+START_TEST(common_version_is_found_or_the_client_is_refused)
 {
 	static const struct {
 		uint32_t min, max;
@@ -102,7 +102,7 @@ START_TEST(rings_are_made_opened_listed_and_removed)
 END_TEST
 
 /* A process with access to the directory removes a ring, and makes one without the broker. */
-START_TEST(files_that_come_and_go_are_noticed)
+START_TEST(added_and_removed_files_are_noticed)
 {
 	struct shmring_config config = { .size = sizeof(config), .lanes = 1, .lane_size = 65536 };
 	struct shmring_ring *r;
@@ -365,7 +365,7 @@ static void send_spoilt(int s, enum spoilt how)
 		close(fd);
 }
 
-START_TEST(whoever_breaks_the_protocol_is_gone)
+START_TEST(client_that_breaks_the_protocol_is_disconnected)
 {
 	struct proto_message m;
 	struct server b;
@@ -388,7 +388,7 @@ START_TEST(whoever_breaks_the_protocol_is_gone)
 }
 END_TEST
 
-START_TEST(whoever_does_not_greet_is_gone)
+START_TEST(client_without_greeting_is_disconnected)
 {
 	struct proto_message m;
 	struct server b;
@@ -449,7 +449,7 @@ START_TEST(descriptors_of_clients_are_not_kept)
 END_TEST
 
 /* Any bytes in a packet of any size: the broker ends the connection, and goes on. */
-START_TEST(noise_harms_nobody)
+START_TEST(noise_harms_no_other_client)
 {
 	uint64_t seed = random_seed();
 	unsigned char bytes[700];
@@ -482,7 +482,7 @@ END_TEST
  * A client that asks and asks and does not take the answers: it is not read from any
  * more, so its own queue fills up; others are served; in the end it is dropped.
  */
-START_TEST(whoever_takes_no_answers_is_dropped)
+START_TEST(client_that_takes_no_answers_is_disconnected)
 {
 	struct proto_message m = { .u.open.name = "ring" };
 	int64_t begun = clock_now();
@@ -510,7 +510,7 @@ START_TEST(whoever_takes_no_answers_is_dropped)
 END_TEST
 
 /* Slow is not dead: a client that takes its answers late gets all of them, in order. */
-START_TEST(answers_wait_for_who_is_slow)
+START_TEST(answers_wait_for_a_slow_client)
 {
 	struct proto_message m;
 	struct server b;
@@ -541,17 +541,17 @@ int main(void)
 	Suite *s = suite_create("protocol");
 	TCase *tc = room_case(s, "protocol", 60);
 
-	tcase_add_loop_test(tc, versions_meet_or_are_refused, 0, 4);
+	tcase_add_loop_test(tc, common_version_is_found_or_the_client_is_refused, 0, 4);
 	tcase_add_test(tc, rings_are_made_opened_listed_and_removed);
-	tcase_add_test(tc, files_that_come_and_go_are_noticed);
+	tcase_add_test(tc, added_and_removed_files_are_noticed);
 	tcase_add_test(tc, an_attachment_gets_a_description_of_its_own);
 	tcase_add_test(tc, configurations_are_checked_and_kept);
 	tcase_add_test(tc, persistent_rings_lie_in_the_state_directory);
-	tcase_add_loop_test(tc, whoever_breaks_the_protocol_is_gone, 0, SPOILTS);
-	tcase_add_test(tc, whoever_does_not_greet_is_gone);
+	tcase_add_loop_test(tc, client_that_breaks_the_protocol_is_disconnected, 0, SPOILTS);
+	tcase_add_test(tc, client_without_greeting_is_disconnected);
 	tcase_add_test(tc, descriptors_of_clients_are_not_kept);
-	tcase_add_test(tc, noise_harms_nobody);
-	tcase_add_test(tc, whoever_takes_no_answers_is_dropped);
-	tcase_add_test(tc, answers_wait_for_who_is_slow);
+	tcase_add_test(tc, noise_harms_no_other_client);
+	tcase_add_test(tc, client_that_takes_no_answers_is_disconnected);
+	tcase_add_test(tc, answers_wait_for_a_slow_client);
 	return run_suite(s);
 }

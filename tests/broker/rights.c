@@ -41,16 +41,16 @@ static void start_with(struct server *b, const char *config)
 }
 
 /* What another user does; returns in the helper. */
-struct stranger {
+struct other_user {
 	const char *socket;
 	uid_t uid;
 	gid_t group; /* a further one; 0: none */
 	void (*act)(int s);
 };
 
-static int be_stranger(int socket, void *arg)
+static int act_as_other_user(int socket, void *arg)
 {
-	const struct stranger *who = arg;
+	const struct other_user *who = arg;
 	gid_t groups[1] = { who->group };
 	int s;
 
@@ -66,10 +66,10 @@ static int be_stranger(int socket, void *arg)
 
 static void as(const struct server *b, uid_t uid, gid_t group, void (*act)(int s))
 {
-	struct stranger who = { b->socket, uid, group, act };
+	struct other_user who = { b->socket, uid, group, act };
 	struct child c;
 
-	child_fork(&c, be_stranger, &who);
+	child_fork(&c, act_as_other_user, &who);
 	child_end(&c);
 }
 
@@ -91,7 +91,7 @@ static void finds_nothing(int s)
 	ck_assert_int_eq(raw_metrics(s, &text), -EACCES);
 }
 
-START_TEST(without_a_configuration_others_get_nothing)
+START_TEST(without_a_configuration_other_users_get_nothing)
 {
 	struct server b;
 	int s;
@@ -194,7 +194,7 @@ static void is_in_no_group(int s)
 	must_say("no rule in ");
 }
 
-START_TEST(the_first_rule_that_fits_decides)
+START_TEST(first_matching_rule_decides)
 {
 	static const char *const names[] = { "in.1", "out.1", "out.12", "see", "secret" };
 	struct server b;
@@ -358,7 +358,7 @@ START_TEST(attachments_and_descriptors_are_limited)
 END_TEST
 
 /* A refused request makes no ring, neither by OPEN with the flag nor on demand. */
-START_TEST(what_one_may_not_have_open_is_not_made)
+START_TEST(ring_is_not_made_if_the_client_may_not_open_it)
 {
 	struct proto_entry entry;
 	struct server b;
@@ -380,7 +380,7 @@ START_TEST(what_one_may_not_have_open_is_not_made)
 END_TEST
 
 /* A client that has shut down its reading side is refused the second half of its request. */
-START_TEST(a_refusal_that_nobody_hears_harms_nobody)
+START_TEST(refusal_to_a_client_that_reads_nothing_harms_no_other_client)
 {
 	struct proto_message m = { .u.attach.role = PROTO_CONSUME };
 	struct server b;
@@ -474,7 +474,7 @@ START_TEST(configuration_changes_at_once_or_not_at_all)
 }
 END_TEST
 
-START_TEST(no_broker_with_a_wrong_configuration)
+START_TEST(broker_does_not_start_with_a_wrong_configuration)
 {
 	const char *extra[] = { "--config", server_config("rules = (\n\n{ who = 3; }\n);"), NULL };
 	struct server b;
@@ -485,7 +485,7 @@ START_TEST(no_broker_with_a_wrong_configuration)
 }
 END_TEST
 
-START_TEST(a_configuration_can_be_tried)
+START_TEST(check_config_finds_a_syntax_error)
 {
 	const char *extra[] = { "--check-config", room_path("shmringd.conf"), NULL };
 	struct server b;
@@ -506,17 +506,17 @@ int main(void)
 	Suite *s = suite_create("rights");
 	TCase *tc = room_case(s, "rights", 30);
 
-	tcase_add_test(tc, without_a_configuration_others_get_nothing);
-	tcase_add_test(tc, the_first_rule_that_fits_decides);
+	tcase_add_test(tc, without_a_configuration_other_users_get_nothing);
+	tcase_add_test(tc, first_matching_rule_decides);
 	tcase_add_test(tc, rings_are_made_on_demand);
 	tcase_add_test(tc, rings_are_limited);
 	tcase_add_test(tc, bytes_are_limited_exactly);
 	tcase_add_test(tc, attachments_and_descriptors_are_limited);
-	tcase_add_test(tc, what_one_may_not_have_open_is_not_made);
-	tcase_add_test(tc, a_refusal_that_nobody_hears_harms_nobody);
+	tcase_add_test(tc, ring_is_not_made_if_the_client_may_not_open_it);
+	tcase_add_test(tc, refusal_to_a_client_that_reads_nothing_harms_no_other_client);
 	tcase_add_test(tc, connections_are_limited);
 	tcase_add_test(tc, configuration_changes_at_once_or_not_at_all);
-	tcase_add_test(tc, no_broker_with_a_wrong_configuration);
-	tcase_add_test(tc, a_configuration_can_be_tried);
+	tcase_add_test(tc, broker_does_not_start_with_a_wrong_configuration);
+	tcase_add_test(tc, check_config_finds_a_syntax_error);
 	return run_suite(s);
 }

@@ -62,7 +62,7 @@ static void overwrite(struct shmring_producer *p, uint64_t header, size_t shift)
 }
 
 /* In one of the loops the header lies just where the consumer stands. */
-START_TEST(nothing_in_hand_is_no_error)
+START_TEST(eviction_with_nothing_in_hand_is_no_error)
 {
 	struct shmring_consumer_options options = { .size = sizeof(options), .max_lag = 4096 };
 	struct shmring_message batch[BATCH];
@@ -90,7 +90,7 @@ START_TEST(nothing_in_hand_is_no_error)
 END_TEST
 
 /* With messages in hand the program has to know that they are void. */
-START_TEST(messages_in_hand_are_void)
+START_TEST(eviction_with_messages_in_hand_is_reported)
 {
 	struct shmring_consumer_options options = { .size = sizeof(options), .max_lag = 4096 };
 	struct shmring_message batch[BATCH];
@@ -120,7 +120,7 @@ int main(void)
 	Suite *s = suite_create("batch-evicted");
 	TCase *tc = room_case(s, "batch-evicted", 30);
 
-	tcase_add_loop_test(tc, nothing_in_hand_is_no_error, 0, PERIOD / 8);
-	tcase_add_test(tc, messages_in_hand_are_void);
+	tcase_add_loop_test(tc, eviction_with_nothing_in_hand_is_no_error, 0, PERIOD / 8);
+	tcase_add_test(tc, eviction_with_messages_in_hand_is_reported);
 	return run_suite(s);
 }

@@ -100,7 +100,7 @@ START_TEST(another_description_of_a_ring_without_a_name_has_the_number)
 END_TEST
 
 /* Several handles of one description: each closes its own descriptor, and no other. */
-START_TEST(handles_of_one_description_know_it)
+START_TEST(handles_of_one_description_recognise_it)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring *r = way_create((enum way)_i, &config), *again;
@@ -163,7 +163,7 @@ static int count_descriptors(void)
 }
 
 /* Long waits, in which it is looked again and again whether the ring was removed. */
-START_TEST(reader_locks_what_descriptors_are_known_by)
+START_TEST(reader_locks_the_bytes_that_identify_descriptors)
 {
 	struct shmring_config config = small_config();
 	const bool observes = _i != 0;
@@ -265,7 +265,7 @@ int main(void)
 	tcase_add_test(tc, another_description_of_a_ring_without_a_name_has_the_number);
 	tcase_add_loop_test(tc, descriptors_to_wait_with_are_not_closed_for_others, 0, 2);
 	tcase_add_test(tc, descriptors_to_wait_with_are_closed);
-	tcase_add_loop_test(tc, reader_locks_what_descriptors_are_known_by, 0, 2);
-	tcase_add_loop_test(tc, handles_of_one_description_know_it, 0, WAYS);
+	tcase_add_loop_test(tc, reader_locks_the_bytes_that_identify_descriptors, 0, 2);
+	tcase_add_loop_test(tc, handles_of_one_description_recognise_it, 0, WAYS);
 	return run_suite(s);
 }

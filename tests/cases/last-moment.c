@@ -77,7 +77,7 @@ START_TEST(evicted_just_before_the_end)
 	consumer = consumer_attach(r, NULL, 0, SHMRING_UNTIL_END);
 	at_clock = overwrite_and_leave;
 	while ((e = shmring_peek(consumer, SHMRING_NOWAIT, &m)) == 0) {
-		ck_assert_uint_eq(m.seq, next + told_of(consumer, &m).lost);
+		ck_assert_uint_eq(m.seq, next + facts_of(consumer, &m).lost);
 		next = m.seq + 1;
 		must(shmring_release(consumer));
 	}

@@ -22,7 +22,7 @@ C_CASES = \
 	tests/cases/last-moment \
 	tests/cases/seals \
 	tests/cases/two-threads \
-	tests/cases/waits-for-nobody
+	tests/cases/no-writer-left
 check_PROGRAMS += $(C_CASES)
 TESTS += $(C_CASES) $(SHELL_CASES)
 EXTRA_DIST += $(SHELL_CASES)
@@ -63,9 +63,9 @@ tests_cases_last_moment_LDADD = $(PROCESS_LIBS)
 tests_cases_handler_publishes_SOURCES = tests/cases/handler-publishes.c
 tests_cases_handler_publishes_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_handler_publishes_LDADD = $(PROCESS_LIBS)
-tests_cases_waits_for_nobody_SOURCES = tests/cases/waits-for-nobody.c
-tests_cases_waits_for_nobody_CPPFLAGS = $(TESTS_CPPFLAGS)
-tests_cases_waits_for_nobody_LDADD = $(PROCESS_LIBS)
+tests_cases_no_writer_left_SOURCES = tests/cases/no-writer-left.c
+tests_cases_no_writer_left_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_cases_no_writer_left_LDADD = $(PROCESS_LIBS)
 tests_cases_two_threads_SOURCES = tests/cases/two-threads.c
 tests_cases_two_threads_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_two_threads_LDADD = $(PROCESS_LIBS)

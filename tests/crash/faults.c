@@ -110,7 +110,7 @@ static unsigned moves_of(enum role role, bool alone, struct part ret[MOVES])
 	return list_moves(role, alone, ret);
 }
 
-START_TEST(one_at_every_place)
+START_TEST(one_fault_at_every_place)
 {
 	static struct part moves[MOVES];
 	unsigned count = moves_of((enum role)_i, true, moves);
@@ -121,7 +121,7 @@ START_TEST(one_at_every_place)
 }
 END_TEST
 
-START_TEST(one_the_last_time_at_every_place)
+START_TEST(one_fault_at_every_place_the_last_time)
 {
 	unsigned reached[PLACES], n = rehearse((enum role)_i, reached);
 	unsigned step = room_is_sanitized() ? 7 : 1;
@@ -164,7 +164,7 @@ static struct part any_of(const struct part *moves, unsigned count, uint64_t *se
 	return moves[random_below(seed, count)];
 }
 
-START_TEST(two_at_every_pair_of_places)
+START_TEST(two_faults_at_every_pair_of_places)
 {
 	static struct part first[MOVES], second[MOVES];
 	unsigned firsts = moves_of((enum role)(_i / ROLES), false, first);
@@ -185,7 +185,7 @@ START_TEST(two_at_every_pair_of_places)
 END_TEST
 
 /* A third one of each role joins two; also two and three of one kind. */
-START_TEST(three_at_any_places)
+START_TEST(three_faults_at_random_places)
 {
 	static struct part moves[CAST][MOVES];
 	unsigned roles[CAST] = { (unsigned)_i / ROLES, (unsigned)_i % ROLES, 0 };
@@ -219,7 +219,7 @@ static unsigned place_called(const char *name)
  * reserve. This happens once its lane is full; which announcement that is depends a
  * little on how often it slept.
  */
-START_TEST(reservation_is_taken_back_for_one_who_came_meanwhile)
+START_TEST(reservation_is_taken_back_for_a_consumer_that_joined_meanwhile)
 {
 	unsigned reached[PLACES], known = rehearse(ROLE_PRODUCER, reached);
 	unsigned announces = place_called("announce.1");
@@ -244,7 +244,7 @@ END_TEST
  * The same, and the producer dies before it takes the reservation back. Its successor
  * must not use that reservation: it would overwrite what the new consumer holds.
  */
-START_TEST(successor_asks_the_cursors_anew)
+START_TEST(successor_reads_the_cursors_again)
 {
 	unsigned reached[PLACES], known = rehearse(ROLE_PRODUCER, reached);
 	unsigned announces = place_called("announce.1");
@@ -369,16 +369,16 @@ int main(int argc, char **argv)
 	tc = room_case(s, "one", seconds);
 	tcase_add_test(tc, names_of_places_are_unique);
 	tcase_add_loop_test(tc, rehearsal, 0, ROLES);
-	tcase_add_loop_test(tc, one_at_every_place, 0, ROLES);
-	tcase_add_loop_test(tc, one_the_last_time_at_every_place, 0, ROLES);
+	tcase_add_loop_test(tc, one_fault_at_every_place, 0, ROLES);
+	tcase_add_loop_test(tc, one_fault_at_every_place_the_last_time, 0, ROLES);
 	tcase_add_test(tc, name_is_resumed_wherever_its_holder_died);
 	tc = room_case(s, "two", seconds);
-	tcase_add_loop_test(tc, two_at_every_pair_of_places, 0, ROLES * ROLES);
+	tcase_add_loop_test(tc, two_faults_at_every_pair_of_places, 0, ROLES * ROLES);
 	tc = room_case(s, "three", seconds);
-	tcase_add_loop_test(tc, three_at_any_places, 0, ROLES * ROLES);
+	tcase_add_loop_test(tc, three_faults_at_random_places, 0, ROLES * ROLES);
 	tc = room_case(s, "all", seconds);
-	tcase_add_test(tc, reservation_is_taken_back_for_one_who_came_meanwhile);
-	tcase_add_test(tc, successor_asks_the_cursors_anew);
+	tcase_add_test(tc, reservation_is_taken_back_for_a_consumer_that_joined_meanwhile);
+	tcase_add_test(tc, successor_reads_the_cursors_again);
 	tcase_add_test(tc, environment_arms_a_fault);
 	tcase_add_test(tc, every_place_was_reached_or_is_excused);
 	failed = run_suite(s);

@@ -126,7 +126,7 @@ static void due_now(struct actor *a)
 }
 
 /* HO1 and HO3: the call has returned. */
-static int64_t told(struct actor *a, const char *call, int64_t result, const int *errors)
+static int64_t check_return(struct actor *a, const char *call, int64_t result, const int *errors)
 {
 	int64_t late = clock_now() - a->due;
 
@@ -147,7 +147,8 @@ static int64_t told(struct actor *a, const char *call, int64_t result, const int
 	ck_abort_msg("%s: %s (%s)", call, strerrorname_np((int)-result), shmring_explain());
 }
 
-#define told_one_of(actor, call, ...) told((actor), #call, (call), (const int[]){ __VA_ARGS__, 0 })
+#define one_of(actor, call, ...) \
+	check_return((actor), #call, (call), (const int[]){ __VA_ARGS__, 0 })
 
 static int64_t some_deadline(struct actor *a)
 {
@@ -160,8 +161,8 @@ static int attach_producer(struct actor *a, struct shmring_producer **ret)
 							  .spin_ns = draw(a, 2) ? -1 : 0 };
 
 	due_now(a);
-	return (int)told_one_of(a, shmring_producer_attach(ret, a->ring, &options), EUSERS, EBUSY,
-				EBADMSG);
+	return (int)one_of(a, shmring_producer_attach(ret, a->ring, &options), EUSERS, EBUSY,
+			   EBADMSG);
 }
 
 static int attach_consumer(struct actor *a, const char *name, uint32_t flags,
@@ -176,22 +177,22 @@ static int attach_consumer(struct actor *a, const char *name, uint32_t flags,
 	};
 
 	due_now(a);
-	return (int)told_one_of(a, shmring_consumer_attach(ret, a->ring, &options), EUSERS, EBUSY,
-				EBADMSG);
+	return (int)one_of(a, shmring_consumer_attach(ret, a->ring, &options), EUSERS, EBUSY,
+			   EBADMSG);
 }
 
 static void detach_consumer(struct actor *a, struct shmring_consumer *c)
 {
 	due_now(a);
 	shmring_consumer_detach(c);
-	told(a, "shmring_consumer_detach", 0, NULL);
+	check_return(a, "shmring_consumer_detach", 0, NULL);
 }
 
 static void detach_producer(struct actor *a, struct shmring_producer *p)
 {
 	due_now(a);
 	shmring_producer_detach(p);
-	told(a, "shmring_producer_detach", 0, NULL);
+	check_return(a, "shmring_producer_detach", 0, NULL);
 }
 
 static void write_one(struct actor *a, struct shmring_producer *p, const struct territory *t)
@@ -200,12 +201,12 @@ static void write_one(struct actor *a, struct shmring_producer *p, const struct 
 	int64_t deadline = some_deadline(a);
 	void *data = NULL;
 
-	if (told_one_of(a, shmring_claim(p, len, deadline, &data), EAGAIN, ETIMEDOUT) < 0)
+	if (one_of(a, shmring_claim(p, len, deadline, &data), EAGAIN, ETIMEDOUT) < 0)
 		return;
 	expect_inside(t, data, len);
 	memset(data, 0x5a, len);
 	due_now(a);
-	told_one_of(a, shmring_commit(p, len), 0);
+	one_of(a, shmring_commit(p, len), 0);
 	a->tally->messages++;
 }
 
@@ -231,16 +232,16 @@ static void expect_broken(struct actor *a, struct shmring_consumer *c)
 	struct shmring_message m;
 
 	due_now(a);
-	ck_assert_int_eq(told_one_of(a, shmring_peek(c, SHMRING_NOWAIT, &m), EBADMSG), -EBADMSG);
-	ck_assert_int_eq(told_one_of(a, shmring_peek(c, a->due + 1000000, &m), EBADMSG), -EBADMSG);
+	ck_assert_int_eq(one_of(a, shmring_peek(c, SHMRING_NOWAIT, &m), EBADMSG), -EBADMSG);
+	ck_assert_int_eq(one_of(a, shmring_peek(c, a->due + 1000000, &m), EBADMSG), -EBADMSG);
 }
 
 static int read_batch(struct actor *a, struct shmring_consumer *c, const struct territory *t)
 {
 	struct shmring_message m[8];
 	int64_t deadline = some_deadline(a);
-	int n = (int)told_one_of(a, shmring_peek_batch(c, deadline, m, 8), EAGAIN, ETIMEDOUT,
-				 ESTALE, EBADMSG);
+	int n = (int)one_of(a, shmring_peek_batch(c, deadline, m, 8), EAGAIN, ETIMEDOUT, ESTALE,
+			    EBADMSG);
 
 	for (int i = 0; i < n; i++) {
 		ck_assert_uint_lt(m[i].producer, LANES);
@@ -257,8 +258,8 @@ static int read_copy(struct actor *a, struct shmring_consumer *c)
 	static unsigned char buffer[LANE_SIZE / 2];
 	size_t size = draw(a, 4) ? sizeof(buffer) : 100;
 	int64_t deadline = some_deadline(a);
-	int64_t n = told_one_of(a, shmring_receive(c, buffer, size, deadline), EAGAIN, ETIMEDOUT,
-				ESTALE, EBADMSG, EMSGSIZE);
+	int64_t n = one_of(a, shmring_receive(c, buffer, size, deadline), EAGAIN, ETIMEDOUT, ESTALE,
+			   EBADMSG, EMSGSIZE);
 
 	ck_assert_int_le(n, (int64_t)size);
 	return n == -EMSGSIZE ? 0 : (int)n;
@@ -273,7 +274,7 @@ static int read_one(struct actor *a, struct shmring_consumer *c, const struct te
 	if (draw(a, 16) == 0)
 		shmring_rewind(c);
 	due_now(a);
-	told_one_of(a, shmring_release(c), ESTALE, EBADMSG);
+	one_of(a, shmring_release(c), ESTALE, EBADMSG);
 	return n;
 }
 
@@ -335,14 +336,13 @@ static void look_around(struct actor *a)
 	struct shmring_ring *again;
 
 	due_now(a);
-	told_one_of(a, shmring_stat(a->ring, &st), 0);
-	told_one_of(a, shmring_stat_lane(a->ring, (unsigned)draw(a, LANES), &lane), EAGAIN,
-		    EBADMSG);
-	told_one_of(a, shmring_stat_consumer(a->ring, (unsigned)draw(a, SLOTS), &consumer), 0);
-	told_one_of(a, shmring_reap(a->ring), 0);
-	told_one_of(a, shmring_forget(a->ring, draw(a, 2) ? "name" : "other"), ENOENT, EBUSY);
-	if (told_one_of(a, shmring_open_fd(&again, shmring_fd(a->ring)), EBADMSG, EPROTONOSUPPORT,
-			ESTALE, EPERM) == 0)
+	one_of(a, shmring_stat(a->ring, &st), 0);
+	one_of(a, shmring_stat_lane(a->ring, (unsigned)draw(a, LANES), &lane), EAGAIN, EBADMSG);
+	one_of(a, shmring_stat_consumer(a->ring, (unsigned)draw(a, SLOTS), &consumer), 0);
+	one_of(a, shmring_reap(a->ring), 0);
+	one_of(a, shmring_forget(a->ring, draw(a, 2) ? "name" : "other"), ENOENT, EBUSY);
+	if (one_of(a, shmring_open_fd(&again, shmring_fd(a->ring)), EBADMSG, EPROTONOSUPPORT,
+		   ESTALE, EPERM) == 0)
 		shmring_close(again);
 }
 
@@ -424,7 +424,7 @@ static int hostile_seconds(void)
 	return text && atoi(text) > 0 ? atoi(text) : SECONDS;
 }
 
-START_TEST(nobody_crashes_or_hangs_beside_a_vandal)
+START_TEST(peers_of_a_vandal_neither_crash_nor_hang)
 {
 	struct scene *scene = scene_open();
 	int64_t until = clock_now() + hostile_seconds() * INT64_C(1000000000);
@@ -444,7 +444,7 @@ START_TEST(nobody_crashes_or_hangs_beside_a_vandal)
 		}
 	}
 	printf("# vandal: %d s, %" PRIu64 " rings, seed %" PRIu64 ": %" PRIu64 " calls, %" PRIu64
-	       " messages, %" PRIu64 " told of damage, %" PRIu64
+	       " messages, %" PRIu64 " reported damage, %" PRIu64
 	       " other refusals, latest return %.1f ms after the deadline: %s\n",
 	       hostile_seconds(), rounds, random_seed(), sum.calls, sum.messages, sum.damages,
 	       sum.refusals, (double)sum.latest / 1e6, sum.latest_call);
@@ -461,6 +461,6 @@ int main(void)
 	Suite *s = suite_create("hostile");
 	TCase *tc = room_case(s, "hostile", hostile_seconds() + 120);
 
-	tcase_add_test(tc, nobody_crashes_or_hangs_beside_a_vandal);
+	tcase_add_test(tc, peers_of_a_vandal_neither_crash_nor_hang);
 	return run_suite(s);
 }

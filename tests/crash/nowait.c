@@ -111,7 +111,7 @@ static bool is_first_or_last(unsigned number, unsigned count)
 	return first || last;
 }
 
-START_TEST(refusal_is_never_false)
+START_TEST(nowait_is_refused_only_when_there_is_nothing)
 {
 	const char *why;
 	unsigned count, stops = 0;
@@ -136,6 +136,6 @@ int main(void)
 	Suite *s = suite_create("nowait");
 	TCase *tc = room_case(s, "nowait", 60);
 
-	tcase_add_test(tc, refusal_is_never_false);
+	tcase_add_test(tc, nowait_is_refused_only_when_there_is_nothing);
 	return run_suite(s);
 }

@@ -602,7 +602,7 @@ static uint64_t oldest_in(struct scene *s, uint32_t lane)
  * The first message of a lane that a successor gets is the one that was not
  * released. It may report a loss only if that message is not there any more.
  */
-static void check_first(struct scene *s, const struct notes *n, const struct told *m)
+static void check_first(struct scene *s, const struct notes *n, const struct facts *m)
 {
 	const struct audit_lane *released = &n->released.lanes[m->producer];
 	const struct audit_lane *pending = &n->pending.lanes[m->producer];
@@ -633,7 +633,7 @@ static void succeed(struct scene *s, const struct notes *n)
 	must(r);
 	audit_begin(&audit, false);
 	while ((r = shmring_peek(c, SHMRING_NOWAIT, &m)) == 0) {
-		const struct told t = told_of(c, &m);
+		const struct facts t = facts_of(c, &m);
 
 		if (!audit.lanes[m.producer].seen)
 			check_first(s, n, &t);

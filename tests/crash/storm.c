@@ -221,7 +221,7 @@ static void continue_one(struct storm *s, struct post *p)
 	count_holders(s);
 }
 
-static void return_those_due(struct storm *s)
+static void return_due(struct storm *s)
 {
 	for (unsigned i = 0; i < POSTS; i++) {
 		struct post *p = &s->posts[i];
@@ -244,7 +244,7 @@ static void take_step(struct storm *s)
 
 	pass(s, random_below(&s->seed, STEP_MICROSECONDS));
 	s->step++;
-	return_those_due(s);
+	return_due(s);
 	if (victim->state == ABSENT)
 		return;
 	if (action < 45 || victim->state == STOPPED)
@@ -323,7 +323,7 @@ static void await_leaving(struct storm *s, bool readers)
 static void finish(struct storm *s)
 {
 	s->step = UINT64_MAX;
-	return_those_due(s);
+	return_due(s);
 	ledger_put(&s->ledger->phase, PHASE_FINISH);
 	await_leaving(s, false);
 	ledger_put(&s->ledger->phase, PHASE_DRAIN);
@@ -480,7 +480,7 @@ static void expect_no_stall(const struct storm *s)
 	}
 }
 
-START_TEST(storm_of_kills_and_stops_harms_nobody_else)
+START_TEST(storm_of_kills_and_stops_harms_no_other_process)
 {
 	static struct storm s;
 	int seconds = storm_seconds();
@@ -510,6 +510,6 @@ int main(void)
 	Suite *s = suite_create("storm");
 	TCase *tc = room_case(s, "storm", storm_seconds() + 120);
 
-	tcase_add_test(tc, storm_of_kills_and_stops_harms_nobody_else);
+	tcase_add_test(tc, storm_of_kills_and_stops_harms_no_other_process);
 	return run_suite(s);
 }

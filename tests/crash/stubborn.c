@@ -167,7 +167,7 @@ static void free_all_places(struct actor *a, uint64_t turn)
 		put(a, CONSUMER_STATUS + 8 * i, status_word(turn, 0, 0, FREE));
 }
 
-START_TEST(attach_ends_although_no_place_lasts)
+START_TEST(attach_ends_although_every_place_is_lost_again)
 {
 	struct shmring_consumer_options named = { .size = sizeof(named), .name = "name" };
 	struct shmring_ring *r = make(SHMRING_SLOW_BLOCK);
@@ -196,7 +196,7 @@ static void raise_the_dead(struct actor *a, uint64_t turn)
 	put(a, CONSUMER_STATUS, status_word(EPOCH, 0, 0, ACTIVE));
 }
 
-START_TEST(producer_keeps_its_deadline_although_the_dead_rise)
+START_TEST(producer_keeps_its_deadline_although_dead_consumers_reappear)
 {
 	struct shmring_ring *r = make(SHMRING_SLOW_BLOCK);
 	struct shmring_producer *p, *other;
@@ -222,7 +222,7 @@ START_TEST(producer_keeps_its_deadline_although_the_dead_rise)
 END_TEST
 
 /* Somebody else seems to have our place: we neither use it nor take it back. */
-START_TEST(consumer_whose_place_is_anothers_is_broken)
+START_TEST(consumer_whose_place_another_has_is_unusable)
 {
 	struct shmring_ring *r = make(SHMRING_SLOW_EVICT);
 	const uint64_t others = status_word(EPOCH, 7, EVICTABLE, ACTIVE);
@@ -277,7 +277,7 @@ static void change_the_holder(struct actor *a, uint64_t turn)
 	put(a, CONSUMER_STATUS, status_word(EPOCH, turn, NAMED, ACTIVE));
 }
 
-START_TEST(forget_ends_although_the_name_is_restless)
+START_TEST(forget_ends_although_the_holder_changes_all_the_time)
 {
 	struct shmring_consumer_options named = { .size = sizeof(named), .name = "name" };
 	struct shmring_ring *r = make(SHMRING_SLOW_BLOCK);
@@ -346,7 +346,7 @@ static void expect_few_looks(const struct shmring_counters *before,
 		      "%" PRIu64 " sleeps in %" PRId64 " ms", sleeps, took / MS);
 }
 
-START_TEST(bells_that_ring_in_vain_are_not_believed_for_long)
+START_TEST(consumer_sleeps_in_spite_of_false_wake_ups)
 {
 	struct shmring_consumer_options observe = { .size = sizeof(observe), .spin_ns = -1 };
 	struct shmring_ring *r = make(SHMRING_SLOW_BLOCK);
@@ -370,7 +370,7 @@ START_TEST(bells_that_ring_in_vain_are_not_believed_for_long)
 }
 END_TEST
 
-START_TEST(who_waits_for_several_does_not_believe_them_either)
+START_TEST(waiter_for_several_sleeps_in_spite_of_false_wake_ups)
 {
 	struct shmring_consumer_options deep = { .size = sizeof(deep), .spin_ns = -1 };
 	struct shmring_ring *r = make(SHMRING_SLOW_BLOCK);
@@ -393,7 +393,7 @@ START_TEST(who_waits_for_several_does_not_believe_them_either)
 }
 END_TEST
 
-START_TEST(room_bells_that_ring_in_vain_are_not_believed_for_long)
+START_TEST(producer_sleeps_in_spite_of_false_wake_ups)
 {
 	struct shmring_producer_options options = { .size = sizeof(options), .spin_ns = -1 };
 	struct shmring_ring *r = make(SHMRING_SLOW_BLOCK);
@@ -436,7 +436,7 @@ static uint64_t loop_in_vain(struct shmring_consumer *c, int fd, int64_t end)
 	return rounds;
 }
 
-START_TEST(who_waits_by_descriptor_does_not_believe_them_either)
+START_TEST(waiter_by_descriptor_sleeps_in_spite_of_false_wake_ups)
 {
 	struct shmring_consumer_options observe = { .size = sizeof(observe) };
 	struct shmring_ring *r = make(SHMRING_SLOW_BLOCK);
@@ -465,15 +465,15 @@ int main(void)
 	Suite *s = suite_create("stubborn");
 	TCase *tc = room_case(s, "stubborn", 60);
 
-	tcase_add_test(tc, attach_ends_although_no_place_lasts);
-	tcase_add_test(tc, producer_keeps_its_deadline_although_the_dead_rise);
-	tcase_add_test(tc, consumer_whose_place_is_anothers_is_broken);
+	tcase_add_test(tc, attach_ends_although_every_place_is_lost_again);
+	tcase_add_test(tc, producer_keeps_its_deadline_although_dead_consumers_reappear);
+	tcase_add_test(tc, consumer_whose_place_another_has_is_unusable);
 	tcase_add_test(tc, batch_that_meets_its_eviction_is_discarded);
-	tcase_add_test(tc, forget_ends_although_the_name_is_restless);
+	tcase_add_test(tc, forget_ends_although_the_holder_changes_all_the_time);
 	tcase_add_loop_test(tc, name_that_stopped_at_no_boundary_reads_nothing_unaligned, 0, 4);
-	tcase_add_loop_test(tc, bells_that_ring_in_vain_are_not_believed_for_long, 0, 2);
-	tcase_add_test(tc, who_waits_for_several_does_not_believe_them_either);
-	tcase_add_loop_test(tc, who_waits_by_descriptor_does_not_believe_them_either, 0, 4);
-	tcase_add_test(tc, room_bells_that_ring_in_vain_are_not_believed_for_long);
+	tcase_add_loop_test(tc, consumer_sleeps_in_spite_of_false_wake_ups, 0, 2);
+	tcase_add_test(tc, waiter_for_several_sleeps_in_spite_of_false_wake_ups);
+	tcase_add_loop_test(tc, waiter_by_descriptor_sleeps_in_spite_of_false_wake_ups, 0, 4);
+	tcase_add_test(tc, producer_sleeps_in_spite_of_false_wake_ups);
 	return run_suite(s);
 }

@@ -197,7 +197,7 @@ static int act_receive(void *subject)
 /* It does not tell what was lost before it: the message itself does. */
 static void finish_receive(struct subject *s, int result)
 {
-	struct told m = { .data = s->buffer, .len = LEN, .tenancy = 1 };
+	struct facts m = { .data = s->buffer, .len = LEN, .tenancy = 1 };
 	struct audit_header h;
 
 	s->board->in_hand[0] = 0;

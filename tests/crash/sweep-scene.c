@@ -488,7 +488,7 @@ static void check_successor(struct scene *s)
 
 	audit_begin(&audit, false);
 	while ((r = shmring_peek(c, SHMRING_NOWAIT, &m)) == 0) {
-		const struct told t = told_of(c, &m);
+		const struct facts t = facts_of(c, &m);
 
 		must(shmring_consumer_missed(c, m.producer, &missed, &bytes));
 		if (!audit.lanes[m.producer].seen)

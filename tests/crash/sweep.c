@@ -322,7 +322,7 @@ static const struct operation *operation_at(unsigned i)
 	return &ring_operations[i - reader_operation_count];
 }
 
-START_TEST(nobody_is_hurt)
+START_TEST(killed_or_stopped_process_harms_no_other)
 {
 	const char *obstacle = step_obstacle();
 
@@ -364,7 +364,8 @@ static unsigned add_tests(Suite *s)
 			snprintf(name, sizeof(names[0]), "%s-%s", operation_at(i)->name,
 				 action_names[action]);
 			tcase_add_loop_test(room_case(s, name, quick() ? QUICK_SECONDS : SECONDS),
-					    nobody_is_hurt, (int)(i * ACTIONS + action),
+					    killed_or_stopped_process_harms_no_other,
+					    (int)(i * ACTIONS + action),
 					    (int)(i * ACTIONS + action + 1));
 			due++;
 		}

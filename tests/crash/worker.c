@@ -353,7 +353,7 @@ static void measure_arrival(const struct consumption *x, const struct watch *wat
 static void note_message(const struct consumption *x, const struct shmring_message *m,
 			 struct audit_header *h)
 {
-	const struct told t = told_of(x->c, m);
+	const struct facts t = facts_of(x->c, m);
 	struct entry e = {
 		.kind = ENTRY_MESSAGE,
 		.lane = (uint8_t)m->producer,

@@ -16,18 +16,18 @@ static struct audit audit;
 static _Alignas(8) char buffer[4096];
 
 /* Message `number` of `source`, as lane 3 gives it with `seq` and `lost`. */
-static struct told message(size_t len, uint64_t source, uint64_t number, uint64_t seq,
-			   uint64_t lost)
+static struct facts message(size_t len, uint64_t source, uint64_t number, uint64_t seq,
+			    uint64_t lost)
 {
 	audit_fill(buffer, len, source, number);
-	return (struct told){
+	return (struct facts){
 		.data = buffer, .len = len, .seq = seq, .producer = LANE, .tenancy = 1, .lost = lost
 	};
 }
 
 static bool see(size_t len, uint64_t source, uint64_t number, uint64_t seq, uint64_t lost)
 {
-	struct told m = message(len, source, number, seq, lost);
+	struct facts m = message(len, source, number, seq, lost);
 
 	return audit_message(&audit, &m);
 }
@@ -64,7 +64,7 @@ END_TEST
 
 START_TEST(new_owner_of_the_lane_passes)
 {
-	struct told m;
+	struct facts m;
 
 	begin_well();
 	m = message(64, 8, 0, 10, 0);
@@ -78,7 +78,7 @@ END_TEST
 
 START_TEST(lanes_are_independent)
 {
-	struct told m;
+	struct facts m;
 
 	begin_well();
 	m = message(64, 8, 0, 0, 0);
@@ -172,7 +172,7 @@ END_TEST
 START_TEST(flipped_bit_is_noticed)
 {
 	size_t len = (size_t)_i;
-	struct told m;
+	struct facts m;
 	struct audit before;
 
 	begin_well();
@@ -188,7 +188,7 @@ END_TEST
 
 START_TEST(wrong_length_is_noticed)
 {
-	struct told m;
+	struct facts m;
 
 	begin_well();
 	m = message(100, 7, 10, 10, 0);
@@ -200,7 +200,7 @@ END_TEST
 
 START_TEST(wrong_tenancy_is_noticed)
 {
-	struct told m;
+	struct facts m;
 
 	begin_well();
 	m = message(64, 8, 0, 10, 0);
@@ -219,7 +219,7 @@ END_TEST
 
 START_TEST(unaligned_message_is_noticed)
 {
-	struct told m;
+	struct facts m;
 
 	begin_well();
 	m = message(64, 7, 10, 10, 0);

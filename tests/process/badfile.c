@@ -140,7 +140,7 @@ START_TEST(foreign_content_is_refused)
 }
 END_TEST
 
-START_TEST(ring_that_was_cut_off_is_refused)
+START_TEST(truncated_ring_is_refused)
 {
 	struct image whole, part;
 	const char *path = make_ring(&whole);
@@ -284,7 +284,7 @@ START_TEST(no_content_crashes_a_reader)
 END_TEST
 
 /* Attach whatever there is to attach, and leave. */
-static void try_everybody(struct shmring_ring *r)
+static void try_every_role(struct shmring_ring *r)
 {
 	struct shmring_consumer_options options = { .size = sizeof(options) };
 	struct shmring_producer *p;
@@ -313,7 +313,7 @@ static void try_everybody(struct shmring_ring *r)
 }
 
 /* A process that attaches to a ring full of noise gets an answer. */
-START_TEST(no_content_crashes_or_holds_up_those_who_attach)
+START_TEST(no_content_crashes_or_delays_an_attach)
 {
 	uint64_t seed = random_seed() + (uint64_t)_i, noise[64];
 	struct shmring_config config = small_config();
@@ -338,13 +338,13 @@ START_TEST(no_content_crashes_or_holds_up_those_who_attach)
 			ck_assert_int_eq(pwrite(fd, noise, sizeof(noise), where + 65536),
 					 sizeof(noise));
 		}
-		try_everybody(r);
+		try_every_role(r);
 		shmring_close(r);
 	}
 }
 END_TEST
 
-START_TEST(what_is_no_regular_file_is_refused)
+START_TEST(irregular_file_is_refused)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -379,7 +379,7 @@ START_TEST(symbolic_link_is_refused)
 }
 END_TEST
 
-START_TEST(what_is_not_there_is_not_found)
+START_TEST(missing_file_is_not_found)
 {
 	static char endless[8192];
 
@@ -469,7 +469,7 @@ START_TEST(damaged_ring_can_be_removed)
 }
 END_TEST
 
-START_TEST(no_descriptors_left_is_told)
+START_TEST(shortage_of_descriptors_is_reported)
 {
 	struct shmring_config config = small_config();
 	struct rlimit old, none;
@@ -505,20 +505,20 @@ int main(void)
 	TCase *tc = room_case(s, "badfile", 30);
 
 	tcase_add_test(tc, foreign_content_is_refused);
-	tcase_add_test(tc, ring_that_was_cut_off_is_refused);
+	tcase_add_test(tc, truncated_ring_is_refused);
 	tcase_add_test(tc, ring_that_grew_is_refused);
 	tcase_add_test(tc, copy_of_a_ring_is_refused);
 	tcase_add_loop_test(tc, every_flipped_bit_of_the_identity_is_noticed, 0, 8);
 	tcase_add_loop_test(tc, no_content_crashes_the_opener, 0, 4);
 	tcase_add_loop_test(tc, no_content_crashes_a_reader, 0, 8);
-	tcase_add_loop_test(tc, no_content_crashes_or_holds_up_those_who_attach, 0, 8);
-	tcase_add_test(tc, what_is_no_regular_file_is_refused);
+	tcase_add_loop_test(tc, no_content_crashes_or_delays_an_attach, 0, 8);
+	tcase_add_test(tc, irregular_file_is_refused);
 	tcase_add_test(tc, symbolic_link_is_refused);
-	tcase_add_test(tc, what_is_not_there_is_not_found);
+	tcase_add_test(tc, missing_file_is_not_found);
 	tcase_add_test(tc, unreadable_file_is_refused);
 	tcase_add_test(tc, descriptor_without_a_ring_is_refused);
 	tcase_add_test(tc, copy_of_an_anonymous_ring_is_refused);
 	tcase_add_test(tc, damaged_ring_can_be_removed);
-	tcase_add_test(tc, no_descriptors_left_is_told);
+	tcase_add_test(tc, shortage_of_descriptors_is_reported);
 	return run_suite(s);
 }

@@ -84,7 +84,7 @@ static void crew_end(struct crew *crew, uint64_t messages)
 	}
 }
 
-START_TEST(strangers_meet)
+START_TEST(unrelated_processes_meet)
 {
 	struct child broker;
 	struct crew crew;
@@ -103,7 +103,7 @@ START_TEST(strangers_meet)
 }
 END_TEST
 
-START_TEST(names_are_taken_free_and_gone)
+START_TEST(names_are_taken_once_and_free_after_removal)
 {
 	struct child broker;
 	struct shmring_ring *r, *none;
@@ -359,8 +359,8 @@ int main(void)
 	Suite *s = suite_create("brokered");
 	TCase *tc = room_case(s, "brokered", 50);
 
-	tcase_add_test(tc, strangers_meet);
-	tcase_add_test(tc, names_are_taken_free_and_gone);
+	tcase_add_test(tc, unrelated_processes_meet);
+	tcase_add_test(tc, names_are_taken_once_and_free_after_removal);
 	tcase_add_test(tc, persistent_ring_lies_on_disk);
 	tcase_add_test(tc, stream_does_not_notice_that_the_broker_is_killed);
 	tcase_add_test(tc, old_and_new_clients_meet_after_a_restart);

@@ -192,7 +192,7 @@ static void *cancel_each(void *arg)
 	return NULL;
 }
 
-START_TEST(wait_is_cancelled_whenever_it_is)
+START_TEST(wait_is_cancelled_at_any_moment)
 {
 	uint64_t seed = random_seed();
 	int64_t limit = patience();
@@ -212,7 +212,7 @@ START_TEST(wait_is_cancelled_whenever_it_is)
 }
 END_TEST
 
-START_TEST(cancellation_is_told_once_and_to_waits_only)
+START_TEST(cancellation_is_reported_once_and_by_waits_only)
 {
 	struct shmring_message m;
 
@@ -275,7 +275,7 @@ static void *cancel_all_the_time(void *arg)
 }
 
 /* Other sleepers on the same bell are still woken by their messages. */
-START_TEST(nobody_else_loses_a_wake_up)
+START_TEST(cancellation_costs_other_sleepers_no_wake_up)
 {
 	struct peer_command command = { .op = PEER_CONSUMER, .spin_ns = SHMRING_SPIN_NEVER };
 	int64_t limit = patience();
@@ -312,9 +312,9 @@ int main(void)
 	TCase *tc = room_case(s, "cancel", 40);
 	const int count = sizeof(ways) / sizeof(*ways);
 
-	tcase_add_loop_test(tc, wait_is_cancelled_whenever_it_is, 0, count);
-	tcase_add_test(tc, cancellation_is_told_once_and_to_waits_only);
+	tcase_add_loop_test(tc, wait_is_cancelled_at_any_moment, 0, count);
+	tcase_add_test(tc, cancellation_is_reported_once_and_by_waits_only);
 	tcase_add_loop_test(tc, signal_handler_cancels_what_it_interrupts, 0, count);
-	tcase_add_test(tc, nobody_else_loses_a_wake_up);
+	tcase_add_test(tc, cancellation_costs_other_sleepers_no_wake_up);
 	return run_suite(s);
 }

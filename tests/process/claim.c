@@ -115,7 +115,7 @@ START_TEST(shortened_claims_take_little_room)
 }
 END_TEST
 
-START_TEST(aborted_claim_never_was)
+START_TEST(aborted_claim_publishes_nothing)
 {
 	begin();
 	for (int i = 0; i < 100; i++) {
@@ -430,7 +430,7 @@ int main(void)
 	tcase_add_test(tc, nothing_is_seen_before_commit);
 	tcase_add_test(tc, commit_may_be_shorter_than_the_claim);
 	tcase_add_test(tc, shortened_claims_take_little_room);
-	tcase_add_test(tc, aborted_claim_never_was);
+	tcase_add_test(tc, aborted_claim_publishes_nothing);
 	tcase_add_test(tc, staged_messages_appear_together);
 	tcase_add_test(tc, flush_publishes_what_is_staged);
 	tcase_add_test(tc, publish_takes_staged_messages_along);

@@ -108,7 +108,7 @@ static void pass_time(int64_t ns)
  * As a freezer does it, or the lid of a notebook: all stop, for some time, and go
  * on in any order. A consumer that was not running has not been slow.
  */
-START_TEST(time_in_which_all_were_stopped_evicts_nobody)
+START_TEST(time_in_which_all_were_stopped_evicts_no_consumer)
 {
 	static const int quarters[] = { 3, 5 }; /* of the ring's time */
 	struct shmring_config config = small_config();
@@ -149,6 +149,6 @@ int main(void)
 	TCase *tc = room_case(s, "clocks", 30);
 
 	tcase_add_test(tc, jumping_wall_clock_is_not_looked_at);
-	tcase_add_loop_test(tc, time_in_which_all_were_stopped_evicts_nobody, 0, 2);
+	tcase_add_loop_test(tc, time_in_which_all_were_stopped_evicts_no_consumer, 0, 2);
 	return run_suite(s);
 }

@@ -234,7 +234,7 @@ START_TEST(evictions_and_losses)
 END_TEST
 
 /* A consumer that begins at the oldest message learns it, but it is not the consumer's loss. */
-START_TEST(what_was_gone_before_it_came_is_not_lost)
+START_TEST(messages_gone_before_the_attach_are_not_lost)
 {
 	struct shmring_ring *r = create(0, SHMRING_UNREAD_OVERWRITE);
 	struct shmring_producer *p = producer_attach(r);
@@ -373,7 +373,7 @@ int main(void)
 	tcase_add_test(tc, sleeps_for_several);
 	tcase_add_test(tc, wakes_of_a_producer);
 	tcase_add_loop_test(tc, evictions_and_losses, 0, 2);
-	tcase_add_test(tc, what_was_gone_before_it_came_is_not_lost);
+	tcase_add_test(tc, messages_gone_before_the_attach_are_not_lost);
 	tcase_add_test(tc, late_consumer_that_is_evicted_at_once_counts_its_own_loss);
 	tcase_add_test(tc, producer_goes_on_from_the_numbers_of_a_killed_one);
 	tcase_add_test(tc, consumer_goes_on_from_the_numbers_of_a_killed_one);

@@ -151,7 +151,7 @@ START_TEST(sixty_four_producers_reach_one_consumer)
 }
 END_TEST
 
-START_TEST(sixty_four_consumers_and_no_more)
+START_TEST(consumer_after_the_sixty_fourth_is_refused)
 {
 	struct shmring_consumer *c[SHMRING_MAX_CONSUMERS], *extra, *observer;
 	struct shmring_config config = small_config();
@@ -180,7 +180,7 @@ START_TEST(sixty_four_consumers_and_no_more)
 END_TEST
 
 /* Lanes that get their first owner after the consumer came. */
-START_TEST(consumer_finds_lanes_that_come_later)
+START_TEST(consumer_finds_lanes_of_later_producers)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring *r = ring_create(&config);
@@ -215,7 +215,7 @@ static void *produce_in_thread(void *arg)
 	return NULL;
 }
 
-START_TEST(threads_of_one_process_are_participants_like_any)
+START_TEST(threads_of_one_process_attach_like_processes)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring *r = way_create(WAY_PASSED_EXEC, &config);
@@ -254,8 +254,8 @@ int main(void)
 	tcase_add_loop_test(tc, ring_of_n_lanes_has_n_producers, 0, 4);
 	tcase_add_test(tc, other_process_is_refused_a_lane_too);
 	tcase_add_test(tc, sixty_four_producers_reach_one_consumer);
-	tcase_add_test(tc, sixty_four_consumers_and_no_more);
-	tcase_add_test(tc, consumer_finds_lanes_that_come_later);
-	tcase_add_test(tc, threads_of_one_process_are_participants_like_any);
+	tcase_add_test(tc, consumer_after_the_sixty_fourth_is_refused);
+	tcase_add_test(tc, consumer_finds_lanes_of_later_producers);
+	tcase_add_test(tc, threads_of_one_process_attach_like_processes);
 	return run_suite(s);
 }

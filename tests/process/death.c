@@ -230,7 +230,7 @@ START_TEST(killed_consumer_frees_a_producer_that_sleeps)
 }
 END_TEST
 
-START_TEST(refusing_producer_notices_the_dead_consumer_too)
+START_TEST(producer_that_never_waits_notices_the_dead_consumer_too)
 {
 	struct shmring_ring *r = create(1);
 	struct shmring_producer *p = producer_attach(r);
@@ -476,7 +476,7 @@ int main(void)
 	tcase_add_test(tc, successor_after_detach_goes_on_too);
 	tcase_add_test(tc, killed_consumer_stops_holding_a_producer_that_comes_to_the_limit);
 	tcase_add_test(tc, killed_consumer_frees_a_producer_that_sleeps);
-	tcase_add_test(tc, refusing_producer_notices_the_dead_consumer_too);
+	tcase_add_test(tc, producer_that_never_waits_notices_the_dead_consumer_too);
 	tcase_add_test(tc, many_dead_consumers_are_no_obstacle_for_long);
 	tcase_add_test(tc, zombie_counts_as_dead);
 	tcase_add_test(tc, stopped_consumer_is_not_dead);

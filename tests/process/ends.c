@@ -90,7 +90,7 @@ START_TEST(every_message_comes_before_the_end)
 }
 END_TEST
 
-START_TEST(end_wakes_who_sleeps)
+START_TEST(end_wakes_sleeping_consumers)
 {
 	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_producer *p = producer_attach(r);
@@ -161,7 +161,7 @@ START_TEST(first_consumer_waits_for_the_first_producer)
 }
 END_TEST
 
-START_TEST(late_consumer_reads_what_is_there_and_gets_the_end)
+START_TEST(late_consumer_reads_all_messages_and_gets_the_end)
 {
 	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_producer *p = producer_attach(r);
@@ -206,7 +206,7 @@ START_TEST(end_is_not_final)
 }
 END_TEST
 
-START_TEST(who_did_not_ask_is_not_told)
+START_TEST(consumer_that_did_not_ask_waits_at_the_end)
 {
 	struct shmring_ring *r = create(QUICK_MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, roles[_i] & ~SHMRING_UNTIL_END);
@@ -227,7 +227,7 @@ static bool readable(int fd)
 	return poll(&p, 1, LIMIT_MS) == 1;
 }
 
-START_TEST(descriptor_tells_the_end)
+START_TEST(descriptor_reports_the_end)
 {
 	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_producer *p = producer_attach(r);
@@ -245,7 +245,7 @@ START_TEST(descriptor_tells_the_end)
 }
 END_TEST
 
-START_TEST(wait_for_several_tells_the_end)
+START_TEST(wait_for_several_reports_the_end)
 {
 	struct shmring_ring *r = create(QUICK_MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, roles[_i]);
@@ -308,7 +308,7 @@ static int publish(struct shmring_producer *p, int64_t deadline)
 	return shmring_publish(p, data, sizeof(data), deadline);
 }
 
-START_TEST(producer_is_told_that_no_consumer_is_left)
+START_TEST(producer_gets_epipe_when_no_consumer_is_left)
 {
 	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_producer *p = attach_while_read(r);
@@ -368,7 +368,7 @@ START_TEST(kept_name_is_a_consumer_that_may_come_back)
 END_TEST
 
 /* The last consumer leaves, or dies: a sleeping producer gets the end. */
-START_TEST(sleeping_producer_is_told_that_the_last_consumer_has_gone)
+START_TEST(sleeping_producer_gets_epipe_when_the_last_consumer_leaves)
 {
 	struct shmring_ring *r = create(_i == 0 ? NEVER_MS : QUICK_MS);
 	struct peer_command command = { .op = PEER_PRODUCER,
@@ -405,7 +405,7 @@ static void remove_ring(bool anew)
 		shmring_close(create(QUICK_MS));
 }
 
-START_TEST(who_waits_in_a_removed_ring_is_told)
+START_TEST(consumer_that_waits_in_a_removed_ring_gets_eidrm)
 {
 	struct shmring_ring *r = create(QUICK_MS);
 	int64_t began = clock_now();
@@ -445,7 +445,7 @@ START_TEST(removed_ring_goes_on_as_long_as_there_is_a_producer)
 }
 END_TEST
 
-START_TEST(producer_in_a_removed_ring_without_consumers_is_told)
+START_TEST(producer_in_a_removed_ring_without_consumers_gets_eidrm)
 {
 	struct shmring_ring *r = create(QUICK_MS);
 	struct shmring_producer *p = producer_attach(r);
@@ -494,23 +494,23 @@ int main(void)
 	TCase *tc = room_case(s, "ends", 30);
 
 	tcase_add_loop_test(tc, every_message_comes_before_the_end, 0, 2);
-	tcase_add_loop_test(tc, end_wakes_who_sleeps, 0, 2);
+	tcase_add_loop_test(tc, end_wakes_sleeping_consumers, 0, 2);
 	tcase_add_loop_test(tc, death_of_the_last_producer_is_the_end, 0, 2);
 	tcase_add_loop_test(tc, stopped_producer_is_not_the_end, 0, 2);
 	tcase_add_loop_test(tc, first_consumer_waits_for_the_first_producer, 0, 2);
-	tcase_add_loop_test(tc, late_consumer_reads_what_is_there_and_gets_the_end, 0, 2);
+	tcase_add_loop_test(tc, late_consumer_reads_all_messages_and_gets_the_end, 0, 2);
 	tcase_add_loop_test(tc, end_is_not_final, 0, 2);
-	tcase_add_loop_test(tc, who_did_not_ask_is_not_told, 0, 2);
-	tcase_add_loop_test(tc, descriptor_tells_the_end, 0, 2);
-	tcase_add_loop_test(tc, wait_for_several_tells_the_end, 0, 2);
+	tcase_add_loop_test(tc, consumer_that_did_not_ask_waits_at_the_end, 0, 2);
+	tcase_add_loop_test(tc, descriptor_reports_the_end, 0, 2);
+	tcase_add_loop_test(tc, wait_for_several_reports_the_end, 0, 2);
 	tcase_add_test(tc, watermark_does_not_hide_the_end);
-	tcase_add_test(tc, producer_is_told_that_no_consumer_is_left);
+	tcase_add_test(tc, producer_gets_epipe_when_no_consumer_is_left);
 	tcase_add_test(tc, producer_waits_on_for_the_next_consumer);
 	tcase_add_test(tc, kept_name_is_a_consumer_that_may_come_back);
-	tcase_add_loop_test(tc, sleeping_producer_is_told_that_the_last_consumer_has_gone, 0, 2);
-	tcase_add_loop_test(tc, who_waits_in_a_removed_ring_is_told, 0, 4);
+	tcase_add_loop_test(tc, sleeping_producer_gets_epipe_when_the_last_consumer_leaves, 0, 2);
+	tcase_add_loop_test(tc, consumer_that_waits_in_a_removed_ring_gets_eidrm, 0, 4);
 	tcase_add_test(tc, removed_ring_goes_on_as_long_as_there_is_a_producer);
-	tcase_add_test(tc, producer_in_a_removed_ring_without_consumers_is_told);
+	tcase_add_test(tc, producer_in_a_removed_ring_without_consumers_gets_eidrm);
 	tcase_add_test(tc, ring_without_a_name_is_never_removed);
 	tcase_add_test(tc, unknown_flags_are_refused);
 	return run_suite(s);

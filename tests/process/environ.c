@@ -428,7 +428,7 @@ static void start_blind(struct peer *p, enum way way, struct shmring_ring *r)
  * It cannot tell the dead from the living, and so waits for them: nothing that a
  * living one might still read is overwritten.
  */
-START_TEST(producer_that_can_prove_nothing_overwrites_nothing)
+START_TEST(producer_that_cannot_prove_death_overwrites_nothing)
 {
 	struct peer_command some = {
 		.op = PEER_PRODUCE,
@@ -469,7 +469,7 @@ START_TEST(producer_that_can_prove_nothing_overwrites_nothing)
 END_TEST
 
 /* An eviction after the ring's time needs no proof of death. */
-START_TEST(producer_that_can_prove_nothing_still_evicts)
+START_TEST(producer_that_cannot_prove_death_still_evicts)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring *r;
@@ -489,7 +489,7 @@ START_TEST(producer_that_can_prove_nothing_still_evicts)
 END_TEST
 
 /* And an idle consumer finds dead consumers that hold the producer back. */
-START_TEST(idle_consumer_helps_a_producer_that_can_prove_nothing)
+START_TEST(idle_consumer_helps_a_producer_that_cannot_prove_death)
 {
 	struct shmring_config config = small_config();
 	struct peer p, c, idle;
@@ -548,7 +548,7 @@ static int work_without_proc(int socket, void *arg)
 	return 0;
 }
 
-START_TEST(missing_proc_is_told_and_harms_no_attachment)
+START_TEST(missing_proc_is_reported_and_harms_no_attachment)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring *r;
@@ -580,9 +580,9 @@ int main(void)
 	tcase_add_loop_test(tc, dead_child_takes_nothing_of_its_living_parent, 0, 2);
 	tcase_add_test(tc, place_lives_as_long_as_the_memory_of_its_owner);
 	tcase_add_test(tc, number_of_a_dead_process_may_come_again);
-	tcase_add_loop_test(tc, producer_that_can_prove_nothing_overwrites_nothing, 0, 2);
-	tcase_add_test(tc, producer_that_can_prove_nothing_still_evicts);
-	tcase_add_test(tc, idle_consumer_helps_a_producer_that_can_prove_nothing);
-	tcase_add_test(tc, missing_proc_is_told_and_harms_no_attachment);
+	tcase_add_loop_test(tc, producer_that_cannot_prove_death_overwrites_nothing, 0, 2);
+	tcase_add_test(tc, producer_that_cannot_prove_death_still_evicts);
+	tcase_add_test(tc, idle_consumer_helps_a_producer_that_cannot_prove_death);
+	tcase_add_test(tc, missing_proc_is_reported_and_harms_no_attachment);
 	return run_suite(s);
 }

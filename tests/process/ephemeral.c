@@ -102,7 +102,7 @@ START_TEST(last_of_two_removes_the_name)
 }
 END_TEST
 
-START_TEST(last_one_may_be_another_process)
+START_TEST(last_user_may_be_another_process)
 {
 	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
@@ -119,7 +119,7 @@ START_TEST(last_one_may_be_another_process)
 }
 END_TEST
 
-START_TEST(unread_messages_do_not_keep_it)
+START_TEST(unread_messages_do_not_keep_the_ring)
 {
 	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
@@ -208,7 +208,7 @@ static void leave_dead(void)
 	ck_assert(is_there("ring"));
 }
 
-START_TEST(open_removes_what_the_dead_left)
+START_TEST(open_removes_a_ring_of_dead_users)
 {
 	leave_dead();
 	expect_gone_by_open();
@@ -216,7 +216,7 @@ START_TEST(open_removes_what_the_dead_left)
 }
 END_TEST
 
-START_TEST(create_makes_it_anew)
+START_TEST(create_makes_the_ring_anew)
 {
 	struct shmring_config config = ephemeral_config();
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
@@ -230,7 +230,7 @@ START_TEST(create_makes_it_anew)
 }
 END_TEST
 
-START_TEST(removal_of_unused_rings_takes_it)
+START_TEST(removal_of_unused_rings_removes_it_with_its_messages)
 {
 	leave_dead();
 	must(shmring_remove_unused(room_path("ring"), 0, 0)); /* in spite of the messages */
@@ -238,7 +238,7 @@ START_TEST(removal_of_unused_rings_takes_it)
 }
 END_TEST
 
-START_TEST(survivor_removes_what_the_dead_left)
+START_TEST(survivor_removes_a_ring_of_dead_users)
 {
 	struct shmring_ring *r = create();
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
@@ -261,7 +261,7 @@ static int attach_and_exit(int socket, void *ring)
 	return 0;
 }
 
-START_TEST(exit_without_detach_is_found_later)
+START_TEST(exit_without_detach_is_noticed_later)
 {
 	struct shmring_ring *r = create();
 	struct child child;
@@ -294,7 +294,7 @@ END_TEST
 
 /* --- observers and names --- */
 
-START_TEST(observer_does_not_keep_it)
+START_TEST(observer_does_not_keep_the_ring)
 {
 	struct shmring_ring *r = create();
 	struct shmring_consumer *observer = consumer_attach(r, NULL, 0, SHMRING_OBSERVE);
@@ -312,7 +312,7 @@ START_TEST(observer_does_not_keep_it)
 }
 END_TEST
 
-START_TEST(kept_name_keeps_it)
+START_TEST(kept_name_keeps_the_ring)
 {
 	struct shmring_ring *r = create();
 	struct peer p;
@@ -349,7 +349,7 @@ static struct shmring_ring *create_with_limit(void)
 }
 
 /* The name comes back, and is told of its loss. */
-static void expect_loss_told(struct shmring_ring *r)
+static void expect_loss_reported(struct shmring_ring *r)
 {
 	struct shmring_consumer *c;
 	struct shmring_message m;
@@ -365,7 +365,7 @@ static void expect_loss_told(struct shmring_ring *r)
 	shmring_close(r);
 }
 
-START_TEST(lapsed_name_keeps_it)
+START_TEST(lapsed_name_keeps_the_ring)
 {
 	struct shmring_ring *r = create_with_limit();
 	struct shmring_producer *p = producer_attach(r);
@@ -373,12 +373,12 @@ START_TEST(lapsed_name_keeps_it)
 	shmring_consumer_detach(consumer_attach(r, "archive", 0, 0));
 	overrun(p);
 	shmring_producer_detach(p);
-	expect_loss_told(r);
+	expect_loss_reported(r);
 }
 END_TEST
 
 /* The same for a holder that was alive when it was evicted, and dies. */
-START_TEST(evicted_name_keeps_it)
+START_TEST(evicted_name_keeps_the_ring)
 {
 	struct shmring_ring *r = create_with_limit();
 	struct shmring_producer *p = producer_attach(r);
@@ -389,11 +389,11 @@ START_TEST(evicted_name_keeps_it)
 	overrun(p);
 	child_kill(&peer.child);
 	shmring_producer_detach(p);
-	expect_loss_told(r);
+	expect_loss_reported(r);
 }
 END_TEST
 
-START_TEST(forgetting_keeps_it_while_it_has_users)
+START_TEST(forget_keeps_the_ring_while_it_has_users)
 {
 	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
@@ -480,7 +480,7 @@ static int use_as_nobody(int socket, void *arg)
 	return 0;
 }
 
-START_TEST(directory_that_may_not_be_written)
+START_TEST(ring_in_a_directory_without_write_permission_stays)
 {
 	struct shmring_config config = ephemeral_config();
 	struct child child;
@@ -502,7 +502,7 @@ START_TEST(directory_that_may_not_be_written)
 }
 END_TEST
 
-START_TEST(failed_attach_tells_its_own_reason)
+START_TEST(failed_attach_reports_its_own_reason)
 {
 	struct shmring_producer_options o = { .size = sizeof(o) };
 	struct shmring_producer *p;
@@ -555,7 +555,7 @@ static int look_and_exit(int socket, void *ring)
 	return 0;
 }
 
-START_TEST(child_that_did_not_join_is_none)
+START_TEST(child_that_did_not_join_is_no_user)
 {
 	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
@@ -656,7 +656,7 @@ static void let_one_come_and_go(void)
 	child_kill(&coming.child);
 }
 
-START_TEST(process_that_comes_and_goes_between_the_looks_does_not_keep_it)
+START_TEST(process_that_comes_and_goes_between_the_looks_does_not_keep_the_ring)
 {
 	shared = create();
 	ring_start(&coming);
@@ -714,7 +714,7 @@ static void go_on_without(struct shmring_ring *old)
 	shmring_close(r);
 }
 
-START_TEST(last_one_is_stopped_while_the_ring_is_hidden)
+START_TEST(last_user_is_stopped_while_the_ring_is_hidden)
 {
 	struct shmring_ring *r = create(), *other;
 	struct child child;
@@ -757,7 +757,7 @@ static void finish_hidden(void)
 }
 
 /* _i: by which call the next one finishes it. */
-START_TEST(last_one_is_killed_while_the_ring_is_hidden)
+START_TEST(last_user_is_killed_while_the_ring_is_hidden)
 {
 	struct shmring_ring *r = create(), *other;
 	struct shmring_producer *p;
@@ -778,7 +778,7 @@ START_TEST(last_one_is_killed_while_the_ring_is_hidden)
 END_TEST
 
 /* A process that may read the file can hold that lock for ever, or be stopped with it. */
-START_TEST(lock_that_is_held_delays_nobody_for_long)
+START_TEST(held_lock_delays_no_process_for_long)
 {
 	struct shmring_ring *r = create();
 	struct shmring_producer *p;
@@ -973,35 +973,35 @@ int main(void)
 	TCase *tc = room_case(s, "ephemeral", 60);
 
 	tcase_add_test(tc, last_of_two_removes_the_name);
-	tcase_add_test(tc, last_one_may_be_another_process);
-	tcase_add_test(tc, unread_messages_do_not_keep_it);
+	tcase_add_test(tc, last_user_may_be_another_process);
+	tcase_add_test(tc, unread_messages_do_not_keep_the_ring);
 	tcase_add_test(tc, ring_that_was_never_used_is_kept);
 	tcase_add_test(tc, other_rings_stay);
 	tcase_add_test(tc, refusals);
-	tcase_add_test(tc, open_removes_what_the_dead_left);
-	tcase_add_test(tc, create_makes_it_anew);
-	tcase_add_test(tc, removal_of_unused_rings_takes_it);
-	tcase_add_test(tc, survivor_removes_what_the_dead_left);
-	tcase_add_test(tc, exit_without_detach_is_found_later);
+	tcase_add_test(tc, open_removes_a_ring_of_dead_users);
+	tcase_add_test(tc, create_makes_the_ring_anew);
+	tcase_add_test(tc, removal_of_unused_rings_removes_it_with_its_messages);
+	tcase_add_test(tc, survivor_removes_a_ring_of_dead_users);
+	tcase_add_test(tc, exit_without_detach_is_noticed_later);
 	tcase_add_test(tc, stopped_user_is_a_user);
-	tcase_add_test(tc, observer_does_not_keep_it);
-	tcase_add_test(tc, kept_name_keeps_it);
-	tcase_add_test(tc, lapsed_name_keeps_it);
-	tcase_add_test(tc, evicted_name_keeps_it);
-	tcase_add_test(tc, forgetting_keeps_it_while_it_has_users);
+	tcase_add_test(tc, observer_does_not_keep_the_ring);
+	tcase_add_test(tc, kept_name_keeps_the_ring);
+	tcase_add_test(tc, lapsed_name_keeps_the_ring);
+	tcase_add_test(tc, evicted_name_keeps_the_ring);
+	tcase_add_test(tc, forget_keeps_the_ring_while_it_has_users);
 	tcase_add_test(tc, attach_to_a_ring_that_has_gone_is_refused);
 	tcase_add_test(tc, ring_that_replaced_it_is_not_touched);
 	tcase_add_test(tc, renamed_ring_goes_under_its_new_name);
-	tcase_add_test(tc, directory_that_may_not_be_written);
-	tcase_add_test(tc, failed_attach_tells_its_own_reason);
+	tcase_add_test(tc, ring_in_a_directory_without_write_permission_stays);
+	tcase_add_test(tc, failed_attach_reports_its_own_reason);
 	tcase_add_test(tc, child_that_joined_is_a_user);
-	tcase_add_test(tc, child_that_did_not_join_is_none);
+	tcase_add_test(tc, child_that_did_not_join_is_no_user);
 	tcase_add_test(tc, process_that_comes_between_the_looks_keeps_the_ring);
-	tcase_add_test(tc, process_that_comes_and_goes_between_the_looks_does_not_keep_it);
-	tcase_add_test(tc, last_one_is_stopped_while_the_ring_is_hidden);
-	tcase_add_loop_test(tc, last_one_is_killed_while_the_ring_is_hidden, 0, 3);
+	tcase_add_test(tc, process_that_comes_and_goes_between_the_looks_does_not_keep_the_ring);
+	tcase_add_test(tc, last_user_is_stopped_while_the_ring_is_hidden);
+	tcase_add_loop_test(tc, last_user_is_killed_while_the_ring_is_hidden, 0, 3);
 	tcase_add_test(tc, attach_waits_for_a_remover);
-	tcase_add_test(tc, lock_that_is_held_delays_nobody_for_long);
+	tcase_add_test(tc, held_lock_delays_no_process_for_long);
 	tcase_add_test(tc, processes_meet_in_one_ring_while_others_leave);
 	return run_suite(s);
 }

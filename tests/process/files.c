@@ -64,7 +64,7 @@ START_TEST(existing_name_is_not_taken)
 }
 END_TEST
 
-static int create_when_told(int socket, void *arg)
+static int create_when_started(int socket, void *arg)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring *r = NULL;
@@ -90,7 +90,7 @@ START_TEST(one_of_two_creators_wins)
 
 	for (int round = 0; round < 40; round++) {
 		for (int i = 0; i < 2; i++) {
-			child_fork(&c[i], create_when_told, NULL);
+			child_fork(&c[i], create_when_started, NULL);
 			step_await(c[i].socket);
 		}
 		for (int i = 0; i < 2; i++)
@@ -190,7 +190,7 @@ static _Noreturn int replace_for_ever(int socket, void *arg)
 }
 
 /* A process that opens the name gets a whole ring or none, and keeps the ring that it has. */
-START_TEST(ring_that_is_replaced_for_ever_is_whole_for_everybody)
+START_TEST(ring_that_is_replaced_for_ever_is_whole_for_every_opener)
 {
 	struct turns *turns = share_turns();
 	unsigned opened = 0;
@@ -284,7 +284,7 @@ START_TEST(many_creators_race_many_times)
 }
 END_TEST
 
-START_TEST(removed_ring_goes_on_for_those_who_are_there)
+START_TEST(removed_ring_goes_on_for_attached_processes)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring *r = way_create((enum way)_i, &config), *other;
@@ -315,7 +315,7 @@ START_TEST(removed_ring_goes_on_for_those_who_are_there)
 }
 END_TEST
 
-START_TEST(stat_tells_the_shape)
+START_TEST(stat_shows_the_shape)
 {
 	struct shmring_config config = {
 		.size = sizeof(config),
@@ -373,7 +373,7 @@ START_TEST(default_ring_has_eight_lanes_of_eight_mebibytes)
 }
 END_TEST
 
-START_TEST(stat_lane_tells_its_content)
+START_TEST(stat_lane_shows_its_content)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring *r = ring_create(&config);
@@ -407,7 +407,7 @@ START_TEST(stat_lane_tells_its_content)
 }
 END_TEST
 
-START_TEST(stat_consumer_tells_its_lag)
+START_TEST(stat_consumer_shows_its_lag)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring *r = ring_create(&config);
@@ -435,7 +435,7 @@ START_TEST(stat_consumer_tells_its_lag)
 }
 END_TEST
 
-START_TEST(mode_is_what_was_asked_for)
+START_TEST(mode_is_as_requested)
 {
 	static const uint32_t modes[] = { 0, 0600, 0640, 0660, 0444, 0666 };
 	struct shmring_config config = small_config();
@@ -485,7 +485,7 @@ START_TEST(config_out_of_range_is_refused_and_leaves_nothing)
 END_TEST
 
 /* A newer program may ask for what this library does not know: it must hear it. */
-START_TEST(options_that_are_not_known_are_refused)
+START_TEST(unknown_options_are_refused)
 {
 	struct {
 		struct shmring_config config;
@@ -570,7 +570,7 @@ START_TEST(bare_names_live_in_the_private_directory)
 END_TEST
 
 /* A user that may write into the private directory could exchange the ring. */
-START_TEST(private_directory_of_others_is_not_trusted)
+START_TEST(private_directory_of_another_user_is_refused)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring *r;
@@ -582,7 +582,7 @@ START_TEST(private_directory_of_others_is_not_trusted)
 }
 END_TEST
 
-START_TEST(version_is_told)
+START_TEST(version_is_returned)
 {
 	int major, minor, patch;
 
@@ -608,20 +608,20 @@ int main(void)
 	tcase_add_test(tc, existing_name_is_not_taken);
 	tcase_add_test(tc, one_of_two_creators_wins);
 	tcase_add_test(tc, killed_creator_leaves_a_ring_or_nothing);
-	tcase_add_test(tc, ring_that_is_replaced_for_ever_is_whole_for_everybody);
+	tcase_add_test(tc, ring_that_is_replaced_for_ever_is_whole_for_every_opener);
 	tcase_add_test(tc, many_creators_race_many_times);
-	tcase_add_loop_test(tc, removed_ring_goes_on_for_those_who_are_there, 0, WAY_FILE_FORK);
-	tcase_add_loop_test(tc, stat_tells_the_shape, 0, WAYS);
+	tcase_add_loop_test(tc, removed_ring_goes_on_for_attached_processes, 0, WAY_FILE_FORK);
+	tcase_add_loop_test(tc, stat_shows_the_shape, 0, WAYS);
 	tcase_add_test(tc, default_ring_has_eight_lanes_of_eight_mebibytes);
-	tcase_add_test(tc, stat_lane_tells_its_content);
-	tcase_add_test(tc, stat_consumer_tells_its_lag);
-	tcase_add_test(tc, mode_is_what_was_asked_for);
+	tcase_add_test(tc, stat_lane_shows_its_content);
+	tcase_add_test(tc, stat_consumer_shows_its_lag);
+	tcase_add_test(tc, mode_is_as_requested);
 	tcase_add_test(tc, config_out_of_range_is_refused_and_leaves_nothing);
-	tcase_add_test(tc, options_that_are_not_known_are_refused);
+	tcase_add_test(tc, unknown_options_are_refused);
 	tcase_add_test(tc, options_of_other_versions_work_while_they_ask_for_nothing_unknown);
 	tcase_add_test(tc, bare_names_live_in_the_private_directory);
-	tcase_add_test(tc, private_directory_of_others_is_not_trusted);
-	tcase_add_test(tc, version_is_told);
+	tcase_add_test(tc, private_directory_of_another_user_is_refused);
+	tcase_add_test(tc, version_is_returned);
 	tcase_add_test(tc, deadline_saturates);
 	return run_suite(s);
 }

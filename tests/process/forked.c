@@ -205,7 +205,7 @@ static int exit_with_everything(int socket, void *arg)
 	exit(0);
 }
 
-START_TEST(child_that_exits_takes_nothing_along)
+START_TEST(exit_of_a_child_ends_no_attachment_of_its_parent)
 {
 	struct handles h;
 	struct child c;
@@ -372,7 +372,7 @@ START_TEST(living_child_keeps_nothing_of_its_dead_parent)
 }
 END_TEST
 
-START_TEST(closefrom_harms_nobody)
+START_TEST(closefrom_ends_no_attachment)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring *r = way_create((enum way)_i, &config);
@@ -398,7 +398,7 @@ START_TEST(closefrom_harms_nobody)
 END_TEST
 
 /* Without a descriptor it cannot prove deaths; but other processes can, and wake it. */
-START_TEST(closefrom_leaves_the_dead_to_others)
+START_TEST(after_closefrom_other_processes_prove_deaths)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring *r = way_create((enum way)_i, &config);
@@ -427,13 +427,13 @@ int main(void)
 	tcase_add_loop_test(tc, every_call_on_an_inherited_handle_is_refused, FIRST, BEHIND);
 	tcase_add_loop_test(tc, raw_fork_is_noticed_too, FIRST, BEHIND);
 	tcase_add_loop_test(tc, child_may_drop_inherited_handles, FIRST, BEHIND);
-	tcase_add_loop_test(tc, child_that_exits_takes_nothing_along, FIRST, BEHIND);
+	tcase_add_loop_test(tc, exit_of_a_child_ends_no_attachment_of_its_parent, FIRST, BEHIND);
 	tcase_add_loop_test(tc, child_can_join, FIRST, BEHIND);
 	tcase_add_loop_test(tc, grandchild_can_join, FIRST, BEHIND);
 	tcase_add_loop_test(tc, join_without_the_descriptor_fails, FIRST, BEHIND);
 	tcase_add_loop_test(tc, join_with_a_reused_descriptor_fails, FIRST, BEHIND);
 	tcase_add_loop_test(tc, living_child_keeps_nothing_of_its_dead_parent, FIRST, BEHIND);
-	tcase_add_loop_test(tc, closefrom_harms_nobody, 0, WAYS);
-	tcase_add_loop_test(tc, closefrom_leaves_the_dead_to_others, 0, WAYS);
+	tcase_add_loop_test(tc, closefrom_ends_no_attachment, 0, WAYS);
+	tcase_add_loop_test(tc, after_closefrom_other_processes_prove_deaths, 0, WAYS);
 	return run_suite(s);
 }

@@ -147,7 +147,7 @@ static bool catch (struct player *p)
 		     ? shmring_peek(p->consumer, shmring_deadline(LIMIT_MS * 1000000LL), &m)
 		     : await_by_descriptor(p, &m));
 	took = shmring_stamp_now(p->rings[0]);
-	took -= told_of(p->consumer, &m).stamp_ns;
+	took -= facts_of(p->consumer, &m).stamp_ns;
 	last = m.len == LAST;
 	audit_peeked(&p->audit, p->consumer, &m);
 	must(shmring_release(p->consumer));

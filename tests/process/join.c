@@ -68,12 +68,12 @@ START_TEST(first_consumer_of_an_overwritten_ring_begins_at_the_oldest)
 	struct shmring_consumer *c;
 	struct shmring_message m;
 	struct audit audit;
-	struct told t;
+	struct facts t;
 
 	publish_numbers(p, SOURCE, 0, published, 504);
 	c = consumer_attach(r, NULL, SHMRING_START_OLDEST, 0);
 	must(shmring_peek(c, SHMRING_NOWAIT, &m));
-	t = told_of(c, &m);
+	t = facts_of(c, &m);
 	shmring_rewind(c);
 	audit_begin(&audit, false);
 	count = consume_all(c, &audit);
@@ -135,7 +135,7 @@ START_TEST(late_joiner_at_now_gets_the_next_message)
 	publish_numbers(p, SOURCE, 50, 1, 1000);
 	must(shmring_peek(c, SHMRING_NOWAIT, &m));
 	ck_assert_uint_eq(m.seq, 50);
-	ck_assert_uint_eq(told_of(c, &m).lost, 0);
+	ck_assert_uint_eq(facts_of(c, &m).lost, 0);
 	shmring_consumer_detach(c);
 	shmring_producer_detach(p);
 	shmring_close(r);
@@ -213,7 +213,7 @@ START_TEST(holding_ring_waits_for_its_first_consumer)
 END_TEST
 
 /* Also when the producer tries and tries, and fails for want of room. */
-START_TEST(holding_ring_shows_everything_to_whoever_comes)
+START_TEST(holding_ring_shows_every_message_to_each_new_consumer)
 {
 	struct shmring_ring *r = create(SHMRING_UNREAD_HOLD);
 	struct shmring_consumer *c;
@@ -308,7 +308,7 @@ int main(void)
 	tcase_add_test(tc, joiner_at_oldest_of_a_full_ring_is_not_overrun);
 	tcase_add_loop_test(tc, joiners_meet_a_running_producer, 0, 2);
 	tcase_add_test(tc, holding_ring_waits_for_its_first_consumer);
-	tcase_add_test(tc, holding_ring_shows_everything_to_whoever_comes);
+	tcase_add_test(tc, holding_ring_shows_every_message_to_each_new_consumer);
 	tcase_add_test(tc, holding_ring_holds_for_the_next_consumer);
 	tcase_add_test(tc, observer_does_not_end_the_hold);
 	tcase_add_test(tc, unknown_start_is_refused);

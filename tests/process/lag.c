@@ -58,7 +58,7 @@ static bool take(struct shmring_consumer *c, struct audit *a)
 {
 	_Alignas(8) unsigned char copy[SIZE];
 	struct shmring_message m;
-	struct told t;
+	struct facts t;
 	int r = shmring_peek(c, SHMRING_NOWAIT, &m);
 
 	if (r == -EAGAIN)
@@ -68,7 +68,7 @@ static bool take(struct shmring_consumer *c, struct audit *a)
 	if (r == -ESTALE)
 		return true;
 	ck_assert_uint_eq(m.len, SIZE);
-	t = told_of(c, &m);
+	t = facts_of(c, &m);
 	memcpy(copy, m.data, SIZE);
 	r = shmring_release(c);
 	if (r == -ESTALE)
@@ -109,7 +109,7 @@ static const struct {
 	{ LAG, 2 * LAG, LAG },
 };
 
-START_TEST(trickling_consumer_is_evicted_and_told_its_loss)
+START_TEST(trickling_consumer_is_evicted_and_learns_its_loss)
 {
 	struct shmring_ring *r = create(limited[_i].ring, 0);
 	struct shmring_consumer *fast = attach(r, NULL, SHMRING_PINNED, 0, 0);
@@ -374,7 +374,7 @@ START_TEST(age_of_the_last_lap_does_not_count)
 }
 END_TEST
 
-START_TEST(pinned_consumer_knows_no_limit_but_its_own)
+START_TEST(pinned_consumer_has_no_limit_but_its_own)
 {
 	struct shmring_ring *r = create(LAG, 0);
 	struct shmring_consumer *c = attach(r, NULL, SHMRING_PINNED, 0, 0);
@@ -526,7 +526,7 @@ static const struct {
 	{ 65536, 4096, "evicted" },
 };
 
-START_TEST(loss_is_told_before_the_end)
+START_TEST(loss_is_reported_before_the_end)
 {
 	struct shmring_config config = { .size = sizeof(config),
 					 .lane_size = endings[_i].lane,
@@ -549,7 +549,7 @@ START_TEST(loss_is_told_before_the_end)
 	shmring_producer_detach(p);
 	must_fail(ESTALE, shmring_release(c));
 	while ((e = shmring_peek(c, SHMRING_NOWAIT, &m)) == 0) {
-		struct told t = told_of(c, &m);
+		struct facts t = facts_of(c, &m);
 
 		lost += t.lost;
 		got++;
@@ -600,7 +600,7 @@ int main(void)
 	Suite *s = suite_create("lag");
 	TCase *tc = room_case(s, "lag", 40);
 
-	tcase_add_loop_test(tc, trickling_consumer_is_evicted_and_told_its_loss, 0,
+	tcase_add_loop_test(tc, trickling_consumer_is_evicted_and_learns_its_loss, 0,
 			    (int)(sizeof(limited) / sizeof(limited[0])));
 	tcase_add_test(tc, evicted_with_messages_in_hand_discards_them);
 	tcase_add_test(tc, consumer_that_catches_up_is_kept);
@@ -610,13 +610,13 @@ int main(void)
 	tcase_add_test(tc, consumer_that_was_within_its_limit_begins_anew);
 	tcase_add_loop_test(tc, consumer_with_a_young_message_is_kept, 0, 2);
 	tcase_add_test(tc, age_of_the_last_lap_does_not_count);
-	tcase_add_test(tc, pinned_consumer_knows_no_limit_but_its_own);
+	tcase_add_test(tc, pinned_consumer_has_no_limit_but_its_own);
 	tcase_add_test(tc, kept_place_lapses_by_lag);
 	tcase_add_loop_test(tc, late_consumer_begins_within_the_limit, 0,
 			    (int)(sizeof(beginnings) / sizeof(beginnings[0])));
 	tcase_add_loop_test(tc, waiting_producer_looks_again_soon, 0, 2);
 	tcase_add_test(tc, limit_above_the_size_of_a_lane_is_refused);
-	tcase_add_loop_test(tc, loss_is_told_before_the_end, 0,
+	tcase_add_loop_test(tc, loss_is_reported_before_the_end, 0,
 			    sizeof(endings) / sizeof(endings[0]));
 	tcase_add_test(tc, limits_are_checked_and_kept);
 	return run_suite(s);

@@ -67,7 +67,7 @@ static rlim_t address_space(void)
 	return pages * (rlim_t)sysconf(_SC_PAGESIZE);
 }
 
-START_TEST(no_addresses_left_is_told)
+START_TEST(shortage_of_addresses_is_reported)
 {
 	struct shmring_config config = small_config();
 	struct shmring_producer *p = NULL;
@@ -107,7 +107,7 @@ START_TEST(no_addresses_left_is_told)
 END_TEST
 
 /* With 0, 1, 2 ... descriptors to be had, a call works or changes nothing. */
-START_TEST(few_descriptors_are_enough_or_told)
+START_TEST(few_descriptors_are_enough_or_the_shortage_is_reported)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring *r = ring_create(&config), *other = NULL;
@@ -262,7 +262,7 @@ static int attach_among_signals(int socket, void *arg)
 	return 0;
 }
 
-START_TEST(signals_keep_nobody_from_attaching)
+START_TEST(signals_do_not_prevent_an_attach)
 {
 	struct child c;
 
@@ -347,7 +347,7 @@ static int attach_in_pieces(int socket, void *arg)
 }
 
 /* As on older kernels, where any signal ends an allocation and takes it back. */
-START_TEST(lane_is_allocated_in_pieces_if_it_must_be)
+START_TEST(lane_is_allocated_in_pieces_when_signals_interrupt)
 {
 	struct sandbox interrupted = {
 		.number = SYS_fallocate,
@@ -405,7 +405,7 @@ static void expect_slices(struct peer *c, bool soft)
 }
 
 /* One of the two has no membarrier(2), or both; 2 errors. */
-START_TEST(without_membarrier_nobody_oversleeps)
+START_TEST(without_membarrier_sleepers_wake_in_time)
 {
 	static const int errors[] = { ENOSYS, EPERM };
 	struct sandbox without = {
@@ -484,12 +484,12 @@ int main(void)
 	Suite *s = suite_create("limits");
 	TCase *tc = room_case(s, "limits", 30);
 
-	tcase_add_test(tc, no_addresses_left_is_told);
-	tcase_add_test(tc, few_descriptors_are_enough_or_told);
+	tcase_add_test(tc, shortage_of_addresses_is_reported);
+	tcase_add_test(tc, few_descriptors_are_enough_or_the_shortage_is_reported);
 	tcase_add_test(tc, limit_on_file_sizes_is_for_creators);
-	tcase_add_test(tc, signals_keep_nobody_from_attaching);
-	tcase_add_test(tc, lane_is_allocated_in_pieces_if_it_must_be);
-	tcase_add_loop_test(tc, without_membarrier_nobody_oversleeps, 0, 6);
+	tcase_add_test(tc, signals_do_not_prevent_an_attach);
+	tcase_add_test(tc, lane_is_allocated_in_pieces_when_signals_interrupt);
+	tcase_add_loop_test(tc, without_membarrier_sleepers_wake_in_time, 0, 6);
 	tcase_add_test(tc, fencing_ring_makes_no_membarrier_call);
 	tcase_add_test(tc, no_sleep_ends_by_the_wall_clock);
 	return run_suite(s);

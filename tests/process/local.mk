@@ -45,7 +45,7 @@ PROCESS_TESTS = \
 	tests/process/space \
 	tests/process/stamps \
 	tests/process/stream \
-	tests/process/told \
+	tests/process/message \
 	tests/process/until \
 	tests/process/unused \
 	tests/process/vacancy \
@@ -140,9 +140,9 @@ tests_process_stamps_LDADD = $(PROCESS_LIBS)
 tests_process_stream_SOURCES = tests/process/stream.c
 tests_process_stream_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_stream_LDADD = $(PROCESS_LIBS)
-tests_process_told_SOURCES = tests/process/told.c
-tests_process_told_CPPFLAGS = $(TESTS_CPPFLAGS)
-tests_process_told_LDADD = $(PROCESS_LIBS)
+tests_process_message_SOURCES = tests/process/message.c
+tests_process_message_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_message_LDADD = $(PROCESS_LIBS)
 tests_process_until_SOURCES = tests/process/until.c
 tests_process_until_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_until_LDADD = $(PROCESS_LIBS)

@@ -136,7 +136,7 @@ START_TEST(descriptor_is_readable_when_a_message_comes)
 }
 END_TEST
 
-START_TEST(arming_tells_what_is_there_already)
+START_TEST(arming_reports_messages_and_room_that_are_there)
 {
 	struct shmring_ring *r = create(10000);
 	uint32_t flags = help(_i, r);
@@ -178,7 +178,7 @@ START_TEST(armed_descriptor_is_readable_after_the_longest_sleep)
 }
 END_TEST
 
-START_TEST(observer_is_told_as_well)
+START_TEST(descriptor_of_an_observer_is_readable_when_a_message_comes)
 {
 	struct shmring_ring *r = create(10000);
 	uint32_t flags = help(_i, r);
@@ -389,7 +389,7 @@ START_TEST(idle_loop_does_not_spin)
 END_TEST
 
 /* The program's signals reach the program, and its waits are not interrupted. */
-START_TEST(waiting_by_descriptor_interrupts_nothing)
+START_TEST(waiting_by_descriptor_interrupts_no_call)
 {
 	struct shmring_ring *r = create(20);
 	uint32_t flags = help(_i, r);
@@ -406,7 +406,7 @@ START_TEST(waiting_by_descriptor_interrupts_nothing)
 }
 END_TEST
 
-START_TEST(without_help_there_is_no_descriptor)
+START_TEST(without_io_uring_or_a_thread_there_is_no_descriptor)
 {
 	struct shmring_ring *r = create(100);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
@@ -465,7 +465,7 @@ static void *arm_here(void *c)
 	return &result;
 }
 
-START_TEST(only_its_own_thread_arms)
+START_TEST(only_the_thread_that_asked_arms_the_descriptor)
 {
 	struct shmring_ring *r = create(100);
 	uint32_t flags = help(KERNEL, r);
@@ -493,7 +493,7 @@ static int64_t soon(void)
 	return clock_now() + (int64_t)LIMIT_MS * MS;
 }
 
-START_TEST(who_is_ready_is_told)
+START_TEST(wait_returns_the_handle_that_is_ready)
 {
 	struct shmring_ring *r[2] = { create(10000), NULL };
 	struct shmring_consumer *c[2];
@@ -663,19 +663,20 @@ int main(void)
 	TCase *tc = room_case(s, "loop", 30);
 
 	tcase_add_loop_test(tc, descriptor_is_readable_when_a_message_comes, 0, HELPS);
-	tcase_add_loop_test(tc, arming_tells_what_is_there_already, 0, HELPS);
+	tcase_add_loop_test(tc, arming_reports_messages_and_room_that_are_there, 0, HELPS);
 	tcase_add_loop_test(tc, armed_descriptor_is_readable_after_the_longest_sleep, 0, HELPS);
-	tcase_add_loop_test(tc, observer_is_told_as_well, 0, HELPS);
+	tcase_add_loop_test(tc, descriptor_of_an_observer_is_readable_when_a_message_comes, 0,
+			    HELPS);
 	tcase_add_loop_test(tc, descriptor_is_readable_when_there_is_room, 0, HELPS);
 	tcase_add_loop_test(tc, armed_producer_evicts_the_slow, 0, HELPS);
 	tcase_add_loop_test(tc, many_rings_in_one_loop_lose_nothing, 0, 2 * HELPS);
 	tcase_add_loop_test(tc, idle_loop_does_not_spin, 0, HELPS);
-	tcase_add_loop_test(tc, waiting_by_descriptor_interrupts_nothing, 0, HELPS);
-	tcase_add_test(tc, without_help_there_is_no_descriptor);
+	tcase_add_loop_test(tc, waiting_by_descriptor_interrupts_no_call, 0, HELPS);
+	tcase_add_test(tc, without_io_uring_or_a_thread_there_is_no_descriptor);
 	tcase_add_test(tc, misuse_is_refused);
-	tcase_add_test(tc, only_its_own_thread_arms);
+	tcase_add_test(tc, only_the_thread_that_asked_arms_the_descriptor);
 	tc = room_case(s, "several", 30);
-	tcase_add_test(tc, who_is_ready_is_told);
+	tcase_add_test(tc, wait_returns_the_handle_that_is_ready);
 	tcase_add_loop_test(tc, one_call_waits_for_many_rings, 0, 2);
 	tcase_add_test(tc, one_call_waits_for_messages_and_for_room);
 	tcase_add_test(tc, sleeps_on_several_are_counted);

@@ -180,7 +180,7 @@ static int work_without_locks(int socket, void *arg)
 	return 0;
 }
 
-START_TEST(no_locked_memory_is_no_obstacle_and_is_told)
+START_TEST(attach_without_locked_memory_succeeds_and_reports_it)
 {
 	struct child c;
 
@@ -291,7 +291,7 @@ START_TEST(prefaulted_lane_does_not_fault)
 }
 END_TEST
 
-START_TEST(huge_pages_are_a_wish)
+START_TEST(missing_huge_pages_are_no_error)
 {
 	struct shmring_memory_report report = { .size = sizeof(report) };
 	struct shmring_config config = small_config();
@@ -356,11 +356,11 @@ int main(void)
 	tcase_add_test(tc, control_pages_are_locked_by_default);
 	tcase_add_test(tc, lock_all_locks_the_lanes_too);
 	tcase_add_test(tc, lock_none_locks_nothing);
-	tcase_add_test(tc, no_locked_memory_is_no_obstacle_and_is_told);
+	tcase_add_test(tc, attach_without_locked_memory_succeeds_and_reports_it);
 	tcase_add_test(tc, strict_refuses_without_locked_memory);
 	tcase_add_test(tc, strict_works_where_locks_are_allowed);
 	tcase_add_test(tc, prefaulted_lane_does_not_fault);
-	tcase_add_test(tc, huge_pages_are_a_wish);
+	tcase_add_test(tc, missing_huge_pages_are_no_error);
 	tcase_add_test(tc, unknown_memory_options_are_refused);
 	tcase_add_test(tc, unused_lanes_take_no_memory);
 	return run_suite(s);

@@ -111,7 +111,7 @@ START_TEST(name_resumes_in_another_process)
 }
 END_TEST
 
-START_TEST(killed_holder_is_redelivered_what_it_had_not_released)
+START_TEST(successor_of_a_killed_holder_gets_unreleased_messages_again)
 {
 	struct peer_command peek = { .op = PEER_PEEK, .count = 8, .deadline = patience() };
 	struct peer peer;
@@ -161,7 +161,7 @@ static int keep_diary(int socket, void *arg)
 }
 
 /* Redelivery begins at the first message that was not released. */
-START_TEST(killed_in_the_stream_nothing_is_missing_and_nothing_twice)
+START_TEST(killed_holder_loses_and_repeats_no_message_in_a_stream)
 {
 	uint64_t seed = random_seed(), goal;
 	struct diary *d =
@@ -302,7 +302,7 @@ START_TEST(forget_wakes_the_producer_that_the_name_held)
 }
 END_TEST
 
-START_TEST(stat_tells_of_detached_names)
+START_TEST(stat_shows_detached_names)
 {
 	struct shmring_consumer_stat one = { .size = sizeof(one) };
 	struct shmring_ring_stat st = { .size = sizeof(st) };
@@ -365,7 +365,7 @@ START_TEST(names_are_independent)
 }
 END_TEST
 
-START_TEST(only_sound_names_are_taken)
+START_TEST(invalid_names_are_refused)
 {
 	static const char *const bad[] = {
 		"", "a b", "a/b", "\xc3\xa4", "a\n", "-*", "12345678901234567890123456789012"
@@ -409,7 +409,7 @@ START_TEST(sixty_four_names_fill_the_ring)
 }
 END_TEST
 
-START_TEST(name_survives_everybody)
+START_TEST(name_survives_all_processes)
 {
 	begin();
 	publish_numbers(producer, SOURCE, 0, 20, 100);
@@ -428,18 +428,18 @@ int main(void)
 
 	tcase_add_test(tc, name_resumes_after_detach);
 	tcase_add_test(tc, name_resumes_in_another_process);
-	tcase_add_test(tc, killed_holder_is_redelivered_what_it_had_not_released);
-	tcase_add_test(tc, killed_in_the_stream_nothing_is_missing_and_nothing_twice);
+	tcase_add_test(tc, successor_of_a_killed_holder_gets_unreleased_messages_again);
+	tcase_add_test(tc, killed_holder_loses_and_repeats_no_message_in_a_stream);
 	tcase_add_test(tc, held_name_is_busy);
 	tcase_add_test(tc, one_of_two_gets_the_name);
 	tcase_add_test(tc, detached_name_holds_producers_back_until_forgotten);
 	tcase_add_test(tc, forget_wakes_the_producer_that_the_name_held);
-	tcase_add_test(tc, stat_tells_of_detached_names);
+	tcase_add_test(tc, stat_shows_detached_names);
 	tcase_add_test(tc, known_name_may_begin_elsewhere);
 	tcase_add_test(tc, unknown_name_begins_at_the_oldest_unless_it_must_resume);
 	tcase_add_test(tc, names_are_independent);
-	tcase_add_test(tc, only_sound_names_are_taken);
+	tcase_add_test(tc, invalid_names_are_refused);
 	tcase_add_test(tc, sixty_four_names_fill_the_ring);
-	tcase_add_test(tc, name_survives_everybody);
+	tcase_add_test(tc, name_survives_all_processes);
 	return run_suite(s);
 }

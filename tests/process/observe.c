@@ -91,7 +91,7 @@ START_TEST(sleeping_observer_costs_producers_nothing)
 END_TEST
 
 /* Different sizes, so that bytes are not a multiple of messages. */
-START_TEST(overrun_observer_is_told_messages_and_bytes)
+START_TEST(overrun_observer_learns_lost_messages_and_bytes)
 {
 	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
@@ -196,7 +196,7 @@ START_TEST(anonymous_ring_can_be_observed_through_a_readonly_descriptor)
 }
 END_TEST
 
-START_TEST(readonly_ring_serves_nobody_else)
+START_TEST(readonly_ring_serves_only_observers)
 {
 	struct shmring_ring *r = create(), *readonly = open_readonly(r);
 	struct shmring_producer *p;
@@ -215,7 +215,7 @@ START_TEST(readonly_ring_serves_nobody_else)
 END_TEST
 
 /* Another user, which may only read the file. */
-START_TEST(stranger_may_observe_a_file_he_can_read)
+START_TEST(another_user_may_observe_a_readable_file)
 {
 	struct shmring_producer *p;
 	struct peer stranger;
@@ -287,7 +287,7 @@ START_TEST(observer_gets_one_at_a_time)
 }
 END_TEST
 
-START_TEST(observer_begins_where_it_likes)
+START_TEST(observer_begins_where_it_chooses)
 {
 	struct shmring_ring *r = create();
 	struct shmring_producer *p = producer_attach(r);
@@ -300,7 +300,7 @@ START_TEST(observer_begins_where_it_likes)
 	publish_numbers(p, SOURCE, 10, 1, 100);
 	must(shmring_peek(o, SHMRING_NOWAIT, &m));
 	ck_assert_uint_eq(m.seq, 10);
-	ck_assert_uint_eq(told_of(o, &m).lost, 0);
+	ck_assert_uint_eq(facts_of(o, &m).lost, 0);
 	shmring_consumer_detach(o);
 	o = consumer_attach(r, NULL, SHMRING_START_DEFAULT, SHMRING_OBSERVE);
 	must(shmring_peek(o, SHMRING_NOWAIT, &m));
@@ -358,16 +358,16 @@ int main(void)
 
 	tcase_add_test(tc, observer_sees_every_message_when_it_keeps_up);
 	tcase_add_test(tc, sleeping_observer_costs_producers_nothing);
-	tcase_add_loop_test(tc, overrun_observer_is_told_messages_and_bytes, 0, 10);
+	tcase_add_loop_test(tc, overrun_observer_learns_lost_messages_and_bytes, 0, 10);
 	tcase_add_loop_test(tc, observer_of_a_storm_loses_and_receives_exactly_what_was_published,
 			    0, 3);
 	tcase_add_test(tc, observer_works_with_read_permission_alone);
 	tcase_add_test(tc, anonymous_ring_can_be_observed_through_a_readonly_descriptor);
-	tcase_add_test(tc, readonly_ring_serves_nobody_else);
-	tcase_add_test(tc, stranger_may_observe_a_file_he_can_read);
+	tcase_add_test(tc, readonly_ring_serves_only_observers);
+	tcase_add_test(tc, another_user_may_observe_a_readable_file);
 	tcase_add_test(tc, observer_gets_copies);
 	tcase_add_test(tc, observer_gets_one_at_a_time);
-	tcase_add_test(tc, observer_begins_where_it_likes);
+	tcase_add_test(tc, observer_begins_where_it_chooses);
 	tcase_add_test(tc, observer_takes_no_name_and_no_place);
 	tcase_add_test(tc, observer_follows_a_lane_to_its_next_owner);
 	return run_suite(s);

@@ -67,10 +67,10 @@ START_TEST(peek_goes_on_without_release)
 }
 END_TEST
 
-START_TEST(message_tells_where_it_comes_from)
+START_TEST(message_has_its_lane_and_its_number)
 {
 	struct shmring_message m;
-	struct told t;
+	struct facts t;
 
 	begin();
 	publish_numbers(producer, SOURCE, 0, 2, 100);
@@ -79,7 +79,7 @@ START_TEST(message_tells_where_it_comes_from)
 		ck_assert_uint_eq(m.len, 100);
 		ck_assert_uint_eq(m.seq, i);
 		ck_assert_int_eq((int)m.producer, (int)must(shmring_producer_lane(producer)));
-		t = told_of(consumer, &m);
+		t = facts_of(consumer, &m);
 		ck_assert_uint_eq(t.tenancy, 1);
 		ck_assert_uint_eq(t.lost, 0);
 		ck_assert_uint_eq(t.lost_bytes, 0);
@@ -122,7 +122,7 @@ START_TEST(room_comes_back_with_release_only)
 }
 END_TEST
 
-START_TEST(batch_takes_what_there_is)
+START_TEST(batch_takes_the_messages_that_are_there)
 {
 	struct shmring_message m[8];
 
@@ -174,7 +174,7 @@ START_TEST(rewind_hands_out_again)
 }
 END_TEST
 
-START_TEST(release_of_nothing_is_nothing)
+START_TEST(release_with_nothing_in_hand_does_nothing)
 {
 	begin();
 	must(shmring_release(consumer));
@@ -209,7 +209,7 @@ START_TEST(receive_copies_and_releases)
 }
 END_TEST
 
-START_TEST(receive_releases_what_was_peeked_before)
+START_TEST(receive_releases_messages_peeked_before)
 {
 	char buffer[64];
 	uint64_t count;
@@ -288,7 +288,7 @@ START_TEST(every_lane_gets_its_turn)
 }
 END_TEST
 
-START_TEST(detach_keeps_what_was_not_released_for_others)
+START_TEST(detach_keeps_unreleased_messages_for_other_consumers)
 {
 	struct shmring_consumer *other;
 
@@ -333,19 +333,19 @@ int main(void)
 	TCase *tc = room_case(s, "peek", 20);
 
 	tcase_add_test(tc, peek_goes_on_without_release);
-	tcase_add_test(tc, message_tells_where_it_comes_from);
+	tcase_add_test(tc, message_has_its_lane_and_its_number);
 	tcase_add_test(tc, handed_out_messages_stay_until_released);
 	tcase_add_test(tc, room_comes_back_with_release_only);
-	tcase_add_test(tc, batch_takes_what_there_is);
+	tcase_add_test(tc, batch_takes_the_messages_that_are_there);
 	tcase_add_test(tc, batch_size_must_be_positive);
 	tcase_add_test(tc, rewind_hands_out_again);
-	tcase_add_test(tc, release_of_nothing_is_nothing);
+	tcase_add_test(tc, release_with_nothing_in_hand_does_nothing);
 	tcase_add_test(tc, receive_copies_and_releases);
-	tcase_add_test(tc, receive_releases_what_was_peeked_before);
+	tcase_add_test(tc, receive_releases_messages_peeked_before);
 	tcase_add_test(tc, message_too_long_for_the_buffer_stays);
 	tcase_add_test(tc, release_gives_back_all_lanes);
 	tcase_add_test(tc, every_lane_gets_its_turn);
-	tcase_add_test(tc, detach_keeps_what_was_not_released_for_others);
+	tcase_add_test(tc, detach_keeps_unreleased_messages_for_other_consumers);
 	tcase_add_test(tc, null_handles_may_be_dropped);
 	tcase_add_test(tc, attachments_outlive_the_ring_handle);
 	return run_suite(s);

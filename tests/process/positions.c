@@ -36,7 +36,7 @@ static struct shmring_ring *create(int begin)
 	return ring_create(&config);
 }
 
-START_TEST(stream_goes_across)
+START_TEST(stream_goes_across_a_limit_of_positions)
 {
 	struct shmring_ring *r = create(_i);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
@@ -63,7 +63,7 @@ START_TEST(stream_goes_across)
 }
 END_TEST
 
-START_TEST(processes_stream_across)
+START_TEST(processes_stream_across_a_limit_of_positions)
 {
 	struct peer_command produce = { .op = PEER_PRODUCE,
 					.count = 3000,
@@ -87,7 +87,7 @@ START_TEST(processes_stream_across)
 }
 END_TEST
 
-START_TEST(successors_go_across)
+START_TEST(successors_go_across_a_limit_of_positions)
 {
 	struct shmring_ring *r = create(_i);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
@@ -140,7 +140,7 @@ START_TEST(late_joiners_and_observers_find_their_place)
 }
 END_TEST
 
-START_TEST(names_resume_across)
+START_TEST(names_resume_across_a_limit_of_positions)
 {
 	struct shmring_ring *r = create(_i);
 	struct shmring_producer *p = producer_attach(r);
@@ -161,7 +161,7 @@ START_TEST(names_resume_across)
 }
 END_TEST
 
-START_TEST(eviction_counts_across)
+START_TEST(eviction_counts_across_a_limit_of_positions)
 {
 	struct shmring_config config = small_config();
 	struct shmring_consumer *c;
@@ -206,12 +206,12 @@ int main(void)
 	Suite *s = suite_create("positions");
 	TCase *tc = room_case(s, "positions", 40);
 
-	tcase_add_loop_test(tc, stream_goes_across, 0, BEGINS);
-	tcase_add_loop_test(tc, processes_stream_across, 0, BEGINS);
-	tcase_add_loop_test(tc, successors_go_across, 0, BEGINS);
+	tcase_add_loop_test(tc, stream_goes_across_a_limit_of_positions, 0, BEGINS);
+	tcase_add_loop_test(tc, processes_stream_across_a_limit_of_positions, 0, BEGINS);
+	tcase_add_loop_test(tc, successors_go_across_a_limit_of_positions, 0, BEGINS);
 	tcase_add_loop_test(tc, late_joiners_and_observers_find_their_place, 0, BEGINS);
-	tcase_add_loop_test(tc, names_resume_across, 0, BEGINS);
-	tcase_add_loop_test(tc, eviction_counts_across, 0, BEGINS);
+	tcase_add_loop_test(tc, names_resume_across_a_limit_of_positions, 0, BEGINS);
+	tcase_add_loop_test(tc, eviction_counts_across_a_limit_of_positions, 0, BEGINS);
 	tcase_add_test(tc, first_position_must_be_aligned);
 	return run_suite(s);
 }

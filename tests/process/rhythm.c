@@ -196,7 +196,7 @@ static void only_the_last_rings(struct shmring_producer *p, const struct board *
 	ck_assert_uint_eq(rings(p), 1);
 }
 
-START_TEST(quiet_producer_rings_when_told)
+START_TEST(quiet_producer_wakes_others_on_request)
 {
 	struct board *b = board_new(1);
 	struct shmring_producer *p = producer_attach(b->ring);
@@ -216,7 +216,7 @@ START_TEST(quiet_producer_rings_when_told)
 END_TEST
 
 /* Batches, too. */
-START_TEST(quiet_producer_rings_when_it_ends_being_quiet)
+START_TEST(quiet_producer_wakes_others_when_it_stops_being_quiet)
 {
 	struct board *b = board_new(1);
 	struct shmring_producer *p = producer_attach(b->ring);
@@ -382,7 +382,7 @@ END_TEST
  * All consumers of a ring share its bell. Wake-ups of a consumer for every message move
  * the bell again and again, but the time of a consumer with a watermark goes on.
  */
-START_TEST(watermark_keeps_its_time_while_others_are_rung)
+START_TEST(watermark_keeps_its_time_while_others_are_woken)
 {
 	struct board *b = board_new(1);
 	struct board *other = board_of(b->ring);
@@ -413,7 +413,7 @@ START_TEST(watermark_keeps_its_time_while_others_are_rung)
 END_TEST
 
 /* It would never be reached: half a lane is enough. */
-START_TEST(watermark_holds_nobody_back)
+START_TEST(unreachable_watermark_ends_at_half_a_lane)
 {
 	struct board *b = board_new(1);
 	struct shmring_producer *p = producer_attach(b->ring);
@@ -461,7 +461,7 @@ START_TEST(watermark_leaves_room_for_the_longest)
 END_TEST
 
 /* Each lane is counted for itself. */
-START_TEST(watermark_is_of_one_lane)
+START_TEST(watermark_is_counted_in_one_lane)
 {
 	struct board *b = board_new(2);
 	struct shmring_producer *p = producer_attach(b->ring);
@@ -482,7 +482,7 @@ START_TEST(watermark_is_of_one_lane)
 END_TEST
 
 /* Also one whose first producer comes while the consumer sleeps. */
-START_TEST(watermark_is_of_a_new_lane)
+START_TEST(watermark_holds_for_a_new_lane)
 {
 	struct board *b = board_new(2);
 	struct shmring_producer *p = producer_attach(b->ring);
@@ -510,7 +510,7 @@ START_TEST(watermark_is_of_a_new_lane)
 END_TEST
 
 /* The next tenant of its place wants a wake-up for every message. */
-START_TEST(watermark_of_the_dead_is_forgotten)
+START_TEST(watermark_of_a_dead_consumer_is_forgotten)
 {
 	struct board *b = board_new(1);
 	struct shmring_producer *p = producer_attach(b->ring);
@@ -529,7 +529,7 @@ START_TEST(watermark_of_the_dead_is_forgotten)
 }
 END_TEST
 
-START_TEST(quiet_consumer_is_not_rung)
+START_TEST(quiet_consumer_is_not_woken)
 {
 	struct board *b = board_new(1);
 	struct shmring_producer *p = producer_attach(b->ring);
@@ -551,7 +551,7 @@ START_TEST(quiet_consumer_is_not_rung)
 END_TEST
 
 /* A watermark is taken back while it stands in the ring, and a quiet consumer ends being quiet. */
-START_TEST(control_is_taken_back)
+START_TEST(watermark_and_quiet_are_taken_back)
 {
 	struct board *b = board_new(1);
 	struct shmring_producer *p = producer_attach(b->ring);
@@ -657,8 +657,8 @@ int main(void)
 	Suite *s = suite_create("rhythm");
 	TCase *tc = room_case(s, "rhythm", 40);
 
-	tcase_add_test(tc, quiet_producer_rings_when_told);
-	tcase_add_loop_test(tc, quiet_producer_rings_when_it_ends_being_quiet, 0, 2);
+	tcase_add_test(tc, quiet_producer_wakes_others_on_request);
+	tcase_add_loop_test(tc, quiet_producer_wakes_others_when_it_stops_being_quiet, 0, 2);
 	tcase_add_test(tc, quiet_producer_does_not_starve_itself);
 	tcase_add_loop_test(tc, watermark_counts_messages, 0, WAITINGS);
 	tcase_add_loop_test(tc, watermark_counts_bytes, 0, WAITINGS);
@@ -666,14 +666,14 @@ int main(void)
 	tcase_add_loop_test(tc, watermark_has_a_time, 0, WAITINGS);
 	tcase_add_test(tc, watermark_comes_before_its_time);
 	tcase_add_loop_test(tc, watermark_is_slept_for, 0, 2);
-	tcase_add_loop_test(tc, watermark_keeps_its_time_while_others_are_rung, 0, WAITINGS);
-	tcase_add_loop_test(tc, watermark_holds_nobody_back, 0, 2);
+	tcase_add_loop_test(tc, watermark_keeps_its_time_while_others_are_woken, 0, WAITINGS);
+	tcase_add_loop_test(tc, unreachable_watermark_ends_at_half_a_lane, 0, 2);
 	tcase_add_test(tc, watermark_leaves_room_for_the_longest);
-	tcase_add_test(tc, watermark_is_of_one_lane);
-	tcase_add_test(tc, watermark_is_of_a_new_lane);
-	tcase_add_test(tc, watermark_of_the_dead_is_forgotten);
-	tcase_add_loop_test(tc, quiet_consumer_is_not_rung, 0, WAITINGS);
-	tcase_add_test(tc, control_is_taken_back);
+	tcase_add_test(tc, watermark_is_counted_in_one_lane);
+	tcase_add_test(tc, watermark_holds_for_a_new_lane);
+	tcase_add_test(tc, watermark_of_a_dead_consumer_is_forgotten);
+	tcase_add_loop_test(tc, quiet_consumer_is_not_woken, 0, WAITINGS);
+	tcase_add_test(tc, watermark_and_quiet_are_taken_back);
 	tcase_add_test(tc, misuse_is_refused);
 	tcase_add_test(tc, spinning_is_controlled);
 	return run_suite(s);

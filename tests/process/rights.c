@@ -46,7 +46,7 @@ static int create_under_umask(int socket, void *arg)
 	return 0;
 }
 
-START_TEST(umask_has_no_say)
+START_TEST(umask_does_not_change_the_mode)
 {
 	static const mode_t masks[] = { 0, 0777, 0700, 0077 };
 	mode_t mask = masks[_i];
@@ -95,7 +95,7 @@ START_TEST(users_prove_the_death_of_each_other)
 END_TEST
 
 /* A process that may read but not write can neither produce nor consume. */
-START_TEST(mode_0644_makes_strangers_observers)
+START_TEST(mode_0644_makes_other_users_observers)
 {
 	struct shmring_config config = small_config();
 	struct shmring_producer *p;
@@ -128,8 +128,8 @@ int main(void)
 	Suite *s = suite_create("rights");
 	TCase *tc = room_case(s, "rights", 30);
 
-	tcase_add_loop_test(tc, umask_has_no_say, 0, 4);
+	tcase_add_loop_test(tc, umask_does_not_change_the_mode, 0, 4);
 	tcase_add_test(tc, users_prove_the_death_of_each_other);
-	tcase_add_test(tc, mode_0644_makes_strangers_observers);
+	tcase_add_test(tc, mode_0644_makes_other_users_observers);
 	return run_suite(s);
 }

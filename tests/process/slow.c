@@ -44,7 +44,7 @@ static uint32_t consumer_state(struct shmring_ring *r)
 	return st.state;
 }
 
-START_TEST(full_ring_refuses_at_once_if_asked_to)
+START_TEST(full_ring_refuses_at_once_with_nowait)
 {
 	struct shmring_ring *r = create(SHMRING_SLOW_BLOCK, 0);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
@@ -148,7 +148,7 @@ START_TEST(leaving_consumer_lets_the_waiting_producer_go_on)
 END_TEST
 
 /* Stopped in the midst of messages it had taken and not released. */
-START_TEST(stopped_consumer_is_evicted_and_told_its_loss)
+START_TEST(stopped_consumer_is_evicted_and_learns_its_loss)
 {
 	struct peer_command peek = { .op = PEER_PEEK, .count = 5, .deadline = patience() };
 	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 50 * MS);
@@ -181,7 +181,7 @@ START_TEST(stopped_consumer_is_evicted_and_told_its_loss)
 END_TEST
 
 /* It held nothing: it learns of the loss with the next message alone. */
-START_TEST(idle_consumer_is_evicted_and_told_its_loss)
+START_TEST(idle_consumer_is_evicted_and_learns_its_loss)
 {
 	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 20 * MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
@@ -196,7 +196,7 @@ START_TEST(idle_consumer_is_evicted_and_told_its_loss)
 	consume_audited(c, &audit, 7);
 	publish_numbers(p, SOURCE, 7, 400, SIZE);
 	must(shmring_peek(c, SHMRING_NOWAIT, &m));
-	lost = told_of(c, &m).lost;
+	lost = facts_of(c, &m).lost;
 	ck_assert_uint_gt(lost, 0);
 	ck_assert_uint_eq(m.seq, 7 + lost);
 	shmring_rewind(c);
@@ -402,7 +402,7 @@ START_TEST(refusing_ring_evicts_too)
 END_TEST
 
 /* Between two looks it may do other things for longer than the ring's time. */
-START_TEST(producer_that_seldom_asks_evicts_too)
+START_TEST(producer_that_seldom_publishes_evicts_too)
 {
 	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 20 * MS);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
@@ -425,7 +425,7 @@ START_TEST(producer_that_seldom_asks_evicts_too)
 END_TEST
 
 /* A cursor without a process is held to the same limit. */
-START_TEST(detached_name_is_evicted_and_told_its_loss)
+START_TEST(detached_name_is_evicted_and_its_successor_learns_the_loss)
 {
 	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 20 * MS);
 	struct shmring_producer *p = producer_attach(r);
@@ -473,13 +473,13 @@ int main(void)
 	Suite *s = suite_create("slow");
 	TCase *tc = room_case(s, "slow", 40);
 
-	tcase_add_test(tc, full_ring_refuses_at_once_if_asked_to);
+	tcase_add_test(tc, full_ring_refuses_at_once_with_nowait);
 	tcase_add_test(tc, full_ring_waits_until_the_deadline);
 	tcase_add_test(tc, release_lets_the_waiting_producer_go_on);
 	tcase_add_test(tc, slowest_consumer_holds_the_producer);
 	tcase_add_test(tc, leaving_consumer_lets_the_waiting_producer_go_on);
-	tcase_add_test(tc, stopped_consumer_is_evicted_and_told_its_loss);
-	tcase_add_test(tc, idle_consumer_is_evicted_and_told_its_loss);
+	tcase_add_test(tc, stopped_consumer_is_evicted_and_learns_its_loss);
+	tcase_add_test(tc, idle_consumer_is_evicted_and_learns_its_loss);
 	tcase_add_test(tc, eviction_repeats_and_never_hides_a_message);
 	tcase_add_test(tc, pinned_consumer_is_never_evicted);
 	tcase_add_test(tc, pinned_holder_of_a_name_is_never_evicted);
@@ -488,8 +488,8 @@ int main(void)
 	tcase_add_test(tc, blocking_ring_never_evicts);
 	tcase_add_test(tc, consumer_that_releases_now_and_then_is_not_evicted);
 	tcase_add_test(tc, refusing_ring_evicts_too);
-	tcase_add_test(tc, producer_that_seldom_asks_evicts_too);
-	tcase_add_test(tc, detached_name_is_evicted_and_told_its_loss);
+	tcase_add_test(tc, producer_that_seldom_publishes_evicts_too);
+	tcase_add_test(tc, detached_name_is_evicted_and_its_successor_learns_the_loss);
 	tcase_add_test(tc, evicted_consumer_leaves_cleanly);
 	return run_suite(s);
 }

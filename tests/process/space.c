@@ -165,7 +165,7 @@ START_TEST(file_system_that_fills_up_harms_no_attached_lane)
 }
 END_TEST
 
-START_TEST(no_inode_left_is_told)
+START_TEST(shortage_of_inodes_is_reported)
 {
 	const char *path;
 	struct shmring_config config = small_config();
@@ -241,7 +241,7 @@ int main(void)
 	tcase_add_test(tc, create_on_a_full_file_system_leaves_nothing);
 	tcase_add_test(tc, lane_that_does_not_fit_is_refused_and_the_ring_goes_on);
 	tcase_add_test(tc, file_system_that_fills_up_harms_no_attached_lane);
-	tcase_add_test(tc, no_inode_left_is_told);
+	tcase_add_test(tc, shortage_of_inodes_is_reported);
 	tcase_add_test(tc, other_file_systems_are_refused);
 	tcase_add_test(tc, stacked_file_system_is_refused);
 	tcase_add_test(tc, readonly_mount_serves_observers);

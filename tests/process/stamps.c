@@ -256,7 +256,7 @@ START_TEST(stamps_of_an_overrun_observer_are_in_order)
 	struct shmring_consumer *observer;
 	struct shmring_message m;
 	uint64_t last = 0, lost = 0;
-	struct told t;
+	struct facts t;
 
 	begin(kinds[_i]);
 	shmring_consumer_detach(consumer);
@@ -265,7 +265,7 @@ START_TEST(stamps_of_an_overrun_observer_are_in_order)
 	for (int round = 0; round < 50; round++) {
 		publish_numbers(producer, SOURCE, (uint64_t)round * 40, 40, 3000);
 		must(shmring_peek(observer, SHMRING_NOWAIT, &m));
-		t = told_of(observer, &m);
+		t = facts_of(observer, &m);
 		ck_assert_uint_gt(t.stamp_ns, last);
 		must_be_between(last + 1, t.stamp_ns, shmring_stamp_now(ring));
 		last = t.stamp_ns;

@@ -44,7 +44,7 @@ static void read_busy_ring(struct shmring_producer *p[2], struct shmring_consume
 			break;
 		for (int i = 0; i < (n ? n : 1); i++) {
 			ck_assert_uint_eq(m[i].seq, got[m[i].producer]++);
-			ck_assert_uint_eq(told_of(c, &m[i]).lost, 0);
+			ck_assert_uint_eq(facts_of(c, &m[i]).lost, 0);
 		}
 		must(shmring_release(c));
 	}
@@ -116,7 +116,7 @@ START_TEST(empty_ring_has_ended)
 END_TEST
 
 /* The end is passed over: the message that comes instead reports how many are gone. */
-START_TEST(overrun_observer_is_told_before_the_end)
+START_TEST(overrun_observer_learns_its_loss_before_the_end)
 {
 	struct shmring_ring *r = create(1);
 	struct shmring_producer *p = producer_attach(r);
@@ -127,8 +127,8 @@ START_TEST(overrun_observer_is_told_before_the_end)
 	c = consumer_attach(r, NULL, SHMRING_START_OLDEST, kinds[1]);
 	publish_numbers(p, 0, BEFORE, 10000, SIZE);
 	must(shmring_peek(c, SHMRING_FOREVER, &m));
-	ck_assert_uint_ge(told_of(c, &m).lost, BEFORE);
-	ck_assert_uint_eq(told_of(c, &m).lost, m.seq);
+	ck_assert_uint_ge(facts_of(c, &m).lost, BEFORE);
+	ck_assert_uint_eq(facts_of(c, &m).lost, m.seq);
 	must_fail(ENODATA, shmring_peek(c, SHMRING_FOREVER, &m));
 	shmring_consumer_detach(c);
 	shmring_producer_detach(p);
@@ -137,7 +137,7 @@ START_TEST(overrun_observer_is_told_before_the_end)
 END_TEST
 
 /* A program that waits in another way is sent to peek. */
-START_TEST(end_is_something_to_be_told)
+START_TEST(end_makes_a_consumer_ready)
 {
 	struct shmring_ring *r = create(1);
 	struct shmring_consumer *c = consumer_attach(r, NULL, SHMRING_START_OLDEST, kinds[_i]);
@@ -182,7 +182,7 @@ static int find_nothing(int socket, void *arg)
 }
 
 /* Now is one moment: what is published while it attaches is before or after it. */
-START_TEST(from_now_until_now_there_is_nothing)
+START_TEST(consumer_from_now_until_now_gets_no_message)
 {
 	struct shmring_config config = small_config();
 	struct late late = { .kind = kinds[_i] };
@@ -220,8 +220,8 @@ int main(void)
 	tcase_add_loop_test(tc, busy_ring_ends, 0, 4);
 	tcase_add_test(tc, name_goes_on_where_it_ended);
 	tcase_add_loop_test(tc, empty_ring_has_ended, 0, 2);
-	tcase_add_test(tc, overrun_observer_is_told_before_the_end);
-	tcase_add_loop_test(tc, end_is_something_to_be_told, 0, 2);
-	tcase_add_loop_test(tc, from_now_until_now_there_is_nothing, 0, 2);
+	tcase_add_test(tc, overrun_observer_learns_its_loss_before_the_end);
+	tcase_add_loop_test(tc, end_makes_a_consumer_ready, 0, 2);
+	tcase_add_loop_test(tc, consumer_from_now_until_now_gets_no_message, 0, 2);
 	return run_suite(s);
 }

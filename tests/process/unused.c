@@ -59,7 +59,7 @@ START_TEST(ring_without_users_is_removed)
 }
 END_TEST
 
-START_TEST(ring_of_the_dead_is_removed)
+START_TEST(ring_of_dead_processes_is_removed)
 {
 	struct peer p, c;
 
@@ -158,7 +158,7 @@ static void scribble(const void *bytes, size_t size, off_t offset)
 	close(fd);
 }
 
-START_TEST(what_cannot_be_opened)
+START_TEST(ring_that_cannot_be_opened_is_refused)
 {
 	must_fail(EOPNOTSUPP, shmring_remove_unused("broker:ring", 0, 0));
 	must_fail(EINVAL, shmring_remove_unused(room_path("ring"), 0, 1u << 31));
@@ -324,7 +324,7 @@ static int remove_while(struct shmring_ring *r, void (*act)(struct shmring_ring 
 	return e;
 }
 
-START_TEST(second_look_finds_who_has_just_attached)
+START_TEST(second_look_finds_a_process_that_has_just_attached)
 {
 	struct shmring_ring *r = create();
 	struct shmring_producer *p;
@@ -445,18 +445,18 @@ int main(void)
 	TCase *tc = room_case(s, "unused", 60);
 
 	tcase_add_test(tc, ring_without_users_is_removed);
-	tcase_add_test(tc, ring_of_the_dead_is_removed);
+	tcase_add_test(tc, ring_of_dead_processes_is_removed);
 	tcase_add_test(tc, ring_in_use_is_kept);
 	tcase_add_test(tc, kept_name_is_kept);
 	tcase_add_test(tc, messages_without_any_consumer_are_kept);
 	tcase_add_test(tc, young_ring_is_kept);
-	tcase_add_test(tc, what_cannot_be_opened);
+	tcase_add_test(tc, ring_that_cannot_be_opened_is_refused);
 	tcase_add_test(tc, damaged_ring_is_removed_by_force_unless_it_is_used);
 	tcase_add_test(tc, copy_is_removed);
 	tcase_add_test(tc, one_remover_at_a_time);
 	tcase_add_test(tc, hidden_ring_is_finished);
 	tcase_add_test(tc, hidden_ring_whose_name_is_taken);
-	tcase_add_test(tc, second_look_finds_who_has_just_attached);
+	tcase_add_test(tc, second_look_finds_a_process_that_has_just_attached);
 	tcase_add_test(tc, second_look_leaves_a_new_ring_alone);
 	tcase_add_test(tc, attached_process_never_loses_its_ring);
 	return run_suite(s);

@@ -80,7 +80,7 @@ static int attach_producer(struct shmring_ring *r, int64_t deadline)
 	return e;
 }
 
-START_TEST(lane_of_one_who_leaves)
+START_TEST(producer_gets_the_lane_of_a_leaving_producer)
 {
 	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_producer *p = producer_attach(r);
@@ -94,7 +94,7 @@ START_TEST(lane_of_one_who_leaves)
 }
 END_TEST
 
-START_TEST(lane_of_one_who_is_killed)
+START_TEST(producer_gets_the_lane_of_a_killed_producer)
 {
 	struct shmring_ring *r = create(QUICK_MS);
 	int64_t began = clock_now();
@@ -109,7 +109,7 @@ START_TEST(lane_of_one_who_is_killed)
 }
 END_TEST
 
-START_TEST(place_of_one_who_leaves)
+START_TEST(consumer_gets_the_place_of_a_leaving_consumer)
 {
 	struct shmring_ring *r = create(NEVER_MS);
 	struct shmring_consumer *c[SHMRING_MAX_CONSUMERS];
@@ -130,7 +130,7 @@ START_TEST(place_of_one_who_leaves)
 END_TEST
 
 /* Its holder leaves, or is killed. */
-START_TEST(name_that_becomes_free)
+START_TEST(consumer_gets_a_name_that_becomes_free)
 {
 	struct shmring_ring *r = create(_i == 0 ? NEVER_MS : QUICK_MS);
 	int64_t began = clock_now();
@@ -217,10 +217,10 @@ int main(void)
 	Suite *s = suite_create("vacancy");
 	TCase *tc = room_case(s, "vacancy", 30);
 
-	tcase_add_test(tc, lane_of_one_who_leaves);
-	tcase_add_test(tc, lane_of_one_who_is_killed);
-	tcase_add_test(tc, place_of_one_who_leaves);
-	tcase_add_loop_test(tc, name_that_becomes_free, 0, 2);
+	tcase_add_test(tc, producer_gets_the_lane_of_a_leaving_producer);
+	tcase_add_test(tc, producer_gets_the_lane_of_a_killed_producer);
+	tcase_add_test(tc, consumer_gets_the_place_of_a_leaving_consumer);
+	tcase_add_loop_test(tc, consumer_gets_a_name_that_becomes_free, 0, 2);
 	tcase_add_test(tc, deadline_is_kept_and_the_holder_named);
 	tcase_add_test(tc, crowd_of_short_producers_gets_through);
 	return run_suite(s);

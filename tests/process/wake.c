@@ -450,7 +450,7 @@ START_TEST(idle_consumer_uses_no_processor)
 }
 END_TEST
 
-START_TEST(sleeper_that_was_killed_does_not_tax_the_producer)
+START_TEST(killed_sleeper_costs_the_producer_few_system_calls)
 {
 	struct shmring_ring *r = create((uint32_t)_i);
 	struct shmring_producer *p = producer_attach(r);
@@ -472,7 +472,7 @@ START_TEST(sleeper_that_was_killed_does_not_tax_the_producer)
 }
 END_TEST
 
-START_TEST(nobody_asleep_costs_no_system_call)
+START_TEST(publishing_without_sleepers_makes_no_system_call)
 {
 	struct shmring_ring *r = create(SHMRING_WAKE_AUTO);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
@@ -534,8 +534,8 @@ int main(void)
 	tcase_add_loop_test(tc, signal_interrupts_the_sleep_of_a_consumer, 0, 2);
 	tcase_add_loop_test(tc, signal_interrupts_the_sleep_of_a_producer, 0, 2);
 	tcase_add_test(tc, idle_consumer_uses_no_processor);
-	tcase_add_loop_test(tc, sleeper_that_was_killed_does_not_tax_the_producer, 0, 2);
-	tcase_add_test(tc, nobody_asleep_costs_no_system_call);
+	tcase_add_loop_test(tc, killed_sleeper_costs_the_producer_few_system_calls, 0, 2);
+	tcase_add_test(tc, publishing_without_sleepers_makes_no_system_call);
 	tcase_add_test(tc, sleep_is_bounded);
 	return run_suite(s);
 }

@@ -163,7 +163,7 @@ END_TEST
  * Random turns, in one message of each, against a list of what is in hand. Every
  * alternation is a run of its own, many more than there is room for at first.
  */
-START_TEST(random_windows_are_as_they_should_be)
+START_TEST(random_windows_release_the_right_messages)
 {
 	static struct {
 		int lane;
@@ -201,7 +201,7 @@ START_TEST(random_windows_are_as_they_should_be)
 }
 END_TEST
 
-START_TEST(released_room_is_the_producers)
+START_TEST(released_room_goes_to_the_producer)
 {
 	uint64_t count;
 
@@ -280,8 +280,8 @@ START_TEST(evicted_window_is_void)
 	publish(0, 300);
 	must_fail(ESTALE, shmring_release_first(consumer, 3));
 	must(shmring_peek(consumer, SHMRING_NOWAIT, &m));
-	ck_assert_uint_gt(told_of(consumer, &m).lost, 0);
-	ck_assert_uint_eq(m.seq, 4 + told_of(consumer, &m).lost);
+	ck_assert_uint_gt(facts_of(consumer, &m).lost, 0);
+	ck_assert_uint_eq(m.seq, 4 + facts_of(consumer, &m).lost);
 	must(shmring_release_first(consumer, 1));
 	end();
 }
@@ -344,8 +344,8 @@ int main(void)
 	tcase_add_test(tc, window_slides_over_one_lane);
 	tcase_add_test(tc, order_of_handing_out_counts_across_lanes);
 	tcase_add_test(tc, none_are_released_when_none_are_in_hand);
-	tcase_add_loop_test(tc, random_windows_are_as_they_should_be, 0, 4);
-	tcase_add_test(tc, released_room_is_the_producers);
+	tcase_add_loop_test(tc, random_windows_release_the_right_messages, 0, 4);
+	tcase_add_test(tc, released_room_goes_to_the_producer);
 	tcase_add_test(tc, waiting_producer_is_woken);
 	tcase_add_test(tc, name_goes_on_behind_the_window);
 	tcase_add_test(tc, evicted_window_is_void);

@@ -94,7 +94,7 @@ void audit_begin(struct audit *a, bool from_start)
 }
 
 __attribute__((format(printf, 4, 5))) static void fault(struct audit *a, enum audit_fault kind,
-							const struct told *m, const char *format,
+							const struct facts *m, const char *format,
 							...)
 {
 	va_list args;
@@ -112,7 +112,7 @@ __attribute__((format(printf, 4, 5))) static void fault(struct audit *a, enum au
 }
 
 /* Hold a number against what is due after `lost` missing ones. */
-static void audit_count(struct audit *a, const struct told *m, const char *what, uint64_t number,
+static void audit_count(struct audit *a, const struct facts *m, const char *what, uint64_t number,
 			uint64_t next)
 {
 	uint64_t due = next + m->lost;
@@ -128,7 +128,7 @@ static void audit_count(struct audit *a, const struct told *m, const char *what,
 }
 
 /* The lane's owner changes with its tenancy, which only grows. */
-static void audit_owner(struct audit *a, struct audit_lane *lane, const struct told *m,
+static void audit_owner(struct audit *a, struct audit_lane *lane, const struct facts *m,
 			uint64_t source)
 {
 	bool same = lane->known && lane->source == source;
@@ -140,7 +140,7 @@ static void audit_owner(struct audit *a, struct audit_lane *lane, const struct t
 		      lane->tenancy);
 }
 
-static void audit_long(struct audit *a, struct audit_lane *lane, const struct told *m)
+static void audit_long(struct audit *a, struct audit_lane *lane, const struct facts *m)
 {
 	struct audit_header h;
 
@@ -160,7 +160,7 @@ static void audit_long(struct audit *a, struct audit_lane *lane, const struct to
 }
 
 /* Without a header: what is due is known, unless loss hides a new owner. */
-static void audit_short(struct audit *a, struct audit_lane *lane, const struct told *m)
+static void audit_short(struct audit *a, struct audit_lane *lane, const struct facts *m)
 {
 	unsigned char due[sizeof(struct audit_header)];
 
@@ -179,9 +179,9 @@ static void audit_short(struct audit *a, struct audit_lane *lane, const struct t
 	lane->next_number++;
 }
 
-struct told told_of(const struct shmring_consumer *c, const struct shmring_message *m)
+struct facts facts_of(const struct shmring_consumer *c, const struct shmring_message *m)
 {
-	struct told t = { .data = m->data, .len = m->len, .seq = m->seq, .producer = m->producer };
+	struct facts t = { .data = m->data, .len = m->len, .seq = m->seq, .producer = m->producer };
 
 	must(shmring_message_lost(c, m, &t.lost, &t.lost_bytes));
 	must(shmring_message_tenancy(c, m, &t.tenancy));
@@ -196,12 +196,12 @@ struct told told_of(const struct shmring_consumer *c, const struct shmring_messa
 bool audit_peeked(struct audit *a, const struct shmring_consumer *c,
 		  const struct shmring_message *m)
 {
-	const struct told t = told_of(c, m);
+	const struct facts t = facts_of(c, m);
 
 	return audit_message(a, &t);
 }
 
-bool audit_message(struct audit *a, const struct told *m)
+bool audit_message(struct audit *a, const struct facts *m)
 {
 	uint64_t faults = audit_faults(a);
 	struct audit_lane *lane;

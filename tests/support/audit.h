@@ -57,7 +57,7 @@ struct audit {
 };
 
 /* A message with all that the library tells of it. */
-struct told {
+struct facts {
 	const void *data;
 	size_t len;
 	uint64_t seq;
@@ -69,7 +69,7 @@ struct told {
 };
 
 /* Of a message in hand: the flag and the loss agree, and every question has an answer. */
-struct told told_of(const struct shmring_consumer *c, const struct shmring_message *m);
+struct facts facts_of(const struct shmring_consumer *c, const struct shmring_message *m);
 
 /* Write message `number` of `source`, `len` bytes. */
 void audit_fill(void *data, size_t len, uint64_t source, uint64_t number);
@@ -87,7 +87,7 @@ bool audit_read(const void *data, size_t len, struct audit_header *ret);
 void audit_begin(struct audit *a, bool from_start);
 
 /* Look at the next message; false if something is wrong with it. */
-bool audit_message(struct audit *a, const struct told *m);
+bool audit_message(struct audit *a, const struct facts *m);
 
 /* The same for a message in hand. */
 bool audit_peeked(struct audit *a, const struct shmring_consumer *c,

@@ -78,7 +78,7 @@ static void take_descriptors(struct holdings *h)
  * Shared mappings, and anonymous addresses without access: a ring's guards. A
  * private mapping with a file behind it is a library of the process.
  */
-static bool is_ours(const char *permissions, const char *path)
+static bool is_ring_mapping(const char *permissions, const char *path)
 {
 	bool guard = strncmp(permissions, "---", 3) == 0 && path[0] == '\0';
 
@@ -95,7 +95,7 @@ static void take_mappings(struct holdings *h)
 	while (getline(&line, &size, maps) > 0) {
 		path[0] = '\0';
 		if (sscanf(line, "%*s %7s %*s %*s %*s %7s", permissions, path) < 1 ||
-		    !is_ours(permissions, path))
+		    !is_ring_mapping(permissions, path))
 			continue;
 		line[strcspn(line, "\n")] = '\0';
 		holdings_add(h, "mapping %s", line);

@@ -309,7 +309,7 @@ static int64_t serve_detach(struct server *s, const struct peer_command *c)
 	return 0;
 }
 
-static int64_t serve_nobody(struct server *s, const struct peer_command *c)
+static int64_t serve_change_user(struct server *s, const struct peer_command *c)
 {
 	const uid_t user = c->count ? c->count : 65534;
 
@@ -393,15 +393,15 @@ static int64_t serve_quit(struct server *s, const struct peer_command *c)
 }
 
 static const serve_op ops[PEER_OPS] = {
-	[PEER_OPEN] = serve_open,	  [PEER_OPEN_FD] = serve_open_fd,
-	[PEER_JOIN] = serve_join,	  [PEER_PRODUCER] = serve_producer,
-	[PEER_CONSUMER] = serve_consumer, [PEER_PRODUCE] = serve_produce,
-	[PEER_CLAIM] = serve_claim,	  [PEER_STAGE] = serve_stage,
-	[PEER_CONSUME] = serve_consume,	  [PEER_PEEK] = serve_peek,
-	[PEER_RELEASE] = serve_release,	  [PEER_DETACH] = serve_detach,
-	[PEER_NOBODY] = serve_nobody,	  [PEER_CLOSEFROM] = serve_closefrom,
-	[PEER_REPLACE] = serve_replace,	  [PEER_HAMMER] = serve_hammer,
-	[PEER_CYCLE] = serve_cycle,	  [PEER_QUIT] = serve_quit,
+	[PEER_OPEN] = serve_open,	   [PEER_OPEN_FD] = serve_open_fd,
+	[PEER_JOIN] = serve_join,	   [PEER_PRODUCER] = serve_producer,
+	[PEER_CONSUMER] = serve_consumer,  [PEER_PRODUCE] = serve_produce,
+	[PEER_CLAIM] = serve_claim,	   [PEER_STAGE] = serve_stage,
+	[PEER_CONSUME] = serve_consume,	   [PEER_PEEK] = serve_peek,
+	[PEER_RELEASE] = serve_release,	   [PEER_DETACH] = serve_detach,
+	[PEER_NOBODY] = serve_change_user, [PEER_CLOSEFROM] = serve_closefrom,
+	[PEER_REPLACE] = serve_replace,	   [PEER_HAMMER] = serve_hammer,
+	[PEER_CYCLE] = serve_cycle,	   [PEER_QUIT] = serve_quit,
 };
 
 /* Wait for a command, and the descriptor that may come with it. */

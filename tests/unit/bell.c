@@ -31,7 +31,7 @@ static struct bell adaptive(void)
 	return b;
 }
 
-START_TEST(it_begins_by_spinning)
+START_TEST(consumer_begins_by_spinning)
 {
 	struct bell b = adaptive();
 
@@ -109,7 +109,7 @@ START_TEST(watermarks_are_reached)
 END_TEST
 
 /* Numbers go round; half a lane, less what a record has beside its payload, is enough. */
-START_TEST(watermarks_wrap_and_hold_nobody_back)
+START_TEST(watermarks_wrap_and_end_at_half_a_lane)
 {
 	const uint64_t size = 65536, at = UINT64_MAX - 799; /* a multiple of eight */
 
@@ -125,13 +125,13 @@ int main(void)
 	Suite *s = suite_create("bell");
 	TCase *tc = room_case(s, "bell", 10);
 
-	tcase_add_test(tc, it_begins_by_spinning);
+	tcase_add_test(tc, consumer_begins_by_spinning);
 	tcase_add_test(tc, rare_messages_are_slept_for);
 	tcase_add_test(tc, frequent_messages_are_spun_for_again);
 	tcase_add_test(tc, messages_that_came_together_count_one_by_one);
 	tcase_add_test(tc, one_pause_is_forgotten);
 	tcase_add_loop_test(tc, chosen_budget_stays, 0, 3);
 	tcase_add_test(tc, watermarks_are_reached);
-	tcase_add_test(tc, watermarks_wrap_and_hold_nobody_back);
+	tcase_add_test(tc, watermarks_wrap_and_end_at_half_a_lane);
 	return run_suite(s);
 }

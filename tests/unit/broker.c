@@ -132,7 +132,7 @@ START_TEST(conversation_lasts_as_long_as_an_attachment)
 }
 END_TEST
 
-START_TEST(shape_of_a_new_ring_is_told)
+START_TEST(shape_of_a_new_ring_is_sent)
 {
 	struct shmring_config config = {
 		.size = sizeof(config),
@@ -275,7 +275,7 @@ static void do_everything(enum proto_type at, int error)
 	}
 }
 
-START_TEST(tricks_are_seen_through)
+START_TEST(tricks_of_a_broker_are_noticed)
 {
 	begin();
 	fake->trick = tricks[_i].trick;
@@ -310,7 +310,7 @@ START_TEST(interrupted_question_is_asked_again)
 }
 END_TEST
 
-START_TEST(who_always_hangs_up_is_left)
+START_TEST(broker_that_always_hangs_up_is_given_up)
 {
 	int64_t start = clock_now();
 	struct shmring_ring *r;
@@ -327,7 +327,7 @@ START_TEST(who_always_hangs_up_is_left)
 END_TEST
 
 /* Five seconds, and a new conversation for the next question. */
-START_TEST(silence_is_not_waited_for_without_end)
+START_TEST(silent_broker_is_waited_for_within_a_limit)
 {
 	int64_t start = clock_now();
 	struct shmring_ring *r;
@@ -410,7 +410,7 @@ START_TEST(signals_do_not_interrupt_the_wait)
 }
 END_TEST
 
-START_TEST(who_is_attached_does_not_notice)
+START_TEST(attached_roles_do_not_notice_that_the_broker_is_killed)
 {
 	struct shmring_producer *p;
 	struct shmring_consumer *c;
@@ -549,7 +549,7 @@ static int wait_to_end(int socket, void *arg)
 }
 
 /* A child that does nothing with it keeps the descriptor, but not the conversation. */
-START_TEST(close_ends_it_whoever_has_a_copy)
+START_TEST(close_ends_the_conversation_although_a_child_has_a_copy)
 {
 	struct child c;
 	struct shmring_ring *r;
@@ -837,21 +837,21 @@ int main(void)
 
 	tcase_add_test(tc, ring_is_used_like_any_other);
 	tcase_add_test(tc, conversation_lasts_as_long_as_an_attachment);
-	tcase_add_test(tc, shape_of_a_new_ring_is_told);
+	tcase_add_test(tc, shape_of_a_new_ring_is_sent);
 	tcase_add_test(tc, refusal_says_what_is_allowed);
-	tcase_add_loop_test(tc, tricks_are_seen_through, 0,
+	tcase_add_loop_test(tc, tricks_of_a_broker_are_noticed, 0,
 			    (int)(sizeof(tricks) / sizeof(tricks[0])));
 	tcase_add_loop_test(tc, interrupted_question_is_asked_again, 0, 4);
-	tcase_add_test(tc, who_always_hangs_up_is_left);
-	tcase_add_loop_test(tc, silence_is_not_waited_for_without_end, 0, 2);
+	tcase_add_test(tc, broker_that_always_hangs_up_is_given_up);
+	tcase_add_loop_test(tc, silent_broker_is_waited_for_within_a_limit, 0, 2);
 	tcase_add_test(tc, full_queue_is_waited_for);
 	tcase_add_test(tc, signals_do_not_interrupt_the_wait);
-	tcase_add_test(tc, who_is_attached_does_not_notice);
+	tcase_add_test(tc, attached_roles_do_not_notice_that_the_broker_is_killed);
 	tcase_add_test(tc, successor_is_waited_for);
 	tcase_add_test(tc, successor_that_does_not_come);
 	tcase_add_test(tc, name_of_another_ring_is_noticed);
 	tcase_add_test(tc, child_has_a_conversation_of_its_own);
-	tcase_add_test(tc, close_ends_it_whoever_has_a_copy);
+	tcase_add_test(tc, close_ends_the_conversation_although_a_child_has_a_copy);
 	tcase_add_test(tc, foreign_descriptor_is_left_alone);
 	tcase_add_test(tc, threads_attach_at_the_same_time);
 	tcase_add_test(tc, addresses);

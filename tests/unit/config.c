@@ -30,7 +30,7 @@ static int load(const char *text, struct policy **ret)
 	return config_load(ret, path, OWN, error, sizeof(error));
 }
 
-START_TEST(everything_is_read)
+START_TEST(every_setting_is_read)
 {
 	const struct rule *rule;
 	const struct ring_wish *ring;
@@ -159,7 +159,7 @@ START_TEST(mistakes_are_found_in_their_line)
 }
 END_TEST
 
-START_TEST(a_file_that_is_not_there_is_said)
+START_TEST(missing_file_is_reported)
 {
 	struct policy *p;
 
@@ -173,9 +173,9 @@ int main(void)
 	Suite *s = suite_create("config");
 	TCase *tc = room_case(s, "config", 20);
 
-	tcase_add_test(tc, everything_is_read);
+	tcase_add_test(tc, every_setting_is_read);
 	tcase_add_loop_test(tc, mistakes_are_found_in_their_line, 0,
 			    sizeof(mistakes) / sizeof(mistakes[0]));
-	tcase_add_test(tc, a_file_that_is_not_there_is_said);
+	tcase_add_test(tc, missing_file_is_reported);
 	return run_suite(s);
 }

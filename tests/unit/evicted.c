@@ -109,7 +109,7 @@ static void end(struct story *s)
 }
 
 /* As it may happen to one that joins slowly: it begins anew, and has all of it. */
-START_TEST(evicted_while_it_joins_it_joins_again)
+START_TEST(consumer_evicted_while_joining_joins_again)
 {
 	struct story s = begin(20);
 	struct shmring_consumer *c;
@@ -120,7 +120,7 @@ START_TEST(evicted_while_it_joins_it_joins_again)
 	for (uint64_t i = 0; i < PUBLISHED; i++) {
 		must(shmring_peek(c, SHMRING_NOWAIT, &m));
 		ck_assert_uint_eq(m.seq, i);
-		ck_assert_uint_eq(told_of(c, &m).lost, 0);
+		ck_assert_uint_eq(facts_of(c, &m).lost, 0);
 		must(shmring_release(c));
 	}
 	shmring_consumer_detach(c);
@@ -129,7 +129,7 @@ START_TEST(evicted_while_it_joins_it_joins_again)
 END_TEST
 
 /* More evictions in a row than ever happen in use. */
-START_TEST(evicted_without_end_it_gives_up)
+START_TEST(consumer_evicted_for_ever_gives_up)
 {
 	struct story s = begin(UINT32_MAX);
 	struct shmring_consumer *c;
@@ -167,7 +167,7 @@ static void end_batch(struct story *s, struct shmring_consumer *c)
 	shmring_close(s->ring);
 }
 
-START_TEST(evicted_without_end_a_batch_gives_up)
+START_TEST(batch_of_a_consumer_evicted_for_ever_gives_up)
 {
 	struct shmring_message batch[8];
 	struct story s;
@@ -181,7 +181,7 @@ START_TEST(evicted_without_end_a_batch_gives_up)
 END_TEST
 
 /* The deadline ends it before the bound of all tries does. */
-START_TEST(evicted_without_end_a_batch_ends_at_its_deadline)
+START_TEST(batch_of_a_consumer_evicted_for_ever_ends_at_its_deadline)
 {
 	struct shmring_message batch[8];
 	struct story s;
@@ -201,9 +201,9 @@ int main(void)
 	Suite *s = suite_create("evicted");
 	TCase *tc = room_case(s, "evicted", 30);
 
-	tcase_add_test(tc, evicted_while_it_joins_it_joins_again);
-	tcase_add_test(tc, evicted_without_end_it_gives_up);
-	tcase_add_test(tc, evicted_without_end_a_batch_gives_up);
-	tcase_add_test(tc, evicted_without_end_a_batch_ends_at_its_deadline);
+	tcase_add_test(tc, consumer_evicted_while_joining_joins_again);
+	tcase_add_test(tc, consumer_evicted_for_ever_gives_up);
+	tcase_add_test(tc, batch_of_a_consumer_evicted_for_ever_gives_up);
+	tcase_add_test(tc, batch_of_a_consumer_evicted_for_ever_ends_at_its_deadline);
 	return run_suite(s);
 }

@@ -180,7 +180,7 @@ static const struct joining {
  * F3: a consumer has the old file, and chooses by it; its cursor stands in the ring when the
  * next owner is already further on.
  */
-START_TEST(who_joins_by_an_old_file_chooses_again)
+START_TEST(joiner_with_an_old_file_chooses_again)
 {
 	const struct joining *j = &joinings[_i];
 	struct shmring_ring *r = begin();
@@ -415,7 +415,7 @@ static int not_sealed(struct trick *t, int fd)
 	return given;
 }
 
-static int for_everybody(struct trick *t, int fd)
+static int readable_by_all(struct trick *t, int fd)
 {
 	int other, given;
 
@@ -435,7 +435,7 @@ static const struct {
 	{ writable, EACCES },
 	{ of_other_size, EPERM },
 	{ not_sealed, EPERM },
-	{ for_everybody, EPERM },
+	{ readable_by_all, EPERM },
 };
 
 START_TEST(descriptors_are_not_taken_on_trust)
@@ -486,7 +486,7 @@ int main(void)
 	TCase *tc = room_case(s, "isolated-lane", 30);
 
 	tcase_add_test(tc, shape_is_that_of_the_page);
-	tcase_add_loop_test(tc, who_joins_by_an_old_file_chooses_again, 0,
+	tcase_add_loop_test(tc, joiner_with_an_old_file_chooses_again, 0,
 			    (int)(sizeof(joinings) / sizeof(joinings[0])));
 	tcase_add_test(tc, reader_follows_with_messages_in_hand);
 	tcase_add_test(tc, forged_words_cost_questions_only);

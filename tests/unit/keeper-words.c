@@ -85,7 +85,7 @@ static int lowest_free(void)
 	return fd;
 }
 
-START_TEST(descriptors_of_what_is_no_word_are_closed)
+START_TEST(descriptors_of_malformed_messages_are_closed)
 {
 	const struct word sent = { .type = WORD_PUT };
 	int fd, second, lowest;
@@ -132,7 +132,7 @@ int main(void)
 	TCase *tc = room_case(s, "keeper-words", 20);
 
 	tcase_add_test(tc, word_brings_its_descriptors);
-	tcase_add_loop_test(tc, descriptors_of_what_is_no_word_are_closed, 0, 3);
+	tcase_add_loop_test(tc, descriptors_of_malformed_messages_are_closed, 0, 3);
 	tcase_add_test(tc, descriptors_without_room_are_closed);
 	return run_suite(s);
 }

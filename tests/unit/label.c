@@ -60,7 +60,7 @@ static const char *const wrong[] = {
 	"lane+00112233445566778899aabbccddeeff00+0+1000+0",
 };
 
-START_TEST(nothing_else_is_a_label)
+START_TEST(malformed_labels_are_refused)
 {
 	struct label l;
 
@@ -111,7 +111,7 @@ int main(void)
 
 	tcase_add_test(tc, label_of_a_ring_is_read_back);
 	tcase_add_test(tc, label_of_a_lane_is_read_back);
-	tcase_add_loop_test(tc, nothing_else_is_a_label, 0, sizeof(wrong) / sizeof(wrong[0]));
+	tcase_add_loop_test(tc, malformed_labels_are_refused, 0, sizeof(wrong) / sizeof(wrong[0]));
 	tcase_add_test(tc, name_of_a_ring_is_never_too_long);
 	tcase_add_test(tc, label_stands_in_the_link_of_a_memory_file);
 	return run_suite(s);

@@ -155,7 +155,7 @@ static void in_a_helper(int (*run)(int socket, void *arg))
 	child_end(&c);
 }
 
-START_TEST(small_one_does_not_wait_for_a_large_one)
+START_TEST(small_copy_does_not_wait_for_a_large_one)
 {
 	in_a_helper(check_small_one);
 }
@@ -178,7 +178,7 @@ int main(void)
 	Suite *s = suite_create("lane-copier");
 	TCase *tc = room_case(s, "lane-copier", 60);
 
-	tcase_add_test(tc, small_one_does_not_wait_for_a_large_one);
+	tcase_add_test(tc, small_copy_does_not_wait_for_a_large_one);
 	tcase_add_test(tc, bytes_arrive_and_holes_stay);
 	tcase_add_test(tc, end_waits_for_no_copy);
 	return run_suite(s);

@@ -144,7 +144,7 @@ START_TEST(walk_from_the_oldest_finds_it_too)
 }
 END_TEST
 
-START_TEST(walk_stops_where_it_is_told)
+START_TEST(walk_stops_at_the_given_position)
 {
 	struct shmring_boundary at, stop;
 
@@ -197,7 +197,7 @@ START_TEST(entry_in_work_is_not_used)
 }
 END_TEST
 
-START_TEST(index_without_entries_is_told)
+START_TEST(empty_index_is_reported)
 {
 	struct shmring_boundary at;
 
@@ -253,7 +253,7 @@ START_TEST(lane_without_an_end_ends_the_walk)
 END_TEST
 
 /* Whatever stands in the lane and its index: an answer, soon, and no crash. */
-START_TEST(noise_is_survived)
+START_TEST(noise_does_not_crash_the_walk)
 {
 	uint64_t seed = random_seed() + (uint64_t)_i;
 	struct shmring_boundary at;
@@ -315,14 +315,14 @@ int main(void)
 	tcase_add_loop_test(tc, new_lane_is_empty, 0, 3);
 	tcase_add_loop_test(tc, walk_finds_the_end, 0, 3);
 	tcase_add_loop_test(tc, walk_from_the_oldest_finds_it_too, 0, 3);
-	tcase_add_loop_test(tc, walk_stops_where_it_is_told, 0, 3);
+	tcase_add_loop_test(tc, walk_stops_at_the_given_position, 0, 3);
 	tcase_add_loop_test(tc, reach_limits_the_search, 0, 3);
 	tcase_add_loop_test(tc, entry_in_work_is_not_used, 0, 3);
-	tcase_add_loop_test(tc, index_without_entries_is_told, 0, 3);
+	tcase_add_loop_test(tc, empty_index_is_reported, 0, 3);
 	tcase_add_loop_test(tc, entry_is_found_by_its_position, 0, 3);
 	tcase_add_loop_test(tc, damaged_header_ends_the_walk, 0, 3);
 	tcase_add_loop_test(tc, lane_without_an_end_ends_the_walk, 0, 3);
-	tcase_add_loop_test(tc, noise_is_survived, 0, 4);
+	tcase_add_loop_test(tc, noise_does_not_crash_the_walk, 0, 4);
 	tcase_add_loop_test(tc, walk_goes_on_where_its_time_was_up, 0,
 			    sizeof(begins) / sizeof(begins[0]));
 	return run_suite(s);

@@ -168,7 +168,7 @@ static void unknown_feature(struct identity *id)
 	id->incompatible = 1u << 31;
 }
 
-START_TEST(what_this_version_does_not_know_is_refused_by_name)
+START_TEST(unknown_feature_is_refused_by_name)
 {
 	must_fail(EPROTONOSUPPORT, check_changed(newer_format));
 	ck_assert_ptr_nonnull(strstr(shmring_explain(), "format 2"));
@@ -342,7 +342,7 @@ START_TEST(file_of_another_size_is_refused)
 END_TEST
 
 /* Random changes with a sound checksum: refused, or harmless. */
-START_TEST(whatever_is_accepted_is_a_sound_geometry)
+START_TEST(accepted_identity_has_a_sound_geometry)
 {
 	uint64_t seed = random_seed() + (uint64_t)_i;
 	struct geometry g = plan(1 << 20, 4), out;
@@ -391,13 +391,13 @@ int main(void)
 	tcase_add_test(tc, prefix_is_where_it_has_always_been);
 	tcase_add_test(tc, checksum_is_crc32c);
 	tcase_add_test(tc, identity_gives_the_geometry_back);
-	tcase_add_test(tc, what_this_version_does_not_know_is_refused_by_name);
+	tcase_add_test(tc, unknown_feature_is_refused_by_name);
 	tcase_add_test(tc, stamps_are_a_feature_that_takes_room_from_messages);
 	tcase_add_test(tc, compatible_features_are_no_obstacle);
 	tcase_add_test(tc, newer_format_is_named_whatever_else_it_changes);
 	tcase_add_test(tc, nonsense_with_a_sound_checksum_is_refused);
 	tcase_add_test(tc, file_of_another_size_is_refused);
-	tcase_add_loop_test(tc, whatever_is_accepted_is_a_sound_geometry, 0, 4);
+	tcase_add_loop_test(tc, accepted_identity_has_a_sound_geometry, 0, 4);
 	tcase_add_test(tc, rate_of_stamps_is_measured_once);
 	return run_suite(s);
 }

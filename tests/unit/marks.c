@@ -96,7 +96,7 @@ static uint64_t resumed_at(struct shmring_ring *ring, struct shmring_producer *p
 
 	publish_numbers(p, SOURCE, PUBLISHED, 1, 40);
 	must(shmring_peek(c, SHMRING_NOWAIT, &m));
-	ck_assert_uint_eq(told_of(c, &m).lost, 0);
+	ck_assert_uint_eq(facts_of(c, &m).lost, 0);
 	shmring_consumer_detach(c);
 	return m.seq;
 }
@@ -132,7 +132,7 @@ static bool killed_at_change(const struct elsewhere *e, unsigned releases, unsig
 	return killed;
 }
 
-START_TEST(killed_on_the_way_elsewhere_releases_nothing_twice)
+START_TEST(holder_killed_while_it_moves_releases_nothing_twice)
 {
 	unsigned change = 1;
 
@@ -148,6 +148,6 @@ int main(void)
 	Suite *s = suite_create("marks");
 	TCase *tc = room_case(s, "marks", 60);
 
-	tcase_add_loop_test(tc, killed_on_the_way_elsewhere_releases_nothing_twice, 0, 4);
+	tcase_add_loop_test(tc, holder_killed_while_it_moves_releases_nothing_twice, 0, 4);
 	return run_suite(s);
 }

@@ -52,7 +52,7 @@ static void must_judge(const struct peer *peer, const char *name, uint32_t right
 	ck_assert_uint_eq(v.line, line);
 }
 
-START_TEST(the_first_rule_decides)
+START_TEST(first_rule_decides)
 {
 	struct peer user = { .uid = USER, .gid = GROUP };
 	struct peer grouped = { .uid = OTHER, .gid = GROUP, .groups = further, .group_count = 2 };
@@ -110,7 +110,7 @@ START_TEST(rules_have_names)
 }
 END_TEST
 
-START_TEST(quotas_end_where_they_say)
+START_TEST(quotas_are_exact)
 {
 	struct limits l = { .most = { [QUOTA_RINGS] = 2, [QUOTA_BYTES] = UINT64_MAX } };
 	struct quota q = { 0 };
@@ -165,10 +165,10 @@ int main(void)
 	Suite *s = suite_create("policy");
 	TCase *tc = room_case(s, "policy", 10);
 
-	tcase_add_test(tc, the_first_rule_decides);
+	tcase_add_test(tc, first_rule_decides);
 	tcase_add_test(tc, limits_and_metrics_are_chosen_alike);
 	tcase_add_test(tc, rules_have_names);
-	tcase_add_test(tc, quotas_end_where_they_say);
+	tcase_add_test(tc, quotas_are_exact);
 	tcase_add_test(tc, accounts_live_as_long_as_they_are_used);
 	return run_suite(s);
 }

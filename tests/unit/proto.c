@@ -179,7 +179,7 @@ START_TEST(wire_has_these_types_and_sizes)
 }
 END_TEST
 
-START_TEST(words_have_their_places)
+START_TEST(fields_have_fixed_offsets)
 {
 #define IS_AT(at, member) ck_assert_uint_eq(offsetof(struct proto_message, u.member), (at))
 	static const unsigned char magic[] = { 'r', 's', 'h', 'b' };
@@ -211,7 +211,7 @@ START_TEST(words_have_their_places)
 }
 END_TEST
 
-START_TEST(what_is_said_arrives)
+START_TEST(messages_arrive_unchanged)
 {
 	struct proto_message sent = sound((unsigned)_i), want = sent, got;
 	int file = wire[_i].with_fd ? memory_file() : -1, fd;
@@ -362,7 +362,7 @@ static const struct spoiling {
 	{ PROTO_LANE_FILE, AT(lane_file.reserved), 4, WORD },
 };
 
-START_TEST(words_must_be_right)
+START_TEST(fields_must_be_right)
 {
 	const struct spoiling *s = &spoilings[_i];
 	struct proto_message m = sound(s->type - 1);
@@ -409,7 +409,7 @@ START_TEST(lowest_error_and_first_name_are_right)
 }
 END_TEST
 
-START_TEST(only_what_belongs_can_be_sent)
+START_TEST(message_is_sent_only_with_its_own_type_and_descriptor)
 {
 	struct proto_message m = sound((unsigned)_i);
 	int fd = memory_file(), none;
@@ -425,7 +425,7 @@ START_TEST(only_what_belongs_can_be_sent)
 }
 END_TEST
 
-START_TEST(end_of_the_other_side_is_told)
+START_TEST(end_of_the_other_side_is_reported)
 {
 	struct proto_message m = sound(PROTO_DONE - 1);
 	int fd, e;
@@ -495,18 +495,18 @@ int main(void)
 	TCase *tc = room_case(s, "proto", 20);
 
 	tcase_add_loop_test(tc, wire_has_these_types_and_sizes, 0, TYPES);
-	tcase_add_test(tc, words_have_their_places);
-	tcase_add_loop_test(tc, what_is_said_arrives, 0, TYPES);
+	tcase_add_test(tc, fields_have_fixed_offsets);
+	tcase_add_loop_test(tc, messages_arrive_unchanged, 0, TYPES);
 	tcase_add_loop_test(tc, head_must_be_right, 0, TYPES);
 	tcase_add_loop_test(tc, direction_must_be_right, 0, TYPES);
 	tcase_add_loop_test(tc, size_must_be_right, 0, TYPES);
 	tcase_add_loop_test(tc, descriptors_must_be_right, 0, TYPES);
-	tcase_add_loop_test(tc, words_must_be_right, 0,
+	tcase_add_loop_test(tc, fields_must_be_right, 0,
 			    (int)(sizeof(spoilings) / sizeof(spoilings[0])));
 	tcase_add_test(tc, text_without_an_end_is_refused);
 	tcase_add_test(tc, lowest_error_and_first_name_are_right);
-	tcase_add_loop_test(tc, only_what_belongs_can_be_sent, 0, TYPES);
-	tcase_add_test(tc, end_of_the_other_side_is_told);
+	tcase_add_loop_test(tc, message_is_sent_only_with_its_own_type_and_descriptor, 0, TYPES);
+	tcase_add_test(tc, end_of_the_other_side_is_reported);
 	tcase_add_test(tc, no_room_for_the_descriptor);
 	tcase_add_test(tc, names);
 	return run_suite(s);

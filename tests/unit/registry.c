@@ -186,7 +186,7 @@ START_TEST(no_error_is_a_proof_of_death)
 }
 END_TEST
 
-START_TEST(nobody_dies_who_is_not_protected)
+START_TEST(unprotected_place_is_never_dead)
 {
 	int probe = description();
 
@@ -214,7 +214,7 @@ static const struct burial burials[] = {
 	{ PLACE_NAMED | PLACE_EVICTABLE, PLACE_EVICTED, PLACE_LAPSED },
 };
 
-START_TEST(burial_leaves_what_the_tenant_was)
+START_TEST(burial_leaves_the_state_that_fits_the_tenant)
 {
 	const struct burial *b = &burials[_i];
 	uint64_t status;
@@ -230,7 +230,7 @@ START_TEST(burial_leaves_what_the_tenant_was)
 }
 END_TEST
 
-START_TEST(leaving_leaves_the_same)
+START_TEST(leaving_leaves_the_same_state_as_burial)
 {
 	const struct burial *b = &burials[_i];
 	uint64_t status;
@@ -323,9 +323,9 @@ int main(void)
 	tcase_add_test(tc, living_tenant_is_not_dead);
 	tcase_add_test(tc, mapping_keeps_its_tenant_alive);
 	tcase_add_test(tc, no_error_is_a_proof_of_death);
-	tcase_add_test(tc, nobody_dies_who_is_not_protected);
-	tcase_add_loop_test(tc, burial_leaves_what_the_tenant_was, 0, count);
-	tcase_add_loop_test(tc, leaving_leaves_the_same, 0, count);
+	tcase_add_test(tc, unprotected_place_is_never_dead);
+	tcase_add_loop_test(tc, burial_leaves_the_state_that_fits_the_tenant, 0, count);
+	tcase_add_loop_test(tc, leaving_leaves_the_same_state_as_burial, 0, count);
 	tcase_add_test(tc, burial_names_the_whole_word);
 	tcase_add_test(tc, detached_and_joining_cursors_gate_and_lapsed_ones_do_not);
 	tcase_add_test(tc, name_is_found_while_its_cursor_exists);

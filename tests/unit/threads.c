@@ -303,7 +303,7 @@ static void play_slow(struct thread *t)
 
 		if (r < 0)
 			continue;
-		gap = told_of(c, &m).lost;
+		gap = facts_of(c, &m).lost;
 		for (int64_t until = clock_now() + (random_below(&t->seed, 50) ? 0 : 10 * MS);
 		     clock_now() < until;)
 			;
@@ -369,7 +369,7 @@ static void play_all(uint32_t slow_policy, void (*const *others)(struct thread *
 	ring_close_shared(r);
 }
 
-START_TEST(everybody_and_nobody_is_evicted)
+START_TEST(all_roles_run_without_eviction)
 {
 	static void (*const others[])(struct thread *) = { play_joiner, play_named, play_prober };
 
@@ -377,7 +377,7 @@ START_TEST(everybody_and_nobody_is_evicted)
 }
 END_TEST
 
-START_TEST(slow_ones_are_evicted)
+START_TEST(all_roles_run_while_slow_consumers_are_evicted)
 {
 	static void (*const others[])(struct thread *) = { play_joiner, play_slow, play_slow,
 							   play_observer };
@@ -391,7 +391,7 @@ int main(void)
 	Suite *s = suite_create("threads");
 	TCase *tc = room_case(s, "threads", 60);
 
-	tcase_add_test(tc, everybody_and_nobody_is_evicted);
-	tcase_add_test(tc, slow_ones_are_evicted);
+	tcase_add_test(tc, all_roles_run_without_eviction);
+	tcase_add_test(tc, all_roles_run_while_slow_consumers_are_evicted);
 	return run_suite(s);
 }

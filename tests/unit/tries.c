@@ -59,7 +59,7 @@ static void damage(const struct shmring_ring *r, const char *name)
 	close(fd);
 }
 
-START_TEST(damaged_name_is_told_within_a_moment)
+START_TEST(damaged_name_is_reported_within_a_moment)
 {
 	struct shmring_consumer_options o = { .size = sizeof(o), .name = "kept" };
 	struct shmring_config config = small_config();
@@ -81,6 +81,6 @@ int main(void)
 	Suite *s = suite_create("tries");
 	TCase *tc = room_case(s, "tries", 60);
 
-	tcase_add_test(tc, damaged_name_is_told_within_a_moment);
+	tcase_add_test(tc, damaged_name_is_reported_within_a_moment);
 	return run_suite(s);
 }

@@ -314,7 +314,7 @@ START_TEST(sentence_belongs_to_its_thread)
 }
 END_TEST
 
-START_TEST(nothing_failed_is_explained_too)
+START_TEST(explain_without_a_failure_has_a_sentence)
 {
 	ck_assert_ptr_nonnull(shmring_explain());
 }
@@ -339,6 +339,6 @@ int main(void)
 	tcase_add_test(tc, names_in_a_sentence_are_harmless);
 	tcase_add_test(tc, endless_sentence_is_cut);
 	tcase_add_test(tc, sentence_belongs_to_its_thread);
-	tcase_add_test(tc, nothing_failed_is_explained_too);
+	tcase_add_test(tc, explain_without_a_failure_has_a_sentence);
 	return run_suite(s);
 }

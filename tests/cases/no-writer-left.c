@@ -112,8 +112,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("waits-for-nobody");
-	TCase *tc = room_case(s, "waits-for-nobody", 30);
+	Suite *s = suite_create("no-writer-left");
+	TCase *tc = room_case(s, "no-writer-left", 30);
 
 	tcase_add_test(tc, only_writer_was_killed);
 	tcase_add_test(tc, ring_was_made_anew);

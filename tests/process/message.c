@@ -84,7 +84,7 @@ static void check_losses(const struct shmring_message m[MOST], int n)
 	bool seen[LANES] = { false };
 
 	for (int i = 0; i < n; i++) {
-		struct told t = told_of(consumer, &m[i]);
+		struct facts t = facts_of(consumer, &m[i]);
 
 		ck_assert_uint_eq(t.tenancy, 1);
 		ck_assert_uint_eq(t.lost, seen[t.producer] ? 0 : t.seq - 1);
@@ -94,7 +94,7 @@ static void check_losses(const struct shmring_message m[MOST], int n)
 	ck_assert(seen[0] && seen[1]);
 }
 
-START_TEST(losses_of_several_lanes_are_told_until_the_release)
+START_TEST(losses_of_several_lanes_are_known_until_the_release)
 {
 	struct shmring_message m[MOST];
 	int n;
@@ -108,13 +108,13 @@ START_TEST(losses_of_several_lanes_are_told_until_the_release)
 		publish(i, LAPS);
 	n = take_all(m);
 	check_losses(m, n);
-	ck_assert_uint_gt(told_of(consumer, &m[0]).lost, 0);
+	ck_assert_uint_gt(facts_of(consumer, &m[0]).lost, 0);
 	must(shmring_release_first(consumer, 1));
 	must_be_unknown(&m[0]);
 	for (int i = 1; i < n; i++) {
 		bool first = m[i].flags & SHMRING_AFTER_LOSS;
 
-		ck_assert_uint_eq(told_of(consumer, &m[i]).lost, first ? m[i].seq - 1 : 0);
+		ck_assert_uint_eq(facts_of(consumer, &m[i]).lost, first ? m[i].seq - 1 : 0);
 	}
 	must(shmring_release(consumer));
 	for (int i = 0; i < n; i++)
@@ -130,7 +130,7 @@ START_TEST(messages_out_of_hand_are_unknown)
 	begin(0);
 	publish(0, 3);
 	must(shmring_peek(consumer, SHMRING_NOWAIT, &m));
-	told_of(consumer, &m);
+	facts_of(consumer, &m);
 	other = m;
 	other.seq++; /* was not handed out */
 	must_be_unknown(&other);
@@ -142,7 +142,7 @@ START_TEST(messages_out_of_hand_are_unknown)
 	shmring_rewind(consumer);
 	must_be_unknown(&m);
 	must(shmring_peek(consumer, SHMRING_NOWAIT, &m));
-	told_of(consumer, &m);
+	facts_of(consumer, &m);
 	must(shmring_release(consumer));
 	must_be_unknown(&m);
 	end();
@@ -166,21 +166,21 @@ END_TEST
 START_TEST(observer_can_ask_until_the_next_peek)
 {
 	struct shmring_message m, next;
-	struct told t;
+	struct facts t;
 
 	begin(SHMRING_OBSERVE);
 	publish(0, LAPS);
 	must(shmring_peek(consumer, SHMRING_NOWAIT, &m));
 	publish(0, LAPS);
-	t = told_of(consumer, &m);
+	t = facts_of(consumer, &m);
 	ck_assert_uint_gt(t.lost, 0);
 	ck_assert_uint_eq(t.lost, t.seq);
 	ck_assert_uint_eq(t.lost_bytes, t.lost * SIZE);
 	must(shmring_release(consumer));
-	told_of(consumer, &m);
+	facts_of(consumer, &m);
 	must(shmring_peek(consumer, SHMRING_NOWAIT, &next));
 	must_be_unknown(&m);
-	ck_assert_uint_eq(told_of(consumer, &next).lost, next.seq - m.seq - 1);
+	ck_assert_uint_eq(facts_of(consumer, &next).lost, next.seq - m.seq - 1);
 	while (shmring_peek(consumer, SHMRING_NOWAIT, &m) == 0)
 		next = m;
 	must_be_unknown(&next);
@@ -189,7 +189,7 @@ START_TEST(observer_can_ask_until_the_next_peek)
 END_TEST
 
 /* A message that is put back keeps the loss before it. */
-START_TEST(loss_is_told_after_a_message_that_was_too_long)
+START_TEST(loss_is_known_after_a_message_that_was_too_long)
 {
 	struct shmring_message m;
 	char small[10];
@@ -200,22 +200,22 @@ START_TEST(loss_is_told_after_a_message_that_was_too_long)
 	must_fail(EMSGSIZE, shmring_receive(consumer, small, sizeof(small), SHMRING_NOWAIT));
 	must(shmring_peek(consumer, SHMRING_NOWAIT, &m));
 	ck_assert_uint_gt(m.seq, 0);
-	ck_assert_uint_eq(told_of(consumer, &m).lost, m.seq);
-	ck_assert_uint_eq(told_of(consumer, &m).lost_bytes, m.seq * SIZE);
+	ck_assert_uint_eq(facts_of(consumer, &m).lost, m.seq);
+	ck_assert_uint_eq(facts_of(consumer, &m).lost_bytes, m.seq * SIZE);
 	end();
 }
 END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("told");
-	TCase *tc = room_case(s, "told", 30);
+	Suite *s = suite_create("message");
+	TCase *tc = room_case(s, "message", 30);
 
-	tcase_add_test(tc, losses_of_several_lanes_are_told_until_the_release);
+	tcase_add_test(tc, losses_of_several_lanes_are_known_until_the_release);
 	tcase_add_test(tc, messages_out_of_hand_are_unknown);
 	tcase_add_test(tc, messages_of_an_evicted_consumer_are_unknown);
 	tcase_add_test(tc, observer_can_ask_until_the_next_peek);
-	tcase_add_loop_test(tc, loss_is_told_after_a_message_that_was_too_long, 0,
+	tcase_add_loop_test(tc, loss_is_known_after_a_message_that_was_too_long, 0,
 			    (int)SHMRING_OBSERVE + 1);
 	return run_suite(s);
 }
