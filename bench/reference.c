@@ -66,7 +66,7 @@ static void slots_close(struct channel *ch)
 	free(end);
 }
 
-static void slots_next(struct slot_end *end)
+OPERATION void slots_next(struct slot_end *end)
 {
 	char *next = (char *)end->slot + end->stride;
 
@@ -76,13 +76,13 @@ static void slots_next(struct slot_end *end)
 	end->position++;
 }
 
-static void back_off(int pauses)
+OPERATION void back_off(int pauses)
 {
 	while (pauses-- > 0)
 		cpu_pause();
 }
 
-static uint64_t *slotseq_claim(struct side *side)
+OPERATION uint64_t *slotseq_claim(struct side *side)
 {
 	struct slot_end *end = side->out->state;
 
@@ -91,7 +91,7 @@ static uint64_t *slotseq_claim(struct side *side)
 	return end->slot->data;
 }
 
-static void slot_commit(struct side *side)
+OPERATION void slot_commit(struct side *side)
 {
 	struct slot_end *end = side->out->state;
 
@@ -99,7 +99,7 @@ static void slot_commit(struct side *side)
 	slots_next(end);
 }
 
-static const uint64_t *slot_peek(struct side *side, size_t *ret_len)
+OPERATION const uint64_t *slot_peek(struct side *side, size_t *ret_len)
 {
 	struct slot_end *end = side->in->state;
 	uint64_t wanted = end->position + 1;
@@ -110,7 +110,7 @@ static const uint64_t *slot_peek(struct side *side, size_t *ret_len)
 	return end->slot->data;
 }
 
-static void slotseq_release(struct side *side)
+OPERATION void slotseq_release(struct side *side)
 {
 	struct slot_end *end = side->in->state;
 
@@ -119,7 +119,7 @@ static void slotseq_release(struct side *side)
 	slots_next(end);
 }
 
-static uint64_t *slotcur_claim(struct side *side)
+OPERATION uint64_t *slotcur_claim(struct side *side)
 {
 	struct slot_end *end = side->out->state;
 
@@ -131,7 +131,7 @@ static uint64_t *slotcur_claim(struct side *side)
 	return end->slot->data;
 }
 
-static void slotcur_release(struct side *side)
+OPERATION void slotcur_release(struct side *side)
 {
 	struct slot_end *end = side->in->state;
 
@@ -198,12 +198,12 @@ static void spsc_close(struct channel *ch)
 	free(end);
 }
 
-static uint64_t *spsc_at(struct byte_end *end, const struct channel *ch)
+OPERATION uint64_t *spsc_at(struct byte_end *end, const struct channel *ch)
 {
 	return (uint64_t *)(end->bytes + (end->position & (ch->capacity - 1)));
 }
 
-static uint64_t *spsc_claim(struct side *side)
+OPERATION uint64_t *spsc_claim(struct side *side)
 {
 	struct byte_end *end = side->out->state;
 	uint64_t need = end->position + sizeof(uint64_t) + side->message;
@@ -216,7 +216,7 @@ static uint64_t *spsc_claim(struct side *side)
 	return spsc_at(end, side->out) + 1;
 }
 
-static void spsc_commit(struct side *side)
+OPERATION void spsc_commit(struct side *side)
 {
 	struct byte_end *end = side->out->state;
 
@@ -225,7 +225,7 @@ static void spsc_commit(struct side *side)
 	atomic_store_explicit(&end->shared->head, end->position, memory_order_release);
 }
 
-static const uint64_t *spsc_peek(struct side *side, size_t *ret_len)
+OPERATION const uint64_t *spsc_peek(struct side *side, size_t *ret_len)
 {
 	struct byte_end *end = side->in->state;
 	uint64_t *record;
@@ -240,7 +240,7 @@ static const uint64_t *spsc_peek(struct side *side, size_t *ret_len)
 	return record + 1;
 }
 
-static void spsc_release(struct side *side)
+OPERATION void spsc_release(struct side *side)
 {
 	struct byte_end *end = side->in->state;
 

@@ -36,12 +36,12 @@ struct self {
 	int staged;
 };
 
-static struct self *out_of(struct side *side)
+OPERATION struct self *out_of(struct side *side)
 {
 	return side->out->state;
 }
 
-static struct self *in_of(struct side *side)
+OPERATION struct self *in_of(struct side *side)
 {
 	return side->in->state;
 }
@@ -84,7 +84,7 @@ static int self_open(struct channel *ch)
 	return -1;
 }
 
-static void check(struct side *side, int64_t ret)
+OPERATION void check(struct side *side, int64_t ret)
 {
 	if (__builtin_expect(ret < 0, 0))
 		row_fail(side, "%s (%s)", shmring_explain(), strerror((int)-ret));
@@ -132,7 +132,7 @@ static void self_leave(struct side *side)
 	}
 }
 
-static uint64_t *self_claim(struct side *side)
+OPERATION uint64_t *self_claim(struct side *side)
 {
 	void *data;
 
@@ -140,12 +140,12 @@ static uint64_t *self_claim(struct side *side)
 	return data;
 }
 
-static void self_commit(struct side *side)
+OPERATION void self_commit(struct side *side)
 {
 	check(side, shmring_commit(out_of(side)->producer, side->message));
 }
 
-static const uint64_t *self_peek(struct side *side, size_t *ret_len)
+OPERATION const uint64_t *self_peek(struct side *side, size_t *ret_len)
 {
 	struct shmring_message m;
 
@@ -154,17 +154,17 @@ static const uint64_t *self_peek(struct side *side, size_t *ret_len)
 	return m.data;
 }
 
-static void self_release(struct side *side)
+OPERATION void self_release(struct side *side)
 {
 	check(side, shmring_release(in_of(side)->consumer));
 }
 
-static uint64_t *publish_claim(struct side *side)
+OPERATION uint64_t *publish_claim(struct side *side)
 {
 	return out_of(side)->buffer;
 }
 
-static void publish_commit(struct side *side)
+OPERATION void publish_commit(struct side *side)
 {
 	struct self *self = out_of(side);
 
@@ -172,7 +172,7 @@ static void publish_commit(struct side *side)
 }
 
 /* A batch may take half a lane, so large messages go in smaller batches. */
-static void batch_commit(struct side *side)
+OPERATION void batch_commit(struct side *side)
 {
 	struct self *self = out_of(side);
 	size_t record = side->message + 8;
@@ -191,7 +191,7 @@ static void batch_flush(struct side *side)
 	check(side, shmring_flush(out_of(side)->producer));
 }
 
-static const uint64_t *batch_peek(struct side *side, size_t *ret_len)
+OPERATION const uint64_t *batch_peek(struct side *side, size_t *ret_len)
 {
 	struct self *self = in_of(side);
 
@@ -205,7 +205,7 @@ static const uint64_t *batch_peek(struct side *side, size_t *ret_len)
 	return self->batch[self->at].data;
 }
 
-static void batch_release(struct side *side)
+OPERATION void batch_release(struct side *side)
 {
 	struct self *self = in_of(side);
 
