@@ -32,13 +32,15 @@ enum kind {
 };
 enum role { PRODUCER, CONSUMER, SECOND_PRODUCER, MAX_ROLES };
 enum phase { WARMING, MEASURING, STOPPING };
-enum class { CLASS_CCX, CLASS_FAR, CLASS_SMT, CLASSES };
+enum class { CLASS_NEAR, CLASS_FAR, CLASS_FARTHER, CLASS_SIBLINGS, CLASSES };
 
 /* Where the two processors are, seen from each other. */
 struct placement {
 	double round_trip_ns;  /* of one cache line */
 	double read_gbps;      /* 256 KiB that the other one wrote */
 	double overwrite_gbps; /* 256 KiB that the other one read */
+	double compute_ratio;  /* how long additions take while the other one adds, too */
+	double chase_ratio;    /* the same of a chase through 700 KiB */
 	enum class class;
 };
 

@@ -14,9 +14,10 @@
 
 static json_t *placement_json(const struct placement *p)
 {
-	return json_pack("{s:s, s:f, s:f, s:f}", "class", placement_name(p->class), "round_trip_ns",
-			 p->round_trip_ns, "read_gbps", p->read_gbps, "overwrite_gbps",
-			 p->overwrite_gbps);
+	return json_pack("{s:s, s:f, s:f, s:f, s:f, s:f}", "class", placement_name(p->class),
+			 "round_trip_ns", p->round_trip_ns, "read_gbps", p->read_gbps,
+			 "overwrite_gbps", p->overwrite_gbps, "compute_ratio", p->compute_ratio,
+			 "chase_ratio", p->chase_ratio);
 }
 
 static json_t *rows_json(const struct cell *cell)
