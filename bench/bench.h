@@ -23,6 +23,7 @@
 #define MAX_CELLS 400
 #define SMALL_LANE ((size_t)256 << 10)
 #define LARGE_LANE ((size_t)8 << 20)
+#define LONG_MESSAGE 1024 /* bytes, see plan_bound() */
 
 enum kind {
 	LIMIT,	    /* two processes, the machine itself */
@@ -133,7 +134,7 @@ struct plan {
 };
 
 /* plan.c: the cells of a run; those whose name does not match are left out. */
-extern const size_t plan_sizes[]; /* of messages; ends with 0 */
+extern const size_t plan_sizes[], plan_trip_sizes[]; /* of messages; end with 0 */
 int plan_make(struct plan *plan, const char *only);
 void plan_name(const struct cell *cell, char *ret, size_t size);
 const struct cell *plan_find(const struct plan *plan, enum kind kind, const char *subject,
@@ -172,9 +173,14 @@ struct spread spread_ratio(const struct plan *plan, const struct cell *a, const 
 
 /* The placement that most rows have had is what the report is about. */
 void plan_choose_class(struct plan *plan);
+/* The reference that was best, by the median; NULL: none was measured. */
+const struct cell *plan_best_stream(const struct plan *plan, size_t message, size_t capacity);
+const struct cell *plan_best_trip(const struct plan *plan, size_t message);
+
 /*
- * The cell whose value, times `*ret_factor`, no ring of this capacity exceeds, in
- * messages per second; NULL: not in the plan.
+ * The cell whose value, times `*ret_factor`, is what a ring of this capacity can be expected to
+ * reach, in messages per second: for messages from LONG_MESSAGE on the machine's own rate, for
+ * shorter ones the best reference. NULL: not in the plan.
  */
 const struct cell *plan_bound(const struct plan *plan, size_t message, size_t capacity,
 			      double *ret_factor);

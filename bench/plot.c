@@ -12,7 +12,7 @@
 
 #include "bench.h"
 
-static const char *const subjects[] = { "shmring",     "shmring-batch16", "slotseq",
+static const char *const subjects[] = { "shmring",     "shmring-batch32", "slotseq",
 					"spsc",	       "mutex-cond",	  "pipe",
 					"unix-stream", "mqueue",	  NULL };
 

@@ -146,16 +146,15 @@ static void print_streams(const struct plan *plan)
 
 static void print_trips(const struct plan *plan, const struct subject *list)
 {
-	static const size_t size[] = { 64, 1024 };
 	int i;
 
 	for (; list->name; list++) {
 		if (!any(plan, ROUND_TRIP, list->name, 0))
 			continue;
 		printf("%-18s", list->name);
-		for (i = 0; i < 2; i++)
-			print_spread(spread_of(plan,
-					       plan_find(plan, ROUND_TRIP, list->name, size[i], 0)),
+		for (i = 0; plan_trip_sizes[i]; i++)
+			print_spread(spread_of(plan, plan_find(plan, ROUND_TRIP, list->name,
+							       plan_trip_sizes[i], 0)),
 				     1);
 		putchar('\n');
 	}
@@ -197,12 +196,21 @@ static void print_calls(const struct plan *plan)
 		}
 }
 
+static void print_trip_header(const struct plan *plan)
+{
+	if (!any(plan, ROUND_TRIP, NULL, 0))
+		return;
+	printf("\nRound trip, ns\n%-18s", "bytes");
+	for (int i = 0; plan_trip_sizes[i]; i++)
+		printf(" %*zu", WIDTH, plan_trip_sizes[i]);
+	putchar('\n');
+}
+
 void report_tables(const struct plan *plan)
 {
 	print_values(plan, LIMIT, "Limits of the machine");
 	print_streams(plan);
-	if (any(plan, ROUND_TRIP, NULL, 0))
-		printf("\nRound trip, ns\n%-18s %*d %*d\n", "bytes", WIDTH, 64, WIDTH, 1024);
+	print_trip_header(plan);
 	print_trips(plan, self_trips);
 	print_trips(plan, reference_trips);
 	print_trips(plan, peers);

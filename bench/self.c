@@ -5,7 +5,7 @@
  *	shmring		claim, fill in place, commit; peek, release; waits spin for
  *			a while and then sleep (the default)
  *	-publish	shmring_publish() from a private buffer
- *	-batch16	sixteen messages staged and committed together, peeked and
+ *	-batch32	32 messages staged and committed together, peeked and
  *			released together
  *	-poll		waits never sleep
  *	-sleep		waits sleep at once
@@ -22,7 +22,7 @@
 
 #include "loops.h"
 
-#define BATCH 16
+#define BATCH 32
 #define REPEAT 9
 
 struct self {
@@ -419,7 +419,7 @@ const struct subject self_streams[] = { { "shmring", SELF, .run = run_claim },
 					  .spin_ns = SHMRING_FOREVER },
 					{ "shmring-sleep", SELF, .run = run_claim, .spin_ns = -1 },
 					{ "shmring-publish", SELF, .run = run_publish },
-					{ "shmring-batch16", SELF, .run = run_batch },
+					{ "shmring-batch32", SELF, .run = run_batch },
 					{ 0 } };
 
 const struct subject self_lanes[] = { { "one-producer", SELF, .run = run_lanes, .processes = 1 },
