@@ -7,6 +7,8 @@
  *	slotseq	fixed slots with a sequence word each, nothing else shared
  *	slotcur	the same, but the consumer tells how far it is in one shared
  *		word, sixteen times per lap, and never writes into slots
+ *	slotidx	fixed slots with nothing but the message; two shared indices, and each end looks
+ *		at the other one's only when what it saw last does not suffice
  *	spsc	bytes: length header, payload; two shared indices
  *
  * A consumer that finds nothing pauses once before it looks again; -b64: 64 times.
@@ -24,7 +26,8 @@ struct slot {
 };
 
 struct slots {
-	_Alignas(LINE) _Atomic uint64_t cursor; /* slotcur only */
+	_Alignas(LINE) _Atomic uint64_t cursor; /* the consumer's position; not slotseq */
+	_Alignas(LINE) _Atomic uint64_t head;	/* the producer's; slotidx only */
 	_Alignas(LINE) char first[];
 };
 
@@ -33,29 +36,42 @@ struct slot_end {
 	struct slots *shared;
 	size_t stride, size;
 	uint64_t count, step;
-	uint64_t position, cursor;
+	uint64_t position;
+	uint64_t cursor; /* slotseq, slotcur: as shared; slotidx: the other end's, as last seen */
 	struct slot *slot;
 };
 
-static int slots_open(struct channel *ch)
+/* `words`: how many bytes a slot has besides the message. */
+static struct slot_end *slots_new(struct channel *ch, size_t words)
 {
 	size_t grain = ch->subject->stride, stride;
 	struct slot_end *end = calloc(1, sizeof(*end));
-	uint64_t i;
 
 	if (!end)
-		return -1;
-	stride = (sizeof(struct slot) + ch->message + grain - 1) / grain * grain;
+		return NULL;
+	stride = (words + ch->message + grain - 1) / grain * grain;
 	end->stride = stride;
 	end->count = ch->capacity / stride;
 	end->step = end->count < 16 ? 1 : end->count / 16;
 	end->size = sizeof(struct slots) + stride * end->count;
 	end->shared = row_shared(end->size);
 	end->slot = (struct slot *)end->shared->first;
-	for (i = 0; i < end->count; i++)
-		atomic_init((_Atomic uint64_t *)(end->shared->first + i * stride), i);
 	ch->state = end;
-	return 0;
+	return end;
+}
+
+static int slots_open(struct channel *ch)
+{
+	struct slot_end *end = slots_new(ch, sizeof(struct slot));
+
+	for (uint64_t i = 0; end && i < end->count; i++)
+		atomic_init((_Atomic uint64_t *)(end->shared->first + i * end->stride), i);
+	return end ? 0 : -1;
+}
+
+static int slotidx_open(struct channel *ch)
+{
+	return slots_new(ch, 0) ? 0 : -1;
 }
 
 static void slots_close(struct channel *ch)
@@ -140,6 +156,47 @@ OPERATION void slotcur_release(struct side *side)
 		return;
 	end->cursor = end->position;
 	atomic_store_explicit(&end->shared->cursor, end->cursor, memory_order_release);
+}
+
+OPERATION uint64_t *slotidx_claim(struct side *side)
+{
+	struct slot_end *end = side->out->state;
+
+	while (end->position - end->cursor >= end->count) {
+		end->cursor = atomic_load_explicit(&end->shared->cursor, memory_order_acquire);
+		if (end->position - end->cursor >= end->count)
+			cpu_pause();
+	}
+	return (uint64_t *)end->slot;
+}
+
+OPERATION void slotidx_commit(struct side *side)
+{
+	struct slot_end *end = side->out->state;
+
+	slots_next(end);
+	atomic_store_explicit(&end->shared->head, end->position, memory_order_release);
+}
+
+OPERATION const uint64_t *slotidx_peek(struct side *side, size_t *ret_len)
+{
+	struct slot_end *end = side->in->state;
+
+	while (end->position == end->cursor) {
+		end->cursor = atomic_load_explicit(&end->shared->head, memory_order_acquire);
+		if (end->position == end->cursor)
+			back_off(side->in->subject->backoff);
+	}
+	*ret_len = side->in->message;
+	return (const uint64_t *)end->slot;
+}
+
+OPERATION void slotidx_release(struct side *side)
+{
+	struct slot_end *end = side->in->state;
+
+	slots_next(end);
+	atomic_store_explicit(&end->shared->cursor, end->position, memory_order_release);
 }
 
 /* Bytes, mapped twice in a row so that no message is ever split. */
@@ -268,6 +325,16 @@ static void run_slotcur(struct side *side)
 	run_link(side, &ops);
 }
 
+static void run_slotidx(struct side *side)
+{
+	static const struct link_ops ops = { .claim = slotidx_claim,
+					     .commit = slotidx_commit,
+					     .peek = slotidx_peek,
+					     .release = slotidx_release };
+
+	run_link(side, &ops);
+}
+
 static void run_spsc(struct side *side)
 {
 	static const struct link_ops ops = { .claim = spsc_claim,
@@ -280,12 +347,15 @@ static void run_spsc(struct side *side)
 
 #define SLOTSEQ .open = slots_open, .close = slots_close, .run = run_slotseq
 #define SLOTCUR .open = slots_open, .close = slots_close, .run = run_slotcur
+#define SLOTIDX .open = slotidx_open, .close = slots_close, .run = run_slotidx
 #define SPSC .open = spsc_open, .close = spsc_close, .run = run_spsc
 
 const struct subject reference_streams[] = { { "slotseq", SLOTSEQ, .stride = 8, .backoff = 1 },
 					     { "slotseq-b64", SLOTSEQ, .stride = 8, .backoff = 64 },
 					     { "slotcur", SLOTCUR, .stride = 8, .backoff = 1 },
 					     { "slotcur-b64", SLOTCUR, .stride = 8, .backoff = 64 },
+					     { "slotidx", SLOTIDX, .stride = 8, .backoff = 1 },
+					     { "slotidx-b64", SLOTIDX, .stride = 8, .backoff = 64 },
 					     { "spsc", SPSC, .backoff = 1 },
 					     { "spsc-b64", SPSC, .backoff = 64 },
 					     { 0 } };
@@ -295,6 +365,7 @@ const struct subject reference_trips[] = {
 	{ "slotseq-line", SLOTSEQ, .stride = LINE, .backoff = 1 },
 	{ "slotcur", SLOTCUR, .stride = 8, .backoff = 1 },
 	{ "slotcur-line", SLOTCUR, .stride = LINE, .backoff = 1 },
+	{ "slotidx-line", SLOTIDX, .stride = LINE, .backoff = 1 },
 	{ "spsc", SPSC, .backoff = 1 },
 	{ 0 }
 };
