@@ -116,15 +116,17 @@ struct cell {
 	size_t message, capacity;
 	int group;    /* cells of a group are measured next to each other */
 	bool missing; /* not possible here, or it has failed */
-	int rows;
+	int rows, base_rows;
 	struct row row[MAX_ROUNDS + 1];
+	struct row base_row[MAX_ROUNDS + 1]; /* of the other build */
 };
 
 struct plan {
 	struct cell *cell;
 	int cells;
 	int rounds;
-	int cpu[2]; /* producer, consumer; -1: wherever the kernel likes */
+	const char *base; /* the bench of another build; NULL: there is none */
+	int cpu[2];	  /* producer, consumer; -1: wherever the kernel likes */
 	int64_t window_ns;
 	enum class class;   /* of the rows that the report is about */
 	int dropped;	    /* rows that are not kept */
@@ -167,6 +169,7 @@ struct spread {
 	double median, min, max;
 	int n;
 };
+struct spread spread_make(struct samples *s); /* frees them */
 struct spread spread_of(const struct plan *plan, const struct cell *cell);
 /* a over b, round by round where they met */
 struct spread spread_ratio(const struct plan *plan, const struct cell *a, const struct cell *b);
@@ -184,6 +187,10 @@ const struct cell *plan_best_trip(const struct plan *plan, size_t message);
  */
 const struct cell *plan_bound(const struct plan *plan, size_t message, size_t capacity,
 			      double *ret_factor);
+
+/* base.c: the same cells by the bench of another build */
+void base_measure(const struct plan *plan, struct cell *cell, int round);
+void base_report(const struct plan *plan);
 
 /* report.c, json.c, plot.c: what came out */
 void report_head(const struct plan *plan);

@@ -9,6 +9,7 @@ BENCH_FLAGS =
 
 check_PROGRAMS += bench/shmring-bench
 bench_shmring_bench_SOURCES = \
+	bench/base.c \
 	bench/bench.h \
 	bench/json.c \
 	bench/limits.c \
@@ -37,6 +38,16 @@ bench_shmring_broker_bench_LDADD = $(SHMRING_LIBS)
 PHONY_TARGETS += bench
 bench: bench/shmring-bench$(EXEEXT)
 	bench/shmring-bench --json=bench-results.json --plot=bench-results.svg $(BENCH_FLAGS)
+
+# Two builds, interleaved: make bench-compare BASE=main~5 [ONLY='stream/shmring/64/*'] [ROUNDS=9]
+BASE = HEAD
+ONLY = */shmring*
+ROUNDS = 6
+PHONY_TARGETS += bench-compare
+bench-compare: bench/shmring-bench$(EXEEXT)
+	$(srcdir)/bench/compare.sh '$(abs_top_srcdir)' '$(BASE)' bench/shmring-bench \
+		--rounds='$(ROUNDS)' --only='$(ONLY)' $(BENCH_FLAGS)
+EXTRA_DIST += bench/compare.sh
 
 CLEANFILES += bench-results.json bench-results.svg
 

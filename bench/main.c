@@ -29,29 +29,28 @@ static const char usage[] =
 	"  --plot=FILE      draw the streaming rates with gnuplot; FILE ends in .svg or .png\n"
 	"  --cpus=P,C       processors of producer and consumer (default: the first two)\n"
 	"  --unpinned       let the kernel choose the processors\n"
+	"  --base=BENCH     measure every cell also with the shmring-bench of another build, in\n"
+	"                   turn with this one, and report the ratios (see make bench-compare)\n"
 	"  --targets        only the comparison with the targets, not the tables\n"
 	"  --help           this text\n";
 
 struct options {
-	const char *only, *json, *plot;
+	const char *only, *json, *plot, *base;
 	int rounds; /* 0: not given */
 	bool quick, list, targets;
 	int cpu[2];
 };
 
-enum { QUICK = 256, ROUNDS, ONLY, LIST, JSON, PLOT, CPUS, UNPINNED, TARGETS, HELP };
+enum { QUICK = 256, ROUNDS, ONLY, LIST, JSON, PLOT, CPUS, UNPINNED, TARGETS, BASE, HELP };
 
-static const struct option long_options[] = { { "quick", no_argument, NULL, QUICK },
-					      { "rounds", required_argument, NULL, ROUNDS },
-					      { "only", required_argument, NULL, ONLY },
-					      { "list", no_argument, NULL, LIST },
-					      { "json", required_argument, NULL, JSON },
-					      { "plot", required_argument, NULL, PLOT },
-					      { "cpus", required_argument, NULL, CPUS },
-					      { "unpinned", no_argument, NULL, UNPINNED },
-					      { "targets", no_argument, NULL, TARGETS },
-					      { "help", no_argument, NULL, HELP },
-					      { 0 } };
+static const struct option long_options[] = {
+	{ "quick", no_argument, NULL, QUICK },	   { "rounds", required_argument, NULL, ROUNDS },
+	{ "only", required_argument, NULL, ONLY }, { "list", no_argument, NULL, LIST },
+	{ "json", required_argument, NULL, JSON }, { "plot", required_argument, NULL, PLOT },
+	{ "cpus", required_argument, NULL, CPUS }, { "unpinned", no_argument, NULL, UNPINNED },
+	{ "targets", no_argument, NULL, TARGETS }, { "base", required_argument, NULL, BASE },
+	{ "help", no_argument, NULL, HELP },	   { 0 }
+};
 
 static _Noreturn void misused(const char *what)
 {
@@ -84,6 +83,9 @@ static void parse_one(struct options *o, int option)
 		break;
 	case TARGETS:
 		o->targets = true;
+		break;
+	case BASE:
+		o->base = optarg;
 		break;
 	case ROUNDS:
 		if (sscanf(optarg, "%d%c", &o->rounds, &end) != 1 || o->rounds < 1 ||
@@ -193,6 +195,16 @@ struct session {
 	bool talk; /* show progress */
 };
 
+/* The other build comes first in every second round. */
+static void measure_cell(struct session *s, struct cell *cell, int round)
+{
+	if (s->plan->base && round % 2 == 1)
+		base_measure(s->plan, cell, round);
+	row_measure(s->plan, cell, s->control, s->probe, round);
+	if (s->plan->base && round % 2 == 0 && !cell->missing)
+		base_measure(s->plan, cell, round);
+}
+
 /* `wanted`: rows in the placement of the report that spare a cell this round. */
 static void measure_round(struct session *s, int round, int wanted)
 {
@@ -210,7 +222,7 @@ static void measure_round(struct session *s, int round, int wanted)
 		if (s->talk)
 			fprintf(stderr, "\r\033[Kround %d/%d, cell %d/%d  %s", round + 1,
 				plan->rounds, i + 1, plan->cells, name);
-		row_measure(plan, cell, s->control, s->probe, round);
+		measure_cell(s, cell, round);
 	}
 }
 
@@ -258,6 +270,7 @@ int main(int argc, char **argv)
 
 	if (o.rounds)
 		plan.rounds = o.rounds;
+	plan.base = o.base;
 	if (o.quick)
 		plan.window_ns = 40000000;
 	if (plan_make(&plan, o.only))
@@ -276,9 +289,13 @@ int main(int argc, char **argv)
 		plan.load = 0;
 	measure(&plan);
 	report_head(&plan);
-	if (!o.targets)
-		report_tables(&plan);
-	targets_print(&plan);
+	if (plan.base) {
+		base_report(&plan);
+	} else {
+		if (!o.targets)
+			report_tables(&plan);
+		targets_print(&plan);
+	}
 	if ((o.json && json_write(&plan, o.json)) || (o.plot && plot_write(&plan, o.plot)))
 		ret = EXIT_FAILURE;
 	free(plan.cell);

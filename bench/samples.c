@@ -47,7 +47,7 @@ void samples_free(struct samples *s)
 	*s = (struct samples){ 0 };
 }
 
-static struct spread spread_make(struct samples *s)
+struct spread spread_make(struct samples *s)
 {
 	struct spread spread = { .n = (int)s->count };
 
