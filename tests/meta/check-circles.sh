@@ -46,9 +46,9 @@ symbols() {
 	[ ! -f "$library" ] || $NM -A "$library" 2>/dev/null
 }
 
-tap_plan 6
+tap_plan 7
 
-for library in daemon/libbroker lib/client/libclient lib/proto/libproto; do
+for library in daemon/libbroker lib/client/libclient lib/proto/libproto lib/producer/libproducer; do
 	tap_ok "no call leads in a circle in $library" "$(symbols "$library" | circles)"
 done
 tap_caught "there are calls at all" "$(symbols lib/core/libcore | edges)"
