@@ -106,17 +106,17 @@ static int map_own_file(struct shmring_producer *p)
 	uint64_t forks = 0;
 	uint32_t file;
 
-	if (!p->last_try)
+	if (!p->attach.last_try)
 		forks = shmr_attach_let_signals_in(a);
-	p->lane_fd = shmr_isolated_open(a->ring, &wish, &file);
-	if (!p->last_try && !shmr_attach_keep_signals_out(forks) && p->lane_fd >= 0) {
-		close(p->lane_fd);
-		p->lane_fd = explain(-ECONNRESET, "a signal handler forked meanwhile");
+	p->attach.lane_fd = shmr_isolated_open(a->ring, &wish, &file);
+	if (!p->attach.last_try && !shmr_attach_keep_signals_out(forks) && p->attach.lane_fd >= 0) {
+		close(p->attach.lane_fd);
+		p->attach.lane_fd = explain(-ECONNRESET, "a signal handler forked meanwhile");
 	}
-	if (p->lane_fd < 0)
-		return p->lane_fd;
+	if (p->attach.lane_fd < 0)
+		return p->attach.lane_fd;
 	shmr_attach_reserve_lane(a, &p->lane);
-	return shmr_attach_map_lane(a, p->lane_fd, true, &p->lane);
+	return shmr_attach_map_lane(a, p->attach.lane_fd, true, &p->lane);
 }
 
 static int map_part_of_ring(struct shmring_producer *p)
@@ -133,7 +133,7 @@ static int map_part_of_ring(struct shmring_producer *p)
 	if (e < 0)
 		return e;
 	p->lane = (struct lane){ .data = data, .mask = g->lane_size - 1, .control = control };
-	p->lane_fd = a->fd;
+	p->attach.lane_fd = a->fd;
 	return 0;
 }
 
@@ -167,9 +167,9 @@ static bool is_furnished(const struct shmring_producer *p)
 static void close_own_file(struct shmring_producer *p)
 {
 	if (p->attachment.ring && layout_is_isolated(&p->attachment.ring->geometry) &&
-	    p->lane_fd >= 0)
-		close(p->lane_fd);
-	p->lane_fd = -1;
+	    p->attach.lane_fd >= 0)
+		close(p->attach.lane_fd);
+	p->attach.lane_fd = -1;
 }
 
 /* I10: all memory of the lane before any process may touch it, or none. */
@@ -180,16 +180,16 @@ static int furnish_lane(struct shmring_producer *p)
 	uint64_t control_size = sizeof(struct lane_control);
 	int e;
 
-	e = shmr_allocate(p->lane_fd, control_offset(g, a->slot), control_size);
+	e = shmr_allocate(p->attach.lane_fd, control_offset(g, a->slot), control_size);
 	if (e == 0)
-		e = shmr_allocate(p->lane_fd, data_offset(g, a->slot), g->lane_size);
+		e = shmr_allocate(p->attach.lane_fd, data_offset(g, a->slot), g->lane_size);
 	if (e == 0)
 		e = shmr_populate(p->lane.control, control_size, true);
 	if (e == 0)
 		e = shmr_populate(p->lane.data, g->lane_size, true);
 	if (e < 0) {
-		shmr_deallocate(p->lane_fd, control_offset(g, a->slot), LAYOUT_GRANULE);
-		shmr_deallocate(p->lane_fd, data_offset(g, a->slot), g->lane_size);
+		shmr_deallocate(p->attach.lane_fd, control_offset(g, a->slot), LAYOUT_GRANULE);
+		shmr_deallocate(p->attach.lane_fd, data_offset(g, a->slot), g->lane_size);
 		return e;
 	}
 	shmr_lane_begin(&p->lane, g);
@@ -226,24 +226,24 @@ static int find_end(struct shmring_producer *p)
 	int e = -EBADMSG;
 
 	if (shmr_lane_newest(&p->lane, &end)) {
-		p->noted_chunk = end.position / g->chunk;
+		p->reserve.noted_chunk = end.position / g->chunk;
 		e = shmr_lane_walk_until(&p->lane, g, &end, POSITION_NONE,
-					 p->patient ? INT64_MAX : shmr_now() + HURRY_NS);
+					 p->attach.patient ? INT64_MAX : shmr_now() + HURRY_NS);
 	}
-	p->slow_lane = e == -EAGAIN;
-	if (p->slow_lane)
+	p->attach.slow_lane = e == -EAGAIN;
+	if (p->attach.slow_lane)
 		return e;
 	if (e < 0 || reserved - end.position > g->lane_size)
 		return explain(-EBADMSG, "lane %u is damaged", (uint64_t)p->attachment.slot);
-	p->hot.position = p->granted = p->next_note = p->taken = end.position;
+	p->hot.position = p->reserve.granted = p->reserve.next_note = p->copy.taken = end.position;
 	p->hot.seq = end.seq;
 	p->hot.bytes = end.bytes;
 	p->hot.max_message = g->max_message;
 	p->stamp_size = g->stamp_size;
 	p->begin = end;
-	p->reserved = reserved;
-	p->floor = reserved - g->first_position <= g->lane_size ? g->first_position
-								: reserved - g->lane_size;
+	p->reserve.reserved = reserved;
+	p->reserve.floor = reserved - g->first_position <= g->lane_size ? g->first_position
+									: reserved - g->lane_size;
 	producer_set_limit(p);
 	store_relaxed(&p->lane.control->room_wanted, POSITION_NONE);
 	return 0;
@@ -274,7 +274,7 @@ static int set_up(struct shmring_producer *p, struct shmring_ring *r,
 			      LAYOUT_CONSUMERS * LAYOUT_ROW + LAYOUT_GRANULE + 2 * g->lane_size, 3,
 			      RING_PRODUCE);
 	if (e == 0)
-		e = find_lane(a, p->avoid, &p->counters);
+		e = find_lane(a, p->attach.avoid, &p->counters);
 	if (e == 0)
 		e = map_lane(p);
 	if (e == 0 && !is_furnished(p))
@@ -305,8 +305,8 @@ static void go_active(struct shmring_producer *p, const struct shmring_producer_
 	p->hot.mask = p->lane.mask;
 	p->hot.align_mask = g->alignment - 1;
 	p->hot.header_bits = header_make(0, status_epoch(a->status));
-	shmr_peers_begin(&p->consumers, a, PLACE_CONSUMER, (o->flags & SHMRING_WHILE_READ) != 0,
-			 true);
+	shmr_peers_begin(&p->wait.consumers, a, PLACE_CONSUMER,
+			 (o->flags & SHMRING_WHILE_READ) != 0, true);
 	shmr_holder_write(&a->registry->lane_holder[a->slot], NULL);
 	/*
 	 * No other process changes the word of a living owner: its lock is held.
@@ -330,7 +330,7 @@ static void leave(struct shmring_producer *p)
 		shmr_place_leave(a->registry, PLACE_LANE, a->slot, a->status);
 		shmr_bell_ring_leaving(&bell, &p->counters);
 	}
-	shmr_kick_close(p->kick);
+	shmr_kick_close(p->fd.kick);
 	shmr_detach(a);
 	shmr_handle_free(p, sizeof(*p));
 	shmr_cancel_on(cancel);
@@ -359,7 +359,7 @@ static void remember(struct tried *t, const struct shmring_producer *p, int e)
 {
 	uint64_t lane = UINT64_C(1) << p->attachment.slot;
 
-	if (p->slow_lane)
+	if (p->attach.slow_lane)
 		t->slow |= lane;
 	if (is_lanes_fault(p, e) || (t->slow & lane) != 0)
 		t->avoid |= lane;
@@ -385,10 +385,10 @@ static int try_attach(struct shmring_producer **ret, struct shmring_ring *r,
 
 	if (!p)
 		return explain(-ENOMEM, "cannot get memory for the producer");
-	p->avoid = tried->avoid;
-	p->patient = tried->patient;
-	p->last_try = last;
-	p->lane_fd = -1;
+	p->attach.avoid = tried->avoid;
+	p->attach.patient = tried->patient;
+	p->attach.last_try = last;
+	p->attach.lane_fd = -1;
 	e = set_up(p, r, o);
 	if (e == 0) {
 		go_active(p, o);

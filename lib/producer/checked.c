@@ -218,10 +218,10 @@ void shmring_producer_detach(struct shmring_producer *p)
 struct shmring_waitable *shmring_producer_waitable(struct shmring_producer *p, size_t len)
 {
 	if (use_begin(&p->use) < 0)
-		return &p->waitable;
+		return &p->fd.waitable;
 	unchecked_producer_waitable(p, len);
 	use_end(&p->use);
-	return &p->waitable;
+	return &p->fd.waitable;
 }
 
 #endif

@@ -69,13 +69,13 @@ void producer_take(struct shmring_producer *p, uint64_t size)
 	uint64_t at = p->hot.position;
 	uint64_t room = producer_room(p);
 	uint64_t wanted = size < AHEAD ? AHEAD : size < AT_MOST ? size : AT_MOST;
-	uint64_t end = p->streaming ? earlier(room, at + wanted) : room;
-	uint64_t line = later(p->taken, at);
+	uint64_t end = p->copy.streaming ? earlier(room, at + wanted) : room;
+	uint64_t line = later(p->copy.taken, at);
 
-	if (p->streaming)
+	if (p->copy.streaming)
 		for (line = (line + LINE - 1) & ~(LINE - 1); (int64_t)(end - line) > 0;
 		     line += LINE)
 			store_relaxed(lane_word(p->lane.data, p->lane.mask, line), 0);
-	p->taken = later(end, at + size);
+	p->copy.taken = later(end, at + size);
 	producer_set_limit(p);
 }

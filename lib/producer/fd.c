@@ -24,24 +24,13 @@ static int64_t period(const struct shmring_producer *p)
 	return look < SHORTEST_PERIOD_NS ? SHORTEST_PERIOD_NS : look;
 }
 
-/* When is the second look at a consumer that is over its limit due? 0: there is none. */
-static int64_t second_look(const struct shmring_producer *p)
-{
-	return p->lag.pending ? LAG_GRACE_NS : 0;
-}
-
 int shmring_producer_fd(struct shmring_producer *p, uint32_t flags)
 {
 	int e = producer_wiped(p);
 
-	if (e == 0 && !p->kick)
-		e = shmr_kick_open(&p->kick, flags, period(p));
-	return e < 0 ? e : shmr_kick_fd(p->kick);
-}
-
-static shm_u32 *bell(const struct shmring_producer *p)
-{
-	return &p->bell.shared->room[p->attachment.slot].bell;
+	if (e == 0 && !p->fd.kick)
+		e = shmr_kick_open(&p->fd.kick, flags, period(p));
+	return e < 0 ? e : shmr_kick_fd(p->fd.kick);
 }
 
 /* Other threads and signal handlers come here: nothing but this word is touched. */
@@ -49,7 +38,7 @@ int shmring_producer_cancel(struct shmring_producer *p)
 {
 	if (!p->hot.data)
 		return -ECHILD;
-	shmr_bell_cancel(&p->bell, bell(p));
+	shmr_bell_cancel(&p->bell, room_bell(p));
 	return 0;
 }
 
@@ -59,9 +48,9 @@ static int arm(struct shmring_producer *p, size_t len)
 	int e;
 
 	/* no edge: whether it has moved is all that counts */
-	deaf = shmr_bell_is_deaf(&p->bell, load_acquire32(bell(p)),
-				 p->hot.position != p->armed_position);
-	p->armed_position = p->hot.position;
+	deaf = shmr_bell_is_deaf(&p->bell, load_acquire32(room_bell(p)),
+				 p->hot.position != p->fd.armed_position);
+	p->fd.armed_position = p->hot.position;
 	for (int tries = 0; tries < TRIES; tries++) {
 		uint32_t seen;
 
@@ -69,7 +58,7 @@ static int arm(struct shmring_producer *p, size_t len)
 		if (e != 0)
 			return e;
 		p->counters.system_calls += 2;
-		e = shmr_kick_arm(p->kick, bell(p), seen, deaf, second_look(p));
+		e = shmr_kick_arm(p->fd.kick, room_bell(p), seen, deaf, producer_second_look_ns(p));
 		if (e == 0) /* a cancel from now on makes it readable */
 			e = shmr_bell_check_cancel(&p->bell);
 		if (e != 1)
@@ -84,19 +73,20 @@ int shmring_producer_arm(struct shmring_producer *p, size_t len)
 
 	if (e < 0)
 		return e;
-	e = p->kick ? arm(p, len) : explain(-EINVAL, "there is no descriptor; ask for it first");
+	e = p->fd.kick ? arm(p, len) : explain(-EINVAL, "there is no descriptor; ask for it first");
 	producer_unmark(p);
 	return e;
 }
 
 static struct shmring_producer *producer_of(struct shmring_waitable *w)
 {
-	return (struct shmring_producer *)((char *)w - offsetof(struct shmring_producer, waitable));
+	return (struct shmring_producer *)((char *)w -
+					   offsetof(struct shmring_producer, fd.waitable));
 }
 
 static uint64_t waited_size(const struct shmring_producer *p)
 {
-	return producer_size_of(p, p->waitable_len);
+	return producer_size_of(p, p->fd.waitable_len);
 }
 
 static int waitable_look(struct shmring_waitable *w)
@@ -105,7 +95,7 @@ static int waitable_look(struct shmring_waitable *w)
 	struct gate gate;
 	int e;
 
-	e = producer_mark_claim(p, p->waitable_len);
+	e = producer_mark_claim(p, p->fd.waitable_len);
 	if (e < 0)
 		return e; /* there can be no room for it */
 	e = producer_reserve(p, waited_size(p), &gate);
@@ -118,12 +108,12 @@ static int waitable_look(struct shmring_waitable *w)
 static int waitable_arm(struct shmring_waitable *w, uint32_t *ret_seen)
 {
 	struct shmring_producer *p = producer_of(w);
-	int e = producer_mark_claim(p, p->waitable_len);
+	int e = producer_mark_claim(p, p->fd.waitable_len);
 
 	if (e < 0)
 		return e;
 	e = producer_arm(p, waited_size(p), ret_seen);
-	w->longest_ns = p->lag.pending ? LAG_GRACE_NS : period(p);
+	w->longest_ns = producer_second_look_ns(p) != 0 ? producer_second_look_ns(p) : period(p);
 	producer_show_counts(p);
 	producer_unmark(p);
 	return e == -EPIPE || e == -EIDRM ? 1 : e; /* which the claim will tell */
@@ -138,17 +128,17 @@ static void waitable_disarm(struct shmring_waitable *w)
 struct shmring_waitable *shmring_producer_waitable(struct shmring_producer *p, size_t len)
 {
 	if (producer_wiped(p) == 0) {
-		p->waitable_len = len;
-		p->waitable = (struct shmring_waitable){
+		p->fd.waitable_len = len;
+		p->fd.waitable = (struct shmring_waitable){
 			.look = waitable_look,
 			.arm = waitable_arm,
 			.disarm = waitable_disarm,
-			.bell = bell(p),
+			.bell = room_bell(p),
 			.longest_ns = period(p),
 			.side = &p->bell,
 			.use = &p->use,
 			.counters = &p->counters,
 		};
 	}
-	return &p->waitable;
+	return &p->fd.waitable;
 }

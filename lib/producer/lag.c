@@ -39,7 +39,7 @@ static int64_t age_of(const struct shmring_producer *p, uint64_t cursor, int64_t
 	const uint64_t chunk = p->attachment.ring->geometry.chunk;
 	const uint64_t next = (cursor / chunk + 1) * chunk;
 
-	if ((int64_t)(p->noted_chunk * chunk - next) < 0)
+	if ((int64_t)(p->reserve.noted_chunk * chunk - next) < 0)
 		return 0;
 	return now - p->lag.entered_ns[next / chunk % LAYOUT_CHUNKS];
 }

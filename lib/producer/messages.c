@@ -36,7 +36,8 @@ static int check_length(const struct shmring_producer *p, size_t len)
 			       "a message of %u bytes is too long: this ring takes %u, half a "
 			       "lane; make the ring with a larger lane size",
 			       (uint64_t)len, p->hot.max_message);
-	if (p->staged && p->hot.position + size - p->published.position > p->hot.max_message)
+	if (p->batch.staged &&
+	    p->hot.position + size - p->batch.published.position > p->hot.max_message)
 		return explain(-EMSGSIZE,
 			       "the batch would exceed %u bytes, half a lane; flush it first",
 			       p->hot.max_message);
@@ -84,14 +85,14 @@ int shmring_slow1_claim(struct shmring_producer *p, size_t len, int64_t deadline
 	uint64_t size = producer_size_of(p, len);
 	int e = producer_claim_room(p, len, deadline);
 
-	if (e == 0 && (int64_t)(p->taken - p->hot.position - size) < 0)
+	if (e == 0 && (int64_t)(p->copy.taken - p->hot.position - size) < 0)
 		producer_take(p, size);
 	return e;
 }
 
 static void unstage(struct shmring_producer *p)
 {
-	p->staged = false;
+	p->batch.staged = false;
 	producer_set_slow(p, false);
 }
 
@@ -112,12 +113,12 @@ static void close_claim(struct shmring_producer *p, size_t len)
 
 	if (p->stamp_size != 0)
 		write_stamp(p);
-	if (p->staged) {
+	if (p->batch.staged) {
 		store_relaxed(word_at(p, at), p->hot.header_bits | len);
 	} else {
-		p->published = published_end(p);
-		p->first = p->hot.header_bits | len;
-		p->staged = true;
+		p->batch.published = published_end(p);
+		p->batch.first = p->hot.header_bits | len;
+		p->batch.staged = true;
 		producer_set_slow(p, false);
 	}
 	p->hot.position = at + producer_size_of(p, len);
@@ -133,7 +134,7 @@ static void close_claim(struct shmring_producer *p, size_t len)
 static void publish_batch(struct shmring_producer *p)
 {
 	store_relaxed(word_at(p, p->hot.position), 0);
-	store_release(word_at(p, p->published.position), p->first);
+	store_release(word_at(p, p->batch.published.position), p->batch.first);
 	unstage(p);
 	producer_set_limit(p);
 	producer_unmark(p);
@@ -187,7 +188,7 @@ int shmring_flush(struct shmring_producer *p)
 	if (producer_claim_is_open(p))
 		return busy(p);
 	producer_mark(p, 1);
-	if (p->staged)
+	if (p->batch.staged)
 		publish_batch(p);
 	else
 		producer_unmark(p);
@@ -205,11 +206,11 @@ void shmring_discard(struct shmring_producer *p)
 	if (use_check_unless_checked(&p->use) < 0)
 		return;
 	producer_mark(p, 1);
-	if (p->staged) {
+	if (p->batch.staged) {
 		unstage(p);
-		p->hot.position = p->published.position;
-		p->hot.seq = p->published.seq;
-		p->hot.bytes = p->published.bytes;
+		p->hot.position = p->batch.published.position;
+		p->hot.seq = p->batch.published.seq;
+		p->hot.bytes = p->batch.published.bytes;
 		producer_set_limit(p);
 	}
 	producer_unmark(p);

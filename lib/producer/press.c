@@ -27,18 +27,18 @@ static int64_t longest_wait(const struct shmring_producer *p)
 static bool same_stall(struct shmring_producer *p, const struct gate *gate, uint64_t status,
 		       int64_t now)
 {
-	int64_t waited = now - p->pressed.last_look;
+	int64_t waited = now - p->press.last_look;
 
-	p->pressed.last_look = now;
-	if (status == p->pressed.status && gate->slot == p->pressed.slot &&
-	    gate->floor == p->pressed.floor) {
-		p->pressed.waited += waited < longest_wait(p) ? waited : longest_wait(p);
+	p->press.last_look = now;
+	if (status == p->press.status && gate->slot == p->press.slot &&
+	    gate->floor == p->press.floor) {
+		p->press.waited += waited < longest_wait(p) ? waited : longest_wait(p);
 		return true;
 	}
-	p->pressed.slot = gate->slot;
-	p->pressed.status = status;
-	p->pressed.floor = gate->floor;
-	p->pressed.waited = 0;
+	p->press.slot = gate->slot;
+	p->press.status = status;
+	p->press.floor = gate->floor;
+	p->press.waited = 0;
 	return false;
 }
 
@@ -62,7 +62,7 @@ static bool evict(struct shmring_producer *p, const struct gate *gate, int64_t n
 			same_stall(p, gate, suspect, now);
 		return false;
 	}
-	if (!same_stall(p, gate, status, now) || p->pressed.waited < evict_after(p))
+	if (!same_stall(p, gate, status, now) || p->press.waited < evict_after(p))
 		return false;
 	/* [EVICT] pairs with consumer_keep_place(): it precedes what we overwrite. */
 	if (!compare_and_swap(word, status,
@@ -83,13 +83,13 @@ static bool press(struct shmring_producer *p, const struct gate *gate)
 		return false;
 	now = shmr_now();
 	/* A consumer that was found alive is left alone for a while, others are not. */
-	if (gate->slot != p->pressed.probed || now - p->pressed.last_probe >= PROBE_INTERVAL_NS) {
-		p->pressed.probed = gate->slot;
-		p->pressed.last_probe = now;
+	if (gate->slot != p->press.probed || now - p->press.last_probe >= PROBE_INTERVAL_NS) {
+		p->press.probed = gate->slot;
+		p->press.last_probe = now;
 		p->counters.system_calls += 2;
 		if (shmr_place_bury(p->attachment.registry, PLACE_CONSUMER, gate->slot,
 				    gate->status, shmr_ring_probe_fd(p->attachment.ring))) {
-			p->pressed.last_probe = 0;
+			p->press.last_probe = 0;
 			p->counters.recoveries++;
 			producer_tell_others(p);
 			return true;
@@ -115,9 +115,9 @@ bool producer_press(struct shmring_producer *p, uint64_t size, struct gate *gate
 
 int64_t producer_press_due(const struct shmring_producer *p, const struct gate *gate)
 {
-	int64_t left = evict_after(p) - p->pressed.waited;
+	int64_t left = evict_after(p) - p->press.waited;
 
 	if (!gate->by_consumer || !(status_flags(gate->status) & PLACE_EVICTABLE))
 		return INT64_MAX;
-	return p->pressed.last_look + (left < longest_wait(p) ? left : longest_wait(p));
+	return p->press.last_look + (left < longest_wait(p) ? left : longest_wait(p));
 }

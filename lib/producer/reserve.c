@@ -10,6 +10,8 @@
 
 #include "producer.h"
 
+/* Readers farther behind than this are not answering us; in bytes. */
+#define STREAM_LAG ((uint64_t)2048)
 #define RESERVE_AT_ONCE ((uint64_t)1 << 16) /* bytes, but at most a quarter lane */
 
 /* I4: the published end becomes a boundary when it has entered a new chunk. */
@@ -18,12 +20,12 @@ static void note_end(struct shmring_producer *p)
 	const struct shmring_boundary end = published_end(p);
 	uint64_t chunk = end.position / chunk_size(p);
 
-	if (chunk == p->noted_chunk)
+	if (chunk == p->reserve.noted_chunk)
 		return;
 	shmr_lane_note(&p->lane, &end, chunk_size(p));
 	if (p->lag.looked_for)
-		producer_note_time(p, p->noted_chunk, chunk);
-	p->noted_chunk = chunk;
+		producer_note_time(p, p->reserve.noted_chunk, chunk);
+	p->reserve.noted_chunk = chunk;
 }
 
 /*
@@ -57,7 +59,7 @@ static void read_gate(const struct shmring_producer *p, uint64_t target, struct 
 				       .floor = cursor };
 	}
 	if (!gate->closed && p->attachment.ring->geometry.unread_policy == SHMRING_UNREAD_HOLD)
-		*gate = (struct gate){ .closed = true, .floor = p->floor };
+		*gate = (struct gate){ .closed = true, .floor = p->reserve.floor };
 	gate->limits = limits;
 }
 
@@ -97,7 +99,8 @@ static uint64_t ask_cursors(const struct shmring_producer *p, uint64_t size, str
 
 	read_gate(p, target, gate);
 	/* Without a gate, reserve to the chunk's end only: much of the past stays readable. */
-	return gate->closed ? permitted_end(p, gate, target, record_end(p, size)) : p->next_note;
+	return gate->closed ? permitted_end(p, gate, target, record_end(p, size))
+			    : p->reserve.next_note;
 }
 
 /*
@@ -108,7 +111,7 @@ static uint64_t ask_cursors(const struct shmring_producer *p, uint64_t size, str
  */
 static bool announce(struct shmring_producer *p, uint64_t size, uint64_t end, struct gate *gate)
 {
-	uint64_t announced = (int64_t)(end - p->reserved) > 0 ? end : p->reserved;
+	uint64_t announced = (int64_t)(end - p->reserve.reserved) > 0 ? end : p->reserve.reserved;
 
 	/*
 	 * [ENTRY] pairs with search(), [OVERRUN] pairs with still_whole() and
@@ -117,16 +120,16 @@ static bool announce(struct shmring_producer *p, uint64_t size, uint64_t end, st
 	store_release(&p->lane.control->reserved, announced);
 	fence_full();
 	read_gate(p, end, gate);
-	p->streaming = gate->by_consumer && lane_size(p) <= CACHED_LANE &&
-		       p->hot.position - gate->floor > STREAM_LAG;
+	p->copy.streaming = gate->by_consumer && lane_size(p) <= CACHED_LANE &&
+			    p->hot.position - gate->floor > STREAM_LAG;
 	if (permitted_end(p, gate, end, record_end(p, size)) != end) {
-		store_release(&p->lane.control->reserved, p->reserved);
+		store_release(&p->lane.control->reserved, p->reserve.reserved);
 		return false;
 	}
 	if (gate->closed)
-		p->floor = gate->floor;
-	p->reserved = announced;
-	p->granted = end;
+		p->reserve.floor = gate->floor;
+	p->reserve.reserved = announced;
+	p->reserve.granted = end;
 	return true;
 }
 
@@ -134,7 +137,8 @@ static bool announce(struct shmring_producer *p, uint64_t size, uint64_t end, st
 static void look_for_laggards(struct shmring_producer *p, const struct gate *gate)
 {
 	if (gate->limits && !p->lag.looked_for)
-		producer_note_time(p, p->noted_chunk - LAYOUT_CHUNKS, p->noted_chunk);
+		producer_note_time(p, p->reserve.noted_chunk - LAYOUT_CHUNKS,
+				   p->reserve.noted_chunk);
 	p->lag.looked_for = gate->limits;
 }
 
@@ -143,8 +147,8 @@ int producer_reserve(struct shmring_producer *p, uint64_t size, struct gate *gat
 	uint64_t need = record_end(p, size);
 
 	note_end(p);
-	p->next_note = chunk_end(p, size);
-	if ((int64_t)(p->granted - need) >= 0) {
+	p->reserve.next_note = chunk_end(p, size);
+	if ((int64_t)(p->reserve.granted - need) >= 0) {
 		producer_set_limit(p);
 		return 0;
 	}

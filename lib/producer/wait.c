@@ -46,31 +46,32 @@ static uint64_t wanted_floor(const struct shmring_producer *p, uint64_t size,
 static int64_t sleep_deadline(const struct shmring_producer *p, const struct gate *gate,
 			      int64_t deadline)
 {
+	int64_t look = producer_second_look_ns(p);
 	int64_t due = producer_press_due(p, gate);
 
-	if (p->lag.pending && shmr_now() + LAG_GRACE_NS < deadline)
-		deadline = shmr_now() + LAG_GRACE_NS;
+	if (look != 0 && shmr_now() + look < deadline)
+		deadline = shmr_now() + look;
 	return due < deadline ? due : deadline;
 }
 
 int producer_check_end(struct shmring_producer *p, uint64_t size, bool waits)
 {
-	int e = shmr_peers_check(&p->consumers, &p->attachment, waits, &p->counters);
+	int e = shmr_peers_check(&p->wait.consumers, &p->attachment, waits, &p->counters);
 	struct gate gate;
 
 	if (e == 0)
 		return 0;
-	p->pressed.last_probe = 0; /* the consumer in the way was found dead */
+	producer_press_at_once(p);
 	if (producer_reserve(p, size, &gate) == 0 || producer_press(p, size, &gate)) /* E3 */
 		return 1;
-	return shmr_peers_explain(&p->consumers, &p->attachment, e);
+	return shmr_peers_explain(&p->wait.consumers, &p->attachment, e);
 }
 
 /* [SLEEP] pairs with [WAKE] in lib/consumer, where cursors are released. */
 static int sleep_for_room(struct shmring_producer *p, uint64_t size, const struct gate *gate,
 			  int64_t deadline)
 {
-	const shm_u32 *bell = &p->bell.shared->room[p->attachment.slot].bell;
+	const shm_u32 *bell = room_bell(p);
 	uint32_t seen = load_acquire32(bell);
 	struct gate again;
 	int e;
@@ -180,7 +181,7 @@ int producer_arm(struct shmring_producer *p, uint64_t size, uint32_t *ret_seen)
 	struct gate gate;
 	int e = 1;
 
-	*ret_seen = load_acquire32(&p->bell.shared->room[p->attachment.slot].bell);
+	*ret_seen = load_acquire32(room_bell(p));
 	wake_whom_we_need(p);
 	if (producer_reserve(p, size, &gate) == 0 || producer_press(p, size, &gate))
 		return 1;

@@ -47,7 +47,7 @@ int shmring_producer_quiet(struct shmring_producer *p, int quiet)
 	if (producer_wiped(p) < 0)
 		return -ECHILD;
 	if (quiet) {
-		p->hot.sleepers = &p->nobody;
+		p->hot.sleepers = &p->wake.nobody;
 		return 0;
 	}
 	p->hot.sleepers = plain_words(&p->bell.shared->sleepers);
