@@ -247,53 +247,6 @@ static int map_row(struct shmring_consumer *c)
 	return 0;
 }
 
-static void set_lane(struct reader *l, unsigned index, const struct geometry *g)
-{
-	l->lane.mask = g->lane_size - 1;
-	l->hot.index = index;
-	l->hot.data = l->lane.data;
-	l->hot.mask = l->lane.mask;
-	l->hot.wanted = plain_words(&l->lane.control->room_wanted);
-	l->hot.at.position = g->first_position;
-	l->hot.released = l->hot.at;
-	l->noted = POSITION_NONE;
-}
-
-/* For an isolated ring: the lanes' files are mapped there when there are any. */
-static int reserve_lanes(struct shmring_consumer *c)
-{
-	const struct geometry *g = consumer_geometry(c);
-
-	for (unsigned i = 0; i < g->lanes; i++) {
-		shmr_attach_reserve_lane(&c->attachment, &c->readers[i].lane);
-		set_lane(&c->readers[i], i, g);
-	}
-	return 0;
-}
-
-/* All lanes, also those without memory: that comes later, and we are ready. */
-static int map_lanes(struct shmring_consumer *c)
-{
-	struct attachment *a = &c->attachment;
-	const struct geometry *g = consumer_geometry(c);
-	void *controls, *data;
-	int e = shmr_attach_lay(a, g->controls_offset, g->lanes * LAYOUT_GRANULE, false, 1,
-				LAYOUT_GRANULE, &controls);
-
-	for (unsigned i = 0; e == 0 && i < g->lanes; i++) {
-		struct reader *l = &c->readers[i];
-
-		e = shmr_attach_lay(a, data_offset(g, i), g->lane_size, false, 2, lane_alignment(g),
-				    &data);
-		if (e < 0)
-			break;
-		l->lane.data = data;
-		l->lane.control = (void *)((unsigned char *)controls + i * LAYOUT_GRANULE);
-		set_lane(l, i, g);
-	}
-	return e;
-}
-
 static int make_copy_buffer(struct shmring_consumer *c)
 {
 	c->copy = mmap(NULL, c->max_message + c->stamp_size + RECORD_HEADER, PROT_READ | PROT_WRITE,
@@ -328,7 +281,7 @@ static int set_up(struct shmring_consumer *c, struct shmring_ring *r,
 		e = make_copy_buffer(c);
 	}
 	if (e == 0)
-		e = layout_is_isolated(g) ? reserve_lanes(c) : map_lanes(c);
+		e = consumer_map_lanes(c);
 	if (e == 0)
 		e = shmr_attach_finish(a);
 	return e;

@@ -2,6 +2,7 @@
 /*
  * consumer: the handle of a consumer or observer.
  *
+ *	consumer.c	what every function of a handle asks first
  *	checked.c	what is public, in a build that checks how handles are used
  *	read.c		peek and release: the path of every message
  *	message.c	what a message in hand can be asked
@@ -10,7 +11,7 @@
  *	wait.c		back off, spin, sleep
  *	watermark.c	sleep until there is more than one message
  *	fd.c		the same in an event loop
- *	files.c		isolated rings: lanes that are files of their own
+ *	lanes.c		which lanes can be read: mapped, adopted, exchanged
  *	window.c	release the first of the messages in hand
  *	join.c		find a place among the cursors, keep it, come back to it
  *	attach.c	options, slots and names, mapping, leaving
@@ -189,17 +190,17 @@ static inline void consumer_break(struct shmring_consumer *c)
 	c->hot.limit = 0;
 }
 
-/* Notice lanes that have got memory. */
-void consumer_adopt_lanes(struct shmring_consumer *c);
-
-/* Lock and fault in a lane that has just got memory, as wanted. */
-void consumer_apply_memory(struct shmring_consumer *c, struct reader *l);
-
-/* Of an isolated ring: map new lanes, and new files of lanes, if the broker is there. */
-void consumer_follow_files(struct shmring_consumer *c);
+/* At the attach: the addresses of all lanes. Maps what is there; 0 or an error. */
+int consumer_map_lanes(struct shmring_consumer *c);
 
 /*
- * The same, once more and thoroughly; of any ring. 0: no file had changed; more: some
+ * Notice lanes that have got memory. Of an isolated ring: map new lanes, and new files of lanes,
+ * if the broker is there.
+ */
+void consumer_adopt_lanes(struct shmring_consumer *c);
+
+/*
+ * The same, once more and thoroughly. 0: no file had changed; more: some
  * had, so choose all places again; or the error of a broker that stays away.
  */
 int consumer_settle_files(struct shmring_consumer *c);

@@ -5,10 +5,11 @@ noinst_LTLIBRARIES += lib/consumer/libconsumer.la
 lib_consumer_libconsumer_la_SOURCES = \
 	lib/consumer/attach.c \
 	lib/consumer/checked.c \
+	lib/consumer/consumer.c \
 	lib/consumer/consumer.h \
 	lib/consumer/fd.c \
-	lib/consumer/files.c \
 	lib/consumer/join.c \
+	lib/consumer/lanes.c \
 	lib/consumer/message.c \
 	lib/consumer/observer.c \
 	lib/consumer/read.c \

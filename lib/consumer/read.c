@@ -13,14 +13,6 @@
 #include "options.h"
 #include "sys.h"
 
-int consumer_wiped(const struct shmring_consumer *c)
-{
-	return c->attachment.ring
-		       ? 0
-		       : explain(-ECHILD,
-				 "this consumer belongs to the parent process; attach one here");
-}
-
 /* Only the local copy of the header is used: the producer can change the lane. */
 static void hand_out(struct shmring_consumer *c, struct reader *l, uint64_t header,
 		     struct shmring_message *ret)
@@ -378,26 +370,4 @@ int shmring_consumer_missed(const struct shmring_consumer *c, uint32_t lane, uin
 	*ret_messages = c->readers[lane].missed;
 	*ret_bytes = c->readers[lane].missed_bytes;
 	return 0;
-}
-
-int shmring_consumer_memory(const struct shmring_consumer *c, struct shmring_memory_report *ret)
-{
-	struct shmring_memory_report report;
-
-	if (consumer_wiped(c) < 0)
-		return -ECHILD;
-	report = c->attachment.memory;
-	report.resident = 0;
-	for (uint64_t lanes = c->lanes; lanes != 0; lanes &= lanes - 1) {
-		const struct lane *lane = &c->readers[__builtin_ctzll(lanes)].lane;
-		uint64_t resident = shmr_resident(lane->data, lane->mask + 1);
-
-		if (resident == UINT64_MAX) {
-			report.resident = resident;
-			break;
-		}
-		report.resident += resident;
-	}
-	return shmr_output_write(ret, &report, sizeof(report),
-				 SIZE_UP_TO(struct shmring_memory_report, reserved));
 }

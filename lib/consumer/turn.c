@@ -15,35 +15,6 @@
 #define TURN ((uint64_t)32 << 10) /* bytes: half of the smallest lane */
 #define IDLE_LANES_AT_ONCE 4
 
-void consumer_apply_memory(struct shmring_consumer *c, struct reader *l)
-{
-	shmr_memory_apply(&c->attachment, &c->memory, l->lane.control, sizeof(struct lane_control),
-			  true, false);
-	shmr_memory_apply(&c->attachment, &c->memory, l->lane.data, l->lane.mask + 1, false, false);
-}
-
-/* Their memory exists before their bit does. [READY] pairs with show_lane(). */
-static void adopt_lanes_of_file(struct shmring_consumer *c)
-{
-	uint64_t ready = load_acquire(&c->attachment.registry->lanes_ready);
-	unsigned lanes = consumer_geometry(c)->lanes;
-	uint64_t valid = lanes == 64 ? UINT64_MAX : (UINT64_C(1) << lanes) - 1;
-	uint64_t new = ready &valid & ~c->lanes;
-
-	for (; new != 0; new &= new - 1) {
-		c->lanes |= new & -new;
-		consumer_apply_memory(c, &c->readers[__builtin_ctzll(new)]);
-	}
-}
-
-void consumer_adopt_lanes(struct shmring_consumer *c)
-{
-	if (layout_is_isolated(consumer_geometry(c)))
-		consumer_follow_files(c);
-	else
-		adopt_lanes_of_file(c);
-}
-
 static struct reader *first_with_message(struct shmring_consumer *c, uint64_t lanes)
 {
 	for (; lanes != 0; lanes &= lanes - 1) {

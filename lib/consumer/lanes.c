@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * files: how readers of an isolated ring come by its lanes, each a file that the broker
- * gives out, and how they follow a lane that has got another file (isolated-lane.h, A1 to A3).
+ * lanes: which lanes a reader can read. `lanes` has a bit for each lane that has memory, and
+ * that is mapped.
  *
- * The path of a message knows nothing of it: a lane lies at the same addresses from the
- * beginning, inaccessible until its file is mapped there, and a new file replaces the
- * old one there. That is done where readers look for new lanes, when nothing is in
- * their hot half, and only if the ring's count of files has moved.
+ * An ordinary ring is one file. All of its lanes are mapped at the attach, also those without
+ * memory; a lane counts as soon as its first owner has given it memory.
+ *
+ * In an isolated ring each lane is a file of its own that the broker gives out, and a lane may get
+ * another file (isolated-lane.h, A1 to A3). The path of a message knows nothing of it: a lane lies
+ * at the same addresses from the beginning, inaccessible until its file is mapped there, and a new
+ * file replaces the old one there. That is done where readers look for new lanes, when nothing is
+ * in their hot half, and only if the ring's count of files has moved.
  *
  *  F1 A lane is in `lanes` if and only if its file is mapped; the reader touches no others.
  *  F2 A reader that asked in vain tries again at a later look, and spends at most a
@@ -24,12 +28,73 @@
 
 #include "consumer.h"
 #include "explain.h"
+#include "options.h"
 #include "sys.h"
 
 #define LEAST_PAUSE INT64_C(10000000)
 #define LONGEST_PAUSE INT64_C(100000000)
 #define PAUSE_FACTOR 10 /* times what the attempt took */
 #define SETTLE_TRIES 1000
+
+static void set_lane(struct reader *l, unsigned index, const struct geometry *g)
+{
+	l->lane.mask = g->lane_size - 1;
+	l->hot.index = index;
+	l->hot.data = l->lane.data;
+	l->hot.mask = l->lane.mask;
+	l->hot.wanted = plain_words(&l->lane.control->room_wanted);
+	l->hot.at.position = g->first_position;
+	l->hot.released = l->hot.at;
+	l->noted = POSITION_NONE;
+}
+
+/* For an isolated ring: the lanes' files are mapped there when there are any. */
+static int reserve_lanes(struct shmring_consumer *c)
+{
+	const struct geometry *g = consumer_geometry(c);
+
+	for (unsigned i = 0; i < g->lanes; i++) {
+		shmr_attach_reserve_lane(&c->attachment, &c->readers[i].lane);
+		set_lane(&c->readers[i], i, g);
+	}
+	return 0;
+}
+
+/* All lanes, also those without memory: that comes later, and we are ready. */
+static int map_lanes(struct shmring_consumer *c)
+{
+	struct attachment *a = &c->attachment;
+	const struct geometry *g = consumer_geometry(c);
+	void *controls, *data;
+	int e = shmr_attach_lay(a, g->controls_offset, g->lanes * LAYOUT_GRANULE, false, 1,
+				LAYOUT_GRANULE, &controls);
+
+	for (unsigned i = 0; e == 0 && i < g->lanes; i++) {
+		struct reader *l = &c->readers[i];
+
+		e = shmr_attach_lay(a, data_offset(g, i), g->lane_size, false, 2, lane_alignment(g),
+				    &data);
+		if (e < 0)
+			break;
+		l->lane.data = data;
+		l->lane.control = (void *)((unsigned char *)controls + i * LAYOUT_GRANULE);
+		set_lane(l, i, g);
+	}
+	return e;
+}
+
+int consumer_map_lanes(struct shmring_consumer *c)
+{
+	return layout_is_isolated(consumer_geometry(c)) ? reserve_lanes(c) : map_lanes(c);
+}
+
+/* Lock and fault in a lane that has just got memory, as wanted. */
+static void apply_memory(struct shmring_consumer *c, struct reader *l)
+{
+	shmr_memory_apply(&c->attachment, &c->memory, l->lane.control, sizeof(struct lane_control),
+			  true, false);
+	shmr_memory_apply(&c->attachment, &c->memory, l->lane.data, l->lane.mask + 1, false, false);
+}
 
 /* [READY] pairs with show_lane() */
 static uint64_t unmapped_lanes(const struct shmring_consumer *c)
@@ -89,7 +154,7 @@ static int fetch_file(struct shmring_consumer *c, struct reader *l, bool patient
 		return e;
 	l->file = file;
 	c->lanes |= UINT64_C(1) << l->hot.index;
-	consumer_apply_memory(c, l);
+	apply_memory(c, l);
 	if (known) /* what was locked is replaced */
 		c->attachment.memory = before;
 	return 1;
@@ -170,7 +235,7 @@ static int ask_for_files(struct shmring_consumer *c, uint64_t files, bool patien
 }
 
 /* [FILE] pairs with isolated_files_raise() */
-void consumer_follow_files(struct shmring_consumer *c)
+static void follow_files(struct shmring_consumer *c)
 {
 	uint64_t files = load_acquire(&c->attachment.registry->files);
 	int64_t now;
@@ -212,4 +277,48 @@ int consumer_settle_files(struct shmring_consumer *c)
 	if (n <= 0)
 		c->unsettled = 0;
 	return n;
+}
+
+/* Their memory exists before their bit does. [READY] pairs with show_lane(). */
+static void adopt_lanes_of_file(struct shmring_consumer *c)
+{
+	uint64_t ready = load_acquire(&c->attachment.registry->lanes_ready);
+	unsigned lanes = consumer_geometry(c)->lanes;
+	uint64_t valid = lanes == 64 ? UINT64_MAX : (UINT64_C(1) << lanes) - 1;
+	uint64_t new = ready &valid & ~c->lanes;
+
+	for (; new != 0; new &= new - 1) {
+		c->lanes |= new & -new;
+		apply_memory(c, &c->readers[__builtin_ctzll(new)]);
+	}
+}
+
+void consumer_adopt_lanes(struct shmring_consumer *c)
+{
+	if (layout_is_isolated(consumer_geometry(c)))
+		follow_files(c);
+	else
+		adopt_lanes_of_file(c);
+}
+
+int shmring_consumer_memory(const struct shmring_consumer *c, struct shmring_memory_report *ret)
+{
+	struct shmring_memory_report report;
+
+	if (consumer_wiped(c) < 0)
+		return -ECHILD;
+	report = c->attachment.memory;
+	report.resident = 0;
+	for (uint64_t lanes = c->lanes; lanes != 0; lanes &= lanes - 1) {
+		const struct lane *lane = &c->readers[__builtin_ctzll(lanes)].lane;
+		uint64_t resident = shmr_resident(lane->data, lane->mask + 1);
+
+		if (resident == UINT64_MAX) {
+			report.resident = resident;
+			break;
+		}
+		report.resident += resident;
+	}
+	return shmr_output_write(ret, &report, sizeof(report),
+				 SIZE_UP_TO(struct shmring_memory_report, reserved));
 }
