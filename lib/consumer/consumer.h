@@ -193,11 +193,26 @@ static inline void consumer_break(struct shmring_consumer *c)
 /* At the attach: the addresses of all lanes. Maps what is there; 0 or an error. */
 int consumer_map_lanes(struct shmring_consumer *c);
 
+/* Lanes with memory that are not in `lanes`. [READY] pairs with show_lane() */
+static inline uint64_t consumer_new_lanes(const struct shmring_consumer *c)
+{
+	unsigned lanes = consumer_geometry(c)->lanes;
+	uint64_t valid = lanes == 64 ? UINT64_MAX : (UINT64_C(1) << lanes) - 1;
+
+	return load_acquire(&c->attachment.registry->lanes_ready) & valid & ~c->lanes;
+}
+
 /*
  * Notice lanes that have got memory. Of an isolated ring: map new lanes, and new files of lanes,
- * if the broker is there.
+ * if the broker is there. Inline, because each search for a message begins with it.
  */
-void consumer_adopt_lanes(struct shmring_consumer *c);
+void consumer_adopt_new_lanes(struct shmring_consumer *c);
+
+static inline void consumer_adopt_lanes(struct shmring_consumer *c)
+{
+	if (layout_is_isolated(consumer_geometry(c)) || consumer_new_lanes(c) != 0)
+		consumer_adopt_new_lanes(c);
+}
 
 /*
  * The same, once more and thoroughly. 0: no file had changed; more: some
@@ -276,7 +291,12 @@ int consumer_wait_for_watermark(struct shmring_consumer *c, int64_t deadline);
 void consumer_probe_one_peer(struct shmring_consumer *c);
 
 /* -ECHILD in a child of fork, which finds the handle zeroed. */
-int consumer_wiped(const struct shmring_consumer *c);
+int consumer_explain_wiped(void);
+
+static inline int consumer_wiped(const struct shmring_consumer *c)
+{
+	return c->attachment.ring ? 0 : consumer_explain_wiped();
+}
 
 /*
  * Does the consumer still have its place? If not, take a place again and return 0, or

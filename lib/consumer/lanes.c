@@ -96,15 +96,6 @@ static void apply_memory(struct shmring_consumer *c, struct reader *l)
 	shmr_memory_apply(&c->attachment, &c->memory, l->lane.data, l->lane.mask + 1, false, false);
 }
 
-/* [READY] pairs with show_lane() */
-static uint64_t unmapped_lanes(const struct shmring_consumer *c)
-{
-	unsigned lanes = consumer_geometry(c)->lanes;
-	uint64_t valid = lanes == 64 ? UINT64_MAX : (UINT64_C(1) << lanes) - 1;
-
-	return load_acquire(&c->attachment.registry->lanes_ready) & valid & ~c->lanes;
-}
-
 /* Mapped lanes of which there is another file by now. [FILE] pairs with isolated_files_raise() */
 static uint64_t outdated_lanes(const struct shmring_consumer *c)
 {
@@ -205,14 +196,14 @@ static void remember_unknown(struct shmring_consumer *c, uint64_t unknown, int64
  */
 static bool answer_is_fresh(const struct shmring_consumer *c, uint64_t files, int64_t now)
 {
-	return files == c->files && (unmapped_lanes(c) & ~c->unknown_lanes) == 0 &&
+	return files == c->files && (consumer_new_lanes(c) & ~c->unknown_lanes) == 0 &&
 	       now < c->unknown_until_ns;
 }
 
 /* Ask for each lane that has no file or an old one. As fetch_files_of(). */
 static int ask_for_files(struct shmring_consumer *c, uint64_t files, bool patient)
 {
-	uint64_t unmapped = unmapped_lanes(c), wanted = unmapped;
+	uint64_t unmapped = consumer_new_lanes(c), wanted = unmapped;
 	int64_t start = shmr_now(), now, pause;
 	int n;
 
@@ -240,7 +231,7 @@ static void follow_files(struct shmring_consumer *c)
 	uint64_t files = load_acquire(&c->attachment.registry->files);
 	int64_t now;
 
-	if (files == c->files && unmapped_lanes(c) == 0)
+	if (files == c->files && consumer_new_lanes(c) == 0)
 		return;
 	now = shmr_now();
 	if (now >= c->files_again_ns && !answer_is_fresh(c, files, now))
@@ -256,7 +247,7 @@ bool consumer_has_all_files(struct shmring_consumer *c)
 	if (!layout_is_isolated(consumer_geometry(c)))
 		return true;
 	files = load_acquire(&c->attachment.registry->files);
-	if (files == c->files && unmapped_lanes(c) == 0)
+	if (files == c->files && consumer_new_lanes(c) == 0)
 		return true;
 	now = shmr_now();
 	if (answer_is_fresh(c, files, now))
@@ -279,21 +270,16 @@ int consumer_settle_files(struct shmring_consumer *c)
 	return n;
 }
 
-/* Their memory exists before their bit does. [READY] pairs with show_lane(). */
+/* Their memory exists before their bit does. */
 static void adopt_lanes_of_file(struct shmring_consumer *c)
 {
-	uint64_t ready = load_acquire(&c->attachment.registry->lanes_ready);
-	unsigned lanes = consumer_geometry(c)->lanes;
-	uint64_t valid = lanes == 64 ? UINT64_MAX : (UINT64_C(1) << lanes) - 1;
-	uint64_t new = ready &valid & ~c->lanes;
-
-	for (; new != 0; new &= new - 1) {
+	for (uint64_t new = consumer_new_lanes(c); new != 0; new &= new - 1) {
 		c->lanes |= new & -new;
 		apply_memory(c, &c->readers[__builtin_ctzll(new)]);
 	}
 }
 
-void consumer_adopt_lanes(struct shmring_consumer *c)
+void consumer_adopt_new_lanes(struct shmring_consumer *c)
 {
 	if (layout_is_isolated(consumer_geometry(c)))
 		follow_files(c);
