@@ -11,6 +11,7 @@
  *	wait.c		back off, spin, sleep
  *	watermark.c	sleep until there is more than one message
  *	fd.c		the same in an event loop
+ *	cursor.c	how far a lane is released: marks, counts, rewinding
  *	lanes.c		which lanes can be read: mapped, adopted, exchanged
  *	window.c	release the first of the messages in hand
  *	join.c		find a place among the cursors, keep it, come back to it
@@ -338,6 +339,12 @@ static inline void reader_begin(struct reader *l, enum shmring_start start)
 
 /* Record that all before `at` is released, before the cursor is moved there. */
 void consumer_write_mark(struct reader *l, const struct shmring_boundary *at);
+
+/*
+ * Find what was last released in the marks, among those that are not beyond `limit`
+ * (POSITION_NONE: all). False: there is none, and the lane begins at its first position.
+ */
+bool consumer_recall(const struct shmring_consumer *c, struct reader *l, uint64_t limit);
 
 /* Release a lane up to there; the place is ours. */
 void consumer_release_lane(struct shmring_consumer *c, struct reader *l,

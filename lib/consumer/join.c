@@ -359,46 +359,10 @@ int consumer_join(struct shmring_consumer *c, enum shmring_start start)
 	return enter(c, start, FIRST);
 }
 
-/*
- * The newest mark that is not beyond `limit`; -1: none. [MARK] pairs with
- * consumer_write_mark(), and with the end of the process that called it.
- */
-static int last_mark(const struct reader *l, uint64_t limit, struct shmring_boundary *ret)
-{
-	int found = -1;
-
-	for (int k = 0; k < 2; k++) {
-		const struct cursor_mark *mark = &l->cursor->mark[k];
-		struct shmring_boundary at = { load_acquire(&mark->position),
-					       load_relaxed(&mark->seq),
-					       load_relaxed(&mark->bytes) };
-
-		if (!position_is_sound(at.position) ||
-		    (limit != POSITION_NONE && (int64_t)(at.position - limit) > 0) ||
-		    (found >= 0 && (int64_t)(at.position - ret->position) <= 0))
-			continue;
-		*ret = at;
-		found = k;
-	}
-	return found;
-}
-
-/* What was last released, from the marks; `limit` as in last_mark(). */
-static bool recall(const struct shmring_consumer *c, struct reader *l, uint64_t limit)
-{
-	int k;
-
-	l->hot.released =
-		(struct shmring_boundary){ .position = consumer_geometry(c)->first_position };
-	k = last_mark(l, limit, &l->hot.released);
-	l->next_mark = k == 0 ? 1 : 0;
-	return k >= 0;
-}
-
 int consumer_revive(struct shmring_consumer *c)
 {
 	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++)
-		recall(c, &c->readers[i], POSITION_NONE);
+		consumer_recall(c, &c->readers[i], POSITION_NONE);
 	return enter(c, SHMRING_START_OLDEST, RETURN);
 }
 
@@ -426,7 +390,7 @@ static int resume_lane(struct shmring_consumer *c, struct reader *l)
 {
 	/* [RELEASE] pairs with consumer_release_lane(), by a holder that is gone. */
 	uint64_t position = load_acquire(&l->cursor->position);
-	bool known = recall(c, l, position);
+	bool known = consumer_recall(c, l, position);
 
 	l->hot.at = l->hot.released;
 	if (known && l->hot.at.position == position)

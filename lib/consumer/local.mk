@@ -7,6 +7,7 @@ lib_consumer_libconsumer_la_SOURCES = \
 	lib/consumer/checked.c \
 	lib/consumer/consumer.c \
 	lib/consumer/consumer.h \
+	lib/consumer/cursor.c \
 	lib/consumer/fd.c \
 	lib/consumer/join.c \
 	lib/consumer/lanes.c \
