@@ -14,7 +14,8 @@
  *	cursor.c	how far a lane is released: marks, counts, rewinding
  *	lanes.c		which lanes can be read: mapped, adopted, exchanged
  *	window.c	release the first of the messages in hand
- *	join.c		find a place among the cursors, keep it, come back to it
+ *	join.c		a cursor in one lane that producers respect
+ *	place.c		the place in the registry: enter it with all cursors, keep it, come back to it
  *	attach.c	options, slots and names, mapping, leaving
  *	observer.c	copies instead of pointers, for consumers that hold no producer back
  */
@@ -298,6 +299,24 @@ static inline int consumer_wiped(const struct shmring_consumer *c)
 {
 	return c->attachment.ring ? 0 : consumer_explain_wiped();
 }
+
+/* Place the cursor of one lane for a consumer without history; `at` is where. */
+int consumer_place_cursor(struct shmring_consumer *c, struct reader *l, enum shmring_start start,
+			  struct shmring_boundary *at);
+
+/*
+ * Where the last release was, if that is still there; else we have lost some,
+ * and go on behind it, never before it: what was released does not come again.
+ */
+int consumer_replace_cursor(struct shmring_consumer *c, struct reader *l);
+
+/*
+ * The cursor of a detached name has held producers back all the time; only the
+ * totals that belong to it must be found again. A mark gives them; or, if the
+ * holder died between placing its cursor and its first release, the index, or a
+ * walk from there.
+ */
+int consumer_resume_cursor(struct shmring_consumer *c, struct reader *l);
 
 /*
  * Does the consumer still have its place? If not, take a place again and return 0, or

@@ -23,8 +23,6 @@
 #include "consumer.h"
 #include "explain.h"
 
-#define FIRST_LANE UINT64_C(1)
-
 /*
  * Choose where to begin in a lane that has memory: `reach` bytes behind its end at most, and
  * further on with every try.
@@ -145,9 +143,8 @@ static bool walk_to_end(struct shmring_consumer *c, struct reader *l, struct shm
 	return true;
 }
 
-/* Place the cursor of one lane for a consumer without history; `at` is where. */
-static int place_cursor(struct shmring_consumer *c, struct reader *l, enum shmring_start start,
-			struct shmring_boundary *at)
+int consumer_place_cursor(struct shmring_consumer *c, struct reader *l, enum shmring_start start,
+			  struct shmring_boundary *at)
 {
 	struct tries tries = { 0 };
 
@@ -161,19 +158,6 @@ static int place_cursor(struct shmring_consumer *c, struct reader *l, enum shmri
 			return 0;
 	} while (shmr_try_again(&tries));
 	return no_place(l);
-}
-
-static int place_all(struct shmring_consumer *c, enum shmring_start start)
-{
-	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++) {
-		struct reader *l = &c->readers[i];
-		int e = place_cursor(c, l, start, &l->hot.at);
-
-		if (e < 0)
-			return e;
-		reader_begin(l, start);
-	}
-	return 0;
 }
 
 /*
@@ -192,11 +176,7 @@ static bool choose_return(const struct reader *l, uint64_t reach, unsigned tries
 	}
 }
 
-/*
- * Where the last release was, if that is still there; else we have lost some,
- * and go on behind it, never before it: what was released does not come again.
- */
-static int replace_cursor(struct shmring_consumer *c, struct reader *l)
+int consumer_replace_cursor(struct shmring_consumer *c, struct reader *l)
 {
 	const struct shmring_boundary last = l->hot.released;
 	struct shmring_boundary at = last;
@@ -221,151 +201,6 @@ static int replace_cursor(struct shmring_consumer *c, struct reader *l)
 	return 0;
 }
 
-static int replace_all(struct shmring_consumer *c)
-{
-	int e = 0;
-
-	for (unsigned i = 0; e == 0 && i < consumer_geometry(c)->lanes; i++)
-		e = replace_cursor(c, &c->readers[i]);
-	return e;
-}
-
-/*
- * Write both marks of every lane: nothing has been released from before here. The newer
- * mark goes last. So a consumer that dies in between leaves the position that it had or
- * the new one, and not the position before. [MARK] pairs with last_mark().
- */
-static void write_marks(struct shmring_consumer *c)
-{
-	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++) {
-		consumer_write_mark(&c->readers[i], &c->readers[i].hot.at);
-		consumer_write_mark(&c->readers[i], &c->readers[i].hot.at);
-	}
-}
-
-/* Before the word says that they count. [RELEASE] pairs with read_gate(). */
-static void clear_cursors(struct shmring_consumer *c)
-{
-	for (unsigned i = 0; i < LAYOUT_LANES; i++)
-		store_release(&c->readers[0].cursor[i].position, POSITION_NONE);
-}
-
-/* [PLACE] pairs with read_gate(): what we wrote before counts with the word. */
-static bool move_on(struct shmring_consumer *c, uint64_t from, uint64_t to)
-{
-	struct attachment *a = &c->attachment;
-
-	if (!compare_and_swap(&a->registry->consumer_status[a->slot], from, to))
-		return false;
-	a->status = to;
-	return true;
-}
-
-/* [PLACE] pairs with evict() */
-static uint64_t current_status(const struct shmring_consumer *c)
-{
-	return load_acquire(&c->attachment.registry->consumer_status[c->attachment.slot]);
-}
-
-/* Our word has been changed. Was it by producers? They never change its epoch. */
-static int learn_status(struct shmring_consumer *c)
-{
-	uint64_t status = current_status(c);
-
-	if (status_epoch(status) != status_epoch(c->attachment.status))
-		return explain(-EBADMSG,
-			       "the ring is damaged: another consumer has this consumer's place");
-	c->attachment.status = status;
-	return 0;
-}
-
-/*
- * Producers may be waiting for a consumer, each on the bell of its lane. Processes that
- * found no place wait on the bell of the first lane (vacancy.h).
- * [READY] pairs with show_lane().
- */
-void consumer_tell_producers(struct shmring_consumer *c)
-{
-	uint64_t lanes = load_acquire(&c->attachment.registry->lanes_ready);
-
-	shmr_bell_ring_rooms(&c->bell, lanes | FIRST_LANE, &c->counters);
-}
-
-/* How a consumer gets its places. */
-enum entrance {
-	FIRST,	 /* it has no history */
-	RETURN,	 /* it had places, and lost them */
-	RESTART, /* it has places, and wants others */
-};
-
-/* Place all cursors; of an isolated ring, with the lanes' files as behind the last fence. */
-static int choose_places(struct shmring_consumer *c, enum shmring_start start,
-			 enum entrance entrance)
-{
-	int e;
-
-	do {
-		e = entrance == RETURN ? replace_all(c) : place_all(c, start);
-		if (e == 0)
-			e = consumer_settle_files(c);
-	} while (e > 0);
-	return e;
-}
-
-/*
- * Go to ACTIVE by way of JOINING. A consumer that dies on the way loses its cursors: a
- * name is LAPSED then, and its next holder begins at its marks. So no cursor is placed in
- * any other state. Only a producer may be quicker with our word: it suspects us
- * before we are JOINING, or evicts us for joining too slowly.
- */
-static int enter(struct shmring_consumer *c, enum shmring_start start, enum entrance entrance)
-{
-	unsigned flags = (c->named ? PLACE_NAMED : 0) | c->flags;
-	/* A name is established only when its cursor is. */
-	unsigned joining = entrance == FIRST ? flags & ~PLACE_NAMED : flags;
-	struct tries returns = { 0 };
-	uint64_t status;
-	int e = 0;
-
-	do {
-		if (!shmr_try_again(&returns)) /* evicted while it was coming back */
-			return explain(-EBADMSG, "the ring is damaged: this consumer is evicted "
-						 "again and again");
-		status = c->attachment.status;
-		if (!status_gates(status))
-			clear_cursors(c);
-		if (!move_on(c, status,
-			     status_with_flags(status_next(status, PLACE_JOINING), joining))) {
-			e = learn_status(c);
-			continue;
-		}
-		e = choose_places(c, start, entrance);
-		if (e == 0 && entrance != RETURN && c->named)
-			write_marks(c);
-		status = c->attachment.status;
-		if (e < 0)
-			move_on(c, status, status_next(status, PLACE_EVICTED));
-		else if (!move_on(c, status,
-				  status_with_flags(status_next(status, PLACE_ACTIVE), flags)))
-			e = learn_status(c);
-	} while (e == 0 && status_state(c->attachment.status) != PLACE_ACTIVE);
-	if (e == 0)
-		consumer_tell_producers(c);
-	return e;
-}
-
-int consumer_join(struct shmring_consumer *c, enum shmring_start start)
-{
-	return enter(c, start, FIRST);
-}
-
-int consumer_revive(struct shmring_consumer *c)
-{
-	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++)
-		consumer_recall(c, &c->readers[i], POSITION_NONE);
-	return enter(c, SHMRING_START_OLDEST, RETURN);
-}
-
 /* By walking, if a boundary before the cursor is still in reach afterwards. */
 static bool walk_to_cursor(struct shmring_consumer *c, const struct reader *l, uint64_t position,
 			   struct shmring_boundary *ret)
@@ -380,13 +215,7 @@ static bool walk_to_cursor(struct shmring_consumer *c, const struct reader *l, u
 	       ret->position == position && in_reach(l, from.position);
 }
 
-/*
- * The cursor of a detached name has held producers back all the time; only the
- * totals that belong to it must be found again. A mark gives them; or, if the
- * holder died between placing its cursor and its first release, the index, or a
- * walk from there.
- */
-static int resume_lane(struct shmring_consumer *c, struct reader *l)
+int consumer_resume_cursor(struct shmring_consumer *c, struct reader *l)
 {
 	/* [RELEASE] pairs with consumer_release_lane(), by a holder that is gone. */
 	uint64_t position = load_acquire(&l->cursor->position);
@@ -398,69 +227,11 @@ static int resume_lane(struct shmring_consumer *c, struct reader *l)
 	if (position == POSITION_NONE || !has_memory(c, l) ||
 	    (!shmr_lane_entry_at(&l->lane, position, &l->hot.at) &&
 	     !walk_to_cursor(c, l, position, &l->hot.at)))
-		return replace_cursor(c, l);
+		return consumer_replace_cursor(c, l);
 	if (known) {
 		l->hot.lost = l->hot.at.seq - l->hot.released.seq;
 		l->hot.lost_bytes = l->hot.at.bytes - l->hot.released.bytes;
 	}
 	l->hot.released = l->hot.at;
 	return 0;
-}
-
-int consumer_resume(struct shmring_consumer *c)
-{
-	int e;
-
-	do {
-		e = 0;
-		for (unsigned i = 0; e == 0 && i < consumer_geometry(c)->lanes; i++)
-			e = resume_lane(c, &c->readers[i]);
-		if (e == 0)
-			e = consumer_settle_files(c);
-	} while (e > 0);
-	return e;
-}
-
-int consumer_restart(struct shmring_consumer *c, enum shmring_start start)
-{
-	int e = learn_status(c);
-
-	return e < 0 ? e : enter(c, start, RESTART);
-}
-
-int consumer_keep_place(struct shmring_consumer *c, bool releasing)
-{
-	uint64_t status;
-	bool in_hand;
-	int e;
-
-	if (!c->evictable)
-		return 0;
-	fence_acquire(); /* [EVICT] pairs with evict() */
-	status = current_status(c);
-	if (status == c->attachment.status)
-		return 0;
-	if (status_state(status) == PLACE_SUSPECT) {
-		if (!releasing && consumer_in_hand(c) != 0)
-			return 0; /* only a release clears us */
-		if (move_on(c, status, status_next(status, PLACE_ACTIVE)))
-			return 0;
-	}
-	if (status_state(status) == PLACE_EVICTED)
-		shmr_tally(&c->attachment.registry->consumer_counts[c->attachment.slot].evictions,
-			   1);
-	in_hand = consumer_in_hand(c) != 0;
-	shmring_rewind(c);
-	consumer_count(c);
-	e = learn_status(c);
-	if (e == 0)
-		e = enter(c, SHMRING_START_OLDEST, RETURN);
-	consumer_begin_count(c);
-	if (e < 0)
-		consumer_break(c);
-	if (e < 0 || !in_hand)
-		return e; /* with nothing in hand, the next message tells what it lost */
-	return explain(-ESTALE,
-		       "evicted: this consumer held producers back for too long; discard what was "
-		       "read since the last release");
 }

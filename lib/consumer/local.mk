@@ -13,6 +13,7 @@ lib_consumer_libconsumer_la_SOURCES = \
 	lib/consumer/lanes.c \
 	lib/consumer/message.c \
 	lib/consumer/observer.c \
+	lib/consumer/place.c \
 	lib/consumer/read.c \
 	lib/consumer/turn.c \
 	lib/consumer/unchecked.h \
