@@ -4,8 +4,9 @@
  *
  *	consumer.c	what every function of a handle asks first
  *	checked.c	what is public, in a build that checks how handles are used
- *	read.c		peek and release: the path of every message
- *	message.c	what a message in hand can be asked
+ *	batch.c		several messages at once: peek, release the first of those in hand
+ *	messages.c	peek, release, receive: the path of every message
+ *	in-hand.c	what a message in hand can be asked
  *	turn.c		which lane is next
  *	until.c		to read no further than the end at the attach
  *	wait.c		back off, spin, sleep
@@ -13,7 +14,7 @@
  *	fd.c		the same in an event loop
  *	cursor.c	how far a lane is released: marks, counts, rewinding
  *	lanes.c		which lanes can be read: mapped, adopted, exchanged
- *	window.c	release the first of the messages in hand
+ *	window.c	in which order the messages in hand were handed out
  *	join.c		a cursor in one lane that producers respect
  *	place.c		the place in the registry: enter it with all cursors, keep it, come back to it
  *	attach.c	options, slots and names, mapping, leaving

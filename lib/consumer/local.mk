@@ -4,17 +4,18 @@
 noinst_LTLIBRARIES += lib/consumer/libconsumer.la
 lib_consumer_libconsumer_la_SOURCES = \
 	lib/consumer/attach.c \
+	lib/consumer/batch.c \
 	lib/consumer/checked.c \
 	lib/consumer/consumer.c \
 	lib/consumer/consumer.h \
 	lib/consumer/cursor.c \
 	lib/consumer/fd.c \
+	lib/consumer/in-hand.c \
 	lib/consumer/join.c \
 	lib/consumer/lanes.c \
-	lib/consumer/message.c \
+	lib/consumer/messages.c \
 	lib/consumer/observer.c \
 	lib/consumer/place.c \
-	lib/consumer/read.c \
 	lib/consumer/turn.c \
 	lib/consumer/unchecked.h \
 	lib/consumer/until.c \

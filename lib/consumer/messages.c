@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * read: what is not in <shmring/consumer-inline.h>: the slow halves of peek and
- * release, batches, and copies.
+ * messages: peek, release and receive, as far as they are not in <shmring/consumer-inline.h>.
  */
 #define SHMRING_INLINE /* here are the functions for callers that do not inline */
 #include "atomic.h"    /* first: their stores, too, may be fault points */
@@ -10,8 +9,6 @@
 
 #include "consumer.h"
 #include "explain.h"
-#include "options.h"
-#include "sys.h"
 
 /* Only the local copy of the header is used: the producer can change the lane. */
 static void hand_out(struct shmring_consumer *c, struct reader *l, uint64_t header,
@@ -82,70 +79,6 @@ int shmring_slow1_peek(struct shmring_consumer *c, int64_t deadline, struct shmr
 		if (e < 0)
 			return e;
 	}
-}
-
-/* Is there another message for a batch in the lane, which keeps its turn? */
-static bool more_in_lane(struct shmring_consumer *c)
-{
-	if (c->observer || c->broken || !reader_has_message(c, current_reader(c)))
-		return false;
-	if ((int64_t)(c->hot.turn - c->hot.lane->at.position) <= 0)
-		c->hot.turn = c->hot.lane->at.position + 1;
-	return true;
-}
-
-/* -ESTALE: what there is of the batch was overwritten. */
-static int peek_several(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret,
-			int count)
-{
-	int n;
-	int e = shmring_peek(c, deadline, ret);
-
-	if (e < 0)
-		return e;
-	for (n = 1; n < count && more_in_lane(c); n++) {
-		e = shmring_peek(c, SHMRING_NOWAIT, &ret[n]);
-		if (e == -ESTALE)
-			return e;
-		if (e < 0)
-			break; /* the next call meets the same, and reports it */
-	}
-	return n;
-}
-
-static bool is_over(int64_t deadline)
-{
-	return deadline != SHMRING_NOWAIT && deadline != SHMRING_FOREVER && shmr_now() >= deadline;
-}
-
-/*
- * The batch has gone again, and the caller has seen nothing of it that is to be discarded. True:
- * read another one. A producer that damages its lane can take all of them away. A few
- * tries come before the deadline counts: messages that are there are no wait.
- */
-static bool may_read_again(struct tries *tries, int64_t deadline)
-{
-	return shmr_try_again(tries) && (tries->until == 0 || !is_over(deadline));
-}
-
-int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret,
-		       int count)
-{
-	const bool in_hand = !consumer_wiped(c) && consumer_in_hand(c) != 0;
-	struct tries tries = { 0 };
-	int n;
-
-	if (count < 1)
-		return explain(-EINVAL, "a batch needs room for at least 1 message");
-	do
-		n = peek_several(c, deadline, ret, count);
-	while (n == -ESTALE && !in_hand && may_read_again(&tries, deadline));
-	if (n != -ESTALE || in_hand)
-		return n;
-	return explain(
-		is_over(deadline) ? -ETIMEDOUT : -ESTALE,
-		"this consumer was evicted again and again while it read a batch, so nothing "
-		"of the batch counts; a producer may be broken");
 }
 
 int shmring_slow1_release(struct shmring_consumer *c)

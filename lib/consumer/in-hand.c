@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * message: what a message in hand can be asked. Nothing is kept for it while messages are
+ * in-hand: what a message in hand can be asked. Nothing is kept for it while messages are
  * handed out, so that a message costs few stores:
  *
  *  - A loss lies before the first message in hand of its lane, and is kept there (hot.lost)
