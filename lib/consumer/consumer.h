@@ -9,8 +9,10 @@
  *	in-hand.c	what a message in hand can be asked
  *	turn.c		which lane is next
  *	until.c		to read no further than the end at the attach
- *	wait.c		back off, spin, sleep
- *	watermark.c	sleep until there is more than one message
+ *	wait.c		wait for a message: back off, spin, then sleep
+ *	sleep.c		sleep until there is a message, or the watermark; look after the dead
+ *	announce.c	tell producers that it sleeps, and how much is worth waking it
+ *	end.c		may another message come?
  *	fd.c		the same in an event loop
  *	cursor.c	how far a lane is released: marks, counts, rewinding
  *	lanes.c		which lanes can be read: mapped, adopted, exchanged
@@ -243,6 +245,13 @@ uint64_t consumer_bounded_turn(const struct shmring_consumer *c, const struct re
 int consumer_is_at_end(void);
 
 /*
+ * Is there really nothing? A consumer that was evicted meanwhile may have looked at newer
+ * payload, and a zero word in that is not the end of a lane. 1: there is a message; 0: there
+ * is none; or an error of consumer_keep_place().
+ */
+int consumer_look_again(struct shmring_consumer *c);
+
+/*
  * There was no message: may a message come? 1: one has come meanwhile; 0: yes; -EPIPE or
  * -EIDRM: no (peers.h); or an error of consumer_keep_place(). `waits`: the caller is
  * about to sleep.
@@ -287,8 +296,11 @@ void consumer_drop_watermarks(struct shmring_consumer *c);
 /* Has a lane as much as the watermark says? */
 bool consumer_is_due(struct shmring_consumer *c);
 
-/* Wait for the watermark, or the end of its time. 0: there is a message, or the time is over. */
-int consumer_wait_for_watermark(struct shmring_consumer *c, int64_t deadline);
+/*
+ * Sleep until there is a message, or until the watermark or the end of its time. 0: there is a
+ * message; or an error of consumer_wait().
+ */
+int consumer_sleep(struct shmring_consumer *c, int64_t deadline);
 
 /* Nothing came for long: has a tenant died? Looks at one place at each call. */
 void consumer_probe_one_peer(struct shmring_consumer *c);

@@ -3,12 +3,14 @@
 
 noinst_LTLIBRARIES += lib/consumer/libconsumer.la
 lib_consumer_libconsumer_la_SOURCES = \
+	lib/consumer/announce.c \
 	lib/consumer/attach.c \
 	lib/consumer/batch.c \
 	lib/consumer/checked.c \
 	lib/consumer/consumer.c \
 	lib/consumer/consumer.h \
 	lib/consumer/cursor.c \
+	lib/consumer/end.c \
 	lib/consumer/fd.c \
 	lib/consumer/in-hand.c \
 	lib/consumer/join.c \
@@ -16,11 +18,11 @@ lib_consumer_libconsumer_la_SOURCES = \
 	lib/consumer/messages.c \
 	lib/consumer/observer.c \
 	lib/consumer/place.c \
+	lib/consumer/sleep.c \
 	lib/consumer/turn.c \
 	lib/consumer/unchecked.h \
 	lib/consumer/until.c \
 	lib/consumer/wait.c \
-	lib/consumer/watermark.c \
 	lib/consumer/window.c
 lib_consumer_libconsumer_la_CPPFLAGS = $(CORE_CPPFLAGS) -DSHMR_UNCHECKED_NAMES
 lib_consumer_libconsumer_la_CFLAGS = $(LIBRARY_CFLAGS)

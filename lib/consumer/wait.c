@@ -119,180 +119,6 @@ static bool spin_for_message(struct shmring_consumer *c, struct spin *spin, int6
 	return false;
 }
 
-/* See whether the tenant of a place has died; false: it has no tenant, or is our place. */
-static bool probe(struct shmring_consumer *c, enum place_kind kind, unsigned slot)
-{
-	struct registry *registry = c->attachment.registry;
-	/* [PLACE] pairs with shmr_place_take() */
-	uint64_t status = load_acquire(place_status(registry, kind, slot));
-
-	if (!status_protected(status) || (kind == PLACE_CONSUMER && slot == c->attachment.slot))
-		return false;
-	c->counters.system_calls += 2;
-	if (shmr_place_bury(registry, kind, slot, status, shmr_ring_probe_fd(c->attachment.ring))) {
-		c->counters.recoveries++;
-		if (kind == PLACE_CONSUMER)
-			consumer_tell_producers(c);
-	}
-	return true;
-}
-
-/*
- * Nothing came during a whole sleep. Perhaps the owner of a lane has died; or a consumer
- * has died for which a producer waits that cannot prove it. Looks at one place each time.
- */
-void consumer_probe_one_peer(struct shmring_consumer *c)
-{
-	unsigned lanes = consumer_geometry(c)->lanes;
-
-	for (unsigned i = 0; i < lanes + LAYOUT_CONSUMERS; i++) {
-		unsigned place = c->next_probe++ % (lanes + LAYOUT_CONSUMERS);
-
-		if (place < lanes ? probe(c, PLACE_LANE, place)
-				  : probe(c, PLACE_CONSUMER, place - lanes))
-			return;
-	}
-}
-
-/*
- * All producers that have published since the barrier that followed the bit have seen it,
- * or will see it, if it still stands. [SLEEP] pairs with bell_order().
- */
-void consumer_announce(struct shmring_consumer *c)
-{
-	struct doorbell *shared = c->bell.shared;
-	uint64_t bit = UINT64_C(1) << c->attachment.slot;
-
-	if (!c->quiet && !(load_relaxed(&shared->sleepers) & bit)) {
-		fetch_or(&shared->sleepers, bit);
-		shmr_bell_barrier(&c->bell, &c->counters);
-	}
-}
-
-/*
- * Is there really nothing? A consumer that was evicted meanwhile may have looked at newer
- * payload, and a zero word in that is not the end of a lane. 1: there is a message; 0: there
- * is none; or an error of consumer_keep_place().
- */
-static int look_again(struct shmring_consumer *c)
-{
-	struct tries tries = { 0 };
-
-	do {
-		const uint64_t status = c->attachment.status;
-		int e;
-
-		if (consumer_look(c))
-			return 1;
-		e = consumer_keep_place(c, false);
-		if (e < 0 || c->attachment.status == status)
-			return e;
-	} while (shmr_try_again(&tries));
-	consumer_break(c);
-	return explain(-EBADMSG, "the ring is damaged: this consumer is evicted again and again");
-}
-
-int consumer_check_end(struct shmring_consumer *c, bool waits)
-{
-	int e = shmr_peers_check(&c->producers, &c->attachment, waits, &c->counters);
-	int found;
-
-	if (e == 0)
-		return 0;
-	if (!consumer_has_all_files(c))
-		return 0;
-	found = look_again(c); /* E3 */
-	return found != 0 ? found : shmr_peers_explain(&c->producers, &c->attachment, e);
-}
-
-/*
- * The bell is read before the bit is looked at: if a producer takes the bit from
- * now on, or leaves, the bell moves and the sleep ends at once. [SLEEP] pairs with
- * shmr_bell_ring_data(), shmr_bell_ring_leaving().
- */
-static int sleep_for_message(struct shmring_consumer *c, int64_t deadline)
-{
-	const struct doorbell *shared = c->bell.shared;
-	uint32_t seen = load_acquire32(&shared->data_bell);
-	int64_t now = shmr_now();
-	int e;
-
-	consumer_announce(c);
-	if (consumer_look(c))
-		return 0;
-	e = consumer_check_end(c, true);
-	if (e != 0)
-		return e > 0 ? 0 : e;
-	if (c->quiet && deadline - now > consumer_longest_sleep(c))
-		deadline = now + consumer_longest_sleep(c);
-	e = shmr_bell_sleep(&c->bell, &shared->data_bell, seen, deadline, &c->counters);
-	consumer_show_counts(c);
-	return e;
-}
-
-/* [SLEEP] pairs with shmr_bell_ring_data(), which may be quicker. */
-void consumer_take_back(struct shmring_consumer *c)
-{
-	uint64_t bit = UINT64_C(1) << c->attachment.slot;
-
-	if (load_relaxed(&c->bell.shared->sleepers) & bit)
-		fetch_and(&c->bell.shared->sleepers, ~bit);
-}
-
-/* After a sleep that brought nothing: 0, or why not to sleep again. */
-static int look_up(struct shmring_consumer *c, int64_t deadline)
-{
-	int e;
-
-	consumer_probe_one_peer(c);
-	e = consumer_keep_place(c, false);
-	if (e == 0 && shmr_now() >= deadline)
-		e = -ETIMEDOUT;
-	return e;
-}
-
-static int sleep_until_message(struct shmring_consumer *c, int64_t deadline)
-{
-	int e;
-
-	shmr_bell_begin_wait(&c->bell);
-	consumer_drop_watermarks(c);
-	do {
-		e = sleep_for_message(c, deadline);
-		if (e == 0 && consumer_look(c))
-			break;
-		if (e == 0)
-			e = look_up(c, deadline);
-	} while (e == 0);
-	consumer_take_back(c);
-	return e;
-}
-
-/* The watermark's time, if it has one, begins with the first message. */
-static int sleep_until_watermark(struct shmring_consumer *c, int64_t deadline)
-{
-	int e = 0;
-
-	if (c->within_ns > 0)
-		e = sleep_until_message(c, deadline);
-	while (e == 0) {
-		e = consumer_wait_for_watermark(c, deadline);
-		if (e == 0 && consumer_look(c))
-			break;
-		if (e == 0)
-			e = look_up(c, deadline);
-	}
-	return e;
-}
-
-static int sleep_long(struct shmring_consumer *c, int64_t deadline)
-{
-	if (shmr_now() >= deadline)
-		return -ETIMEDOUT;
-	return consumer_has_watermark(c) ? sleep_until_watermark(c, deadline)
-					 : sleep_until_message(c, deadline);
-}
-
 static int spin_until_message(struct shmring_consumer *c, int64_t deadline)
 {
 	struct spin spin = { 0 };
@@ -321,7 +147,7 @@ static int wait_in_use(struct shmring_consumer *c, int64_t deadline)
 		return e;
 	e = consumer_has_watermark(c) ? -EAGAIN : spin_until_message(c, deadline);
 	if (e == -EAGAIN)
-		e = sleep_long(c, deadline);
+		e = consumer_sleep(c, deadline);
 	use_end_sleep(&c->use);
 	return e;
 }
@@ -333,7 +159,7 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 	if (e < 0)
 		return e;
 	if (c->bounded) {
-		e = look_again(c);
+		e = consumer_look_again(c);
 		return e == 0 ? consumer_is_at_end() : e > 0 ? 0 : e;
 	}
 	/* We have not looked everywhere, and coming back may have brought messages. */
@@ -362,5 +188,14 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 		return explain(e, "no message came until the deadline");
 	if (e == -EINTR)
 		return explain(e, "a signal interrupted the wait for messages");
+	return e;
+}
+
+int shmring_consumer_spin(struct shmring_consumer *c, int64_t spin_ns)
+{
+	int e = consumer_wiped(c);
+
+	if (e == 0)
+		shmr_bell_set_spin(&c->bell, spin_ns, true);
 	return e;
 }

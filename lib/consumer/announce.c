@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * watermark: sleep until there is more than one message, for consumers that want
- * throughput; and quiet consumers, which producers do not ring for at all.
+ * announce: what a consumer tells producers before it sleeps: its bit in `sleepers`, and its
+ * watermarks.
  *
- * The producers count for the consumer, because they know how far their lanes are (D5 in
- * doorbell.h). The consumer stores how far that shall be, and announces itself. No producer
- * can count over several lanes, so each lane has its own watermark. At the end of a time the
- * consumer takes what is there, however little. That time begins with the first message, so
- * the consumer first sleeps until that message has come. If no time was given, the time is
- * the longest sleep of the ring, and begins with the sleep.
+ * The announcement is the first step of [SLEEP] in doorbell.h. The caller reads the bell before it,
+ * and looks once more behind it. Then the caller sleeps (sleep.c), or an event loop does (fd.c). A
+ * producer takes the bit away as it rings.
+ *
+ * A watermark is for a consumer that wants throughput: it sleeps until there is more than one
+ * message. The producers count for the consumer, because they know how far their lanes are (D5 in
+ * doorbell.h). The consumer stores how far that shall be, and then announces itself. No producer can
+ * count over several lanes, so each lane has its own watermark. Watermarks change only while the
+ * consumer is not announced. In a lane that the consumer has not adopted every message rings.
  *
  * A watermark is about sleeping only: a consumer that finds messages takes them at once. And
  * it holds no producer back: a lane is due when the consumer holds half of it.
+ *
+ * A quiet consumer does not announce itself, so no producer rings for it. It sleeps as long as an
+ * observer, and looks again.
  */
 #include <errno.h>
 
@@ -20,6 +26,30 @@
 #include "sys.h"
 
 #define QUIET_PERIOD_NS INT64_C(5000000) /* as long as observers sleep */
+
+/*
+ * All producers that have published since the barrier that followed the bit have seen it,
+ * or will see it, if it still stands. [SLEEP] pairs with bell_order().
+ */
+void consumer_announce(struct shmring_consumer *c)
+{
+	struct doorbell *shared = c->bell.shared;
+	uint64_t bit = UINT64_C(1) << c->attachment.slot;
+
+	if (!c->quiet && !(load_relaxed(&shared->sleepers) & bit)) {
+		fetch_or(&shared->sleepers, bit);
+		shmr_bell_barrier(&c->bell, &c->counters);
+	}
+}
+
+/* [SLEEP] pairs with shmr_bell_ring_data(), which may be quicker. */
+void consumer_take_back(struct shmring_consumer *c)
+{
+	uint64_t bit = UINT64_C(1) << c->attachment.slot;
+
+	if (load_relaxed(&c->bell.shared->sleepers) & bit)
+		fetch_and(&c->bell.shared->sleepers, ~bit);
+}
 
 int64_t consumer_longest_sleep(const struct shmring_consumer *c)
 {
@@ -92,47 +122,6 @@ bool consumer_is_due(struct shmring_consumer *c)
 	return false;
 }
 
-/* [SLEEP] pairs with shmr_bell_ring_data(), shmr_bell_ring_leaving(). */
-static int sleep_until_due(struct shmring_consumer *c, int64_t until)
-{
-	const struct doorbell *shared = c->bell.shared;
-	uint64_t raised = 0; /* in these lanes */
-	int e = 0;
-
-	while (e == 0 && shmr_now() < until) {
-		uint32_t seen = load_acquire32(&shared->data_bell);
-
-		consumer_adopt_lanes(c); /* a new one may have rung */
-		if (raised != c->lanes)
-			consumer_raise_watermarks(c);
-		raised = c->lanes;
-		consumer_announce(c);
-		if (consumer_is_due(c))
-			break;
-		e = consumer_check_end(c, true);
-		if (e != 0)
-			break; /* there will not be more than there is */
-		e = shmr_bell_sleep(&c->bell, &shared->data_bell, seen, until, &c->counters);
-		consumer_show_counts(c);
-	}
-	consumer_drop_watermarks(c);
-	return e;
-}
-
-int consumer_wait_for_watermark(struct shmring_consumer *c, int64_t deadline)
-{
-	int64_t until = shmr_now();
-	int e;
-
-	until = deadline - until > consumer_longest_sleep(c) ? until + consumer_longest_sleep(c)
-							     : deadline;
-	shmr_bell_begin_wait(&c->bell);
-	e = sleep_until_due(c, until);
-	if (e == -ECANCELED || e == -ESTALE)
-		return e;			  /* it is reported once, and that is now */
-	return e > 0 || consumer_look(c) ? 0 : e; /* a message is worth more than a signal */
-}
-
 static int check(const struct shmring_consumer *c, uint64_t messages, uint64_t bytes,
 		 int64_t within_ns)
 {
@@ -175,13 +164,4 @@ int shmring_consumer_quiet(struct shmring_consumer *c, int quiet)
 	if (quiet && !c->observer)
 		consumer_take_back(c);
 	return 0;
-}
-
-int shmring_consumer_spin(struct shmring_consumer *c, int64_t spin_ns)
-{
-	int e = consumer_wiped(c);
-
-	if (e == 0)
-		shmr_bell_set_spin(&c->bell, spin_ns, true);
-	return e;
 }
