@@ -79,7 +79,7 @@ static unsigned char *map_words(const struct shmring_ring *r)
 }
 
 /*
- * [FILE] pairs with outdated_lanes(), consumer_follow_files(), consumer_settle_files(),
+ * [FILE] pairs with outdated_lanes(), follow_files(), consumer_settle_files(),
  * shmr_isolated_own_lanes()
  */
 int isolated_files_raise(const struct shmring_ring *r, unsigned lane, uint32_t number, uid_t user)

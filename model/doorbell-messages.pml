@@ -2,8 +2,9 @@
 /*
  * doorbell-messages.pml: consumers sleep until there is a message; store buffers are modelled.
  *
- * Follows sleep_for_message(), sleep_until_message(), take_back_bit() and consumer_look() of
- * lib/consumer/wait.c; the end of shmring_commit() in include/shmring/producer-inline.h and of
+ * Follows sleep_for_message(), sleep_until_message(), consumer_announce() and
+ * consumer_take_back() of lib/consumer/sleep.c and announce.c; consumer_look() of
+ * lib/consumer/turn.c; the end of shmring_commit() in include/shmring/producer-inline.h and of
  * publish_batch() in lib/producer/messages.c; shmr_bell_ring_data(), shmr_bell_barrier() and
  * shmr_bell_sleep() of lib/core/doorbell.c.
  *
@@ -22,7 +23,7 @@
  * calls invalid.
  *
  * With WATERMARK a consumer waits in two ways, as it likes: for one message, or until a lane has so
- * many, by consumer_wait_for_watermark() of lib/consumer/watermark.c; its time is over NAPS times, at
+ * many, by wait_for_watermark() of lib/consumer/sleep.c; its time is over NAPS times, at
  * any moment. shmring_slow1_wake_consumers() is modelled then: a producer looks at the watermark of
  * its lane.
  *
@@ -339,7 +340,7 @@ inline nap()
 	}
 }
 
-inline consumer_wait_for_watermark()
+inline wait_for_watermark()
 {
 #ifndef KEEP_BIT
 	take_back_bit();
@@ -382,7 +383,7 @@ proctype Consumer(byte me)
 		if
 		:: found
 #ifdef WATERMARK
-		:: !found -> consumer_wait_for_watermark()
+		:: !found -> wait_for_watermark()
 #endif
 		:: !found ->
 			do

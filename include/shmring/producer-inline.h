@@ -151,7 +151,7 @@ SHMRING_INLINE int shmring_commit(struct shmring_producer *p, size_t len)
 	/* [SIGNAL] pairs with shmring_claim(). */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	*SHMRING_POINTER(shmring_pair, &h->position) = ended;
-	/* [WAKE] pairs with [SLEEP] in lib/consumer/wait.c. */
+	/* [WAKE] pairs with [SLEEP] in lib/consumer/sleep.c. */
 	if (__builtin_expect(h->fence != 0, 0))
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	else

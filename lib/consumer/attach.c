@@ -3,8 +3,6 @@
  * attach: options, names and slots; mapping; leaving.
  */
 #include <errno.h>
-#include <sched.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -38,190 +36,6 @@ static int check_options(const struct shmring_consumer_options *o)
 	if (o->name && shmr_name_check(o->name) < 0)
 		return -EINVAL;
 	return shmr_memory_check(&o->memory);
-}
-
-/* Take a slot without history that is in `state`; -EUSERS: there is none. */
-static int take_slot(struct attachment *a, enum place_state state)
-{
-	for (unsigned slot = 0; slot < LAYOUT_CONSUMERS; slot++) {
-		/* [PLACE] pairs with shmr_place_leave() */
-		uint64_t status = load_acquire(&a->registry->consumer_status[slot]);
-		int e;
-
-		if (status_state(status) != state || (status_flags(status) & PLACE_NAMED))
-			continue;
-		e = shmr_place_take(a->registry, PLACE_CONSUMER, slot, status, a->fd, &a->status);
-		a->slot = slot;
-		return e;
-	}
-	return -EUSERS;
-}
-
-/* Take free slots first, and claimed slots only if nothing else is left. */
-static int take_any_slot(struct attachment *a)
-{
-	struct tries tries = { 0 };
-	int e;
-
-	do {
-		e = take_slot(a, PLACE_FREE);
-		if (e == -EUSERS)
-			e = take_slot(a, PLACE_CLAIMED);
-	} while (e == -EAGAIN && shmr_try_again(&tries)); /* another one was quicker */
-	return e == -EAGAIN ? shmr_place_restless() : e;
-}
-
-static int find_slot(struct attachment *a, struct shmring_counters *counters)
-{
-	int e = take_any_slot(a);
-
-	if (e == -EUSERS) {
-		counters->recoveries +=
-			shmr_place_bury_all(a->registry, PLACE_CONSUMER, shmr_ring_fd(a->ring));
-		e = take_any_slot(a);
-	}
-	if (e == -EUSERS) {
-		char holders[400];
-
-		shmr_vacancy_holders(a->registry, PLACE_CONSUMER, holders, sizeof(holders));
-		return explain(
-			e,
-			"all %u places for consumers are taken: %s; wait for one to leave "
-			"(with a deadline to attach), or drop kept names that are not needed "
-			"(shmring forget)",
-			(uint64_t)LAYOUT_CONSUMERS, holders);
-	}
-	return e;
-}
-
-/*
- * DETACHED to ACTIVE in one step, so that the cursor holds producers back all
- * the time. The lock on the next epoch comes first: as the holder of the name
- * only we may go for it (R1). The limits of the last holder end with that step: ours are
- * written behind it, because the name may be forgotten before it, and come into force by
- * the flag LIMITED. [PLACE] pairs with shmr_place_is_dead().
- */
-static int take_detached(struct attachment *a, uint64_t status, unsigned flags)
-{
-	uint32_t epoch = status_epoch(status) + 1;
-	uint64_t active =
-		status_make(epoch, 0, PLACE_NAMED | (flags & ~PLACE_LIMITED), PLACE_ACTIVE);
-	uint64_t byte = shmr_place_byte(PLACE_CONSUMER, a->slot, epoch);
-	int e = shmr_lock_byte(a->fd, byte);
-
-	if (e < 0)
-		return e == -EAGAIN ? e : explain(e, "cannot lock a consumer's place: %e", e);
-	if (compare_and_swap(&a->registry->consumer_status[a->slot], status, active)) {
-		a->status = active;
-		return 0;
-	}
-	shmr_unlock_byte(a->fd, byte);
-	return -EAGAIN;
-}
-
-static void write_limits(struct attachment *a, const struct shmring_consumer_options *o)
-{
-	struct holder *holder = &a->registry->consumer_holder[a->slot];
-
-	store_relaxed(&holder->max_lag, o->max_lag);
-	store_relaxed(&holder->max_lag_ns, o->max_lag_ns);
-}
-
-/*
- * The limits stand: producers go by them from now on. One that suspects us at this moment has
- * changed the word; if we are evicted already, we come back with the flag. [PLACE] pairs with
- * status_of(): the limits count with the word.
- */
-static void announce_limits(struct attachment *a, unsigned flags)
-{
-	shm_u64 *word = &a->registry->consumer_status[a->slot];
-	struct tries tries = { 0 };
-
-	do {
-		uint64_t status = load_acquire(word);
-		uint64_t limited =
-			status_with_flags(status_next(status, PLACE_ACTIVE), PLACE_NAMED | flags);
-
-		if (status_epoch(status) != status_epoch(a->status) || !status_gates(status))
-			return;
-		if (compare_and_swap(word, status, limited)) {
-			a->status = limited;
-			return;
-		}
-	} while (shmr_try_again(&tries));
-}
-
-/* A place that has a cursor, with its new limits. */
-static int take_over(struct shmring_consumer *c, uint64_t status,
-		     const struct shmring_consumer_options *o)
-{
-	int e = take_detached(&c->attachment, status, c->flags);
-
-	if (e < 0)
-		return e;
-	write_limits(&c->attachment, o);
-	if (c->flags & PLACE_LIMITED)
-		announce_limits(&c->attachment, c->flags);
-	return 0;
-}
-
-/* One step towards the place of a name that exists; -EAGAIN: look again. */
-static int approach_name(struct shmring_consumer *c, uint64_t status,
-			 const struct shmring_consumer_options *o)
-{
-	struct attachment *a = &c->attachment;
-
-	switch (status_state(status)) {
-	case PLACE_DETACHED:
-		return take_over(c, status, o);
-	case PLACE_LAPSED:
-	case PLACE_CLAIMED:
-		return shmr_place_take(a->registry, PLACE_CONSUMER, a->slot, status, a->fd,
-				       &a->status);
-	default:
-		if (shmr_place_bury(a->registry, PLACE_CONSUMER, a->slot, status,
-				    shmr_ring_fd(a->ring)))
-			c->counters.recoveries++;
-		else
-			sched_yield(); /* its last holder is just going */
-		return -EAGAIN;
-	}
-}
-
-/* The slot of a name that exists, or a new one. The name is ours by its lock. */
-static int find_name(struct shmring_consumer *c, const struct shmring_consumer_options *o)
-{
-	struct attachment *a = &c->attachment;
-	struct tries tries = { 0 };
-	uint64_t status;
-
-	while (shmr_name_find(a->registry, o->name, &a->slot, &status) == 0) {
-		int e = approach_name(c, status, o);
-
-		if (e != -EAGAIN)
-			return e;
-		if (!shmr_try_again(&tries))
-			return explain(-EBUSY, "the place of '%s' does not become free", o->name);
-	}
-	if (o->start == SHMRING_START_RESUME)
-		return explain(-ENOENT, "the ring has no consumer named '%s' to resume", o->name);
-	return find_slot(a, &c->counters);
-}
-
-static int find_place(struct shmring_consumer *c, const struct shmring_consumer_options *o)
-{
-	struct attachment *a = &c->attachment;
-	int e;
-
-	a->kind = PLACE_CONSUMER;
-	if (!o->name)
-		return find_slot(a, &c->counters);
-	e = shmr_lock_byte(a->fd, shmr_name_byte(o->name));
-	if (e == -EAGAIN)
-		return explain(-EBUSY, "a live process consumes under the name '%s'", o->name);
-	if (e < 0)
-		return explain(e, "cannot lock the name: %e", e);
-	return find_name(c, o);
 }
 
 /* Only our own row is writable, as far as the page size allows. */
@@ -274,7 +88,7 @@ static int set_up(struct shmring_consumer *c, struct shmring_ring *r,
 	shmr_memory_apply(a, &o->memory, a->registry, sizeof(struct registry), true, false);
 	shmr_memory_apply(a, &o->memory, a->doorbell, sizeof(struct doorbell), true, false);
 	if (!c->observer) {
-		e = find_place(c, o);
+		e = consumer_find_place(c, o);
 		if (e == 0)
 			e = map_row(c);
 	} else {
@@ -298,7 +112,7 @@ static int take_places(struct shmring_consumer *c, const struct shmring_consumer
 	c->patient = true;
 	consumer_drop_watermarks(c);
 	shmr_holder_write(&a->registry->consumer_holder[a->slot], o->name);
-	write_limits(a, o); /* the flag PLACE_LIMITED says that they count */
+	consumer_write_limits(a, o); /* the flag PLACE_LIMITED says that they count */
 	if (status_state(a->status) == PLACE_ACTIVE)
 		e = consumer_resume(c);
 	else if (status_flags(a->status) & PLACE_NAMED)

@@ -19,7 +19,8 @@
  *	window.c	in which order the messages in hand were handed out
  *	join.c		a cursor in one lane that producers respect
  *	place.c		the place in the registry: enter it with all cursors, keep it, come back to it
- *	attach.c	options, slots and names, mapping, leaving
+ *	attach.c	options, mapping, leaving
+ *	find-place.c	take a place of the registry, any one or that of a name
  *	observer.c	copies instead of pointers, for consumers that hold no producer back
  */
 #ifndef SHMRING_CONSUMER_PRIVATE_H
@@ -312,6 +313,15 @@ static inline int consumer_wiped(const struct shmring_consumer *c)
 {
 	return c->attachment.ring ? 0 : consumer_explain_wiped();
 }
+
+/*
+ * Take a place of the registry, any one or that of the name, and its lock. 0 with the place in
+ * SETUP; or in ACTIVE, if the name was DETACHED, so that its cursors hold all the time; or an error.
+ */
+int consumer_find_place(struct shmring_consumer *c, const struct shmring_consumer_options *o);
+
+/* The limits of lag that the program asked for; the flag PLACE_LIMITED says that they count. */
+void consumer_write_limits(struct attachment *a, const struct shmring_consumer_options *o);
 
 /* Place the cursor of one lane for a consumer without history; `at` is where. */
 int consumer_place_cursor(struct shmring_consumer *c, struct reader *l, enum shmring_start start,

@@ -12,6 +12,7 @@ lib_consumer_libconsumer_la_SOURCES = \
 	lib/consumer/cursor.c \
 	lib/consumer/end.c \
 	lib/consumer/fd.c \
+	lib/consumer/find-place.c \
 	lib/consumer/in-hand.c \
 	lib/consumer/join.c \
 	lib/consumer/lanes.c \

@@ -200,8 +200,8 @@ static int furnish_lane(struct shmring_producer *p)
 
 /*
  * An owner of an isolated lane may have died between finishing it and saying so. [READY]
- * pairs with adopt_lanes_of_file(), unmapped_lanes(), [JOIN] pairs with hold_empty(): we
- * reserve after this, and ask the cursors.
+ * pairs with consumer_new_lanes(), [JOIN] pairs with hold_empty(): we reserve after
+ * this, and ask the cursors.
  */
 static void show_lane(struct shmring_producer *p)
 {

@@ -138,7 +138,7 @@ static void publish_batch(struct shmring_producer *p)
 	unstage(p);
 	producer_set_limit(p);
 	producer_unmark(p);
-	bell_order(p->hot.fence); /* [WAKE] pairs with [SLEEP] in lib/consumer/wait.c */
+	bell_order(p->hot.fence); /* [WAKE] pairs with [SLEEP] in lib/consumer/sleep.c */
 	if (!producer_is_quiet(p) && load_relaxed(&p->bell.shared->sleepers) != 0)
 		shmring_slow1_wake_consumers(p);
 }

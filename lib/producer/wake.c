@@ -33,7 +33,7 @@ int shmring_producer_wake(struct shmring_producer *p)
 {
 	if (producer_wiped(p) < 0)
 		return -ECHILD;
-	bell_order(p->hot.fence); /* [WAKE] pairs with [SLEEP] in lib/consumer/wait.c */
+	bell_order(p->hot.fence); /* [WAKE] pairs with [SLEEP] in lib/consumer/sleep.c */
 	if (load_relaxed(&p->bell.shared->sleepers) == 0)
 		return 0;
 	shmr_bell_ring_data(&p->bell, EVERYBODY, &p->counters);
