@@ -41,6 +41,7 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/peers.h \
 	lib/core/registry.c \
 	lib/core/registry.h \
+	lib/core/repair.c \
 	lib/core/ring.c \
 	lib/core/ring.h \
 	lib/core/segment.c \
