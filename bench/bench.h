@@ -217,6 +217,7 @@ void targets_print(const struct plan *plan);
 extern const struct subject limit_trips[], limit_overwrites[], limit_streams[], limit_costs[];
 extern const struct subject reference_streams[], reference_trips[];
 extern const struct subject peers[];
+extern const struct subject *const more_peers[]; /* lists; ends with NULL */
 extern const struct subject self_streams[], self_lanes[], self_trips[], self_costs[];
 
 static inline int64_t clock_ns(void)

@@ -8,7 +8,7 @@ BENCH_CFLAGS = -march=native
 BENCH_FLAGS =
 
 check_PROGRAMS += bench/shmring-bench
-bench_shmring_bench_SOURCES = \
+bench_files = \
 	bench/base.c \
 	bench/bench.h \
 	bench/json.c \
@@ -26,6 +26,7 @@ bench_shmring_bench_SOURCES = \
 	bench/self.c \
 	bench/targets.c \
 	bench/work.h
+bench_shmring_bench_SOURCES = $(bench_files) bench/not-installed.c
 bench_shmring_bench_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 bench_shmring_bench_CFLAGS = $(AM_CFLAGS) $(BENCH_CFLAGS)
 bench_shmring_bench_LDADD = $(SHMRING_LIBS) $(JANSSON_LIBS) -lrt
@@ -38,6 +39,30 @@ bench_shmring_broker_bench_LDADD = $(SHMRING_LIBS)
 PHONY_TARGETS += bench
 bench: bench/shmring-bench$(EXEEXT)
 	bench/shmring-bench --json=bench-results.json --plot=bench-results.svg $(BENCH_FLAGS)
+
+# The same with everything that Debian has for such work, as far as it is installed; see
+# bench/installed.c.
+PHONY_TARGETS += bench-peers
+bench-peers: bench/shmring-bench$(EXEEXT)
+	CC='$(CC)' CXX='$(CXX)' LIBTOOL='$(SHELL) ./libtool' LIBS='$(SHMRING_LIBS) $(JANSSON_LIBS) -lrt' \
+		CFLAGS='$(C11_CFLAGS) -D_GNU_SOURCE -I$(top_srcdir)/include $(JANSSON_CFLAGS) $(CFLAGS) $(BENCH_CFLAGS)' \
+		$(srcdir)/bench/build-peers.sh '$(srcdir)' bench/shmring-peers-bench \
+		$(filter %.c,$(bench_files))
+	bench/shmring-peers-bench --json=bench-peers.json --plot=bench-peers.svg $(BENCH_FLAGS)
+EXTRA_DIST += \
+	bench/build-peers.sh \
+	bench/installed.c \
+	bench/installed.h \
+	bench/peer-boost.c \
+	bench/peer-boost.cpp \
+	bench/peer-boost.h \
+	bench/peer-ck.c \
+	bench/peer-dpdk.c \
+	bench/peer-libqb.c \
+	bench/peer-nng.c \
+	bench/peer-zmq.c \
+	bench/pool.c
+CLEANFILES += bench-peers.json bench-peers.svg bench/shmring-peers-bench
 
 # Two builds, interleaved: make bench-compare BASE=main~5 [ONLY='stream/shmring/64/*'] [ROUNDS=9]
 BASE = HEAD

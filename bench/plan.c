@@ -70,6 +70,15 @@ static void add(struct builder *b, const struct subject *list, enum kind kind, s
 	}
 }
 
+static void add_peers(struct builder *b, enum kind kind, size_t message)
+{
+	size_t capacity = message > SMALL_LANE / 2 ? LARGE_LANE : SMALL_LANE;
+
+	add(b, peers, kind, message, capacity);
+	for (int i = 0; more_peers[i]; i++)
+		add(b, more_peers[i], kind, message, capacity);
+}
+
 static void add_streams(struct builder *b, size_t message)
 {
 	static const size_t capacity[] = { SMALL_LANE, LARGE_LANE };
@@ -81,7 +90,7 @@ static void add_streams(struct builder *b, size_t message)
 		add(b, self_streams, STREAM, message, capacity[i]);
 	}
 	b->group++;
-	add(b, peers, STREAM, message, message > SMALL_LANE / 2 ? LARGE_LANE : SMALL_LANE);
+	add_peers(b, STREAM, message);
 }
 
 static void add_trips(struct builder *b, size_t message)
@@ -94,7 +103,7 @@ static void add_trips(struct builder *b, size_t message)
 	if (message < 64)
 		return; /* what a few bytes more or less are to a system call */
 	b->group++;
-	add(b, peers, ROUND_TRIP, message, SMALL_LANE);
+	add_peers(b, ROUND_TRIP, message);
 }
 
 static void add_lanes(struct builder *b, size_t message)

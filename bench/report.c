@@ -138,8 +138,10 @@ static void print_streams(const struct plan *plan)
 	print_lane(plan, LARGE_LANE, "Streaming through 8 MiB");
 	if (!any(plan, STREAM, NULL, 0))
 		return;
-	print_header("Kernel primitives and a locked ring");
+	print_header("What else there is");
 	print_stream_rows(plan, peers, 0);
+	for (int i = 0; more_peers[i]; i++)
+		print_stream_rows(plan, more_peers[i], 0);
 	print_header("Several lanes of 256 KiB");
 	print_stream_rows(plan, self_lanes, SMALL_LANE);
 }
@@ -214,6 +216,8 @@ void report_tables(const struct plan *plan)
 	print_trips(plan, self_trips);
 	print_trips(plan, reference_trips);
 	print_trips(plan, peers);
+	for (int i = 0; more_peers[i]; i++)
+		print_trips(plan, more_peers[i]);
 	print_values(plan, SOLO, "Costs");
 	print_calls(plan);
 }
