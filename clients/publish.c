@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "cli.h"
 #include "progress.h"
@@ -14,8 +13,7 @@
 
 #define READERS_LOOK_NS 100000000 /* between two looks for consumers */
 #define INPUT_SLICE_MS 200
-#define BATCH_BYTES 65536	   /* more than this staged gains nothing */
-#define CONSUMERS_POLL_NS 10000000 /* shmring-pub(1) promises it */
+#define BATCH_BYTES 65536 /* more than this staged gains nothing */
 
 static int64_t deadline_of(const struct publisher *p)
 {
@@ -156,35 +154,39 @@ int publisher_commit(struct publisher *p, size_t len)
 	return 0;
 }
 
+static void tell_of_too_few(struct publisher *p, uint32_t count)
+{
+	int attached = shmring_wait_consumers(p->ring, 0, SHMRING_NOWAIT);
+	char text[HOLDERS_TEXT];
+
+	if (attached < 0 || !patience_is_over(&p->patience))
+		return;
+	snprintf(text, sizeof(text), "%d of the %u that are waited for", attached, count);
+	patience_tell(&p->patience, p->address, "too few consumers", text);
+}
+
 int publisher_wait_consumers(struct publisher *p, uint32_t count)
 {
-	const struct timespec pause = { .tv_nsec = CONSUMERS_POLL_NS };
 	const int64_t deadline = deadline_of(p);
-	struct shmring_ring_stat stat = { .size = sizeof(stat) };
-	char text[HOLDERS_TEXT];
-	int err;
 
 	for (;;) {
-		err = shmring_stat(p->ring, &stat);
-		if (err < 0)
-			return err;
-		if (stat.consumers >= count) {
+		int err = shmring_wait_consumers(p->ring, count,
+						 stop_slice(deadline, STOP_SLICE_NS));
+
+		if (err >= 0) {
 			patience_rest(&p->patience);
 			return 0;
 		}
 		if (stop_look())
 			return -EINTR;
-		if (stat.retired)
+		if (err == -EIDRM)
 			return -ENOLINK;
+		if (err != -ETIMEDOUT && err != -EINTR)
+			return err;
 		if (now_ns() >= deadline)
 			return -ETIMEDOUT;
-		if (patience_is_over(&p->patience)) {
-			snprintf(text, sizeof(text), "%u of the %u that are waited for",
-				 stat.consumers, count);
-			patience_tell(&p->patience, p->address, "too few consumers", text);
-		}
+		tell_of_too_few(p, count);
 		progress_update(0, 0, "waiting for consumers");
-		nanosleep(&pause, NULL);
 	}
 }
 

@@ -79,7 +79,9 @@ dist_man_MANS += \
 	man/shmring_stat_consumer.3 \
 	man/shmring_stat_lane.3 \
 	man/shmring_version.3 \
-	man/shmring_wait.3
+	man/shmring_wait.3 \
+	man/shmring_wait_consumers.3 \
+	man/shmring_wait_producers.3
 
 if ENABLE_BROKER
 dist_man_MANS += \

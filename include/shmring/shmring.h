@@ -516,6 +516,27 @@ SHMRING_ASSERT_SIZE(shmring_wait_item, 16);
  */
 int shmring_wait(struct shmring_wait_item *waits, int count, int64_t deadline);
 
+/*
+ * Wait until `count` lossless consumers, or producers, are attached, or until the deadline.
+ * Returns how many are attached, `count` or more; with a `count` of 0 at once.
+ *
+ * A consumer counts from the moment at which it has its cursors: it gets every message that is
+ * published after this call has returned. Consumers that were evicted count. Processes that are
+ * still attaching, processes that are proved dead, kept names without a process, and observers
+ * do not count. A process that attaches wakes the caller; if it is killed before that, the caller
+ * notices the attach, and the death, within the ring's longest sleep. Counts are of one moment:
+ * a process may leave before the call has returned.
+ *
+ * Errors: -EAGAIN (fewer are attached, and SHMRING_NOWAIT), -ETIMEDOUT, -EINTR (a signal handler
+ * ran while it slept), -EIDRM (fewer are attached, and the ring was removed), -EINVAL (`count` is
+ * more than SHMRING_MAX_CONSUMERS, or more than the ring has lanes), -EBADF (the program closed
+ * the ring's descriptor), -ECHILD.
+ * Concurrency: with everything, also in several threads on one handle. A ring that is open
+ * read-only will do.
+ */
+int shmring_wait_consumers(struct shmring_ring *r, unsigned count, int64_t deadline);
+int shmring_wait_producers(struct shmring_ring *r, unsigned count, int64_t deadline);
+
 /* The deadline `ns` nanoseconds from now; SHMRING_FOREVER if that overflows. */
 int64_t shmring_deadline(int64_t ns);
 

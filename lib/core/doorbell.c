@@ -80,6 +80,13 @@ void shmr_bell_ring_leaving(struct bell *bell, struct shmring_counters *counters
 	counters->system_calls++;
 }
 
+/* [WAKE] pairs with wait_for() */
+void shmr_bell_ring_arrival(struct doorbell *shared)
+{
+	fetch_add32(&shared->arrivals, 1);
+	shmr_futex_wake(&shared->arrivals);
+}
+
 /* [WAKE] pairs with sleep_for_room() */
 void shmr_bell_ring_room(struct bell *bell, unsigned lane, struct shmring_counters *counters)
 {

@@ -134,6 +134,12 @@ void shmr_bell_ring_rooms(struct bell *bell, uint64_t lanes, struct shmring_coun
 void shmr_bell_ring_leaving(struct bell *bell, struct shmring_counters *counters);
 
 /*
+ * A process has attached: its status word says so. Wake all processes that sleep until others
+ * have attached (arrivals.h). They cannot announce themselves: they may have no place.
+ */
+void shmr_bell_ring_arrival(struct doorbell *shared);
+
+/*
  * Cancel the present wait of that handle, or the next one: that wait returns -ECANCELED.
  * Async-signal-safe, and the only function here that other threads may call. `word`: the
  * bell on which the handle sleeps. Cancelling moves it, which costs the other sleepers

@@ -181,7 +181,7 @@ _Static_assert(sizeof(struct registry) == 13376, "registry");
 struct doorbell {
 	shm_u64 sleepers;  /* bit c: consumer c is about to sleep */
 	shm_u32 data_bell; /* futex: new messages */
-	uint32_t reserved0;
+	shm_u32 arrivals;  /* futex: a producer or consumer has attached */
 	shm_u64 patient; /* bit c: consumer c is to be rung for at its watermarks */
 	shm_u64 reserved[5];
 	struct {

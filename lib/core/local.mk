@@ -6,6 +6,7 @@ lib_core_libcore_la_SOURCES = \
 	$(TEXT_SOURCES) \
 	lib/core/address.c \
 	lib/core/address.h \
+	lib/core/arrivals.c \
 	lib/core/atomic.h \
 	lib/core/attachment.c \
 	lib/core/attachment.h \

@@ -314,6 +314,7 @@ static void go_active(struct shmring_producer *p, const struct shmring_producer_
 	 */
 	compare_and_swap(&a->registry->lane_status[a->slot], a->status, active);
 	a->status = active;
+	shmr_bell_ring_arrival(a->doorbell);
 }
 
 static void leave(struct shmring_producer *p)

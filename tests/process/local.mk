@@ -7,6 +7,7 @@ tests_process_peer_LDADD = $(PROCESS_LIBS)
 
 PROCESS_LIBS = tests/support/libsupport.la $(SHMRING_LIBS) $(CHECK_LIBS)
 PROCESS_TESTS = \
+	tests/process/arrivals \
 	tests/process/badfile \
 	tests/process/brokered \
 	tests/process/cancel \
@@ -56,6 +57,9 @@ PROCESS_TESTS = \
 check_PROGRAMS += $(PROCESS_TESTS)
 TESTS += $(PROCESS_TESTS)
 
+tests_process_arrivals_SOURCES = tests/process/arrivals.c
+tests_process_arrivals_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_process_arrivals_LDADD = $(PROCESS_LIBS)
 tests_process_badfile_SOURCES = tests/process/badfile.c
 tests_process_badfile_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_process_badfile_LDADD = $(PROCESS_LIBS)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Tests of single modules of the core, linked to its objects: nothing is hidden from them.
 UNIT_TESTS = \
+	tests/unit/arrivals \
 	tests/unit/bell \
 	tests/unit/broker \
 	tests/unit/evicted \
@@ -16,6 +17,10 @@ UNIT_TESTS = \
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 
+tests_unit_arrivals_SOURCES = tests/unit/arrivals.c
+tests_unit_arrivals_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_arrivals_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
+tests_unit_arrivals_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=shmr_bell_ring_arrival
 tests_unit_bell_SOURCES = tests/unit/bell.c
 tests_unit_bell_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_bell_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A process that attaches is killed, or stopped, after its place counts and before it wakes the
+ * processes that wait for it (shmr_bell_ring_arrival() is wrapped). The waiter looks by itself
+ * within the ring's longest sleep, and counts what is alive.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+
+#include <check.h>
+
+#include <shmring/consumer.h>
+#include <shmring/producer.h>
+
+#include "child.h"
+#include "doorbell.h"
+#include "must.h"
+#include "room.h"
+#include "runner.h"
+#include "way.h"
+
+#define QUICK_NS UINT64_C(20000000)
+
+static int last_signal; /* that the attaching process gets before it wakes others */
+
+void __real_shmr_bell_ring_arrival(struct doorbell *shared);
+void __wrap_shmr_bell_ring_arrival(struct doorbell *shared);
+
+void __wrap_shmr_bell_ring_arrival(struct doorbell *shared)
+{
+	if (last_signal)
+		raise(last_signal);
+	__real_shmr_bell_ring_arrival(shared);
+}
+
+static int attach_and_be_signalled(int socket, void *arg)
+{
+	struct shmring_ring *r = arg;
+	struct shmring_producer *p;
+	struct shmring_consumer *c;
+
+	must(shmring_join(r));
+	step_tell(socket);
+	step_await(socket);
+	last_signal = SIGSTOP;
+	must(shmring_producer_attach(&p, r, NULL));
+	must(shmring_consumer_attach(&c, r, NULL));
+	return 0;
+}
+
+static struct shmring_ring *create(void)
+{
+	struct shmring_config config = small_config();
+
+	config.max_sleep_ns = QUICK_NS;
+	return ring_create(&config);
+}
+
+static int wait_for_both(int socket, void *arg)
+{
+	struct shmring_ring *r = arg;
+
+	(void)socket;
+	must(shmring_join(r));
+	ck_assert_int_eq(must(shmring_wait_producers(r, 1, patience())), 1);
+	ck_assert_int_eq(must(shmring_wait_consumers(r, 1, patience())), 1);
+	return 0;
+}
+
+/* It stops itself. */
+static void await_stop(struct child *c)
+{
+	while (child_look(c) != CHILD_STOPPED)
+		sched_yield();
+}
+
+START_TEST(stopped_before_it_wakes_the_waiter)
+{
+	struct shmring_ring *r = create();
+	struct child waiter, comer;
+
+	child_fork(&comer, attach_and_be_signalled, r);
+	step_await(comer.socket);
+	child_fork(&waiter, wait_for_both, r);
+	child_await_sleep(&waiter);
+	step_tell(comer.socket);
+	await_stop(&comer);
+	ck_assert_int_eq(must(shmring_wait_producers(r, 1, patience())), 1);
+	ck_assert_int_eq(kill(comer.pid, SIGCONT), 0); /* it stops again at once */
+	await_stop(&comer);
+	child_end(&waiter);
+	child_kill(&comer);
+	must_fail(EAGAIN, shmring_wait_producers(r, 1, SHMRING_NOWAIT));
+	must_fail(EAGAIN, shmring_wait_consumers(r, 1, SHMRING_NOWAIT));
+	shmring_close(r);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("arrivals");
+	TCase *tc = room_case(s, "arrivals", 30);
+
+	tcase_add_test(tc, stopped_before_it_wakes_the_waiter);
+	return run_suite(s);
+}
