@@ -49,7 +49,7 @@ PHONY_TARGETS += coverage
 coverage:
 	-$(MAKE) $(AM_MAKEFLAGS) check
 	gcovr --root $(srcdir) --object-directory . --filter '$(abs_top_srcdir)/(lib|daemon|clients)/' \
-		--print-summary --output coverage.txt --html-details coverage.html
+		--print-summary --txt coverage.txt --html-details coverage.html
 CLEANFILES += coverage.txt coverage*.html coverage.css
 
 TAP_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
