@@ -20,7 +20,9 @@
 
 #define LINE 64
 #define MAX_ROUNDS 64
-#define MAX_CELLS 400
+#define MAX_CELLS 600
+#define MAX_CONSUMERS 8
+#define MAX_PROCESSES (MAX_CONSUMERS + 2) /* of a row */
 #define SMALL_LANE ((size_t)256 << 10)
 #define LARGE_LANE ((size_t)8 << 20)
 #define LONG_MESSAGE 1024 /* bytes, see plan_bound() */
@@ -31,7 +33,7 @@ enum kind {
 	ROUND_TRIP, /* there and back, nanoseconds */
 	SOLO,	    /* one process: a cost */
 };
-enum role { PRODUCER, CONSUMER, SECOND_PRODUCER, MAX_ROLES };
+enum role { PRODUCER, CONSUMER, SECOND_PRODUCER, FURTHER_CONSUMER, MAX_ROLES };
 enum phase { WARMING, MEASURING, STOPPING };
 enum class { CLASS_NEAR, CLASS_FAR, CLASS_FARTHER, CLASS_SIBLINGS, CLASSES };
 
@@ -53,7 +55,7 @@ struct control {
 	sem_t done;
 	_Atomic uint32_t failed;	/* 1: `error` says why */
 	_Alignas(LINE) double value;	/* in the cell's unit */
-	double p99;			/* round trips that sleep; else 0 */
+	double p99;			/* of round trips that sleep, and of stalls, ns; else 0 */
 	double system_calls[MAX_ROLES]; /* per message, if the subject counts */
 	struct placement before, after;
 	char error[256];
@@ -96,6 +98,7 @@ struct subject {
 	void (*close)(struct channel *ch);
 	bool sleeps;	    /* its round trips go through the kernel */
 	int processes;	    /* producers that share a processor; 0: one */
+	int consumers;	    /* consumers that share a processor; 0: one */
 	int backoff;	    /* pauses after a look that found nothing */
 	size_t stride;	    /* slots: their size is a multiple of it */
 	int64_t spin_ns;    /* shmring: as in its options */

@@ -142,7 +142,7 @@ static void print_streams(const struct plan *plan)
 	print_stream_rows(plan, peers, 0);
 	for (int i = 0; more_peers[i]; i++)
 		print_stream_rows(plan, more_peers[i], 0);
-	print_header("Several lanes of 256 KiB");
+	print_header("Several producers, lanes or consumers, 256 KiB");
 	print_stream_rows(plan, self_lanes, SMALL_LANE);
 }
 
@@ -208,10 +208,32 @@ static void print_trip_header(const struct plan *plan)
 	putchar('\n');
 }
 
+/* How long 64 messages of a consumer take that shares its processor, microseconds. */
+static void print_stalls(const struct plan *plan)
+{
+	static const size_t size[] = { 64, 1024 };
+	const struct cell *cell;
+
+	if (any(plan, STREAM, "one-consumer", SMALL_LANE))
+		printf("\n64 messages take at the 99th percentile, us (64 B, 1 KiB)\n");
+	for (int k = 0; self_lanes[k].name; k++) {
+		if (!self_lanes[k].consumers || !any(plan, STREAM, self_lanes[k].name, SMALL_LANE))
+			continue;
+		printf("%-16s", self_lanes[k].name);
+		for (int i = 0; i < 2; i++) {
+			cell = plan_find(plan, STREAM, self_lanes[k].name, size[i], SMALL_LANE);
+			if (cell && cell->rows)
+				printf(" %10.1f", cell->row[cell->rows - 1].p99 / 1e3);
+		}
+		putchar('\n');
+	}
+}
+
 void report_tables(const struct plan *plan)
 {
 	print_values(plan, LIMIT, "Limits of the machine");
 	print_streams(plan);
+	print_stalls(plan);
 	print_trip_header(plan);
 	print_trips(plan, self_trips);
 	print_trips(plan, reference_trips);

@@ -83,7 +83,7 @@ static void wait_go(struct side *side)
 static _Noreturn void live(struct side *side, struct probe *probe, int cpu, pid_t parent)
 {
 	const struct subject *subject = side->out ? side->out->subject : side->in->subject;
-	bool probes = side->kind != SOLO && side->role != SECOND_PRODUCER;
+	bool probes = side->kind != SOLO && side->role <= CONSUMER;
 	struct control *control = side->control;
 	struct placement placement;
 
@@ -111,9 +111,24 @@ static _Noreturn void live(struct side *side, struct probe *probe, int cpu, pid_
 
 static int count_processes(const struct cell *cell)
 {
+	const struct subject *s = cell->subject;
+
 	if (cell->kind == SOLO)
 		return 1;
-	return cell->subject->processes == 2 ? 3 : 2;
+	return 2 + (s->processes == 2) + (s->consumers > 1 ? s->consumers - 1 : 0);
+}
+
+/* One producer and one consumer, then those that the subject has besides. */
+static enum role role_of(const struct cell *cell, int process)
+{
+	if (process <= CONSUMER)
+		return (enum role)process;
+	return cell->subject->processes == 2 ? SECOND_PRODUCER : FURTHER_CONSUMER;
+}
+
+static bool consumes(enum role role)
+{
+	return role == CONSUMER || role == FURTHER_CONSUMER;
 }
 
 /* Wait for `count` posts; false: a process failed or nothing happened. */
@@ -185,20 +200,21 @@ static bool run_processes(const struct plan *plan, const struct cell *cell, stru
 			  struct probe *probe, struct channel ch[2])
 {
 	int i, processes = count_processes(cell);
-	pid_t pid[MAX_ROLES], self = getpid();
+	pid_t pid[MAX_PROCESSES], self = getpid();
 	bool trip = cell->kind == ROUND_TRIP;
 	bool well;
 
 	for (i = 0; i < processes; i++) {
+		enum role role = role_of(cell, i);
 		struct side side = {
 			.control = control,
 			.kind = cell->kind,
-			.role = (enum role)i,
+			.role = role,
 			.message = cell->message,
 			.capacity = cell->capacity,
 			.window_ns = plan->window_ns,
-			.out = i == CONSUMER ? (trip ? &ch[1] : NULL) : &ch[0],
-			.in = i == CONSUMER ? &ch[0] : (trip ? &ch[1] : NULL),
+			.out = consumes(role) ? (trip ? &ch[1] : NULL) : &ch[0],
+			.in = consumes(role) ? &ch[0] : (trip ? &ch[1] : NULL),
 		};
 
 		pid[i] = fork();
@@ -207,7 +223,7 @@ static bool run_processes(const struct plan *plan, const struct cell *cell, stru
 			exit(EXIT_FAILURE);
 		}
 		if (pid[i] == 0)
-			live(&side, probe, plan->cpu[i == CONSUMER], self);
+			live(&side, probe, plan->cpu[consumes(role)], self);
 	}
 	well = conduct(control, processes, cell, plan->window_ns);
 	return bury(control, pid, processes, well);

@@ -276,6 +276,53 @@ static void run_lanes(struct side *side)
 		run_claim(side);
 }
 
+/* Messages between two looks at the clock of a consumer that shares its processor. */
+#define STALL_GRAIN 64
+
+/*
+ * Consumers that share a processor: each gets every message. The rate and the stalls are the first
+ * one's; a stall is what so many messages take when the clock is looked at, which is rare enough
+ * to cost nothing.
+ */
+static void consume_shared(struct side *side)
+{
+	struct shmring_consumer *c = in_of(side)->consumer;
+	struct stopwatch watch = { .phase = WARMING };
+	struct samples stalls = { 0 };
+	int64_t before = clock_ns();
+	struct shmring_message m;
+	uint64_t count;
+
+	for (count = 0;; count++) {
+		if (count % STALL_GRAIN == 0) {
+			int64_t now = clock_ns();
+
+			if (watch.phase == MEASURING)
+				samples_add(&stalls, (double)(now - before));
+			before = now;
+		}
+		stopwatch_look(&watch, phase_of(side), count);
+		check(side, shmring_peek(c, SHMRING_FOREVER, &m));
+		if (!check_message(side, m.data, m.len, count))
+			break;
+		check(side, shmring_release(c));
+	}
+	stopwatch_look(&watch, STOPPING, count);
+	if (side->role == CONSUMER) {
+		side->control->value = watch.rate;
+		side->control->p99 = samples_quantile(&stalls, 0.99);
+	}
+	samples_free(&stalls);
+}
+
+static void run_consumers(struct side *side)
+{
+	if (side->in)
+		consume_shared(side);
+	else
+		run_claim(side);
+}
+
 /* ---- costs, in one process ---- */
 
 static double milliseconds(int64_t start)
@@ -422,11 +469,16 @@ const struct subject self_streams[] = { { "shmring", SELF, .run = run_claim },
 					{ "shmring-batch32", SELF, .run = run_batch },
 					{ 0 } };
 
-const struct subject self_lanes[] = { { "one-producer", SELF, .run = run_lanes, .processes = 1 },
-				      { "two-producers", SELF, .run = run_lanes, .processes = 2 },
-				      { "idle-lanes-63", SELF, .run = run_lanes, .processes = 1,
-					.idle = 63 },
-				      { 0 } };
+const struct subject self_lanes[] = {
+	{ "one-producer", SELF, .run = run_lanes, .processes = 1 },
+	{ "two-producers", SELF, .run = run_lanes, .processes = 2 },
+	{ "idle-lanes-63", SELF, .run = run_lanes, .processes = 1, .idle = 63 },
+	{ "one-consumer", SELF, .run = run_consumers, .consumers = 1 },
+	{ "two-consumers", SELF, .run = run_consumers, .consumers = 2 },
+	{ "four-consumers", SELF, .run = run_consumers, .consumers = 4 },
+	{ "eight-consumers", SELF, .run = run_consumers, .consumers = 8 },
+	{ 0 }
+};
 
 const struct subject self_trips[] = {
 	{ "shmring-poll", SELF, .run = run_claim, .spin_ns = SHMRING_FOREVER },

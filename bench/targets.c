@@ -223,6 +223,31 @@ static void lanes(struct list *list)
 		stream(list, "idle-lanes-63", 1024, SMALL_LANE), one, 1, rate);
 }
 
+/* N consumers get N times as many messages; all together as many as one, at best. */
+static void consumers(struct list *list)
+{
+	static const struct {
+		const char *what, *cell;
+		size_t size;
+		int count;
+	} at[] = {
+		{ "2 x rate of 2 consumers on one core / of one, 64 B", "two-consumers", 64, 2 },
+		{ "4 x rate of 4 consumers on one core / of one, 64 B", "four-consumers", 64, 4 },
+		{ "8 x rate of 8 consumers on one core / of one, 64 B", "eight-consumers", 64, 8 },
+		{ "2 x rate of 2 consumers on one core / of one, 1 KiB", "two-consumers", 1024, 2 },
+		{ "4 x rate of 4 consumers on one core / of one, 1 KiB", "four-consumers", 1024,
+		  4 },
+		{ "8 x rate of 8 consumers on one core / of one, 1 KiB", "eight-consumers", 1024,
+		  8 },
+	};
+	struct target rate = { .unit = "M/s", .at_least = true, .need = 0.9 };
+
+	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++)
+		compare(list, at[i].what, stream(list, at[i].cell, at[i].size, SMALL_LANE),
+			stream(list, "one-consumer", at[i].size, SMALL_LANE), 1.0 / at[i].count,
+			rate);
+}
+
 static void costs(struct list *list)
 {
 	struct target ms = { .unit = "ms", .need = 1.2 };
@@ -245,6 +270,7 @@ int targets_make(const struct plan *plan, struct target ret[MAX_TARGETS])
 	copies(&list);
 	able_to_sleep(&list);
 	lanes(&list);
+	consumers(&list);
 	costs(&list);
 	return list.count;
 }
