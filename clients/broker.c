@@ -61,7 +61,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		if (o->stat || strcmp(arg, "stat") != 0)
 			usage_failed(state, "unexpected argument '%s'%s", arg,
-				     o->stat ? "" : "; the broker can be asked for: stat");
+				     o->stat ? "" : "; the only action is: stat");
 		o->stat = true;
 		return 0;
 	case ARGP_KEY_NO_ARGS:

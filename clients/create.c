@@ -39,19 +39,23 @@ static const struct argp_option options[] = {
 	  "of it (default: 8M)",
 	  1 },
 	{ "lanes", KEY_LANES, "N", 0,
-	  "How many producers there may be at one time, up to 64; only those that come take "
-	  "memory (default: 8)",
+	  "How many producers can be attached at one time, up to 64; a lane takes memory when its "
+	  "first producer attaches (default: 8)",
 	  1 },
 	{ "align", KEY_ALIGN, "8|64", 0,
-	  "Bytes between records: 8 packs them, 64 gives each its own lines (default: 8)", 1 },
+	  "Alignment of records in bytes: 8 packs them, 64 gives each record its own cache lines "
+	  "(default: 8)",
+	  1 },
 	{ "unread", KEY_UNREAD, "hold|overwrite", 0,
 	  "What a full ring does while it has no consumer: producers wait for one, or overwrite "
 	  "the oldest messages (default: hold)",
 	  2 },
 	{ "slow", KEY_SLOW, "block|evict", 0,
-	  "For a slow consumer: block the producers, or evict it (default: block)", 2 },
+	  "What producers do when the ring is full because of a slow consumer: wait for it, or "
+	  "evict it (default: block)",
+	  2 },
 	{ "evict-after", KEY_EVICT_AFTER, "DURATION", 0,
-	  "How long it may hold producers back without reading on; implies --slow evict "
+	  "How long a slow consumer may hold producers back without reading; implies --slow evict "
 	  "(default: 1s)",
 	  2 },
 	{ "evict-lag", KEY_EVICT_LAG, "SIZE", 0,
@@ -68,18 +72,18 @@ static const struct argp_option options[] = {
 	  "by a fence for each message (default: auto)",
 	  3 },
 	{ "max-sleep", KEY_MAX_SLEEP, "DURATION", 0,
-	  "The longest sleep before a sleeper looks again, 1ms to 10s (default: 100ms)", 3 },
+	  "The longest sleep before a process looks again by itself, 1ms to 10s (default: 100ms)",
+	  3 },
 	{ "mode", KEY_MODE, "OCTAL", 0, "Permission bits of the file (default: 0600)", 3 },
 	{ "stamps", KEY_STAMPS, "auto|clock|tsc", OPTION_ARG_OPTIONAL,
 	  "Each message carries the time of its publication: by CLOCK_MONOTONIC, by the "
 	  "processor's counter, or by the better one (default: none; without an argument: auto)",
 	  3 },
-	{ "persistent", KEY_PERSISTENT, NULL, 0, "Of broker:NAME: keep it on disk", 3 },
+	{ "persistent", KEY_PERSISTENT, NULL, 0, "For broker:NAME: keep the ring on disk", 3 },
 	{ "isolated", KEY_ISOLATED, NULL, 0,
-	  "Of broker:NAME: only a lane's producer can get write access to it", 3 },
+	  "For broker:NAME: give write access to a lane only to its producer", 3 },
 	{ "ephemeral", KEY_EPHEMERAL, NULL, 0,
-	  "Remove it when its last producer or consumer has left, whether or not all messages were "
-	  "read",
+	  "Remove the ring when its last producer or consumer leaves, even if messages are unread",
 	  3 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };

@@ -11,7 +11,7 @@ struct forget_options {
 };
 
 static const char doc[] = "Drop the place that RING keeps for the consumer NAME, so that it no "
-			  "longer holds producers back. Nobody may be reading under that name.";
+			  "longer holds producers back. No process may be reading under that name.";
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {

@@ -165,8 +165,8 @@ const char *room_holder(char ret[HOLDERS_TEXT], struct shmring_ring *r, const ch
 		    "'shmring sub --name %s %s', or drop it with 'shmring forget %s %s'",
 		    c.name, c.name, address, address, c.name);
 	else if (*c.name)
-		add(&t, "consumer '%s' (process %d) does not read on", c.name, c.pid);
+		add(&t, "consumer '%s' (process %d) reads no messages", c.name, c.pid);
 	else
-		add(&t, "the consumer in process %d does not read on", c.pid);
+		add(&t, "the consumer in process %d reads no messages", c.pid);
 	return ret;
 }

@@ -48,7 +48,7 @@ enum { NAME_COLUMNS = 16 };
 
 static const struct argp_option options[] = {
 	{ "json", KEY_JSON, NULL, 0, "Write JSON", 0 },
-	{ "all", KEY_ALL, NULL, 0, "Show also the files that are no usable rings, and why", 0 },
+	{ "all", KEY_ALL, NULL, 0, "Also show files that are not usable rings, and why", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -332,7 +332,7 @@ int cmd_ls(int argc, char **argv)
 	rendered = o.json ? render_json(&l, o.all) : render_table(&l, o.all);
 	if (l.refused && !o.all)
 		say("%zu other file%s; --all shows why %s", l.refused, l.refused == 1 ? "" : "s",
-		    l.refused == 1 ? "it is no usable ring" : "they are no usable rings");
+		    l.refused == 1 ? "it is not a usable ring" : "they are not usable rings");
 	free_listing(&l);
 	return status == STATUS_OK ? rendered : status;
 }

@@ -49,14 +49,16 @@ enum {
 static const struct argp_option options[] = {
 	{ NULL, 0, NULL, 0, "Form of the records:", 1 },
 	{ "lines", KEY_LINES, NULL, 0, "Each line is a message (default)", 1 },
-	{ "null", '0', NULL, 0, "Each ends with a NUL byte", 1 },
-	{ "frames", KEY_FRAMES, NULL, 0, "Each begins with its length: 4 bytes, little endian", 1 },
+	{ "null", '0', NULL, 0, "Each message ends with a NUL byte", 1 },
+	{ "frames", KEY_FRAMES, NULL, 0,
+	  "Each message begins with its length: 4 bytes, little endian", 1 },
 	{ "blocks", KEY_BLOCKS, "SIZE", 0,
-	  "Each has SIZE bytes, the last may be shorter; waits until a block is full", 1 },
+	  "Each block of SIZE bytes is a message, the last may be shorter; waits until a block is "
+	  "full",
+	  1 },
 	{ "raw", KEY_RAW, "SIZE", OPTION_ARG_OPTIONAL,
-	  "Bytes as they come, for a live stream: the bytes of one read, up to SIZE (default 64K), "
-	  "are published at once. The boundaries of messages mean nothing; read them with sub "
-	  "--raw",
+	  "For a live stream: the bytes of each read are published at once, up to SIZE (default "
+	  "64K). The boundaries of messages have no meaning; read them with sub --raw",
 	  1 },
 	{ NULL, 0, NULL, 0, "Waiting:", 2 },
 	{ "wait-consumers", KEY_WAIT_CONSUMERS, "N", 0,
@@ -68,11 +70,11 @@ static const struct argp_option options[] = {
 	{ "nowait", KEY_NOWAIT, NULL, 0,
 	  "Give up, with status 3, when the ring is full or has no free lane", 2 },
 	{ "while-read", KEY_WHILE_READ, NULL, 0,
-	  "Begin when there is a consumer, and end, with status 5, when none is left", 2 },
+	  "Begin when the ring has a consumer, and end, with status 5, when none is left", 2 },
 	{ NULL, 0, NULL, 0, "General:", -1 },
 	{ "fresh", KEY_FRESH, NULL, 0,
-	  "If the ring has been used, but no process is attached to it: make it anew, and drop "
-	  "the messages and kept places that an earlier run has left",
+	  "If the ring has been used, but no process is attached to it: make it again, without the "
+	  "messages and kept places of earlier runs",
 	  -1 },
 	{ "no-create", KEY_NO_CREATE, NULL, 0, "Fail if the ring does not exist", -1 },
 	{ "verbose", 'v', NULL, 0,
@@ -193,7 +195,7 @@ static int publishing_failed(int err, const struct publisher *p, const char *inp
 		    format_duration(waited, (uint64_t)p->timeout_ns));
 		return STATUS_TIMEOUT;
 	case -EPIPE:
-		say("%s: no consumer is left that reads it", p->address);
+		say("%s: no consumer is left", p->address);
 		return STATUS_UNREAD;
 	case -ENOLINK:
 		say("%s: the ring is full and has been removed, and no consumer is left", input);
@@ -407,7 +409,7 @@ static int wait_for_consumers(struct publisher *p, const struct pub_options *o)
 	int err = publisher_wait_consumers(p, count);
 
 	if (err == -ETIMEDOUT) {
-		say("%s: fewer than %u consumer%s came in time", o->address, (unsigned)count,
+		say("%s: fewer than %u consumer%s attached in time", o->address, (unsigned)count,
 		    count == 1 ? "" : "s");
 		return STATUS_TIMEOUT;
 	}

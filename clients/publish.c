@@ -161,7 +161,7 @@ static void tell_of_too_few(struct publisher *p, uint32_t count)
 
 	if (attached < 0 || !patience_is_over(&p->patience))
 		return;
-	snprintf(text, sizeof(text), "%d of the %u that are waited for", attached, count);
+	snprintf(text, sizeof(text), "%d of %u are attached", attached, count);
 	patience_tell(&p->patience, p->address, "too few consumers", text);
 }
 
@@ -170,8 +170,8 @@ int publisher_wait_consumers(struct publisher *p, uint32_t count)
 	const int64_t deadline = deadline_of(p);
 
 	for (;;) {
-		int err = shmring_wait_consumers(p->ring, count,
-						 stop_slice(deadline, STOP_SLICE_NS));
+		int err =
+			shmring_wait_consumers(p->ring, count, stop_slice(deadline, STOP_SLICE_NS));
 
 		if (err >= 0) {
 			patience_rest(&p->patience);
@@ -216,8 +216,7 @@ void publisher_tell_of_losses(struct publisher *p)
 		return;
 	unread = count_unread(p->ring, stat.lanes);
 	if (unread > 0)
-		say("%s: no consumer has read %llu message%s, and the ring goes with its last "
-		    "user, "
-		    "which is this command; 'pub --wait-consumers 1' waits for a reader",
+		say("%s: no consumer has read %llu message%s, and the ring is removed with its "
+		    "last user, which is this command; 'pub --wait-consumers 1' waits for a reader",
 		    p->address, (unsigned long long)unread, unread == 1 ? "" : "s");
 }

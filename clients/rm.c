@@ -33,17 +33,19 @@ enum {
 
 static const struct argp_option options[] = {
 	{ "unused", KEY_UNUSED, NULL, 0,
-	  "Remove the rings that no process is attached to: those named, those of each "
-	  "DIRECTORY, or those of the runtime directory",
+	  "Remove rings to which no process is attached: each RING, the rings of each DIRECTORY, "
+	  "or the rings of the runtime directory",
 	  1 },
 	{ "older", KEY_OLDER, "DURATION", 0,
-	  "With --unused: only if the last one attached that long ago or before (default: 0)", 1 },
+	  "With --unused: only rings to which the last process attached at least this long ago "
+	  "(default: 0)",
+	  1 },
 	{ "force", KEY_FORCE, NULL, 0,
-	  "With --unused: also if a consumer's name is kept there, if it has messages and no "
-	  "consumer has ever come, or if it is damaged",
+	  "With --unused: also rings that keep a consumer's name, that have messages but never had "
+	  "a consumer, or that are damaged",
 	  1 },
 	{ "dry-run", KEY_DRY_RUN, NULL, 0, "With --unused: only say what would be done", 1 },
-	{ "verbose", 'v', NULL, 0, "With --unused: say why the others are kept", 2 },
+	{ "verbose", 'v', NULL, 0, "With --unused: say why the other rings are kept", 2 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 

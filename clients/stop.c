@@ -99,7 +99,7 @@ bool stop_forced(void)
 /* A handler's: nothing but system calls that a handler may make. */
 static void end_if_unread(int number)
 {
-	static const char sentence[] = "shmring: nobody reads standard output any more\n";
+	static const char sentence[] = "shmring: no process reads standard output any more\n";
 	struct pollfd p = { .fd = STDOUT_FILENO };
 	int saved = errno;
 
@@ -148,7 +148,7 @@ int stop_finish(int status, bool broken_pipe)
 	if (broken_pipe && !sigpipe_ignored)
 		die_of(SIGPIPE);
 	if (broken_pipe)
-		say("nobody reads standard output any more");
+		say("no process reads standard output any more");
 	return broken_pipe ? STATUS_FAILED : status;
 }
 

@@ -39,54 +39,57 @@ struct sub_options {
 
 static const struct argp_option options[] = {
 	{ NULL, 0, NULL, 0, "Form of the records:", 1 },
-	{ "lines", KEY_LINES, NULL, 0, "A newline behind each message (default)", 1 },
-	{ "null", '0', NULL, 0, "A NUL byte behind each", 1 },
-	{ "frames", KEY_FRAMES, NULL, 0, "Its length before each: 4 bytes, little endian", 1 },
-	{ "raw", KEY_RAW, NULL, 0, "The bare bytes of all messages", 1 },
+	{ "lines", KEY_LINES, NULL, 0, "Write a newline after each message (default)", 1 },
+	{ "null", '0', NULL, 0, "Write a NUL byte after each message", 1 },
+	{ "frames", KEY_FRAMES, NULL, 0,
+	  "Write the length before each message: 4 bytes, little endian", 1 },
+	{ "raw", KEY_RAW, NULL, 0, "Write only the bytes of the messages", 1 },
 	{ "json", KEY_JSON, NULL, 0,
-	  "An object on a line for each: seq, producer, length, data (or data_base64), lost, "
-	  "stamp_ns",
+	  "Write each message as an object on a line: seq, producer, length, data (or "
+	  "data_base64), lost, stamp_ns",
 	  1 },
 	{ "latency", KEY_LATENCY, NULL, 0,
-	  "No messages, but at the end percentiles of the time that they took (with --json as an "
-	  "object). For rings with stamps. Without --no-follow and --drain it begins with what is "
-	  "published from now on",
+	  "Write no messages, but print percentiles of their latency at the end (with --json as an "
+	  "object). The ring must have stamps. Without --no-follow and --drain it begins with the "
+	  "next message to be published",
 	  1 },
 	{ NULL, 0, NULL, 0, "Which messages:", 2 },
 	{ "from", KEY_FROM, "oldest|now|resume", 0,
-	  "Begin with the oldest message there is, with what is published from now on, or resume "
-	  "where the name stopped (default: resume a name, else oldest)",
+	  "Begin with the oldest message, with the next one to be published, or where the name "
+	  "stopped (default: resume a name, else oldest)",
 	  2 },
 	{ "name", KEY_NAME, "NAME", 0,
 	  "Remember the read position under NAME, so that a later run resumes there", 2 },
 	{ "observe", KEY_OBSERVE, NULL, 0,
-	  "Hold no producer back; what is missed is reported (status 4)", 2 },
+	  "Only observe, and hold no producer back; lost messages are reported (status 4)", 2 },
 	{ "pinned", KEY_PINNED, NULL, 0,
-	  "Let the ring's policy not evict this consumer; its own --max-lag still does", 2 },
+	  "Protect this consumer from the ring's policy of eviction, but not from its own "
+	  "--max-lag",
+	  2 },
 	{ "max-lag", KEY_MAX_LAG, "SIZE|DURATION", 0,
-	  "Be evicted rather than hold producers back, when a lane is this far ahead (4K or more), "
-	  "or has a message that was not read for this long (1ms or more), such as 4M or 2s; may "
-	  "be "
-	  "given twice, once for each",
+	  "Let this consumer be evicted, instead of holding producers back, when it is this far "
+	  "behind in a lane (4K or more), or has not read a message for this long (1ms or more), "
+	  "such as 4M or 2s; may be given twice, once for each",
 	  2 },
 	{ NULL, 0, NULL, 0, "When to end:", 3 },
 	{ "count", 'n', "N", 0, "After N messages", 3 },
 	{ "follow", 'f', NULL, 0, "Keep reading until interrupted (default)", 3 },
 	{ "no-follow", KEY_NO_FOLLOW, NULL, 0,
-	  "After the messages that are there at the start, even if more are published meanwhile",
+	  "End after the messages that are in the ring at the start, even if more are published "
+	  "meanwhile",
 	  3 },
 	{ "drain", KEY_DRAIN, NULL, 0,
-	  "When all producers have left and the ring is empty. If there has been no producer yet "
-	  "(with --from now: if none is attached), wait for one first",
+	  "End when all producers have left and the ring is empty. If there has been no producer "
+	  "yet (with --from now: if none is attached), wait for one first",
 	  3 },
 	{ "timeout", KEY_TIMEOUT, "DURATION", 0,
-	  "With status 3, when no message came, or neither a place nor the name became free, for "
+	  "End with status 3 when no message has come, or no place or name has become free, for "
 	  "this long",
 	  3 },
 	{ NULL, 0, NULL, 0, "General:", -1 },
 	{ "fresh", KEY_FRESH, NULL, 0,
-	  "If the ring has been used, but no process is attached to it: make it anew, and drop "
-	  "the messages and kept places that an earlier run has left",
+	  "If the ring has been used, but no process is attached to it: make it again, without the "
+	  "messages and kept places of earlier runs",
 	  -1 },
 	{ "no-create", KEY_NO_CREATE, NULL, 0, "Fail if the ring does not exist", -1 },
 	{ "verbose", 'v', NULL, 0,
@@ -194,16 +197,17 @@ static void check_options(const struct sub_options *all, struct argp_state *stat
 	bool observe = o->attach.flags & SHMRING_OBSERVE;
 
 	if (o->latency && o->form != EMIT_LINES && o->form != EMIT_JSON)
-		usage_failed(
-			state,
-			"--latency writes no messages: of the forms, only --json goes with it");
+		usage_failed(state, "--latency writes no messages; of the forms of output, only "
+				    "--json goes with it");
 	if (o->attach.name && !is_name(o->attach.name))
 		usage_failed(state, "--name %s: must be 1 to %d letters, digits, '.', '_' or '-'",
 			     o->attach.name, SHMRING_NAME_SIZE - 1);
 	if (observe && o->attach.name)
 		usage_failed(state, "an observer (--observe) takes no --name");
 	if (observe && (o->attach.max_lag || o->attach.max_lag_ns))
-		usage_failed(state, "an observer (--observe) holds no producer back: no --max-lag");
+		usage_failed(
+			state,
+			"an observer (--observe) holds no producer back, so it takes no --max-lag");
 	if (observe && o->attach.flags & SHMRING_PINNED)
 		usage_failed(state, "an observer (--observe) cannot be --pinned");
 	if (o->attach.start == SHMRING_START_RESUME && !o->attach.name)

@@ -80,9 +80,10 @@ static void report_missed(struct subscription *s)
 	}
 	if (messages)
 		say("%s: %llu messages (%s) are gone: they were overwritten before this subscriber "
-		    "came%s",
+		    "attached%s",
 		    s->options->address, (unsigned long long)messages, format_size(size, bytes),
-		    s->limited ? ", or lie further back than its limit of lag lets it begin" : "");
+		    s->limited ? ", or are further back than its limit of lag allows it to begin"
+			       : "");
 }
 
 /* What can be asked of messages in hand; it counts once they are released. */
@@ -260,14 +261,14 @@ static int read_ring(struct subscription *s, int *ret_status)
 static const char *why_no_messages(const struct subscribe_options *o)
 {
 	if (o->attach.start == SHMRING_START_NOW && o->end == END_EMPTY)
-		return "--no-follow ends with what is there at the start, and --from now begins "
-		       "behind it; use --from oldest";
+		return "--no-follow ends with the messages that are there at the start, and --from "
+		       "now begins after them; use --from oldest";
 	if (o->attach.start == SHMRING_START_NOW)
-		return "nothing was published meanwhile; --from oldest also measures what is there "
-		       "already";
+		return "no message was published meanwhile; --from oldest also measures the "
+		       "messages that are in the ring already";
 	if (o->attach.name)
-		return "nothing has been published since this name was read last; --from oldest "
-		       "measures again what is there";
+		return "no message has been published since the last run under this name; --from "
+		       "oldest measures the messages in the ring again";
 	return "the ring is empty";
 }
 

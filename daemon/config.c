@@ -58,8 +58,7 @@ static bool are_known(struct reader *r, const config_setting_t *group, const cha
 		while (*k && strcmp(*k, name) != 0)
 			k++;
 		if (!*k)
-			return wrong(r, s,
-				     "there is no setting '%s' here; shmringd.conf(5) has them",
+			return wrong(r, s, "there is no setting '%s' here; see shmringd.conf(5)",
 				     name);
 	}
 	return true;
@@ -130,7 +129,7 @@ static bool read_number32(struct reader *r, const config_setting_t *s, uint32_t 
 	if (!read_number(r, s, &number))
 		return false;
 	if (number > UINT32_MAX)
-		return wrong(r, s, "'%s' is far too large", config_setting_name(s));
+		return wrong(r, s, "'%s' is too large", config_setting_name(s));
 	*ret = (uint32_t)number;
 	return true;
 }
@@ -384,7 +383,7 @@ static bool read_ring_name(struct reader *r, const config_setting_t *s, size_t i
 			     name);
 	for (size_t i = 0; i < index; i++)
 		if (strcmp(rings[i].name, name) == 0)
-			return wrong(r, s, "the ring '%s' is in line %u already", name,
+			return wrong(r, s, "the ring '%s' is already in line %u", name,
 				     rings[i].line);
 	strcpy(rings[index].name, name);
 	return true;
@@ -413,7 +412,7 @@ static bool read_isolated(struct reader *r, const config_setting_t *group, struc
 	if (s && !read_bool(r, s, &isolated))
 		return false;
 	if (isolated && ring->persistent)
-		return wrong(r, s, "an isolated ring lies in memory, so it cannot be persistent");
+		return wrong(r, s, "an isolated ring is in memory, so it cannot be persistent");
 	ring->config.flags = isolated ? SHMRING_ISOLATED : 0;
 	return true;
 }
@@ -474,7 +473,7 @@ static bool read_section(struct reader *r, const config_setting_t *root, const s
 		const config_setting_t *s = config_setting_get_elem(list, (unsigned)i);
 
 		if (sec->of_groups && !config_setting_is_group(s))
-			return wrong(r, s, "in '%s' stand groups: { ... }", sec->name);
+			return wrong(r, s, "'%s' is a list of groups: { ... }", sec->name);
 		++*count; /* so that what was half read is freed, too */
 		if (!sec->read(r, s, (size_t)i))
 			return false;

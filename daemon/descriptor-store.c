@@ -33,8 +33,8 @@ void descriptor_store_close(struct descriptor_store *s)
 		descriptor_store_tick(s, s->retry_ns);
 	if (s->queue.count > 0)
 		log_say(LOG_ERR,
-			"systemd did not take %zu words about isolated rings: some may be lost, "
-			"or come back",
+			"systemd did not take %zu messages about isolated rings: the next broker "
+			"may lack rings, or find removed ones again",
 			s->queue.count);
 	queue_clear(&s->queue);
 }
@@ -64,7 +64,8 @@ static void flush(struct descriptor_store *s)
 	s->retry_ns = e < 0 ? shmr_now() + RETRY_NS : 0;
 	if (e < 0 && !waited)
 		log_say(LOG_WARNING,
-			"systemd does not take words about isolated rings: %s; they are said again",
+			"systemd does not take messages about isolated rings: %s; the broker sends "
+			"them again",
 			strerror(-e));
 }
 

@@ -222,7 +222,7 @@ int isolated_describe(struct isolated *i, unsigned lane, bool writable, uint32_t
 
 	pthread_mutex_lock(&i->mutex);
 	*ret_number = l->number;
-	fd = l->fd < 0 ? explain(-ENOENT, "nobody has had that lane yet")
+	fd = l->fd < 0 ? explain(-ENOENT, "no producer has had this lane yet")
 		       : open_anew(l->fd, writable);
 	pthread_mutex_unlock(&i->mutex);
 	return fd;
@@ -278,16 +278,17 @@ int isolated_claim(struct isolated *i, unsigned lane, uint32_t epoch, uid_t uid)
 	int e;
 
 	if (!is_locked(i, lane, epoch)) /* N3 */
-		return explain(-ESTALE, "the place of that lane is not locked by its owner");
+		return explain(-ESTALE,
+			       "the owner of this lane does not hold the lock of its place");
 	if (l->fd < 0)
 		return make_first_file(i, lane, epoch, uid);
 	if (l->passing)
-		return explain(-EBUSY, "that lane is just being passed on; try again");
+		return explain(-EBUSY, "this lane is being given to another user; try again");
 	e = read_tenancy(l->fd, &tenancy);
 	if (e < 0)
 		return e;
 	if (tenancy != 0 && is_locked(i, lane, (uint32_t)tenancy)) /* N2 */
-		return explain(-EBUSY, "that lane has a living owner");
+		return explain(-EBUSY, "this lane has a living owner");
 	return l->uid == uid ? write_tenancy(l->fd, epoch) : 1;
 }
 

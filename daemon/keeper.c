@@ -75,7 +75,8 @@ static int send_words(struct keeper *k)
 	while (e == 0 && (w = queue_first(&k->queue))) {
 		e = send_first(k, w);
 		if (e < 0 && w->word.type == WORD_NAME) {
-			log_say(LOG_WARNING, "no broker will find the keeper of isolated rings: %s",
+			log_say(LOG_WARNING,
+				"the next broker cannot find the keeper of isolated rings: %s",
 				strerror(-e));
 			e = 0;
 		}
@@ -185,7 +186,8 @@ static bool hear(struct keeper *k)
 		log_say(LOG_ERR, "a file of an isolated ring is lost: no descriptor was left");
 	if (w.type == WORD_END && k->takes_back) {
 		if (k->hung)
-			log_say(LOG_NOTICE, "the keeper of isolated rings has given them back");
+			log_say(LOG_NOTICE,
+				"the keeper of isolated rings has given its rings back");
 		end_taking_back(k);
 	}
 	return true;
@@ -368,7 +370,7 @@ static void restart(struct keeper *k)
 		return;
 	}
 	if (!k->alone)
-		log_say(LOG_WARNING, "isolated rings have no keeper: they end with this broker");
+		log_say(LOG_WARNING, "isolated rings have no keeper, so they end with this broker");
 	k->alone = true;
 	release(k);
 }
@@ -390,13 +392,13 @@ static void take_back(struct keeper *k)
 static void log_hung_keeper(struct keeper *k)
 {
 	k->hung = true;
-	log_say(LOG_ERR, k->takes_back
-				 ? "the keeper of isolated rings (process " KEEPER_PROCESS_NAME
-				   ") does not answer: until it goes on, its rings are away and "
-				   "none is made; if it is killed, they are lost"
-				 : "the keeper of isolated rings (process " KEEPER_PROCESS_NAME
-				   ") takes nothing: until it goes on, or is killed, what "
-				   "changes may be lost with this broker");
+	log_say(LOG_ERR,
+		k->takes_back ? "the keeper of isolated rings (process " KEEPER_PROCESS_NAME
+				") does not answer: until it goes on, its rings cannot be used and "
+				"no isolated ring can be made; if it is killed, its rings are lost"
+			      : "the keeper of isolated rings (process " KEEPER_PROCESS_NAME
+				") does not read its messages: until it goes on or is killed, "
+				"changes of isolated rings may be lost with this broker");
 	release(k);
 }
 
@@ -498,8 +500,8 @@ static void replace(struct keeper *k)
 	k->overdue_ns = 0;
 	e = k->wanted && !k->takes_back ? start_one(k) : -EPERM;
 	if (e == 0)
-		log_say(LOG_WARNING, "the keeper of isolated rings takes nothing (is it "
-				     "stopped?): another one takes its place");
+		log_say(LOG_WARNING, "the keeper of isolated rings does not read its messages (is "
+				     "it stopped?): a new keeper replaces it");
 	else if (!k->hung)
 		log_hung_keeper(k);
 	if (e < 0 && k->wanted && !k->takes_back)
@@ -545,8 +547,8 @@ static void say_last_words(struct keeper *k)
 	replace(k);
 	if (k->hung || !drain(k))
 		log_say(LOG_ERR,
-			"the keeper of isolated rings did not take %zu words: rings may be lost, "
-			"or come back",
+			"the keeper of isolated rings did not read %zu messages: the next broker "
+			"may lack rings, or find removed ones again",
 			k->queue.count);
 }
 

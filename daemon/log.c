@@ -69,7 +69,8 @@ static void say_unsaid(void)
 		return;
 	length = begin_line(line, LOG_WARNING);
 	length += snprintf(line + length, LINE_SIZE - (size_t)length,
-			   "%u lines were lost, nobody read them", (unsigned)count);
+			   "%u lines of this log were lost, because they were not read in time",
+			   (unsigned)count);
 	put_line(line, length);
 }
 

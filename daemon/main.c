@@ -55,31 +55,33 @@ struct arguments {
 
 static const struct argp_option options[] = {
 	{ "socket", 's', "PATH", 0,
-	  "Listen there (default: " PROTO_SYSTEM_SOCKET " for root, else "
+	  "Listen at PATH (default: " PROTO_SYSTEM_SOCKET " for root, else "
 	  "$XDG_RUNTIME_DIR/" PROTO_USER_SOCKET ")",
 	  0 },
 	{ "directory", 'd', "DIR", 0,
-	  "Keep rings there (default: /run/shmring/rings for root, else "
+	  "Keep rings in DIR (default: /run/shmring/rings for root, else "
 	  "$XDG_RUNTIME_DIR/shmring/broker-rings)",
 	  0 },
-	{ "state-directory", 'S', "DIR", 0, "Keep persistent rings there (default: there are none)",
-	  0 },
+	{ "state-directory", 'S', "DIR", 0,
+	  "Keep persistent rings in DIR (default: make no persistent rings)", 0 },
 	{ "config", 'c', "FILE", 0,
-	  "Read the rules there (default for root: "
-	  "/etc/shmring/shmringd.conf, if it exists)",
+	  "Read the rules from FILE (default for root: /etc/shmring/shmringd.conf, if it exists)",
 	  0 },
 	{ "keeper", KEY_KEEPER, NULL, 0,
-	  "Start a process that keeps isolated rings when this one ends, unless there is one", 0 },
-	{ "check-config", KEY_CHECK, "FILE", 0, "Only check this configuration", 0 },
+	  "Start a process that keeps isolated rings after the broker has ended, unless one runs "
+	  "already",
+	  0 },
+	{ "check-config", KEY_CHECK, "FILE", 0, "Only check the configuration in FILE", 0 },
 	{ "check-start", KEY_CHECK_START, NULL, 0,
-	  "Only check whether a start with these arguments would find what it needs", 0 },
+	  "Only check whether a start with these arguments would succeed", 0 },
 	{ "stop", KEY_STOP, NULL, 0,
 	  "End the broker that listens at the socket, and wait until it has ended", 0 },
 	{ "foreground", KEY_FOREGROUND, NULL, 0, "Stay in the foreground (default)", 1 },
-	{ "daemon", KEY_DAEMON, NULL, 0, "Go to the background when clients can come", 1 },
+	{ "daemon", KEY_DAEMON, NULL, 0, "Go to the background when clients can connect", 1 },
 	{ "verbose", 'v', NULL, 0, "Log every client and every refusal, too", 1 },
 	{ "quiet", 'q', NULL, 0, "Log warnings and errors only", 1 },
-	{ "no-sandbox", KEY_NO_SANDBOX, NULL, 0, "Make any system call, for debugging", 1 },
+	{ "no-sandbox", KEY_NO_SANDBOX, NULL, 0,
+	  "Run without the filter of system calls, for debugging", 1 },
 	{ NULL, 'h', NULL, 0, "The same as --help", -1 },
 	{ 0 },
 };
@@ -242,7 +244,7 @@ static int inherit(struct broker_options *o)
 	if (sound)
 		return 0;
 	free(o->kept);
-	log_say(LOG_ERR, "exactly one socket can be handed over, a listening Unix one with "
+	log_say(LOG_ERR, "systemd must hand over exactly one socket: a listening Unix socket, with "
 			 "ListenSequentialPacket=");
 	return -EINVAL;
 }
@@ -358,7 +360,7 @@ static int run_broker(struct arguments *a, char **argv, const char *program, int
 	if (end == BROKER_UPGRADE)
 		upgrade_prepare(&b, &l);
 	broker_stop(&b);
-	log_say(LOG_NOTICE, end == BROKER_UPGRADE ? "makes room for its successor" : "ended");
+	log_say(LOG_NOTICE, end == BROKER_UPGRADE ? "ends for its successor" : "ended");
 	if (end != BROKER_UPGRADE)
 		return EXIT_SUCCESS;
 	upgrade_go(&l, program, argv);
@@ -373,7 +375,7 @@ static int broker_main(struct arguments *a, char **argv, const char *program)
 	int status;
 
 	if (e < 0)
-		log_say(LOG_WARNING, "goes on without a sandbox: %s", strerror(-e));
+		log_say(LOG_WARNING, "goes on without a filter of system calls: %s", strerror(-e));
 	a->broker.program = program;
 	a->broker.argv = argv;
 	while ((status = run_broker(a, argv, program, pipe)) < 0)

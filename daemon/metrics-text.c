@@ -79,20 +79,23 @@ static const struct {
 	const char *name, *type, *help;
 	bool is_time; /* nanoseconds in the ring, seconds here */
 } columns[COLUMNS] = {
-	[COLUMN_MESSAGES] = { "ring_messages_total", "counter", "Messages published ever.", false },
+	[COLUMN_MESSAGES] = { "ring_messages_total", "counter",
+			      "Messages published since the ring was made.", false },
 	[COLUMN_BYTES] = { "ring_payload_bytes_total", "counter",
-			   "Bytes of payload published ever.", false },
+			   "Bytes of payload published since the ring was made.", false },
 	[COLUMN_PRODUCERS] = { "ring_producers", "gauge", "Producers alive.", false },
 	[COLUMN_CONSUMERS] = { "ring_consumers", "gauge", "Lossless consumers alive.", false },
 	[COLUMN_DETACHED] = { "ring_detached", "gauge", "Named cursors without a process.", false },
 	[COLUMN_EVICTED] = { "ring_evicted", "gauge",
 			     "Consumers that were evicted, and so have lost messages.", false },
-	[COLUMN_SIZE] = { "ring_size_bytes", "gauge", "Bytes that the ring can take.", false },
+	[COLUMN_SIZE] = { "ring_size_bytes", "gauge", "Bytes that the ring can hold.", false },
 	[COLUMN_ALLOCATED] = { "ring_allocated_bytes", "gauge", "Memory or disk in use.", false },
 	[COLUMN_RESIDENT] = { "ring_resident_bytes", "gauge", "Bytes in memory.", false },
-	[COLUMN_CLIENTS] = { "ring_clients", "gauge", "Connections that have it open.", false },
+	[COLUMN_CLIENTS] = { "ring_clients", "gauge", "Connections that have the ring open.",
+			     false },
 	[COLUMN_RECOVERIES] = { "ring_recoveries_total", "counter",
-				"Dead peers that the broker cleaned up after.", false },
+				"Dead producers and consumers whose places the broker freed.",
+				false },
 	[COLUMN_DAMAGED] = { "ring_damaged", "gauge", "1 if the ring is corrupt.", false },
 	[COLUMN_FULL_WAITS] = { "ring_full_waits_total", "counter",
 				"Times that a producer found no room.", false },
@@ -107,7 +110,7 @@ static const struct {
 	[COLUMN_CONSUMER_SLEEPS] = { "ring_consumer_sleeps_total", "counter",
 				     "Times that a consumer slept for a message.", false },
 	[COLUMN_LOST] = { "ring_lost_messages_total", "counter",
-			  "Messages that consumers have lost, each consumer's by itself.", false },
+			  "Messages that consumers have lost, summed over the consumers.", false },
 	[COLUMN_LOST_BYTES] = { "ring_lost_bytes_total", "counter",
 				"Bytes of payload of those messages.", false },
 	[COLUMN_EVICTIONS] = { "ring_evictions_total", "counter",
@@ -267,9 +270,9 @@ static void put_quotas(struct report *r, const struct snapshot *s)
 
 static void put_keeper(struct report *r, const struct snapshot *s)
 {
-	single(r, "keeper", "gauge", "1: isolated rings are kept while there is no broker.",
+	single(r, "keeper", "gauge", "1 if isolated rings are kept while there is no broker.",
 	       s->kept);
-	single(r, "keeper_words", "gauge", "Words that the keeper has not taken yet.",
+	single(r, "keeper_words", "gauge", "Messages that the keeper has not read yet.",
 	       s->keeper_words);
 	if (s->stored_most == 0)
 		return;
@@ -283,11 +286,12 @@ static void put_broker(struct report *r, const struct snapshot *s)
 {
 	head(r, "info", "gauge", "The broker's version.");
 	fprintf(r->out, "shmringd_info{version=\"%s\"} 1\n", shmring_version());
-	head(r, "up_seconds", "gauge", "Time since it started.");
+	head(r, "up_seconds", "gauge", "Time since the broker started.");
 	fprintf(r->out, "shmringd_up_seconds %.3f\n", (double)s->up_ns / 1e9);
-	single(r, "rings", "gauge", "Rings that it has.", r->ring_count);
+	single(r, "rings", "gauge", "Rings of the broker.", r->ring_count);
 	single(r, "connections", "gauge", "Clients that are connected.", s->client_count);
-	single(r, "connections_total", "counter", "Clients that came ever.", s->connections_total);
+	single(r, "connections_total", "counter", "Clients that have connected since the start.",
+	       s->connections_total);
 	single(r, "refusals_total", "counter", "Requests refused by a rule or a limit.",
 	       s->refusals);
 	single(r, "violations_total", "counter", "Clients that broke the protocol.", s->violations);

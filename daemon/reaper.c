@@ -46,7 +46,7 @@ static bool may_say(struct reaper *r)
 	unsigned left_out;
 
 	if (saying_is_over(&r->saying, now, &left_out) && left_out > 0)
-		log_say(LOG_NOTICE, "%u further lines about the dead were left out", left_out);
+		log_say(LOG_NOTICE, "%u further lines about dead clients were left out", left_out);
 	return saying_has_turn(&r->saying, now);
 }
 
@@ -55,7 +55,7 @@ static void look(struct reaper *r, const struct seen *s)
 	int n = shmring_reap(s->ring);
 
 	if (n < 0 && may_say(r))
-		log_say(LOG_WARNING, "ring=%s cannot look for the dead: %s", s->name,
+		log_say(LOG_WARNING, "ring=%s cannot be searched for dead clients: %s", s->name,
 			shmring_explain());
 	if (n <= 0)
 		return;

@@ -45,14 +45,13 @@ static void refuse_share(struct session *s, uint32_t serial, uint64_t asked)
 	const struct rings *rings = s->sessions->rings;
 	unsigned percent = rings->policy->descriptor_share;
 
-	session_refuse(
-		s, serial, -EDQUOT,
-		"user %u asks for %llu more of the broker's descriptors, holds %llu and may "
-		"hold %llu then, %u%% of those that are free: close connections, remove rings, "
-		"or raise LimitNOFILE or descriptor_share of the broker",
-		(unsigned)s->peer.uid, (unsigned long long)asked,
-		(unsigned long long)s->account->held,
-		(unsigned long long)share_most(&rings->share, percent, asked), percent);
+	session_refuse(s, serial, -EDQUOT,
+		       "user %u asks for %llu more of the broker's descriptors, has %llu and may "
+		       "have %llu then, %u%% of the free ones: close connections, remove rings, or "
+		       "raise LimitNOFILE or descriptor_share of the broker",
+		       (unsigned)s->peer.uid, (unsigned long long)asked,
+		       (unsigned long long)s->account->held,
+		       (unsigned long long)share_most(&rings->share, percent, asked), percent);
 }
 
 void refuse_amount(struct session *s, uint32_t serial, struct shortage lacks)

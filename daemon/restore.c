@@ -43,7 +43,7 @@ static void take_back(const char *name, uid_t owner, struct shmring_ring *ring, 
 		log_say(LOG_INFO, "ring=%s taken back owner=%u", name, (unsigned)owner);
 		return;
 	}
-	log_say(LOG_WARNING, "ring=%s was kept, but there is a newer one", name);
+	log_say(LOG_WARNING, "ring=%s was kept, but a newer ring has its name", name);
 	isolated_forget(isolated_of(ring));
 	shmring_close(ring);
 }

@@ -159,9 +159,9 @@ static struct entry *adopt(struct rings *r, const char *name, int *ret_error)
 	return e;
 }
 
-static const char waits[] =
-	"it may be one of the isolated rings that the keeper (process shmring-keeper) has not "
-	"given back yet, as it does not answer: let it go on, or kill it, and its rings with it";
+static const char waits[] = "the ring may be one of the isolated rings that the keeper (process "
+			    "shmring-keeper) has not given back, because the keeper does not "
+			    "answer: continue the keeper, or kill it, which loses its rings";
 
 struct entry *rings_find(struct rings *r, const char *name, int *ret_error)
 {
@@ -230,7 +230,8 @@ int rings_make(struct rings *r, const char *name, bool persistent, uid_t owner,
 			(unsigned)owner, (*ret)->bytes, persistent ? " persistent" : "",
 			layout_is_isolated(&g) ? " isolated" : "");
 	if (layout_is_isolated(&g) && !keeper_is_there(&r->keeper) && account_may_say(&r->quota, a))
-		log_say(LOG_NOTICE, "ring=%s lives as long as this broker: it has no keeper", name);
+		log_say(LOG_NOTICE, "ring=%s ends with this broker, because there is no keeper",
+			name);
 	quota_settle(&r->quota, a);
 	return e;
 }

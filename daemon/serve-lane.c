@@ -83,8 +83,9 @@ static void answer_lane(struct session *s, uint32_t serial, struct entry *e, uns
 {
 	s->awaits_lane = false;
 	if (error < 0)
-		session_refuse_ring(s, serial, e->name, error, "lane %u cannot be passed on: %s",
-				    lane, strerror(-error));
+		session_refuse_ring(s, serial, e->name, error,
+				    "lane %u cannot be given to another user: %s", lane,
+				    strerror(-error));
 	else
 		give_lane(s, serial, e, lane, true);
 }

@@ -159,7 +159,7 @@ static struct entry *make_new(struct session *s, const struct proto_message *m, 
 	from_wire(&config, &o->config);
 	if (isolated && (o->flags & PROTO_PERSISTENT) != 0) {
 		session_refuse_ring(s, m->head.serial, o->name, -EINVAL,
-				    "an isolated ring lies in memory, so it cannot be persistent");
+				    "an isolated ring is in memory, so it cannot be persistent");
 		return NULL;
 	}
 	config.flags = isolated ? SHMRING_ISOLATED : 0;
@@ -298,7 +298,7 @@ static void serve_attach(struct session *s, const struct proto_message *m)
 static void serve_detach(struct session *s, const struct proto_message *m)
 {
 	if (!session_drop_grant(s, m->u.grant.grant))
-		session_condemn(s, "it detached from what it was not granted");
+		session_condemn(s, "it detached from an attachment that it does not have");
 }
 
 /* --- NEXT and REMOVE --- */
@@ -372,7 +372,8 @@ void serve_request(struct session *s, const struct proto_message *m)
 	};
 
 	if ((m->head.type == PROTO_HELLO) == s->greeted) {
-		session_condemn(s, s->greeted ? "it greeted twice" : "it did not greet");
+		session_condemn(s, s->greeted ? "it sent a second greeting (HELLO)"
+					      : "it did not begin with a greeting (HELLO)");
 		return;
 	}
 	requests[m->head.type](s, m); /* M1: it is one of these */

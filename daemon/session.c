@@ -337,7 +337,7 @@ static void receive(struct session *s)
 	if (e == -EAGAIN)
 		return;
 	if (e == -EBADMSG)
-		session_condemn(s, "it sent what is no message, or a descriptor");
+		session_condemn(s, "it sent a malformed message, or a descriptor");
 	else if (e < 0)
 		session_end(s);
 	else

@@ -51,7 +51,8 @@ void sessions_drop_stalled(struct sessions *all)
 	while ((s = TAILQ_FIRST(&all->stalled)) && s->stall_deadline <= shmr_now()) {
 		if (account_may_say(&all->rings->quota, s->account))
 			log_say(LOG_WARNING,
-				"client=%" PRIu64 " pid=%d uid=%u dropped: it takes no answers",
+				"client=%" PRIu64
+				" pid=%d uid=%u disconnected: it reads no answers",
 				s->number, (int)s->peer.pid, (unsigned)s->peer.uid);
 		session_end(s);
 	}

@@ -69,7 +69,7 @@ static int open_own_directory(const char *path, char *error, size_t size)
 	}
 	if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
 		snprintf(error, size,
-			 "%s: the directory of rings must be this user's alone: chown it, and "
+			 "%s: the directory of rings must be private to this user: chown it, and "
 			 "'chmod 700' it",
 			 path);
 		close(fd);
@@ -240,8 +240,8 @@ static int check_owner(struct shmring_ring *r)
 	if (fstat(fd, &st) < 0)
 		return explain(-errno, "cannot examine it: %e", -errno);
 	if (st.st_uid != geteuid() || (st.st_mode & 077) != 0 || st.st_nlink != 1)
-		return explain(-EPERM, "the file is not the broker's alone: its owner, mode or "
-				       "number of links is another one");
+		return explain(-EPERM, "the file is not private to the broker: its owner, mode or "
+				       "number of links is wrong");
 	return 0;
 }
 

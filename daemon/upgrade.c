@@ -83,7 +83,7 @@ static void judge(struct broker *b)
 		return;
 	}
 	snprintf(why, sizeof(why), "%s cannot start: %s", b->options.program,
-		 u->length > 0 ? last_line(u) : "it ended without a word");
+		 u->length > 0 ? last_line(u) : "it ended without a message");
 	refuse(b, why);
 }
 
@@ -286,6 +286,6 @@ void upgrade_go(struct legacy *l, const char *program, char **argv)
 		execv(program, argv);
 		e = -errno;
 	}
-	log_say(LOG_ERR, "%s: cannot start it in place of this one: %s; this one starts again",
+	log_say(LOG_ERR, "%s: the new program cannot replace this one: %s; this one starts again",
 		program, strerror(-e));
 }

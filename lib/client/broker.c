@@ -38,7 +38,7 @@ int shmring_broker_open(struct shmring_broker **ret, const char *socket)
 	b->connection.socket = -1;
 	b->alive = shmr_handle_new(sizeof(*b->alive));
 	if (!b->alive)
-		e = explain(-ENOMEM, "cannot get memory that a child finds empty");
+		e = explain(-ENOMEM, "cannot get memory that fork() clears in the child");
 	else
 		e = connection_init(&b->connection, socket);
 	if (b->alive)
@@ -112,8 +112,8 @@ static int check_text(int fd, uint64_t bytes)
 
 	if (seals < 0 || (seals & needed) != needed || fstat(fd, &st) < 0 || bytes > MAX_TEXT ||
 	    (uint64_t)st.st_size != bytes)
-		return explain(-EPROTO, "the broker's text is no sealed memory file of the length "
-					"that it told");
+		return explain(-EPROTO, "the broker's text is not a sealed memory file of the "
+					"length that the broker announced");
 	return 0;
 }
 

@@ -86,7 +86,8 @@ static int broken(struct connection *c, int e)
 	switch (e) {
 	case -EPIPE:
 	case -ECONNRESET:
-		return explain(-ECONNRESET, "the broker has hung up; it may be starting again");
+		return explain(-ECONNRESET,
+			       "the broker has closed the connection; it may be restarting");
 	case -ETIMEDOUT:
 		return explain(e, "the broker does not answer; is it stopped?");
 	case -EMFILE:
@@ -94,10 +95,12 @@ static int broken(struct connection *c, int e)
 		return explain(e, "the broker's descriptor could not be received: %e", e);
 	case -EPROTO:
 	case -EBADMSG:
-		return explain(-EPROTO, "the broker's answer makes no sense; what listens at %s?",
-			       c->address.sun_path);
+		return explain(
+			-EPROTO,
+			"the broker's answer is malformed; does another program listen at %s?",
+			c->address.sun_path);
 	default:
-		return explain(e, "talking to the broker: %e", e);
+		return explain(e, "cannot talk to the broker: %e", e);
 	}
 }
 
@@ -267,9 +270,9 @@ static int open_once(struct connection *c)
 			       "in " PROTO_SOCKET_VARIABLE,
 			       path);
 	case -EPROTOTYPE:
-		return explain(s, "%s is the socket of something else", path);
+		return explain(s, "%s is the socket of another kind of program", path);
 	case -ETIMEDOUT:
-		return explain(s, "the broker at %s takes no connection; is it stopped?", path);
+		return explain(s, "the broker at %s accepts no connection; is it stopped?", path);
 	default:
 		return explain(s, "cannot reach the broker at %s: %e", path, s);
 	}

@@ -103,7 +103,7 @@ static int reconnect(struct broker_source *s, bool patient)
 	if (memcmp(uuid, s->uuid, sizeof(uuid)) == 0)
 		return 0;
 	connection_close(&s->connection, false);
-	return explain(-ESTALE, "the name leads to another ring by now; open it again");
+	return explain(-ESTALE, "another ring has this name now; open it again");
 }
 
 static int ask_for_description(struct broker_source *s, uint32_t role, uint64_t *ret_grant)
@@ -118,7 +118,7 @@ static int ask_for_description(struct broker_source *s, uint32_t role, uint64_t 
 	e = connection_await(&s->connection, &m, PROTO_GO, &none);
 	if (e == 0 && m.u.grant.grant != *ret_grant) {
 		connection_close(&s->connection, false);
-		e = explain(-EPROTO, "the broker said GO for something else");
+		e = explain(-EPROTO, "the broker's GO is for another request");
 	}
 	if (e == 0)
 		return fd;
@@ -292,7 +292,7 @@ static int make_ring(struct shmring_ring **ret, struct broker_source *s, int fd)
 		return e;
 	if (memcmp(r->uuid, s->uuid, sizeof(r->uuid)) != 0) {
 		shmring_close(r);
-		return explain(-EPROTO, "the broker sent another ring than it said");
+		return explain(-EPROTO, "the broker sent a descriptor of another ring");
 	}
 	r->source = &s->calls;
 	s->lane_bytes = r->geometry.lane_file_size;

@@ -200,7 +200,7 @@ START_TEST(a_stopped_keeper_is_replaced)
 	make_and_remove_many();
 	remove_one(60);
 	make(62);
-	server_await_words(&b, "another one takes its place");
+	server_await_words(&b, "a new keeper replaces it");
 	audit(UINT64_C(6) << 60);
 	server_kill(&b);
 	begin(&b, true);
@@ -237,7 +237,7 @@ START_TEST(messages_queue_while_the_keeper_cannot_be_replaced)
 	begin(&b, false);
 	stop(keeper);
 	make_and_remove_many();
-	server_await_words(&b, "what changes may be lost with this broker");
+	server_await_words(&b, "changes of isolated rings may be lost with this broker");
 	remove_one(60);
 	make(62);
 	if (_i == 1)
@@ -354,7 +354,7 @@ START_TEST(a_stopped_keeper_is_waited_for)
 	must_fail(EBUSY, shmring_remove("broker:ring-60"));
 	if (_i == 0) {
 		go_on(keeper);
-		server_await_words(&b, "has given them back");
+		server_await_words(&b, "has given its rings back");
 		audit(UINT64_C(1) << 60);
 		remove_one(60);
 		make(60);

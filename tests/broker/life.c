@@ -308,7 +308,7 @@ START_TEST(a_directory_that_others_may_use_is_refused)
 	ck_assert_int_eq(mkdir(room_path("rings"), 0700), 0);
 	ck_assert_int_eq(chmod(room_path("rings"), 0755), 0);
 	server_begin(&b, NULL, -1);
-	server_await_words(&b, "must be this user's alone");
+	server_await_words(&b, "must be private to this user");
 	server_must_fail(&b, 1);
 }
 END_TEST
@@ -375,7 +375,7 @@ START_TEST(upgrade_with_a_wrong_configuration_is_refused)
 	ck_assert_int_eq(raw_next(s, "", &entry), -ENOENT);
 	ck_assert_int_eq(chmod(b.directory, 0755), 0);
 	server_config("rules = ();");
-	refuse_upgrade(&b, "must be this user's alone");
+	refuse_upgrade(&b, "must be private to this user");
 	ck_assert_int_eq(raw_next(s, "", &entry), -ENOENT);
 	ck_assert_int_eq(chmod(b.directory, 0700), 0);
 	server_signal(&b, SIGUSR2);
@@ -416,8 +416,8 @@ START_TEST(upgrade_to_a_program_that_cannot_start_is_refused)
 		{ "this is no program", "cannot be started" },
 		{ "#!/nonexistent\n", "cannot be started" },
 		{ "#!/bin/sh\necho ready; echo 'one more thing'\n", "one more thing" },
-		{ "#!/bin/sh\nexit 0\n", "it ended without a word" },
-		{ "#!/bin/sh\nkill -SEGV $$\n", "it ended without a word" },
+		{ "#!/bin/sh\nexit 0\n", "it ended without a message" },
+		{ "#!/bin/sh\nkill -SEGV $$\n", "it ended without a message" },
 		{ "#!/bin/sh\nwhile :; do echo noise; done\n", "did not say within" },
 	};
 	const char *path = copy_program();

@@ -177,7 +177,7 @@ START_TEST(an_attachment_gets_a_description_of_its_own)
 	raw_detach(s, other);
 	raw_detach(s, other); /* twice is once too often */
 	raw_must_end(s);
-	ck_assert(server_said(&b, "detached from what it was not granted"));
+	ck_assert(server_said(&b, "detached from an attachment that it does not have"));
 	server_stop(&b);
 }
 END_TEST
@@ -501,7 +501,7 @@ START_TEST(client_that_takes_no_answers_is_disconnected)
 	hung_up.fd = s;
 	ck_assert_int_eq(poll(&hung_up, 1, 30000), 1);
 	ck_assert_int_gt(clock_now() - begun, INT64_C(4000000000));
-	ck_assert(server_said(&b, "dropped: it takes no answers"));
+	ck_assert(server_said(&b, "disconnected: it reads no answers"));
 	ck_assert_int_eq(raw_open(good, "ring", 0, NULL), 0);
 	close(s);
 	close(good);

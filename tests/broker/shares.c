@@ -143,7 +143,7 @@ START_TEST(rings_count_for_the_share)
 		e = raw_make(s, name, NULL);
 	}
 	ck_assert_int_eq(e, -EDQUOT);
-	must_say("2% of those that are free");
+	must_say("2% of the free ones");
 	ck_assert_uint_eq(
 		n, 7); /* of 10, which is 2% of 600 - 40 - 10 rounded down; 3 are the connection */
 	ck_assert_int_eq(raw_remove(s, "ring-3"), 0);

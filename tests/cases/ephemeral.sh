@@ -38,7 +38,7 @@ nothing_left "and the ring went with it"
 expect 0 "a ring for a writer alone" "$SHMRING" create --ephemeral run
 expect 0 "the writer" "$SHMRING" pub run all
 nothing_left "messages that nobody reads do not keep it"
-says "but the writer says so" "run: no consumer has read 1000 messages, and the ring goes"
+says "but the writer says so" "run: no consumer has read 1000 messages, and the ring is removed"
 says "and what helps" "pub --wait-consumers 1"
 
 # The writer says nothing where nothing is lost.

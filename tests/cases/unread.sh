@@ -28,7 +28,7 @@ until_true sh -c '"$0" stat --json full | jq -e "[.consumer[].lag] == [0]"' "$SH
 kill -STOP "$sub"
 start "$SHMRING" pub -v full many 2>err.1 &
 pub=$!
-told "no room for 1 s: the consumer in process $sub does not read on"
+told "no room for 1 s: the consumer in process $sub reads no messages"
 kill -KILL "$sub"
 wait "$sub" 2>/dev/null
 
@@ -49,7 +49,7 @@ fi
 expect 0 "forget it" "$SHMRING" forget full archive
 start "$SHMRING" pub --verbose --wait-consumers 2 full many 2>err.1 &
 pub=$!
-told "too few consumers for 1 s: 0 of the 2 that are waited for"
+told "too few consumers for 1 s: 0 of 2 are attached"
 expect 0 "remove the full ring" "$SHMRING" rm full
 
 # Of several consumers the slowest is named: once, and again when it is another one.
@@ -68,7 +68,7 @@ start "$SHMRING" pub --verbose several many - many <pipe 2>err.1 &
 pub=$!
 exec 3>pipe
 check "the one that is stopped is named" until_true \
-	grep -q "no room for 1 s: consumer 'slow' (process $slow) does not read on" err.1
+	grep -q "no room for 1 s: consumer 'slow' (process $slow) reads no messages" err.1
 expect 3 "a second publisher waits for 2.5 s" "$SHMRING" pub --verbose --timeout 2.5s several many
 check "and says so once" test "$(grep -c "consumer 'slow'" err)" = 1
 check "as the first one" test "$(grep -c "no room" err.1)" = 1
@@ -81,7 +81,7 @@ check "it goes on" until_true has_passed
 kill -STOP "$first"
 exec 3>&- # the publisher goes on with its next file
 check "another one is named, and its time begins anew" until_true \
-	grep -q "no room for 1 s: the consumer in process $first does not read on" err.1
+	grep -q "no room for 1 s: the consumer in process $first reads no messages" err.1
 kill -KILL "$first"
 ended "$first" 137 "when that is killed"
 ended "$pub" 0 "the publisher can end"

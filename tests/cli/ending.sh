@@ -96,7 +96,7 @@ same "head has its lines" want out.1
 sub=$!
 head -n 3 <pipe >out.1
 ended "$sub" 1 "where SIGPIPE is ignored, sub fails"
-says "and says why" "nobody reads"
+says "and says why" "no process reads"
 # and while there is nothing to write
 for form in "" --json --latency --observe "--name waiting" --drain; do
 	expect 0 "a ring that is idle" "$SHMRING" create --stamps --unread hold idle
@@ -159,9 +159,9 @@ ended "$pub" 1 "pub ends when nobody can ever come"
 says "and says so" "no consumer is left"
 
 expect 3 "--wait-consumers --timeout" "$SHMRING" pub --wait-consumers 1 --timeout 50ms ring some
-says "names the missing consumer" "fewer than 1 consumer came"
+says "names the missing consumer" "fewer than 1 consumer attached"
 expect 3 "nor one to be written for" "$SHMRING" pub --while-read --timeout 50ms ring some
-says "names the missing consumer, too" "fewer than 1 consumer came"
+says "names the missing consumer, too" "fewer than 1 consumer attached"
 start "$SHMRING" pub --wait-consumers 1 ring some &
 pub=$!
 until_true has_producers ring 1

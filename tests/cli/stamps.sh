@@ -64,7 +64,7 @@ json "there is nothing" '.[0].messages == 0 and .[0].p50_ns == null'
 says "and it says why" "use --from oldest"
 expect 0 "the name has read on" "$SHMRING" sub --latency --json --no-follow --name reader ring
 json "so there is nothing for it" '.[0].messages == 0'
-says "which it says" "since this name was read last"
+says "which it says" "since the last run under this name"
 
 # While others publish; a signal ends it.
 start "$SHMRING" sub --latency --json ring >out &
@@ -80,7 +80,7 @@ ended "$sub" 130 "a signal ends it"
 json "and its figures are there" '.[0].messages == 5000 and .[0].max_ns < 60000000000'
 expect 3 "in time, or not" "$SHMRING" sub --latency --timeout 50ms ring
 check "nothing came" grep -q '^0 messages$' out
-says "which is said, and why" "nothing was published meanwhile"
+says "which is said, and why" "no message was published meanwhile"
 
 expect 1 "a ring without stamps" "$SHMRING" sub --latency plain
 says "how to make one" "shmring create --stamps"
