@@ -20,6 +20,14 @@ enum { RESETS = 3 };
  */
 #define HURRY_NS INT64_C(50000000)
 
+/* What the tries of one attach have found so far. */
+struct tried {
+	uint64_t avoid; /* lanes that were found damaged, or to take long: not again */
+	uint64_t slow; /* those of them whose walk to the end was given up, because it takes long */
+	bool patient;  /* no other lane is left: walk to the end even if it takes long */
+	bool last;     /* this is the last try: signals wait for all of it */
+};
+
 /*
  * Take one of `lanes` whose place is in `state`; -EUSERS: there is none.
  * [PLACE] pairs with shmr_place_leave(): what the last owner wrote is there.
@@ -97,7 +105,7 @@ static int find_lane(struct attachment *a, uint64_t avoid, struct shmring_counte
  * as long as our place is locked. Fork is kept out meanwhile, so this does not wait for a
  * broker that is away; the attach tries all of it again.
  */
-static int map_own_file(struct shmring_producer *p)
+static int map_own_file(struct shmring_producer *p, const struct tried *t, int *ret_fd)
 {
 	struct attachment *a = &p->attachment;
 	const struct lane_wish wish = { .lane = a->slot,
@@ -105,18 +113,20 @@ static int map_own_file(struct shmring_producer *p)
 					.write = true };
 	uint64_t forks = 0;
 	uint32_t file;
+	int fd;
 
-	if (!p->attach.last_try)
+	if (!t->last)
 		forks = shmr_attach_let_signals_in(a);
-	p->attach.lane_fd = shmr_isolated_open(a->ring, &wish, &file);
-	if (!p->attach.last_try && !shmr_attach_keep_signals_out(forks) && p->attach.lane_fd >= 0) {
-		close(p->attach.lane_fd);
-		p->attach.lane_fd = explain(-ECONNRESET, "a signal handler forked meanwhile");
+	fd = shmr_isolated_open(a->ring, &wish, &file);
+	if (!t->last && !shmr_attach_keep_signals_out(forks) && fd >= 0) {
+		close(fd);
+		fd = explain(-ECONNRESET, "a signal handler forked meanwhile");
 	}
-	if (p->attach.lane_fd < 0)
-		return p->attach.lane_fd;
+	if (fd < 0)
+		return fd;
+	*ret_fd = fd;
 	shmr_attach_reserve_lane(a, &p->lane);
-	return shmr_attach_map_lane(a, p->attach.lane_fd, true, &p->lane);
+	return shmr_attach_map_lane(a, fd, true, &p->lane);
 }
 
 static int map_part_of_ring(struct shmring_producer *p)
@@ -133,22 +143,25 @@ static int map_part_of_ring(struct shmring_producer *p)
 	if (e < 0)
 		return e;
 	p->lane = (struct lane){ .data = data, .mask = g->lane_size - 1, .control = control };
-	p->attach.lane_fd = a->fd;
 	return 0;
 }
 
-static int map_lane(struct shmring_producer *p)
+/* `ret_fd`: the lane's own file, to be closed also after an error; -1 if it has none. */
+static int map_lane(struct shmring_producer *p, const struct tried *t, int *ret_fd)
 {
 	struct attachment *a = &p->attachment;
 	const struct geometry *g = &a->ring->geometry;
 	void *rows;
-	int e = shmr_attach_lay(a, g->cursors_offset, LAYOUT_CONSUMERS * LAYOUT_ROW, false, 1,
-				LAYOUT_GRANULE, &rows);
+	int e;
+
+	*ret_fd = -1;
+	e = shmr_attach_lay(a, g->cursors_offset, LAYOUT_CONSUMERS * LAYOUT_ROW, false, 1,
+			    LAYOUT_GRANULE, &rows);
 
 	if (e < 0)
 		return e;
 	p->rows = rows;
-	return layout_is_isolated(g) ? map_own_file(p) : map_part_of_ring(p);
+	return layout_is_isolated(g) ? map_own_file(p, t, ret_fd) : map_part_of_ring(p);
 }
 
 /*
@@ -164,32 +177,24 @@ static bool is_furnished(const struct shmring_producer *p)
 	return load_acquire(&a->registry->lanes_ready) >> a->slot & 1;
 }
 
-static void close_own_file(struct shmring_producer *p)
-{
-	if (p->attachment.ring && layout_is_isolated(&p->attachment.ring->geometry) &&
-	    p->attach.lane_fd >= 0)
-		close(p->attach.lane_fd);
-	p->attach.lane_fd = -1;
-}
-
-/* I10: all memory of the lane before any process may touch it, or none. */
-static int furnish_lane(struct shmring_producer *p)
+/* I10: all memory of the lane, in file `fd`, before any process may touch it, or none. */
+static int furnish_lane(struct shmring_producer *p, int fd)
 {
 	struct attachment *a = &p->attachment;
 	const struct geometry *g = &a->ring->geometry;
 	uint64_t control_size = sizeof(struct lane_control);
 	int e;
 
-	e = shmr_allocate(p->attach.lane_fd, control_offset(g, a->slot), control_size);
+	e = shmr_allocate(fd, control_offset(g, a->slot), control_size);
 	if (e == 0)
-		e = shmr_allocate(p->attach.lane_fd, data_offset(g, a->slot), g->lane_size);
+		e = shmr_allocate(fd, data_offset(g, a->slot), g->lane_size);
 	if (e == 0)
 		e = shmr_populate(p->lane.control, control_size, true);
 	if (e == 0)
 		e = shmr_populate(p->lane.data, g->lane_size, true);
 	if (e < 0) {
-		shmr_deallocate(p->attach.lane_fd, control_offset(g, a->slot), LAYOUT_GRANULE);
-		shmr_deallocate(p->attach.lane_fd, data_offset(g, a->slot), g->lane_size);
+		shmr_deallocate(fd, control_offset(g, a->slot), LAYOUT_GRANULE);
+		shmr_deallocate(fd, data_offset(g, a->slot), g->lane_size);
 		return e;
 	}
 	shmr_lane_begin(&p->lane, g);
@@ -217,7 +222,7 @@ static void show_lane(struct shmring_producer *p)
  * Nothing is granted to us yet: the last owner may have died between announcing
  * room and asking the cursors.
  */
-static int find_end(struct shmring_producer *p)
+static int find_end(struct shmring_producer *p, struct tried *t)
 {
 	const struct geometry *g = &p->attachment.ring->geometry;
 	/* [ENTRY] pairs with announce(), by an owner that is gone. */
@@ -228,11 +233,12 @@ static int find_end(struct shmring_producer *p)
 	if (shmr_lane_newest(&p->lane, &end)) {
 		p->reserve.noted_chunk = end.position / g->chunk;
 		e = shmr_lane_walk_until(&p->lane, g, &end, POSITION_NONE,
-					 p->attach.patient ? INT64_MAX : shmr_now() + HURRY_NS);
+					 t->patient ? INT64_MAX : shmr_now() + HURRY_NS);
 	}
-	p->attach.slow_lane = e == -EAGAIN;
-	if (p->attach.slow_lane)
+	if (e == -EAGAIN) {
+		t->slow |= UINT64_C(1) << p->attachment.slot;
 		return e;
+	}
 	if (e < 0 || reserved - end.position > g->lane_size)
 		return explain(-EBADMSG, "lane %u is damaged", (uint64_t)p->attachment.slot);
 	p->hot.position = p->reserve.granted = p->reserve.next_note = p->copy.taken = end.position;
@@ -264,26 +270,28 @@ static int apply_memory(struct shmring_producer *p, const struct shmring_memory 
 
 /* Everything between an empty handle and a lane in state SETUP. */
 static int set_up(struct shmring_producer *p, struct shmring_ring *r,
-		  const struct shmring_producer_options *o)
+		  const struct shmring_producer_options *o, struct tried *t)
 {
 	const struct geometry *g = &r->geometry;
 	struct attachment *a = &p->attachment;
+	int own_fd = -1;
 	int e;
 
 	e = shmr_attach_begin(a, r,
 			      LAYOUT_CONSUMERS * LAYOUT_ROW + LAYOUT_GRANULE + 2 * g->lane_size, 3,
 			      RING_PRODUCE);
 	if (e == 0)
-		e = find_lane(a, p->attach.avoid, &p->counters);
+		e = find_lane(a, t->avoid, &p->counters);
 	if (e == 0)
-		e = map_lane(p);
+		e = map_lane(p, t, &own_fd);
 	if (e == 0 && !is_furnished(p))
-		e = furnish_lane(p);
+		e = furnish_lane(p, own_fd >= 0 ? own_fd : a->fd);
 	if (e == 0)
 		show_lane(p);
-	close_own_file(p);
+	if (own_fd >= 0)
+		close(own_fd);
 	if (e == 0)
-		e = find_end(p);
+		e = find_end(p, t);
 	if (e == 0)
 		e = apply_memory(p, &o->memory);
 	return e < 0 ? e : shmr_attach_finish(a);
@@ -349,19 +357,10 @@ static bool is_lanes_fault(const struct shmring_producer *p, int e)
 	       (e == -EBADMSG || (e == -EBUSY && layout_is_isolated(&a->ring->geometry)));
 }
 
-/* Lanes that an attach has tried in vain. */
-struct tried {
-	uint64_t avoid; /* not again */
-	uint64_t slow;	/* lanes among them that take long */
-	bool patient;	/* nothing else is left */
-};
-
 static void remember(struct tried *t, const struct shmring_producer *p, int e)
 {
 	uint64_t lane = UINT64_C(1) << p->attachment.slot;
 
-	if (p->attach.slow_lane)
-		t->slow |= lane;
 	if (is_lanes_fault(p, e) || (t->slow & lane) != 0)
 		t->avoid |= lane;
 }
@@ -379,18 +378,14 @@ static bool turn_to_slow_ones(struct tried *t, int e)
 
 /* One try; a lane at fault is added to those that were tried. */
 static int try_attach(struct shmring_producer **ret, struct shmring_ring *r,
-		      const struct shmring_producer_options *o, struct tried *tried, bool last)
+		      const struct shmring_producer_options *o, struct tried *tried)
 {
 	struct shmring_producer *p = shmr_handle_new(sizeof(*p));
 	int e;
 
 	if (!p)
 		return explain(-ENOMEM, "cannot get memory for the producer");
-	p->attach.avoid = tried->avoid;
-	p->attach.patient = tried->patient;
-	p->attach.last_try = last;
-	p->attach.lane_fd = -1;
-	e = set_up(p, r, o);
+	e = set_up(p, r, o, tried);
 	if (e == 0) {
 		go_active(p, o);
 		*ret = p;
@@ -423,7 +418,8 @@ int shmring_slow1_producer_attach(struct shmring_producer **ret, struct shmring_
 		int cancel = shmr_cancel_off();
 
 		avoided = tried.avoid;
-		e = try_attach(ret, r, &o, &tried, resets + 1 == RESETS);
+		tried.last = resets + 1 == RESETS;
+		e = try_attach(ret, r, &o, &tried);
 		shmr_cancel_on(cancel);
 		/* The broker of an isolated ring may go in the midst of it; another one comes. */
 		again = tried.avoid != avoided || turn_to_slow_ones(&tried, e) ||

@@ -44,15 +44,6 @@ struct copy {
 	bool streaming; /* readers were some way behind at the last reservation */
 };
 
-/* attach.c: one try to attach. */
-struct attach {
-	int lane_fd;	/* the lane's file, only while attaching */
-	uint64_t avoid; /* lanes that were found damaged, or to take long */
-	bool patient;	/* take a lane even if the walk to its end takes long */
-	bool last_try;	/* signals wait for all of it */
-	bool slow_lane; /* the walk to a lane's end was given up, because it takes long */
-};
-
 /* wait.c */
 struct wait {
 	struct peers consumers; /* is one of them left? */
@@ -132,7 +123,6 @@ struct shmring_producer {
 	struct shmring_boundary begin;	  /* where this tenancy began */
 	struct shmring_counters counters; /* of this handle */
 	struct shmring_counters shown;	  /* as they were last added to the ring's counts */
-	struct attach attach;
 	struct lag lag;
 };
 
