@@ -115,7 +115,7 @@ inline suspect()
 }
 
 /* The CAS that evicts. [EVICT] */
-inline put_out()
+inline evict_laggard()
 {
 	if
 #ifdef STALE_WORD
@@ -149,7 +149,7 @@ inline evict()
 	:: else ->
 		atomic {
 			if
-			:: status == pressed_status && floor == pressed_floor -> put_out()
+			:: status == pressed_status && floor == pressed_floor -> evict_laggard()
 			:: !stopped || status != pressed_status || floor != pressed_floor ->
 				pressed_status = status;
 				pressed_floor = floor;
@@ -191,7 +191,7 @@ inline put_out_laggard()
 	}
 }
 
-/* producer_evict_laggards() and put_out() of lag.c: at the second look in a row. */
+/* producer_evict_laggards() and evict_laggard() of lag.c: at the second look in a row. */
 inline evict_laggard()
 {
 	look_at_lag();
@@ -307,7 +307,7 @@ active proctype Other()
 	   atomic {
 		if
 		:: status_state(status) == ACTIVE -> suspect()
-		:: status_state(status) != ACTIVE && status == pressed_status -> put_out()
+		:: status_state(status) != ACTIVE && status == pressed_status -> evict_laggard()
 		:: status_state(status) != ACTIVE -> pressed_status = status
 		fi;
 		status = 0

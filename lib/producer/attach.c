@@ -1,6 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * attach: become the owner of a lane, new or left by another, and leave it.
+ * attach: become the owner of a lane, new or left by another process, and leave it.
+ *
+ *  1. Begin: a description of the ring's file, the mappings of registry and doorbell
+ *     (attachment.h).
+ *  2. Bury the owners that are proved dead, then take the place of a lane: CLAIMED, the lock,
+ *     SETUP (R1 in registry.h).
+ *  3. Map the consumers' cursors, the lane's control block and its data.
+ *  4. The first owner gives the lane all of its memory (I10 in lane.h), and tells so [READY].
+ *  5. Find the end of what the last owner published (I5).
+ *  6. Finish: close the description, and go ACTIVE.
+ *
+ * A lane that contradicts itself is damaged: the attach tries another one. A hostile owner can
+ * leave so many records behind that step 5 takes long: then other lanes are tried first.
+ *
+ * Nothing is granted to the new owner yet, because the last one may have died after it had
+ * announced room and before it asked the cursors. So `granted` begins at the end.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,12 +27,10 @@
 #include "sys.h"
 #include "vacancy.h"
 
+/* How often the broker of an isolated ring may go away in the midst of an attach. */
 enum { RESETS = 3 };
 
-/*
- * A hostile owner can leave so many records behind that walking over them takes long. Other
- * lanes are tried before such a one.
- */
+/* How long the walk to a lane's end may take while there are other lanes. */
 #define HURRY_NS INT64_C(50000000)
 
 /* What the tries of one attach have found so far. */
@@ -217,11 +230,7 @@ static void show_lane(struct shmring_producer *p)
 		fetch_or(&a->registry->lanes_ready, bit);
 }
 
-/*
- * I5: the lane ends where its last owner's last record does, staged ones apart.
- * Nothing is granted to us yet: the last owner may have died between announcing
- * room and asking the cursors.
- */
+/* I5: the lane ends where its last owner's last record does, staged ones apart. */
 static int find_end(struct shmring_producer *p, struct tried *t)
 {
 	const struct geometry *g = &p->attachment.ring->geometry;
@@ -349,7 +358,7 @@ static void leave(struct shmring_producer *p)
  * Did the attach fail because of this lane? The lane is damaged; or, in an isolated ring,
  * its status word says that it is free, and the broker knows better.
  */
-static bool is_lanes_fault(const struct shmring_producer *p, int e)
+static bool lane_is_at_fault(const struct shmring_producer *p, int e)
 {
 	const struct attachment *a = &p->attachment;
 
@@ -361,12 +370,12 @@ static void remember(struct tried *t, const struct shmring_producer *p, int e)
 {
 	uint64_t lane = UINT64_C(1) << p->attachment.slot;
 
-	if (is_lanes_fault(p, e) || (t->slow & lane) != 0)
+	if (lane_is_at_fault(p, e) || (t->slow & lane) != 0)
 		t->avoid |= lane;
 }
 
 /* Are there lanes left that take long? Then it is their turn. */
-static bool turn_to_slow_ones(struct tried *t, int e)
+static bool allow_slow_lanes(struct tried *t, int e)
 {
 	if (e != -EUSERS || t->slow == 0)
 		return false;
@@ -421,8 +430,7 @@ int shmring_slow1_producer_attach(struct shmring_producer **ret, struct shmring_
 		tried.last = resets + 1 == RESETS;
 		e = try_attach(ret, r, &o, &tried);
 		shmr_cancel_on(cancel);
-		/* The broker of an isolated ring may go in the midst of it; another one comes. */
-		again = tried.avoid != avoided || turn_to_slow_ones(&tried, e) ||
+		again = tried.avoid != avoided || allow_slow_lanes(&tried, e) ||
 			(e == -ECONNRESET && ++resets < RESETS);
 		v.avoid = tried.avoid;
 	} while (again || (e < 0 && (e = shmr_vacancy_await(&v, e)) == 1));

@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fd: a producer that waits for room in an event loop, or among others that are
- * waited for at once; as lib/consumer/fd.c is for messages.
+ * fd: a producer that waits for room in an event loop, or among others in shmring_wait(); as
+ * lib/consumer/fd.c is for messages.
+ *
+ * Both do the first half of a sleep (producer_arm() in wait.c) and leave the second half to
+ * another one: to the kernel or a thread behind the descriptor (kick.h), or to a thread that
+ * sleeps on many bells at once (waitable.h). That sleep lasts one period at most, so that this
+ * producer goes on to look after the consumers that hold it back.
+ *
+ * A call that arms marks the handle as if a claim were open, and is refused if one is.
  */
 #include <errno.h>
 #include <stddef.h>

@@ -130,7 +130,7 @@ static enum place_state next_state(uint64_t status)
  * Mark, look, evict. A consumer that releases often may take the mark away before the look is
  * over, and remain over its limit: then all of it is done again, a few times.
  */
-static bool put_out(struct shmring_producer *p, unsigned slot, uint32_t epoch, int64_t now)
+static bool evict_laggard(struct shmring_producer *p, unsigned slot, uint32_t epoch, int64_t now)
 {
 	shm_u64 *word = &p->attachment.registry->consumer_status[slot];
 
@@ -160,7 +160,7 @@ bool producer_evict_laggards(struct shmring_producer *p)
 		uint64_t status = status_of(p, slot);
 
 		if (may_be_evicted(status) && is_over_again(p, slot, status, now))
-			evicted += put_out(p, slot, status_epoch(status), now);
+			evicted += evict_laggard(p, slot, status_epoch(status), now);
 	}
 	shmr_tally(&p->lane.control->counts.evictions, evicted);
 	if (evicted > 0)

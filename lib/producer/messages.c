@@ -2,6 +2,19 @@
 /*
  * messages: claim, commit, publish and batches, as far as they are not in
  * <shmring/producer-inline.h>.
+ *
+ * A message comes here if there is no room within `limit`, if its ring has stamps, if it is
+ * SHMRING_LARGE, or as part of a batch.
+ *
+ * A claim marks the handle (producer_mark()), checks the length, waits for room if there is
+ * none, and takes the lines. The mark is the open claim; commit, stage and abort remove it.
+ *
+ * A batch is written behind the published end. Its first header is held back in `batch.first`,
+ * and the lane keeps the zero word there. So no reader looks at the records behind it, which
+ * have their headers already. To publish it is to store the zero word at the new end, and then
+ * the first header: I2 in lane.h, for many records at once. To discard it is to go back to the
+ * published end; nothing in shared memory changes. A commit that comes here is a batch that is
+ * published at once.
  */
 #define SHMRING_INLINE /* here are the functions for callers that do not inline */
 #include "atomic.h"    /* first: their stores, too, may be fault points */

@@ -1,7 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * press: what a producer does about the consumer that holds it back most. The producer buries
- * a dead consumer on proof, and evicts a slow one if the ring's policy says so.
+ * press: what a producer does about the consumer that holds it back most.
+ *
+ * First it asks for the proof that this consumer is dead (R2 in registry.h), and buries it.
+ * While the same consumer stays in the way it asks once in PROBE_INTERVAL_NS.
+ *
+ * Then, if the ring evicts slow consumers, it times the stall. A stall is one place, status word
+ * and cursor, unchanged. An ACTIVE consumer becomes SUSPECT first, which changes the word, and its
+ * next release undoes that: so the time begins behind the mark, and the CAS that evicts names a
+ * word that every release in between would have changed (model/evict.pml). A place that is
+ * DETACHED has no process, and one that is JOINING does not release yet: they need no mark.
+ *
+ * The time of a stall is the sum of the gaps between looks at it, each cut off at a quarter of
+ * the ring's time. For the kernel may have stopped this producer in such a gap, and the consumer
+ * with it.
+ *
+ * After either, the other producers are woken: they may wait for the same consumer.
  */
 #include "producer.h"
 #include "sys.h"
@@ -44,8 +58,8 @@ static bool same_stall(struct shmring_producer *p, const struct gate *gate, uint
 
 /*
  * Evict a consumer that has let a whole period pass, or begin that period. An ACTIVE
- * consumer is suspected first, so that a release undoes it. A place in another state has
- * no process that could release.
+ * consumer is suspected first, so that a release undoes it. In the other states no
+ * process releases.
  */
 static bool evict(struct shmring_producer *p, const struct gate *gate, int64_t now)
 {

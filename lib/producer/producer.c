@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * producer: the handle: what it is asked for, and what it counts.
+ * producer: the handle: what a program asks it for, and what it counts.
+ *
+ * A handle counts for itself, at no cost to other processes. What it has counted of waiting and
+ * waking since the last time is added to the lane's counts in the ring when it waits or wakes;
+ * there `shmring stat` and shmring_stat() read them.
  */
 #include <errno.h>
 

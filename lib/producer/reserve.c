@@ -2,9 +2,24 @@
 /*
  * reserve: how a producer gets room in its lane, once per chunk.
  *
- * The producer announces the new end first and asks the cursors afterwards (I6 in
- * lane.h), so that a consumer that joins at this moment either is seen here or
- * sees the announcement.
+ *  1. If the published end has entered a new chunk, note it in the index (I4 in lane.h).
+ *  2. If the record fits into what was granted before, there is room.
+ *  3. Read the cursors of all consumers that gate. The one furthest behind is the gate:
+ *     nothing from there on may be overwritten, so the new end is at most a lane ahead of it.
+ *  4. Announce the new end in the control block, execute a full fence, and read the cursors
+ *     again (I6). A consumer that joins at this moment either is seen now, or sees the
+ *     announcement. If it is seen and forbids the new end, take the announcement back and go on
+ *     with 3.
+ *
+ * Between two calls, with the lane size L:
+ *
+ *    published end <= position <= granted <= reserved
+ *    granted <= cursor + L, for each consumer that gates and keeps the rules
+ *    granted - 8 bounds `limit`, which the inline claim goes by; so does next_note - 8
+ *
+ * `granted` only grows, because step 3 is reached when it is too small. next_note is the end of
+ * the chunk in which the record of the last call ends. So the first record that leaves this
+ * chunk comes here, and the index gets its entry.
  */
 #include <errno.h>
 
@@ -29,8 +44,24 @@ static void note_end(struct shmring_producer *p)
 }
 
 /*
- * Find the cursor that is furthest behind `target`. A cursor that claims to be ahead of
- * it is nonsense and holds no producer back.
+ * Find the gate: the cursor that is furthest behind `target`, an end that this producer wants.
+ *
+ * A cursor comes from shared memory and may hold any value. Cursors are compared by their
+ * distances behind `target`, which are differences modulo 2^64, so it does not matter whether a
+ * position has passed 2^64.
+ *
+ *  - A consumer that keeps the rules is less than two lanes behind: it has held this producer, or
+ *    the one before, within a lane of its cursor, and a record takes half a lane at most.
+ *  - A distance of 2^63 or more is a cursor ahead of `target`, where nothing was written yet.
+ *    It is nonsense, and holds no producer back. The consumer that stored it may lose messages.
+ *  - All other distances, which are without a sign below 2^63, have the order of the cursors: the
+ *    largest one is the furthest behind. To compare the cursors themselves would be wrong:
+ *    a forged one may lie on the other side of 2^64, and then it is the smaller number although
+ *    it is ahead, or the greater although it is behind.
+ *  - A cursor between the published end and `target` is forged, too. Nothing is wrong with it as
+ *    a gate: it allows all that its consumer could ask for.
+ *  - A cursor that is forged far behind closes the gate as a slow consumer does, and is
+ *    evicted, or holds the producer back, by the same rules.
  */
 static void read_gate(const struct shmring_producer *p, uint64_t target, struct gate *gate)
 {
@@ -81,7 +112,13 @@ uint64_t producer_wanted_end(const struct shmring_producer *p, uint64_t size)
 	return chunk_end(p, size) + (more < 3 * chunk ? more : 3 * chunk);
 }
 
-/* How far `gate` lets us write, at best to `target`; less than `need`: not at all. */
+/*
+ * How far `gate` lets us write, at best to `target`; less than `need`: not at all.
+ *
+ * `need` is at most 4 chunks, a quarter lane, before `target`. So a floor between the two passes
+ * the first test, and in the second one the floor lies before `need`: that difference is a
+ * distance, too, and has not gone through zero.
+ */
 static uint64_t permitted_end(const struct shmring_producer *p, const struct gate *gate,
 			      uint64_t target, uint64_t need)
 {

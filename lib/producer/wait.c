@@ -1,7 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wait: how a producer waits for room. The producer spins, then sleeps with the position that
- * it needs posted. While it waits it presses the consumers that hold it back.
+ * wait: how a producer waits for room.
+ *
+ *  1. Reserve. If there is room, the wait is over.
+ *  2. A quiet producer wakes its consumers: they do not know of the messages that fill its lane.
+ *  3. Press the consumers in the way, and see whether a consumer is left that could make room
+ *     (peers.h).
+ *  4. Spin until the consumer in the way has freed a whole chunk.
+ *  5. Sleep as D1 in doorbell.h says: read the bell, store in `room_wanted` the position that
+ *     is wanted, force a barrier, reserve once more, sleep on the bell. A consumer whose cursor
+ *     passes that position rings it.
+ *  6. Go on with 3.
+ *
+ * The position that is wanted is at or before the published end, because no cursor passes that;
+ * and it is at least what the record needs, because a wake-up for less would be for nothing.
+ *
+ * A sleep ends when press.c or lag.c has to look at a consumer again.
  */
 #include <errno.h>
 
@@ -12,8 +26,8 @@
 #define SPIN_PAUSES 8 /* between two looks at the cursor */
 
 /*
- * Spin until the consumer that holds us back has freed a whole chunk: taking
- * its crumbs would make both sides fight for the cursor's line.
+ * Spin until the consumer that holds this producer back has freed a whole chunk. To go on with
+ * less would make both sides fight for the cursor's line.
  */
 static void spin_for_chunk(struct shmring_producer *p, uint64_t size, const struct gate *gate,
 			   struct spin *spin, int64_t deadline)
@@ -125,14 +139,16 @@ static void show_wait(struct shmring_producer *p, int64_t *since)
 	*since = now;
 }
 
-/* A quiet producer wakes its consumers before it waits for room. */
-static void wake_whom_we_need(struct shmring_producer *p)
+static void wake_if_quiet(struct shmring_producer *p)
 {
 	if (producer_is_quiet(p))
 		shmring_producer_wake(p);
 }
 
-/* The handle says so meanwhile, and a commit by another thread is not done inline. */
+/*
+ * The handle says that it is in use meanwhile, and a commit by another thread, which would
+ * otherwise be inline, comes to its slow half and is refused.
+ */
 static int wait_in_use(struct shmring_producer *p, uint64_t size, int64_t deadline,
 		       struct gate *gate)
 {
@@ -163,7 +179,7 @@ int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
 		return 0;
 	p->counters.waits++;
 	producer_show_counts(p);
-	wake_whom_we_need(p);
+	wake_if_quiet(p);
 	if (producer_press(p, size, &gate))
 		return 0;
 	e = producer_check_end(p, size, false);
@@ -182,7 +198,7 @@ int producer_arm(struct shmring_producer *p, uint64_t size, uint32_t *ret_seen)
 	int e = 1;
 
 	*ret_seen = load_acquire32(room_bell(p));
-	wake_whom_we_need(p);
+	wake_if_quiet(p);
 	if (producer_reserve(p, size, &gate) == 0 || producer_press(p, size, &gate))
 		return 1;
 	store_relaxed(&p->lane.control->room_wanted, wanted_floor(p, size, &gate));

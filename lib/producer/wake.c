@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wake: wake the consumers that sleep until there is a message, and the producers that wait
- * for the same consumer.
+ * wake: wake the consumers that sleep until there is a message, and the producers that wait for
+ * a consumer that this one has buried or evicted.
+ *
+ * This is the waker's half of D1 in doorbell.h. A commit stores its message, orders that store
+ * (bell_order()), and loads the word that hot.sleepers points to. Only if a consumer sleeps does
+ * it come here. A sleeper with watermarks (D5) is left asleep until this lane has reached its
+ * watermark.
+ *
+ * For a quiet producer hot.sleepers points to a word of its own that is always zero. So the path
+ * of a message needs no branch for it.
  */
 #include <errno.h>
 
