@@ -52,6 +52,7 @@ symbols() {
 set -- daemon/libbroker \
 	lib/core/libcore \
 	lib/client/libclient \
+	lib/consumer/libconsumer \
 	lib/producer/libproducer \
 	lib/proto/libproto
 tap_plan $(($# + 5))
