@@ -9,9 +9,9 @@
  *
  * A watermark is for a consumer that wants throughput: it sleeps until there is more than one
  * message. The producers count for the consumer, because they know how far their lanes are (D5 in
- * doorbell.h). The consumer stores how far that shall be, and then announces itself. No producer can
- * count over several lanes, so each lane has its own watermark. Watermarks change only while the
- * consumer is not announced. In a lane that the consumer has not adopted every message rings.
+ * doorbell.h). The consumer stores how far that shall be, and then announces itself. No producer
+ * can count over several lanes, so each lane has its own watermark. Watermarks change only while
+ * the consumer is not announced. In a lane that the consumer has not adopted every message rings.
  *
  * A watermark is about sleeping only: a consumer that finds messages takes them at once. And
  * it holds no producer back: a lane is due when the consumer holds half of it.
@@ -36,7 +36,7 @@ void consumer_announce(struct shmring_consumer *c)
 	struct doorbell *shared = c->bell.shared;
 	uint64_t bit = UINT64_C(1) << c->attachment.slot;
 
-	if (!c->quiet && !(load_relaxed(&shared->sleepers) & bit)) {
+	if (!c->announce.quiet && !(load_relaxed(&shared->sleepers) & bit)) {
 		fetch_or(&shared->sleepers, bit);
 		shmr_bell_barrier(&c->bell, &c->counters);
 	}
@@ -55,16 +55,16 @@ int64_t consumer_longest_sleep(const struct shmring_consumer *c)
 {
 	const int64_t longest = (int64_t)c->bell.max_sleep_ns;
 
-	if (c->within_ns > 0 && c->within_ns < longest)
-		return c->within_ns;
-	return c->quiet && QUIET_PERIOD_NS < longest ? QUIET_PERIOD_NS : longest;
+	if (c->announce.within_ns > 0 && c->announce.within_ns < longest)
+		return c->announce.within_ns;
+	return c->announce.quiet && QUIET_PERIOD_NS < longest ? QUIET_PERIOD_NS : longest;
 }
 
 static uint64_t watermark_of(const struct shmring_consumer *c, const struct reader *l)
 {
-	if (c->wake_messages != 0)
-		return watermark_messages(l->hot.at.seq + c->wake_messages);
-	return watermark_bytes(l->hot.at.position + ((c->wake_bytes + 7) & ~UINT64_C(7)));
+	if (c->announce.messages != 0)
+		return watermark_messages(l->hot.at.seq + c->announce.messages);
+	return watermark_bytes(l->hot.at.position + ((c->announce.bytes + 7) & ~UINT64_C(7)));
 }
 
 /*
@@ -77,21 +77,28 @@ void consumer_raise_watermarks(struct shmring_consumer *c)
 	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++) {
 		struct reader *l = &c->readers[i];
 
-		store_relaxed(&l->cursor->watermark, c->lanes >> i & 1 ? watermark_of(c, l) : 0);
+		store_relaxed(&l->cursor->watermark,
+			      c->lanes.adopted >> i & 1 ? watermark_of(c, l) : 0);
 	}
-	if (!c->patient)
+	if (!c->announce.patient)
 		fetch_or(&c->bell.shared->patient, UINT64_C(1) << c->attachment.slot);
-	c->patient = true;
+	c->announce.patient = true;
 }
 
 /* Every message rings again. [WATERMARK] pairs with shmring_slow1_wake_consumers(). */
 void consumer_drop_watermarks(struct shmring_consumer *c)
 {
-	if (!c->patient)
+	if (!c->announce.patient)
 		return;
 	consumer_take_back(c);
 	fetch_and(&c->bell.shared->patient, ~(UINT64_C(1) << c->attachment.slot));
-	c->patient = false;
+	c->announce.patient = false;
+}
+
+void consumer_clear_announcement(struct shmring_consumer *c)
+{
+	c->announce.patient = true;
+	consumer_drop_watermarks(c);
 }
 
 /* Is the lane due, or damaged? The consumer reports damage when it reads. */
@@ -116,7 +123,7 @@ static bool lane_is_due(const struct shmring_consumer *c, const struct reader *l
 bool consumer_is_due(struct shmring_consumer *c)
 {
 	consumer_adopt_lanes(c);
-	for (uint64_t lanes = c->lanes; lanes != 0; lanes &= lanes - 1)
+	for (uint64_t lanes = c->lanes.adopted; lanes != 0; lanes &= lanes - 1)
 		if (lane_is_due(c, &c->readers[__builtin_ctzll(lanes)]))
 			return true;
 	return false;
@@ -147,10 +154,10 @@ int shmring_consumer_watermark(struct shmring_consumer *c, uint64_t messages, ui
 	if (e < 0)
 		return e;
 	consumer_drop_watermarks(c);
-	c->wake_messages = messages > 1 ? messages : 0;
-	c->wake_bytes = bytes;
-	c->within_ns = within_ns;
-	c->waitable.patient = consumer_has_watermark(c);
+	c->announce.messages = messages > 1 ? messages : 0;
+	c->announce.bytes = bytes;
+	c->announce.within_ns = within_ns;
+	c->fd.waitable.patient = consumer_has_watermark(c);
 	return 0;
 }
 
@@ -160,7 +167,7 @@ int shmring_consumer_quiet(struct shmring_consumer *c, int quiet)
 
 	if (e < 0)
 		return e;
-	c->quiet = quiet != 0;
+	c->announce.quiet = quiet != 0;
 	if (quiet && !c->observer)
 		consumer_take_back(c);
 	return 0;

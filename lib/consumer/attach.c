@@ -108,9 +108,7 @@ static int take_places(struct shmring_consumer *c, const struct shmring_consumer
 	bool elsewhere = o->start == SHMRING_START_OLDEST || o->start == SHMRING_START_NOW;
 	int e;
 
-	/* A holder that was killed in its sleep may have left its announcement. */
-	c->patient = true;
-	consumer_drop_watermarks(c);
+	consumer_clear_announcement(c);
 	shmr_holder_write(&a->registry->consumer_holder[a->slot], o->name);
 	consumer_write_limits(a, o); /* the flag PLACE_LIMITED says that they count */
 	if (status_state(a->status) == PLACE_ACTIVE)
@@ -130,11 +128,10 @@ static int begin(struct shmring_consumer *c, const struct shmring_consumer_optio
 	shmr_bell_set_spin(&c->bell, o->spin_ns, true);
 	c->bell.soft = c->observer;
 	c->hot.fence = c->bell.fence_to_wake;
-	c->hot.plain = !c->named && !c->evictable;
-	c->pauses = 1;
-	c->patience = CONSUMER_PATIENCE;
+	c->hot.plain = !c->named && !c->limits.evictable;
+	consumer_reset_backoff(c);
 	/* Before the cursors stand: a producer that attaches in between counts. */
-	shmr_peers_begin(&c->producers, &c->attachment, PLACE_LANE,
+	shmr_peers_begin(&c->end.producers, &c->attachment, PLACE_LANE,
 			 (o->flags & SHMRING_UNTIL_END) != 0, o->start == SHMRING_START_NOW);
 	e = c->observer ? observer_begin(c, o->start) : take_places(c, o);
 	if (e == 0 && (o->flags & SHMRING_UNTIL_NOW) != 0)
@@ -153,7 +150,7 @@ static void leave(struct shmring_consumer *c)
 		if (c->bell.shared)
 			consumer_tell_producers(c);
 	}
-	shmr_kick_close(c->kick);
+	shmr_kick_close(c->fd.kick);
 	window_close(c);
 	if (c->copy)
 		munmap(c->copy, c->max_message + c->stamp_size + RECORD_HEADER);
@@ -168,18 +165,18 @@ static void set_limits(struct shmring_consumer *c, const struct geometry *g,
 {
 	if (c->observer)
 		return;
-	c->lag_limit = o->max_lag;
-	c->lag_timed = o->max_lag_ns != 0;
+	c->limits.lag = o->max_lag;
+	c->limits.timed = o->max_lag_ns != 0;
 	if (has_wish(o))
-		c->flags |= PLACE_LIMITED;
+		c->limits.flags |= PLACE_LIMITED;
 	if (g->slow_policy == SHMRING_SLOW_EVICT && !(o->flags & SHMRING_PINNED)) {
-		c->flags |= PLACE_EVICTABLE;
-		c->lag_limit = smaller_limit(c->lag_limit, g->evict_lag);
-		c->lag_timed = c->lag_timed || g->evict_lag_ns != 0;
+		c->limits.flags |= PLACE_EVICTABLE;
+		c->limits.lag = smaller_limit(c->limits.lag, g->evict_lag);
+		c->limits.timed = c->limits.timed || g->evict_lag_ns != 0;
 	}
-	if (c->lag_limit >= g->lane_size)
-		c->lag_limit = 0; /* no lane gets further ahead than that */
-	c->evictable = c->flags != 0;
+	if (c->limits.lag >= g->lane_size)
+		c->limits.lag = 0; /* no lane gets further ahead than that */
+	c->limits.evictable = c->limits.flags != 0;
 }
 
 /* As create refuses evict_lag. */

@@ -174,10 +174,10 @@ void shmring_consumer_detach(struct shmring_consumer *c)
 struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c)
 {
 	if (use_begin(use_of(c)) < 0)
-		return &c->waitable;
+		return &c->fd.waitable;
 	unchecked_consumer_waitable(c);
 	use_end(use_of(c));
-	return &c->waitable;
+	return &c->fd.waitable;
 }
 
 #endif

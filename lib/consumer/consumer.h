@@ -1,27 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * consumer: the handle of a consumer or observer.
+ * consumer: the handle of a consumer or observer, and what the files of this room do for each
+ * other.
  *
- *	consumer.c	what every function of a handle asks first
- *	checked.c	what is public, in a build that checks how handles are used
+ * The room in floors. A file calls files on lower floors only (tests/meta/check-circles.sh):
+ *
+ *	checked.c	the public functions of a build that checks how handles are used
+ *	fd.c		a consumer in an event loop, and among others in shmring_wait()
  *	batch.c		several messages at once: peek, release the first of those in hand
- *	messages.c	peek, release, receive: the path of every message
- *	in-hand.c	what a message in hand can be asked
- *	turn.c		which lane is next
- *	until.c		to read no further than the end at the attach
+ *	messages.c	peek, release, receive		in-hand.c  what a message in hand can be asked
+ *	attach.c	options, mapping, leaving	find-place.c  take a place of the registry
  *	wait.c		wait for a message: back off, spin, then sleep
  *	sleep.c		sleep until there is a message, or the watermark; look after the dead
- *	announce.c	tell producers that it sleeps, and how much is worth waking it
- *	end.c		may another message come?
- *	fd.c		the same in an event loop
- *	cursor.c	how far a lane is released: marks, counts, rewinding
- *	lanes.c		which lanes can be read: mapped, adopted, exchanged
- *	window.c	in which order the messages in hand were handed out
+ *	end.c		may another message come?	announce.c  tell producers that it sleeps
+ *	place.c		the place: enter it with all cursors, keep it, come back to it
  *	join.c		a cursor in one lane that producers respect
- *	place.c		the place in the registry: enter it with all cursors, keep it, come back to it
- *	attach.c	options, mapping, leaving
- *	find-place.c	take a place of the registry, any one or that of a name
- *	observer.c	copies instead of pointers, for consumers that hold no producer back
+ *	observer.c	copies, for observers		turn.c	which lane is next
+ *	until.c		a consumer that reads up to the end at its attach
+ *	lanes.c		which lanes can be read: mapped, adopted, exchanged
+ *	cursor.c	how far a lane is released: marks, counts, rewinding
+ *	window.c	in which order the messages in hand were handed out
+ *	consumer.c	the handle: what every function asks first
  */
 #ifndef SHMRING_CONSUMER_PRIVATE_H
 #define SHMRING_CONSUMER_PRIVATE_H
@@ -39,38 +38,72 @@
 #include "tally.h"
 #include "waitable.h"
 
-/* What a consumer knows of one lane. */
+/* What a consumer knows of one lane. Positions in bytes. */
 struct reader {
 	struct shmring_reader_hot hot;
 	struct lane lane;
-	struct lane_cursor *cursor;	 /* NULL: observer */
+	struct lane_cursor *cursor; /* NULL: observer */
+	uint32_t file;		    /* lanes.c: isolated rings: which one of its files is mapped */
+
+	/* cursor.c */
+	unsigned next_mark;		 /* which mark is written next */
 	struct shmring_boundary counted; /* `released`, when counters were brought up to it */
-	uint64_t until;			 /* SHMRING_UNTIL_NOW: the end of the lane at the attach */
-	uint64_t missed;		 /* gone already when it began at the oldest message */
+	uint64_t missed;		 /* messages gone already when it began at the oldest one */
 	uint64_t missed_bytes;
 	bool missed_told; /* `missed` is not in hot.lost any more */
-	uint64_t noted;	  /* its messages up to here are in a run, if they are in hand */
-	unsigned next_mark;
-	uint32_t file; /* isolated rings: which one of its files is mapped */
+
+	uint64_t noted; /* window.c: messages up to here are in a run, if they are in hand */
+	uint64_t until; /* until.c: a bounded consumer reads up to here */
 };
 
-/* A turn of a lane that is over: its messages in hand end here. */
-struct turn_run {
-	struct shmring_boundary end;
-	uint32_t lane;
-	uint32_t reserved;
+/* fd.c: the descriptor, and the entry in shmring_wait(). */
+struct consumer_fd {
+	struct kick *kick; /* NULL: no descriptor was asked for */
+	struct shmring_waitable waitable;
+	int64_t probed_ns;			     /* when arming looked after the dead */
+	const struct shmring_reader_hot *armed_lane; /* the current lane when it was last armed, */
+	uint64_t armed_position;		     /* and the position there */
 };
 
-/* The order in which messages in hand were handed out, without the lane that has its turn. */
-struct window {
-	struct turn_run *runs;
-	uint32_t first; /* of the runs that count */
-	uint32_t end;
-	uint32_t room; /* 0: none was needed yet */
-	bool unknown;  /* there was no memory to remember it */
+/* attach.c: may it be evicted, and when? By the ring's policy, or its own wish. */
+struct consumer_limits {
+	bool evictable;
+	bool timed;	/* it may be evicted for the age of what it holds */
+	unsigned flags; /* of its place, but for PLACE_NAMED */
+	uint64_t lag;	/* it is evicted when it is more bytes behind; 0: never for that */
 };
 
-/* An observer's message: it is a copy, and what belongs to it is here. */
+/* wait.c: the back-off of waits. Pauses are counted in cpu_relax(). */
+struct consumer_wait {
+	uint32_t pauses;   /* between two looks; 1: no back-off */
+	uint32_t paused;   /* what it was when the last wait began */
+	uint32_t chases;   /* short waits in a row */
+	uint32_t patience; /* so many before a back-off is tried */
+	bool dense;	   /* the last back-off brought so much that it may grow */
+	const struct shmring_reader_hot *lane; /* the current lane at the last wait, */
+	uint64_t bytes;			       /* and the payload bytes handed out there */
+};
+
+/* sleep.c: looking after the dead. */
+struct consumer_sleep {
+	unsigned next_probe; /* the place to ask for a proof of death next; lanes, then consumers */
+};
+
+/* end.c */
+struct consumer_end {
+	struct peers producers; /* is one of them left? */
+};
+
+/* announce.c: the watermark, and what stands in shared memory. */
+struct consumer_announce {
+	uint64_t messages; /* the watermark: messages, or bytes; both 0: none */
+	uint64_t bytes;
+	int64_t within_ns; /* after this time fewer will do; 0: the ring's longest sleep */
+	bool quiet;	   /* it does not announce itself */
+	bool patient;	   /* its bit in the ring's `patient` is set */
+};
+
+/* observer.c: an observer's message: it is a copy, and what belongs to it is here. */
 struct observed {
 	uint64_t header;
 	uint64_t seq;
@@ -80,61 +113,77 @@ struct observed {
 	bool valid; /* there is one */
 };
 
-#define CONSUMER_PATIENCE 8 /* see wait.c */
+/* turn.c */
+struct consumer_turn {
+	uint64_t active;     /* lanes that had a message when they were last looked at */
+	unsigned next_idle;  /* where to go on looking at the others */
+	uint64_t handed_out; /* messages since the last wait, in earlier turns */
+	uint64_t seq;	     /* of the first message of this turn, or since the last wait */
+};
 
-/* Lives in memory that a child of fork finds zeroed. */
+/* lanes.c: masks of lanes, and, for isolated rings, what the broker said. Times of shmr_now(). */
+struct consumer_lanes {
+	uint64_t adopted;	  /* they have memory, and are mapped */
+	uint64_t files;		  /* the ring's count of files when they were fetched */
+	int64_t ask_again_ns;	  /* not before this time */
+	uint64_t unknown;	  /* without a file, by the broker's last answer */
+	int64_t unknown_until_ns; /* how long that answer is good */
+	int64_t unknown_pause_ns; /* how long it was good when it was given */
+	unsigned unsettled;	  /* how often places were chosen in vain */
+};
+
+/* A turn of a lane that is over: its messages in hand end here. */
+struct turn_run {
+	struct shmring_boundary end;
+	uint32_t lane;
+	uint32_t reserved;
+};
+
+/* window.c: the order in which messages in hand were handed out, without the current lane's. */
+struct window {
+	struct turn_run *runs;
+	uint32_t first; /* of the runs that count */
+	uint32_t end;
+	uint32_t room; /* runs that fit; 0: none was needed yet */
+	bool unknown;  /* there was no memory to remember it */
+};
+
+/*
+ * The handle. A field in a sub-struct belongs to the file that the sub-struct names. The
+ * others are set at the attach and then stay, but for `broken`, the bell and the counts.
+ *
+ * Lives in memory that a child of fork finds zeroed: then every fast path
+ * fails its first comparison, and the slow one answers -ECHILD.
+ */
 struct shmring_consumer {
 	struct shmring_consumer_hot hot; /* observers: limit is always 0 */
 	struct in_use use;
 	uint64_t max_message;
 	uint32_t stamp_size; /* not 0: the ring has stamps, and all goes by the slow halves */
-
 	bool named;
-	bool evictable;	    /* by the ring's policy or its own wish */
-	bool lag_timed;	    /* it may be evicted for the age of what it holds */
-	unsigned flags;	    /* of its place, but for PLACE_NAMED */
-	uint64_t lag_limit; /* it is evicted when it is more bytes behind; 0: never for that */
 	bool observer;
-	bool broken;
-	bool bounded;	    /* SHMRING_UNTIL_NOW */
-	uint64_t lanes;	    /* lanes known to have memory, and mapped */
-	uint64_t active;    /* lanes that had a message when they were last looked at */
-	unsigned next_idle; /* where to go on looking at the others */
-	struct bell bell;
-	uint32_t pauses;     /* back-off between looks, in cpu_relax() */
-	uint32_t paused;     /* the last wait's */
-	uint32_t chases;     /* short waits in a row */
-	uint32_t patience;   /* so many before a back-off is tried */
-	uint64_t handed_out; /* messages since the last wait, in earlier turns */
-	uint64_t turn_seq;   /* where this turn began, or the last wait ended */
-	bool dense;	     /* the last back-off brought so much that it may grow */
-	const struct shmring_reader_hot *waited_lane; /* at the last wait */
-	uint64_t waited_bytes;
-	unsigned next_probe;
-	uint64_t wake_messages; /* the watermark: messages, or bytes; 0: none */
-	uint64_t wake_bytes;
-	int64_t within_ns;
-	bool quiet;   /* it does not announce itself */
-	bool patient; /* its bit in the ring's `patient` is set */
-	struct shmring_waitable waitable;
-	struct kick *kick;			     /* NULL: no descriptor was asked for */
-	int64_t probed_ns;			     /* when arming looked after the dead */
-	const struct shmring_reader_hot *armed_lane; /* where we stood when we last armed */
-	uint64_t armed_position;
-	uint64_t files; /* isolated rings: the ring's count of them when they were fetched */
-	int64_t files_again_ns;	  /* when to ask again */
-	uint64_t unknown_lanes;	  /* without a file, by the broker's last answer */
-	int64_t unknown_until_ns; /* how long that answer is good */
-	int64_t unknown_pause_ns;
-	unsigned unsettled;  /* how often places were chosen in vain */
-	unsigned char *copy; /* observers: the private copy */
-	struct observed observed;
-	struct attachment attachment;
-	struct peers producers; /* is one of them left? */
+	bool bounded;	     /* SHMRING_UNTIL_NOW */
+	bool broken;	     /* beyond repair: every call fails */
+	unsigned char *copy; /* observers: the private copy of a message */
+
+	/* Touched where a turn ends. */
+	struct consumer_lanes lanes;
+	struct consumer_turn turn;
 	struct window window;
-	struct shmring_memory memory;
-	struct shmring_counters counters;
-	struct shmring_counters shown; /* as they were last added to the ring's counts */
+	struct consumer_limits limits;
+	struct attachment attachment;
+
+	/* Touched in calls that wait, or ask. */
+	struct bell bell;
+	struct consumer_wait wait;
+	struct consumer_sleep sleep;
+	struct consumer_announce announce;
+	struct consumer_fd fd;
+	struct observed observed;
+	struct shmring_memory memory;	  /* how the program wants it */
+	struct shmring_counters counters; /* of this handle */
+	struct shmring_counters shown;	  /* as they were last added to the ring's counts */
+	struct consumer_end end;
 	struct reader readers[LAYOUT_LANES];
 };
 
@@ -199,13 +248,13 @@ static inline void consumer_break(struct shmring_consumer *c)
 /* At the attach: the addresses of all lanes. Maps what is there; 0 or an error. */
 int consumer_map_lanes(struct shmring_consumer *c);
 
-/* Lanes with memory that are not in `lanes`. [READY] pairs with show_lane() */
+/* Lanes with memory that are not adopted. [READY] pairs with show_lane() */
 static inline uint64_t consumer_new_lanes(const struct shmring_consumer *c)
 {
 	unsigned lanes = consumer_geometry(c)->lanes;
 	uint64_t valid = lanes == 64 ? UINT64_MAX : (UINT64_C(1) << lanes) - 1;
 
-	return load_acquire(&c->attachment.registry->lanes_ready) & valid & ~c->lanes;
+	return load_acquire(&c->attachment.registry->lanes_ready) & valid & ~c->lanes.adopted;
 }
 
 /*
@@ -265,8 +314,11 @@ int consumer_check_end(struct shmring_consumer *c, bool waits);
  */
 bool consumer_has_all_files(struct shmring_consumer *c);
 
-/* How many messages this turn has brought since the last wait. */
-uint64_t consumer_handed_out(const struct shmring_consumer *c);
+/* How many messages were handed out since this was asked last. */
+uint64_t consumer_take_handed_out(struct shmring_consumer *c);
+
+/* The waits of a new handle begin without a back-off. */
+void consumer_reset_backoff(struct shmring_consumer *c);
 
 /*
  * Wait for a message until `deadline`. 0, -EAGAIN, -ETIMEDOUT, -EINTR, or
@@ -284,7 +336,7 @@ void consumer_take_back(struct shmring_consumer *c);
 
 static inline bool consumer_has_watermark(const struct shmring_consumer *c)
 {
-	return c->wake_messages != 0 || c->wake_bytes != 0;
+	return c->announce.messages != 0 || c->announce.bytes != 0;
 }
 
 /* How long to sleep without another look if no producer rings. */
@@ -293,6 +345,12 @@ int64_t consumer_longest_sleep(const struct shmring_consumer *c);
 /* Before announcing it: ring only at the watermark; or for everything again. */
 void consumer_raise_watermarks(struct shmring_consumer *c);
 void consumer_drop_watermarks(struct shmring_consumer *c);
+
+/*
+ * The place has a new holder, which is awake: take back what the last holder announced if it was
+ * killed in its sleep.
+ */
+void consumer_clear_announcement(struct shmring_consumer *c);
 
 /* Has a lane as much as the watermark says? */
 bool consumer_is_due(struct shmring_consumer *c);
@@ -316,7 +374,8 @@ static inline int consumer_wiped(const struct shmring_consumer *c)
 
 /*
  * Take a place of the registry, any one or that of the name, and its lock. 0 with the place in
- * SETUP; or in ACTIVE, if the name was DETACHED, so that its cursors hold all the time; or an error.
+ * SETUP; or in ACTIVE, if the name was DETACHED, so that its cursors hold all the time; or an
+ * error.
  */
 int consumer_find_place(struct shmring_consumer *c, const struct shmring_consumer_options *o);
 

@@ -33,7 +33,7 @@ int consumer_look_again(struct shmring_consumer *c)
 
 int consumer_check_end(struct shmring_consumer *c, bool waits)
 {
-	int e = shmr_peers_check(&c->producers, &c->attachment, waits, &c->counters);
+	int e = shmr_peers_check(&c->end.producers, &c->attachment, waits, &c->counters);
 	int found;
 
 	if (e == 0)
@@ -41,5 +41,5 @@ int consumer_check_end(struct shmring_consumer *c, bool waits)
 	if (!consumer_has_all_files(c))
 		return 0;
 	found = consumer_look_again(c); /* E3 */
-	return found != 0 ? found : shmr_peers_explain(&c->producers, &c->attachment, e);
+	return found != 0 ? found : shmr_peers_explain(&c->end.producers, &c->attachment, e);
 }

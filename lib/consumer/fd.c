@@ -27,9 +27,9 @@ int shmring_consumer_fd(struct shmring_consumer *c, uint32_t flags)
 {
 	int e = consumer_wiped(c);
 
-	if (e == 0 && !c->kick)
-		e = shmr_kick_open(&c->kick, flags, period(c));
-	return e < 0 ? e : shmr_kick_fd(c->kick);
+	if (e == 0 && !c->fd.kick)
+		e = shmr_kick_open(&c->fd.kick, flags, period(c));
+	return e < 0 ? e : shmr_kick_fd(c->fd.kick);
 }
 
 /* Once in a longest sleep of the ring, as a consumer that sleeps does. */
@@ -37,9 +37,9 @@ static void look_after_the_dead(struct shmring_consumer *c)
 {
 	int64_t now = shmr_now();
 
-	if (c->observer || now - c->probed_ns < (int64_t)c->bell.max_sleep_ns)
+	if (c->observer || now - c->fd.probed_ns < (int64_t)c->bell.max_sleep_ns)
 		return;
-	c->probed_ns = now;
+	c->fd.probed_ns = now;
 	consumer_probe_one_peer(c);
 }
 
@@ -101,10 +101,10 @@ static bool got_something(struct shmring_consumer *c)
 {
 	const struct shmring_reader_hot *lane = c->hot.lane;
 	uint64_t position = lane ? lane->at.position : 0;
-	bool same = lane == c->armed_lane && position == c->armed_position;
+	bool same = lane == c->fd.armed_lane && position == c->fd.armed_position;
 
-	c->armed_lane = lane;
-	c->armed_position = position;
+	c->fd.armed_lane = lane;
+	c->fd.armed_position = position;
 	return !same;
 }
 
@@ -120,7 +120,7 @@ int shmring_consumer_arm(struct shmring_consumer *c)
 		return e;
 	if (c->broken)
 		return explain(-EBADMSG, "a producer damaged its lane; this handle is unusable");
-	if (!c->kick)
+	if (!c->fd.kick)
 		return explain(-EINVAL, "there is no descriptor; ask for it first");
 	look_after_the_dead(c);
 	bell = &c->bell.shared->data_bell;
@@ -133,7 +133,7 @@ int shmring_consumer_arm(struct shmring_consumer *c)
 		if (e != 0)
 			return e;
 		c->counters.system_calls += 2;
-		e = shmr_kick_arm(c->kick, bell, seen, deaf, 0);
+		e = shmr_kick_arm(c->fd.kick, bell, seen, deaf, 0);
 		if (e == 0) /* a cancel from now on makes it readable */
 			e = shmr_bell_check_cancel(&c->bell);
 		if (e != 1)
@@ -144,7 +144,8 @@ int shmring_consumer_arm(struct shmring_consumer *c)
 
 static struct shmring_consumer *consumer_of(struct shmring_waitable *w)
 {
-	return (struct shmring_consumer *)((char *)w - offsetof(struct shmring_consumer, waitable));
+	return (struct shmring_consumer *)((char *)w -
+					   offsetof(struct shmring_consumer, fd.waitable));
 }
 
 static int waitable_look(struct shmring_waitable *w)
@@ -153,7 +154,7 @@ static int waitable_look(struct shmring_waitable *w)
 
 	/* At the end peek looks again, and tells what it finds, which may be an eviction. */
 	return c->broken || c->bounded || consumer_look(c) ||
-	       (shmr_peers_check(&c->producers, &c->attachment, false, &c->counters) != 0 &&
+	       (shmr_peers_check(&c->end.producers, &c->attachment, false, &c->counters) != 0 &&
 		consumer_has_all_files(c));
 }
 
@@ -177,7 +178,7 @@ static void waitable_disarm(struct shmring_waitable *w)
 struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c)
 {
 	if (consumer_wiped(c) == 0)
-		c->waitable = (struct shmring_waitable){
+		c->fd.waitable = (struct shmring_waitable){
 			.look = waitable_look,
 			.arm = waitable_arm,
 			.disarm = waitable_disarm,
@@ -188,5 +189,5 @@ struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c)
 			.use = &c->use,
 			.counters = &c->counters,
 		};
-	return &c->waitable;
+	return &c->fd.waitable;
 }

@@ -125,13 +125,13 @@ static void announce_limits(struct attachment *a, unsigned flags)
 static int take_over(struct shmring_consumer *c, uint64_t status,
 		     const struct shmring_consumer_options *o)
 {
-	int e = take_detached(&c->attachment, status, c->flags);
+	int e = take_detached(&c->attachment, status, c->limits.flags);
 
 	if (e < 0)
 		return e;
 	consumer_write_limits(&c->attachment, o);
-	if (c->flags & PLACE_LIMITED)
-		announce_limits(&c->attachment, c->flags);
+	if (c->limits.flags & PLACE_LIMITED)
+		announce_limits(&c->attachment, c->limits.flags);
 	return 0;
 }
 

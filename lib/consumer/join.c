@@ -49,9 +49,9 @@ static uint64_t first_reach(const struct shmring_consumer *c, const struct reade
 	/* No edge: an owner that comes later costs an eviction at worst, which is reported. */
 	uint64_t owner = load_relaxed(&c->attachment.registry->lane_status[l->hot.index]);
 
-	if (c->lag_limit == 0)
+	if (c->limits.lag == 0)
 		return l->lane.mask + 1;
-	return status_state(owner) == PLACE_FREE ? c->lag_limit : c->lag_limit / 2;
+	return status_state(owner) == PLACE_FREE ? c->limits.lag : c->limits.lag / 2;
 }
 
 /*
@@ -64,15 +64,15 @@ static uint64_t return_reach(const struct shmring_consumer *c, const struct read
 	uint64_t size = l->lane.mask + 1, reach = size, behind;
 	struct shmring_boundary newest;
 
-	if (c->lag_limit == 0 && !c->lag_timed)
+	if (c->limits.lag == 0 && !c->limits.timed)
 		return size;
 	if (!shmr_lane_newest(&l->lane, &newest) ||
 	    (int64_t)(newest.position - l->hot.released.position) <= 0)
 		return size;
 	behind = newest.position - l->hot.released.position;
-	if (c->lag_limit != 0 && behind > c->lag_limit / 2)
-		reach = c->lag_limit / 2;
-	if (c->lag_timed && behind > size / 4 && behind / 2 < reach)
+	if (c->limits.lag != 0 && behind > c->limits.lag / 2)
+		reach = c->limits.lag / 2;
+	if (c->limits.timed && behind > size / 4 && behind / 2 < reach)
 		reach = behind / 2;
 	return reach;
 }
@@ -100,7 +100,7 @@ static bool hold(const struct reader *l, uint64_t position)
 static bool has_memory(const struct shmring_consumer *c, const struct reader *l)
 {
 	if (layout_is_isolated(consumer_geometry(c)))
-		return c->lanes >> l->hot.index & 1;
+		return c->lanes.adopted >> l->hot.index & 1;
 	return load_acquire(&c->attachment.registry->lanes_ready) >> l->hot.index & 1;
 }
 

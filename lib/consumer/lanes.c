@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lanes: which lanes a reader can read. `lanes` has a bit for each lane that has memory, and
+ * lanes: which lanes a reader can read. `adopted` has a bit for each lane that has memory, and
  * that is mapped.
  *
  * An ordinary ring is one file. All of its lanes are mapped at the attach, also those without
@@ -12,7 +12,7 @@
  * file replaces the old one there. That is done where readers look for new lanes, when nothing is
  * in their hot half, and only if the ring's count of files has moved.
  *
- *  F1 A lane is in `lanes` if and only if its file is mapped; the reader touches no others.
+ *  F1 A lane is in `adopted` if and only if its file is mapped; the reader touches no others.
  *  F2 A reader that asked in vain tries again at a later look, and spends at most a
  *     tenth of its time on it. Nothing is lost meanwhile: a lane's cursor stands
  *     before it is mapped (J2), and a new file begins with all that the old one has.
@@ -102,7 +102,7 @@ static uint64_t outdated_lanes(const struct shmring_consumer *c)
 	const struct doorbell *d = c->attachment.doorbell;
 	uint64_t found = 0;
 
-	for (uint64_t lanes = c->lanes; lanes != 0; lanes &= lanes - 1) {
+	for (uint64_t lanes = c->lanes.adopted; lanes != 0; lanes &= lanes - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(lanes);
 
 		if (load_acquire32(&d->room[i].file) != c->readers[i].file)
@@ -117,7 +117,7 @@ static int map_file(struct shmring_consumer *c, struct reader *l, int fd)
 	uint64_t bit = UINT64_C(1) << l->hot.index;
 	int e = shmr_attach_map_lane(&c->attachment, fd, false, &l->lane);
 
-	if (e < 0 && (c->lanes & bit))
+	if (e < 0 && (c->lanes.adopted & bit))
 		consumer_break(c);
 	return e;
 }
@@ -127,7 +127,7 @@ static int fetch_file(struct shmring_consumer *c, struct reader *l, bool patient
 {
 	const struct lane_wish wish = { .lane = l->hot.index, .patient = patient };
 	const struct shmring_memory_report before = c->attachment.memory;
-	bool known = c->lanes >> l->hot.index & 1;
+	bool known = c->lanes.adopted >> l->hot.index & 1;
 	uint32_t file;
 	int fd = shmr_isolated_open(c->attachment.ring, &wish, &file);
 	int e = 1;
@@ -144,7 +144,7 @@ static int fetch_file(struct shmring_consumer *c, struct reader *l, bool patient
 	if (e <= 0)
 		return e;
 	l->file = file;
-	c->lanes |= UINT64_C(1) << l->hot.index;
+	c->lanes.adopted |= UINT64_C(1) << l->hot.index;
 	apply_memory(c, l);
 	if (known) /* what was locked is replaced */
 		c->attachment.memory = before;
@@ -179,15 +179,15 @@ static int fetch_files(struct shmring_consumer *c, uint64_t lanes, bool patient)
 static void remember_unknown(struct shmring_consumer *c, uint64_t unknown, int64_t now,
 			     int64_t least)
 {
-	int64_t pause = unknown == c->unknown_lanes ? 2 * c->unknown_pause_ns : 0;
+	int64_t pause = unknown == c->lanes.unknown ? 2 * c->lanes.unknown_pause_ns : 0;
 
 	if (pause > LONGEST_PAUSE)
 		pause = LONGEST_PAUSE;
 	if (pause < least)
 		pause = least;
-	c->unknown_lanes = unknown;
-	c->unknown_pause_ns = pause;
-	c->unknown_until_ns = now + pause;
+	c->lanes.unknown = unknown;
+	c->lanes.unknown_pause_ns = pause;
+	c->lanes.unknown_until_ns = now + pause;
 }
 
 /*
@@ -196,8 +196,8 @@ static void remember_unknown(struct shmring_consumer *c, uint64_t unknown, int64
  */
 static bool answer_is_fresh(const struct shmring_consumer *c, uint64_t files, int64_t now)
 {
-	return files == c->files && (consumer_new_lanes(c) & ~c->unknown_lanes) == 0 &&
-	       now < c->unknown_until_ns;
+	return files == c->lanes.files && (consumer_new_lanes(c) & ~c->lanes.unknown) == 0 &&
+	       now < c->lanes.unknown_until_ns;
 }
 
 /* Ask for each lane that has no file or an old one. As fetch_files_of(). */
@@ -207,20 +207,20 @@ static int ask_for_files(struct shmring_consumer *c, uint64_t files, bool patien
 	int64_t start = shmr_now(), now, pause;
 	int n;
 
-	if (files != c->files)
+	if (files != c->lanes.files)
 		wanted |= outdated_lanes(c);
 	if (wanted == 0) {
-		c->files = files;
+		c->lanes.files = files;
 		return 0;
 	}
 	n = fetch_files(c, wanted, patient);
 	now = shmr_now();
 	pause = LEAST_PAUSE + PAUSE_FACTOR * (now - start);
 	if (n <= 0)
-		c->files_again_ns = now + pause;
+		c->lanes.ask_again_ns = now + pause;
 	if (n >= 0) {
-		c->files = files;
-		remember_unknown(c, unmapped & ~c->lanes, now, pause);
+		c->lanes.files = files;
+		remember_unknown(c, unmapped & ~c->lanes.adopted, now, pause);
 	}
 	return n;
 }
@@ -231,10 +231,10 @@ static void follow_files(struct shmring_consumer *c)
 	uint64_t files = load_acquire(&c->attachment.registry->files);
 	int64_t now;
 
-	if (files == c->files && consumer_new_lanes(c) == 0)
+	if (files == c->lanes.files && consumer_new_lanes(c) == 0)
 		return;
 	now = shmr_now();
-	if (now >= c->files_again_ns && !answer_is_fresh(c, files, now))
+	if (now >= c->lanes.ask_again_ns && !answer_is_fresh(c, files, now))
 		ask_for_files(c, files, false);
 }
 
@@ -247,12 +247,12 @@ bool consumer_has_all_files(struct shmring_consumer *c)
 	if (!layout_is_isolated(consumer_geometry(c)))
 		return true;
 	files = load_acquire(&c->attachment.registry->files);
-	if (files == c->files && consumer_new_lanes(c) == 0)
+	if (files == c->lanes.files && consumer_new_lanes(c) == 0)
 		return true;
 	now = shmr_now();
 	if (answer_is_fresh(c, files, now))
 		return true; /* what the broker does not know was forged (A3) */
-	return now >= c->files_again_ns && ask_for_files(c, files, false) == 0;
+	return now >= c->lanes.ask_again_ns && ask_for_files(c, files, false) == 0;
 }
 
 /* [FILE] pairs with isolated_files_raise(), [JOIN] pairs with show_lane() */
@@ -263,10 +263,10 @@ int consumer_settle_files(struct shmring_consumer *c)
 	if (!layout_is_isolated(consumer_geometry(c)))
 		return 0;
 	n = ask_for_files(c, load_acquire(&c->attachment.registry->files), true);
-	if (n > 0 && ++c->unsettled == SETTLE_TRIES)
+	if (n > 0 && ++c->lanes.unsettled == SETTLE_TRIES)
 		return explain(-EBADMSG, "the ring is damaged: its lanes change all the time");
 	if (n <= 0)
-		c->unsettled = 0;
+		c->lanes.unsettled = 0;
 	return n;
 }
 
@@ -274,7 +274,7 @@ int consumer_settle_files(struct shmring_consumer *c)
 static void adopt_lanes_of_file(struct shmring_consumer *c)
 {
 	for (uint64_t new = consumer_new_lanes(c); new != 0; new &= new - 1) {
-		c->lanes |= new & -new;
+		c->lanes.adopted |= new & -new;
 		apply_memory(c, &c->readers[__builtin_ctzll(new)]);
 	}
 }
@@ -295,7 +295,7 @@ int shmring_consumer_memory(const struct shmring_consumer *c, struct shmring_mem
 		return -ECHILD;
 	report = c->attachment.memory;
 	report.resident = 0;
-	for (uint64_t lanes = c->lanes; lanes != 0; lanes &= lanes - 1) {
+	for (uint64_t lanes = c->lanes.adopted; lanes != 0; lanes &= lanes - 1) {
 		const struct lane *lane = &c->readers[__builtin_ctzll(lanes)].lane;
 		uint64_t resident = shmr_resident(lane->data, lane->mask + 1);
 

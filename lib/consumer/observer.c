@@ -132,7 +132,7 @@ static int try_all(struct shmring_consumer *c, struct shmring_message *ret)
 		struct reader *l = &c->readers[(first + i) % lanes];
 		int n;
 
-		if (!(c->lanes >> l->hot.index & 1) || reader_is_done(c, l))
+		if (!(c->lanes.adopted >> l->hot.index & 1) || reader_is_done(c, l))
 			continue;
 		n = try_lane(c, l, ret);
 		if (n == 0)
@@ -172,7 +172,7 @@ int observer_begin(struct shmring_consumer *c, enum shmring_start start)
 	consumer_adopt_lanes(c);
 	while ((e = consumer_settle_files(c)) > 0)
 		;
-	for (uint64_t lanes = c->lanes; e == 0 && lanes != 0; lanes &= lanes - 1)
+	for (uint64_t lanes = c->lanes.adopted; e == 0 && lanes != 0; lanes &= lanes - 1)
 		e = begin_lane(c, &c->readers[__builtin_ctzll(lanes)], start);
 	return e;
 }
@@ -188,13 +188,13 @@ static int sleep_a_slice(struct shmring_consumer *c, int64_t deadline)
 /* As consumer_check_end(); 1: a message was handed out. */
 static int check_end(struct shmring_consumer *c, bool waits, struct shmring_message *ret)
 {
-	int e = shmr_peers_check(&c->producers, &c->attachment, waits, &c->counters);
+	int e = shmr_peers_check(&c->end.producers, &c->attachment, waits, &c->counters);
 	int n;
 
 	if (e == 0 || !consumer_has_all_files(c))
 		return 0;
 	n = try_all(c, ret); /* E3 in peers.h */
-	return n != 0 ? n : shmr_peers_explain(&c->producers, &c->attachment, e);
+	return n != 0 ? n : shmr_peers_explain(&c->end.producers, &c->attachment, e);
 }
 
 /* Spin, then sleep in slices: 0, or why there is no message. */

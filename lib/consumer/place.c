@@ -122,7 +122,7 @@ static int choose_places(struct shmring_consumer *c, enum shmring_start start,
  */
 static int enter(struct shmring_consumer *c, enum shmring_start start, enum entrance entrance)
 {
-	unsigned flags = (c->named ? PLACE_NAMED : 0) | c->flags;
+	unsigned flags = (c->named ? PLACE_NAMED : 0) | c->limits.flags;
 	/* A name is established only when its cursor is. */
 	unsigned joining = entrance == FIRST ? flags & ~PLACE_NAMED : flags;
 	struct tries returns = { 0 };
@@ -199,7 +199,7 @@ int consumer_keep_place(struct shmring_consumer *c, bool releasing)
 	bool in_hand;
 	int e;
 
-	if (!c->evictable)
+	if (!c->limits.evictable)
 		return 0;
 	fence_acquire(); /* [EVICT] pairs with evict() */
 	status = current_status(c);

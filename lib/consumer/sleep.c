@@ -3,14 +3,14 @@
  * sleep: sleep until there is a message, or until there is as much as the watermark says.
  *
  * One sleep is: read the bell, announce the consumer (announce.c), look once more, ask whether a
- * message may still come (end.c), and sleep on the bell, for the ring's longest sleep at most. After
- * a sleep that brought nothing the consumer looks after the dead and after its own place, and sleeps
- * again until the deadline.
+ * message may still come (end.c), and sleep on the bell, for the ring's longest sleep at most.
+ * After a sleep that brought nothing the consumer looks after the dead and after its own place, and
+ * sleeps again until the deadline.
  *
- * With a watermark the consumer wakes up at the end of a time, too, and takes what is there, however
- * little. That time begins with the first message, so the consumer first sleeps until that message
- * has come. If the program gave no time, the time is the longest sleep of the ring, and begins with
- * the sleep.
+ * With a watermark the consumer wakes up at the end of a time, too, and takes what is there,
+ * however little. That time begins with the first message, so the consumer first sleeps until that
+ * message has come. If the program gave no time, the time is the longest sleep of the ring, and
+ * begins with the sleep.
  *
  * Looking after the dead: a process that sleeps may be the only one that notices that another one
  * was killed. So each vain sleep asks the kernel about the tenant of one more place, of a lane or
@@ -48,7 +48,7 @@ void consumer_probe_one_peer(struct shmring_consumer *c)
 	unsigned lanes = consumer_geometry(c)->lanes;
 
 	for (unsigned i = 0; i < lanes + LAYOUT_CONSUMERS; i++) {
-		unsigned place = c->next_probe++ % (lanes + LAYOUT_CONSUMERS);
+		unsigned place = c->sleep.next_probe++ % (lanes + LAYOUT_CONSUMERS);
 
 		if (place < lanes ? probe(c, PLACE_LANE, place)
 				  : probe(c, PLACE_CONSUMER, place - lanes))
@@ -74,7 +74,7 @@ static int sleep_for_message(struct shmring_consumer *c, int64_t deadline)
 	e = consumer_check_end(c, true);
 	if (e != 0)
 		return e > 0 ? 0 : e;
-	if (c->quiet && deadline - now > consumer_longest_sleep(c))
+	if (c->announce.quiet && deadline - now > consumer_longest_sleep(c))
 		deadline = now + consumer_longest_sleep(c);
 	e = shmr_bell_sleep(&c->bell, &shared->data_bell, seen, deadline, &c->counters);
 	consumer_show_counts(c);
@@ -121,9 +121,9 @@ static int sleep_until_due(struct shmring_consumer *c, int64_t until)
 		uint32_t seen = load_acquire32(&shared->data_bell);
 
 		consumer_adopt_lanes(c); /* a new one may have rung */
-		if (raised != c->lanes)
+		if (raised != c->lanes.adopted)
 			consumer_raise_watermarks(c);
-		raised = c->lanes;
+		raised = c->lanes.adopted;
 		consumer_announce(c);
 		if (consumer_is_due(c))
 			break;
@@ -156,7 +156,7 @@ static int sleep_until_watermark(struct shmring_consumer *c, int64_t deadline)
 {
 	int e = 0;
 
-	if (c->within_ns > 0)
+	if (c->announce.within_ns > 0)
 		e = sleep_until_message(c, deadline);
 	while (e == 0) {
 		e = wait_for_watermark(c, deadline);

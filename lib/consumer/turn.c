@@ -22,14 +22,24 @@ static struct reader *first_with_message(struct shmring_consumer *c, uint64_t la
 
 		if (reader_has_message(c, l))
 			return l;
-		c->active &= ~(lanes & -lanes);
+		c->turn.active &= ~(lanes & -lanes);
 	}
 	return NULL;
 }
 
-uint64_t consumer_handed_out(const struct shmring_consumer *c)
+/* Messages of this turn, since the last wait. */
+static uint64_t count_turn(const struct shmring_consumer *c)
 {
-	return c->hot.lane ? c->hot.lane->at.seq - c->turn_seq : 0;
+	return c->hot.lane ? c->hot.lane->at.seq - c->turn.seq : 0;
+}
+
+uint64_t consumer_take_handed_out(struct shmring_consumer *c)
+{
+	uint64_t count = c->turn.handed_out + count_turn(c);
+
+	c->turn.handed_out = 0;
+	c->turn.seq = c->hot.lane ? c->hot.lane->at.seq : 0;
+	return count;
 }
 
 /* Turns are counted in bytes, so that one lane's long messages do not starve another. */
@@ -37,13 +47,13 @@ static void begin_turn(struct shmring_consumer *c, struct reader *l)
 {
 	if (c->hot.lane && c->hot.lane != &l->hot && !c->observer)
 		window_note(c);
-	c->handed_out += consumer_handed_out(c);
+	c->turn.handed_out += count_turn(c);
 	c->hot.others = consumer_in_hand(c) & ~(UINT64_C(1) << l->hot.index);
 	c->hot.lane = &l->hot;
 	c->hot.turn = consumer_bounded_turn(c, l, l->hot.at.position + TURN);
 	c->hot.limit = consumer_is_slow(c) ? 0 : c->max_message + 1;
-	c->active |= UINT64_C(1) << l->hot.index;
-	c->turn_seq = l->hot.at.seq;
+	c->turn.active |= UINT64_C(1) << l->hot.index;
+	c->turn.seq = l->hot.at.seq;
 }
 
 /* The next of `lanes`, behind the current one first, that has a message. */
@@ -64,24 +74,24 @@ static bool look_at(struct shmring_consumer *c, uint64_t lanes)
 bool consumer_look(struct shmring_consumer *c)
 {
 	consumer_adopt_lanes(c);
-	return look_at(c, c->lanes);
+	return look_at(c, c->lanes.adopted);
 }
 
 /* Some of the lanes that had nothing last time, others every time. */
 static uint64_t some_idle_lanes(struct shmring_consumer *c)
 {
-	uint64_t idle = c->lanes & ~c->active;
+	uint64_t idle = c->lanes.adopted & ~c->turn.active;
 	uint64_t some = 0;
 
 	if (__builtin_popcountll(idle) <= IDLE_LANES_AT_ONCE)
 		return idle;
 	for (int n = 0; n < IDLE_LANES_AT_ONCE; n++) {
-		uint64_t later = idle >> c->next_idle << c->next_idle;
+		uint64_t later = idle >> c->turn.next_idle << c->turn.next_idle;
 		unsigned lane = (unsigned)__builtin_ctzll(later != 0 ? later : idle);
 
 		some |= UINT64_C(1) << lane;
 		idle &= ~some;
-		c->next_idle = (lane + 1) % LAYOUT_LANES;
+		c->turn.next_idle = (lane + 1) % LAYOUT_LANES;
 	}
 	return some;
 }
@@ -89,5 +99,5 @@ static uint64_t some_idle_lanes(struct shmring_consumer *c)
 bool consumer_look_around(struct shmring_consumer *c)
 {
 	consumer_adopt_lanes(c);
-	return look_at(c, c->active | some_idle_lanes(c));
+	return look_at(c, c->turn.active | some_idle_lanes(c));
 }

@@ -62,7 +62,7 @@ int consumer_set_bounds(struct shmring_consumer *c, bool here)
 	consumer_adopt_lanes(c);
 	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++)
 		c->readers[i].until = consumer_geometry(c)->first_position;
-	for (uint64_t lanes = c->lanes; e == 0 && lanes != 0; lanes &= lanes - 1) {
+	for (uint64_t lanes = c->lanes.adopted; e == 0 && lanes != 0; lanes &= lanes - 1) {
 		struct reader *l = &c->readers[__builtin_ctzll(lanes)];
 
 		if (here)

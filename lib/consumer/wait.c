@@ -22,39 +22,45 @@
 #include "explain.h"
 #include "sys.h"
 
+#define FIRST_PATIENCE 8  /* short waits in a row before a back-off is tried */
 #define LOOKS_PER_ROUND 4 /* looks at the current lane for one at others */
 #define FIRST_PAUSES 64	  /* of a back-off: one or two microseconds */
 #define MAX_PAUSES 1024	  /* of a back-off in a lane of a megabyte or more */
 #define DENSE_BYTES 25	  /* in a pause: about 1 GB/s, a producer that does little else */
-#define MAX_CHASES 1024	  /* short waits before the next trial, at most */
+#define MAX_CHASES 1024	  /* the most of these */
 #define SEVERAL_COUNT 8	  /* those that brought several messages count more */
 #define SHORT_LOOKS 2	  /* a wait is short: so many looks, */
 #define SHORT_PAUSES 512  /* or so many pauses */
 
+void consumer_reset_backoff(struct shmring_consumer *c)
+{
+	c->wait.pauses = 1;
+	c->wait.patience = FIRST_PATIENCE;
+}
+
 /* Before a wait: did the last back-off pay? */
 static void judge_backoff(struct shmring_consumer *c)
 {
-	uint64_t taken = c->handed_out + consumer_handed_out(c);
+	uint64_t taken = consumer_take_handed_out(c);
 	uint64_t bytes = c->hot.lane ? c->hot.lane->at.bytes : 0;
 
-	c->dense = c->hot.lane == c->waited_lane &&
-		   bytes - c->waited_bytes >= c->paused * (uint64_t)DENSE_BYTES;
-	c->waited_lane = c->hot.lane;
-	c->waited_bytes = bytes;
+	c->wait.dense = c->hot.lane == c->wait.lane &&
+			bytes - c->wait.bytes >= c->wait.paused * (uint64_t)DENSE_BYTES;
+	c->wait.lane = c->hot.lane;
+	c->wait.bytes = bytes;
 	c->bell.messages += taken;
-	if (c->paused == 1) {
-		c->chases += taken > 1 ? SEVERAL_COUNT : 0;
-	} else if (taken >= 2 + c->paused / 8 || (c->dense && taken > 1)) {
-		c->patience = CONSUMER_PATIENCE;
-		if (!c->dense)
-			c->pauses = FIRST_PAUSES;
+	if (c->wait.paused == 1) {
+		c->wait.chases += taken > 1 ? SEVERAL_COUNT : 0;
+	} else if (taken >= 2 + c->wait.paused / 8 || (c->wait.dense && taken > 1)) {
+		c->wait.patience = FIRST_PATIENCE;
+		if (!c->wait.dense)
+			c->wait.pauses = FIRST_PAUSES;
 	} else {
-		c->chases = 0;
-		c->pauses = c->paused > FIRST_PAUSES ? c->paused / 2 : 1;
-		c->patience = c->patience < MAX_CHASES ? 2 * c->patience : MAX_CHASES;
+		c->wait.chases = 0;
+		c->wait.pauses = c->wait.paused > FIRST_PAUSES ? c->wait.paused / 2 : 1;
+		c->wait.patience =
+			c->wait.patience < MAX_CHASES ? 2 * c->wait.patience : MAX_CHASES;
 	}
-	c->handed_out = 0;
-	c->turn_seq = c->hot.lane ? c->hot.lane->at.seq : 0;
 }
 
 /* So many pauses that the producer does not fill a quarter of its lane meanwhile. */
@@ -62,7 +68,7 @@ static uint32_t most_pauses(const struct shmring_consumer *c)
 {
 	uint64_t most = consumer_geometry(c)->lane_size >> 10;
 
-	if (!c->dense || most < FIRST_PAUSES)
+	if (!c->wait.dense || most < FIRST_PAUSES)
 		return FIRST_PAUSES;
 	return most < MAX_PAUSES ? (uint32_t)most : MAX_PAUSES;
 }
@@ -70,11 +76,11 @@ static uint32_t most_pauses(const struct shmring_consumer *c)
 /* After a wait: a short wait is a sign of chasing, a long wait of the contrary. */
 static void grow_backoff(struct shmring_consumer *c, unsigned looks)
 {
-	if (looks > SHORT_LOOKS && looks * c->pauses > SHORT_PAUSES) {
-		c->pauses = 1;
-		c->chases /= 2;
-	} else if (++c->chases >= c->patience && c->pauses < most_pauses(c)) {
-		c->pauses = c->pauses == 1 ? FIRST_PAUSES : 2 * c->pauses;
+	if (looks > SHORT_LOOKS && looks * c->wait.pauses > SHORT_PAUSES) {
+		c->wait.pauses = 1;
+		c->wait.chases /= 2;
+	} else if (++c->wait.chases >= c->wait.patience && c->wait.pauses < most_pauses(c)) {
+		c->wait.pauses = c->wait.pauses == 1 ? FIRST_PAUSES : 2 * c->wait.pauses;
 	}
 }
 
@@ -100,13 +106,13 @@ static bool spin_for_message(struct shmring_consumer *c, struct spin *spin, int6
 {
 	unsigned looks = 0;
 
-	c->paused = c->pauses;
+	c->wait.paused = c->wait.pauses;
 	do {
 		if (looks > SHORT_LOOKS)
-			c->pauses = 1; /* it has stopped streaming */
-		for (uint32_t i = 1; i < c->pauses; i++)
+			c->wait.pauses = 1; /* it has stopped streaming */
+		for (uint32_t i = 1; i < c->wait.pauses; i++)
 			cpu_relax();
-		if (c->pauses == 1)
+		if (c->wait.pauses == 1)
 			fetch_early(c);
 		looks++;
 		if (current_has_message(c) ||
@@ -163,7 +169,7 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 		return e == 0 ? consumer_is_at_end() : e > 0 ? 0 : e;
 	}
 	/* We have not looked everywhere, and coming back may have brought messages. */
-	if ((deadline <= SHMRING_NOWAIT || c->evictable) && consumer_look(c))
+	if ((deadline <= SHMRING_NOWAIT || c->limits.evictable) && consumer_look(c))
 		return 0;
 	e = consumer_check_end(c, false);
 	if (e != 0)
