@@ -41,7 +41,7 @@ struct link {
 	struct shmring_ring *ring;
 	struct shmring_producer *producer;
 	struct shmring_consumer *consumer;
-	uint32_t seen;	/* futexes: the word when we last looked */
+	uint32_t seen;	/* futexes: the word at the last look */
 	int fd[2];	/* pipes, eventfds, the ring's descriptor */
 	uint64_t calls; /* of this process, where the ring does not count them */
 };

@@ -20,7 +20,7 @@ int open_ring(struct shmring_ring **ret, const char *address, bool create);
 int open_or_make_ring(struct shmring_ring **ret, const char *address, bool create,
 		      const struct shmring_config *shape, bool *ret_made);
 
-/* Nobody can attach any more: its name is gone. False if that is unknown. */
+/* Has the ring lost its name, so that no process can attach? False if that is unknown. */
 bool ring_is_removed(struct shmring_ring *r);
 
 #endif

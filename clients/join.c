@@ -39,8 +39,8 @@ static void pause_before_next_look(void)
 }
 
 /*
- * A description of the ring's file of our own, locked; the library's must not be
- * locked. -1: the command cannot have it, because the file is the broker's, or because a
+ * A description of the ring's file for the command alone, locked; the library's must not
+ * be locked. -1: the command cannot have it, because the file is the broker's, or because a
  * process that may read the file holds the lock for ever. Then what the lock excludes is
  * unlikely, but possible, and the command may remove nothing.
  */

@@ -38,7 +38,7 @@ int out_put(struct out *o, const void *data, size_t len);
 int out_copy(struct out *o, const void *data, size_t len);
 
 /*
- * Write everything that was added. Returns 0, -EPIPE (nobody reads any more),
+ * Write everything that was added. Returns 0, -EPIPE (no process reads any more),
  * -EINTR (stop_forced(); some of it may be written) or another negative errno.
  */
 int out_flush(struct out *o);

@@ -16,7 +16,7 @@
 /* Catch the signals (those that are not ignored), and SIGPIPE. Exits if that fails. */
 void stop_install(void);
 
-/* End at the next record: a signal came, or stop_look() found that nobody reads. */
+/* End at the next record: a signal came, or stop_look() found no reader. */
 bool stop_requested(void);
 
 /*
@@ -26,7 +26,7 @@ bool stop_requested(void);
  */
 bool stop_look(void);
 
-/* stop_look() has found that nobody reads standard output any more. */
+/* stop_look() has found that no process reads standard output any more. */
 bool stop_unread(void);
 
 /* A second signal has come, or the first one came a second ago: end now. */

@@ -29,7 +29,7 @@ struct subscribe_options {
 
 /*
  * Whatever the options say, a ring that was removed ends when it is empty and
- * no producer is left. Returns the exit status, or -EPIPE if nobody reads
+ * no producer is left. Returns the exit status, or -EPIPE if no process reads
  * stdout any more. Takes the consumer.
  */
 int subscribe(struct shmring_ring *ring, struct shmring_consumer *consumer,

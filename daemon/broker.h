@@ -22,20 +22,20 @@
 #include "upgrade.h"
 
 struct broker_options {
-	const char *socket;	     /* path */
-	int inherited;		     /* or this listening socket; -1: none */
-	bool inherited_path;	     /* that one's path is `socket`, and ours to remove */
-	const char *directory;	     /* of ordinary rings */
+	const char *socket;    /* path */
+	int inherited;	       /* or this listening socket; -1: none */
+	bool inherited_path;   /* its path is `socket`, and the broker removes it at the end */
+	const char *directory; /* of ordinary rings */
 	const char *state_directory; /* of persistent ones; NULL: there are none */
 	const char *config;	     /* file; NULL: the broker's user may do everything */
-	bool keeper;		     /* start one, unless there is one */
+	bool keeper;		     /* start one, unless one runs */
 	bool no_sandbox;	     /* nor for the keeper */
-	const char *program;	     /* that may take our place, and its arguments */
+	const char *program;	     /* the program for an upgrade in place, and its arguments */
 	char **argv;
 	struct kept_file *kept; /* from systemd's store or the predecessor; broker_start()
 				   takes it, whatever it returns, and frees it */
 	size_t kept_count;
-	bool complete; /* these are all isolated rings that there are */
+	bool complete; /* no other isolated ring exists */
 };
 
 enum broker_end { BROKER_RUNS, BROKER_STOP, BROKER_UPGRADE };
@@ -66,7 +66,7 @@ enum broker_end broker_round(struct broker *b, int timeout);
 /* Drop the connections; rings, and the processes that use them, stay. */
 void broker_stop(struct broker *b);
 
-/* A new configuration, or everything as before; the log has the reason. */
+/* Read the configuration again. If that fails, the old one stays; the log has the reason. */
 int broker_reload(struct broker *b);
 
 #endif

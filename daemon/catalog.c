@@ -18,7 +18,8 @@ int catalog_open(struct catalog *r)
 	if (shmr_random(&r->seed, sizeof(r->seed)) < 0)
 		return -EIO;
 	r->table = cds_lfht_new(BUCKETS, BUCKETS, 0, CDS_LFHT_AUTO_RESIZE, NULL);
-	get_default_call_rcu_data(); /* its thread starts now, and not when it may not any more */
+	get_default_call_rcu_data(); /* its thread must start now: later the broker may not start
+					threads */
 	return r->table ? 0 : -ENOMEM;
 }
 

@@ -48,7 +48,7 @@ struct entry {
 	unsigned holds;	    /* the loop's; one is the table's */
 	shm_u32 clients;    /* connections that have it open */
 	shm_u32 looks;	    /* how often the reaper is still to look at it */
-	shm_u32 recoveries; /* peers that were proved dead by the broker */
+	shm_u32 recoveries; /* clients whose death the broker proved */
 };
 
 struct catalog {
@@ -64,10 +64,10 @@ void catalog_close(struct catalog *r); /* everything in it; no entry is held */
 void catalog_enter_thread(void);
 void catalog_leave_thread(void);
 
-/* The loop's; NULL: there is none of that name. */
+/* For the loop only. NULL: no ring has that name. */
 struct entry *catalog_find(struct catalog *r, const char *name);
 
-/* The loop's: the first one behind `name` in the order of names, or NULL. */
+/* For the loop only: the first entry behind `name` in the order of names, or NULL. */
 struct entry *catalog_after(const struct catalog *r, const char *name);
 
 /*
@@ -77,14 +77,15 @@ struct entry *catalog_after(const struct catalog *r, const char *name);
 struct entry *catalog_add(struct catalog *r, const char *name, struct shmring_ring *ring,
 			  uid_t owner, bool persistent);
 
-/* The loop's: no thread finds the entry any more. */
+/* For the loop only: remove the entry, so that no thread finds it. */
 void catalog_remove(struct catalog *r, struct entry *e);
 
-/* The loop's. catalog_release() returns true from the last release: the entry will be freed. */
+/* For the loop only. catalog_release() returns true at the last release: the entry will be freed.
+ */
 void catalog_hold(struct entry *e);
 bool catalog_release(struct entry *e);
 
-/* What a thread that only looks may know of an entry, with a reference of its handle. */
+/* What other threads may read of an entry, and a reference of its handle. */
 struct seen {
 	struct shmring_ring *ring; /* close it */
 	char name[PROTO_NAME_SIZE];

@@ -295,7 +295,7 @@ static bool read_rights(struct reader *r, const config_setting_t *s, uint32_t *r
 	return true;
 }
 
-/* A member that has to be there. */
+/* A mandatory member; NULL if it is missing. */
 static const config_setting_t *need(struct reader *r, const config_setting_t *group,
 				    const char *name)
 {
@@ -306,7 +306,7 @@ static const config_setting_t *need(struct reader *r, const config_setting_t *gr
 	return s;
 }
 
-/* Rings on demand: a setting that is not about the shape has no place there. */
+/* The shape of rings on demand: a setting of another kind is refused. */
 static bool read_make(struct reader *r, const config_setting_t *group, struct rule *rule)
 {
 	static const char *const known[] = { "lanes",	       "lane_size", "alignment",    "slow",
@@ -474,7 +474,7 @@ static bool read_section(struct reader *r, const config_setting_t *root, const s
 
 		if (sec->of_groups && !config_setting_is_group(s))
 			return wrong(r, s, "'%s' is a list of groups: { ... }", sec->name);
-		++*count; /* so that what was half read is freed, too */
+		++*count; /* so that a half-read part is freed, too */
 		if (!sec->read(r, s, (size_t)i))
 			return false;
 	}

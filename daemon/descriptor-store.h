@@ -15,9 +15,9 @@
 
 struct descriptor_store {
 	bool used; /* there is one */
-	bool near; /* that it is nearly full has been said */
+	bool near; /* the log has said that it is nearly full */
 	uint64_t most, reserved;
-	struct keeper_queue queue; /* what systemd did not take yet */
+	struct keeper_queue queue; /* messages that systemd did not take yet */
 	int64_t retry_ns;	   /* when to try again; 0: nothing waits */
 };
 
@@ -27,7 +27,7 @@ void descriptor_store_close(struct descriptor_store *s);
 void descriptor_store_put(struct descriptor_store *s, int fd, const char *label);
 void descriptor_store_drop(struct descriptor_store *s, int fd, const char *label);
 
-/* Try again what systemd did not take, if it is time. */
+/* If it is time, send again what systemd did not take. */
 void descriptor_store_tick(struct descriptor_store *s, int64_t now);
 
 /*

@@ -95,7 +95,7 @@ int isolated_files_raise(const struct shmring_ring *r, unsigned lane, uint32_t n
 	doorbell = (struct doorbell *)(void *)(p + g->doorbell_offset);
 	store_release32(&doorbell->room[lane].user, user + 1);
 	store_release32(&doorbell->room[lane].file, number);
-	/* Nothing counts but that it moves; members may write there, too (A3). */
+	/* Only its change matters, not its value; members may write it, too (A3). */
 	exchange(&registry->files, load_acquire(&registry->files) + 1);
 	munmap(p, g->view_size);
 	return 0;

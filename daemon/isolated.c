@@ -180,7 +180,7 @@ void isolated_each_file(const struct isolated *i, void (*see)(int fd, void *arg)
 			see(i->lane[lane].fd, arg);
 }
 
-/* Lanes are not copied, or there might not be descriptors enough. */
+/* A copy of a lane might lack a descriptor, so no lane is copied. */
 size_t isolated_give(struct isolated *i, struct kept_file *ret)
 {
 	int fd = shmring_fd(i->ring);
@@ -342,7 +342,7 @@ int isolated_end_passing(struct isolated *i, unsigned lane, uint32_t epoch, uid_
 /* --- taking back what was kept --- */
 
 struct kept {
-	int fd; /* -1: it has found its place */
+	int fd; /* -1: a ring has it already */
 	uint64_t serial;
 	struct stat st;
 	char text[LABEL_SIZE];
@@ -375,7 +375,7 @@ static void close_kept(struct kept *k)
 	k->fd = -1;
 }
 
-/* The files that are ours: the file that was kept last comes first, and each file comes once. */
+/* Order the broker's files: the file that was kept last comes first, and each file comes once. */
 static int compare_kept(const void *a, const void *b)
 {
 	const struct kept *one = a, *other = b;

@@ -45,11 +45,11 @@ struct lane_file {
 	int fd; /* -1: no process has had the lane */
 	uid_t uid;
 	uint32_t number;
-	bool passing; /* it is just being copied for another user */
+	bool passing; /* a thread copies the lane for another user */
 };
 
 struct isolated {
-	struct ring_source calls; /* of the ring, for threads of this process that look at it */
+	struct ring_source calls; /* the ring, for other threads of this process */
 	pthread_mutex_t mutex;
 	struct shmring_ring *ring;
 	struct keeper *keeper; /* NULL: it is removed, and nothing of it is kept any more */
@@ -89,7 +89,7 @@ int isolated_end_passing(struct isolated *i, unsigned lane, uint32_t epoch, uid_
 			 int *ret_old);
 void isolated_cancel_passing(struct isolated *i, unsigned lane, int copy);
 
-/* Each of its files that is to be kept. */
+/* Call with each file of the ring that the keeper must keep. */
 void isolated_each_file(const struct isolated *i, void (*see)(int fd, void *arg), void *arg);
 
 /*

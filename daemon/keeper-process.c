@@ -19,7 +19,7 @@
 #include "keeper-words.h"
 #include "sandbox.h"
 
-/* How often a keeper that has no broker looks whether a broker could find it. */
+/* How often a keeper without a broker checks that a broker could find it. */
 enum { LOOK_MS = 1000 };
 
 struct item {
@@ -130,7 +130,7 @@ static void hear(struct shelf *s, int socket, const struct word *w, int fd, int 
 		put(s, fd, w);
 		fd = -1;
 	} else if (w->type == WORD_PUT) {
-		_exit(EXIT_FAILURE); /* no descriptor was left for it: as without memory */
+		_exit(EXIT_FAILURE); /* no descriptor was left for it: act as without memory */
 	} else if (w->type == WORD_LISTEN && second >= 0 && s->listener < 0) {
 		s->listener = fd;
 		s->directory = second;
@@ -204,7 +204,7 @@ static void keep(int socket)
 			close(socket);
 		socket = await_broker(&s);
 	}
-	free(s.items); /* what is left of it goes with the process */
+	free(s.items); /* the end of the process frees the rest */
 }
 
 bool keeper_process_is_it(const char *name)
@@ -219,7 +219,7 @@ int keeper_process_run(int argc, char **argv)
 	prctl(PR_SET_NAME, KEEPER_PROCESS_NAME);
 	if (socket < 0 || chdir("/") < 0)
 		return EXIT_FAILURE;
-	dup2(STDOUT_FILENO, STDIN_FILENO); /* those two are /dev/null already */
+	dup2(STDOUT_FILENO, STDIN_FILENO); /* these two are /dev/null already */
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2 || strcmp(argv[1], KEEPER_NO_SANDBOX) != 0)
 		sandbox_enter();

@@ -51,7 +51,7 @@ int word_say(int socket, const struct word *w, int fd, int second, int flags);
  */
 int word_hear(int socket, struct word *ret, int *ret_fd, int *ret_second);
 
-/* Is the process at the other end one of our own user? */
+/* Does the process at the other end belong to the user of this process? */
 bool word_is_own_user(int socket);
 
 #endif

@@ -23,7 +23,7 @@
 #define PATIENCE_NS INT64_C(1000000000)
 #define RETRY_NS INT64_C(100000000)
 
-/* At the start, when clients wait as long for a broker: the machine may just be busy. */
+/* At the start, when clients wait this long for a broker: the machine may be busy. */
 #define START_PATIENCE_NS INT64_C(2000000000)
 
 enum { PATIENCE_MS = 1000, START_PATIENCE_MS = 2000, BACKLOG = 16 };
@@ -102,7 +102,7 @@ static void flush(struct keeper *k)
 	k->behind = e < 0;
 }
 
-/* Without memory for a word nothing that follows is right; a new keeper gets everything. */
+/* Without memory for a word, later words would be wrong; a new keeper gets everything. */
 static void push(struct keeper *k)
 {
 	if (k->watch.fd < 0)
@@ -164,7 +164,7 @@ static void lose(struct keeper *k)
 	restart(k);
 }
 
-/* False: there is nothing more at the moment. */
+/* False: no further word is there at the moment. */
 static bool hear(struct keeper *k)
 {
 	struct word w;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * keeper: where the memory files of isolated rings are when the broker is not.
+ * keeper: keeps the memory files of isolated rings while no broker runs.
  *
- * Either systemd's descriptor store, if it has room for us ($FDSTORE), or a process of
- * our own that does nothing else. The broker starts that process (--keeper), or finds it at
+ * This is either systemd's descriptor store, if the unit has room in it ($FDSTORE), or a
+ * process that does nothing else. The broker starts that process (--keeper), or finds it at
  * ".keeper" in its directory, where the keeper of an earlier broker still listens.
  * The keeper holds descriptors, knows nothing of them (N1 in isolated.h says why), and ends
  * when it has none and no broker.
@@ -62,7 +62,7 @@ struct keeper {
 	bool wanted;	    /* start one if there is none */
 	bool sandboxed;	    /* so is the process */
 	bool takes_back;    /* KE5 */
-	bool hung;	    /* it takes nothing, and cannot be replaced; the log has said so */
+	bool hung;	    /* it reads nothing and cannot be replaced; the log has said so */
 	bool alone;	    /* the log has said that there is no keeper */
 	bool behind;	    /* words wait; caught_up() is to be called */
 	bool throttled;	    /* too many descriptors are on the way */
@@ -89,18 +89,18 @@ void keeper_open(struct keeper *k, struct loop *loop, int directory, bool wanted
 void keeper_find(struct keeper *k, bool complete);
 
 /*
- * The last call; fine without keeper_open(). Words that were not taken are waited for, for
- * up to two seconds, unless a successor gets everything from us.
+ * The last call; it may come without keeper_open(). Waits up to two seconds until the keeper
+ * has taken all words, unless a successor gets everything from this broker.
  */
 void keeper_close(struct keeper *k, bool successor);
 
 /* Is there a keeper, or systemd's store? */
 bool keeper_is_there(const struct keeper *k);
 
-/* KE1: are there words that the keeper has not taken, but will? */
+/* KE1: does the keeper still have to take words? */
 bool keeper_is_behind(const struct keeper *k);
 
-/* Keep a file, and let it go. The descriptor stays the caller's, and open until then. */
+/* Keep a file, and let it go. The descriptor stays the caller's, and stays open until then. */
 void keeper_put(struct keeper *k, int fd, const char *label);
 void keeper_drop(struct keeper *k, int fd, const char *label);
 void keeper_tell(struct keeper *k, int fd); /* only in everything() */

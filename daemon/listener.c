@@ -75,7 +75,7 @@ static int listen_at(struct listener *l, const char *path, char *error, size_t s
 	return e < 0 ? fail(e, error, size, path, "cannot listen there") : 0;
 }
 
-/* S2: what it is that we may remove. */
+/* S2: which file the listener may remove. */
 static int remember_path(struct listener *l, const char *path, char *error, size_t size)
 {
 	struct stat st;
@@ -150,7 +150,7 @@ static void ready(struct watch *w, uint32_t events)
 		}
 		if (errno == EAGAIN)
 			return;
-		/* Others are about one client that has gone again. */
+		/* Other errors are about one client, which has left already. */
 	}
 }
 

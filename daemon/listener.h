@@ -3,8 +3,8 @@
  * listener: the socket at which clients arrive.
  *
  * S1 No other broker listens at the same path at the same time: a lock on "PATH.lock" says
- *    so. With a socket from systemd there is no path of ours and no lock.
- * S2 At the end the path is removed only if it still leads to our socket.
+ *    so. A socket from systemd has no path for the listener to remove, and no lock.
+ * S2 At the end the path is removed only if it still leads to the listener's socket.
  * S3 When descriptors have run out, the listener still accepts a client, with a descriptor
  *    that is kept in reserve, and sends it away at once. Then the listener is silent until
  *    something was closed. Otherwise a client that cannot be accepted would wake the
@@ -29,20 +29,20 @@ struct listener {
 	struct watch watch;
 	struct loop *loop;
 	int fd;
-	int lock;  /* -1: the socket was handed to us */
+	int lock;  /* -1: the socket was handed over */
 	int spare; /* S3; -1: it is lost for the moment */
 	bool armed;
-	char *path; /* to be removed; NULL: not ours */
+	char *path; /* to be removed; NULL: not by this listener */
 	dev_t device;
 	ino_t inode;
-	uint64_t turned_away;			     /* for want of descriptors */
+	uint64_t turned_away;			     /* because descriptors had run out */
 	void (*arrived)(struct listener *l, int fd); /* takes the descriptor */
 };
 
 /*
- * Listen at `path`, or at `inherited` if that is not negative; `ours` says of the
- * latter that it listens at `path`, as our predecessor made it. 0, or a negative errno
- * and a sentence: -EADDRINUSE if another broker does.
+ * Listen at `path`, or at the socket `inherited` if that is not negative. `ours`: the
+ * predecessor made `inherited` at `path`, so this listener removes the path. 0, or a
+ * negative errno and a sentence: -EADDRINUSE if another broker listens at the path.
  */
 int listener_open(struct listener *l, struct loop *loop, const char *path, int inherited, bool ours,
 		  void (*arrived)(struct listener *l, int fd), char *error, size_t size);

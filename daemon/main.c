@@ -209,7 +209,7 @@ static bool is_socket(int fd)
 static bool inherit_one(struct broker_options *o, int fd, const char *name)
 {
 	if (!is_socket(fd)) {
-		/* isolated.h looks what it is */
+		/* isolated.h finds out what it is */
 		o->kept[o->kept_count++] = (struct kept_file){ .fd = fd };
 		return true;
 	}
@@ -221,7 +221,7 @@ static bool inherit_one(struct broker_options *o, int fd, const char *name)
 	return true;
 }
 
-/* The socket, and the rings, that systemd or our predecessor holds for us. */
+/* Take over the socket and the rings that systemd or the predecessor has kept. */
 static int inherit(struct broker_options *o)
 {
 	char **names = NULL;
@@ -249,7 +249,7 @@ static int inherit(struct broker_options *o)
 	return -EINVAL;
 }
 
-/* --- the surroundings --- */
+/* --- the environment of the process --- */
 
 static void raise_descriptors(void)
 {
@@ -338,7 +338,7 @@ static enum broker_end run(struct broker *b)
 	return end;
 }
 
-/* Until it is to end, or is not this program any more. The exit status. */
+/* Run until the broker ends, or another program replaces it. Returns the exit status. */
 static int run_broker(struct arguments *a, char **argv, const char *program, int pipe)
 {
 	struct broker b;
@@ -369,7 +369,8 @@ static int run_broker(struct arguments *a, char **argv, const char *program, int
 
 static int broker_main(struct arguments *a, char **argv, const char *program)
 {
-	/* After an upgrade we are there already, in the process that others know. */
+	/* After an upgrade the broker is in the background already, in the process that others
+	 * know. */
 	int pipe = a->daemon && !a->broker.inherited_path ? go_to_background() : -1;
 	int e = a->broker.no_sandbox ? 0 : sandbox_enter();
 	int status;

@@ -38,7 +38,7 @@ static void single(struct report *r, const char *name, const char *type, const c
 	fprintf(r->out, "shmringd_%s %" PRIu64 "\n", name, value);
 }
 
-/* Whatever stands in a ring: no line ends, no quote does, and it is ASCII. */
+/* Text from a ring cannot end a line or a string, and is made ASCII. */
 static void put_label(FILE *out, const char *text, size_t size)
 {
 	for (size_t i = 0; i < size && text[i] != '\0'; i++) {

@@ -39,7 +39,7 @@ static void free_relic(struct rcu_head *head)
 	free(relic);
 }
 
-/* H1: -EAGAIN says that another process has it. */
+/* H1: -EAGAIN means that another process has the file. */
 static bool lease_is_refused(int fd)
 {
 	if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
@@ -65,7 +65,8 @@ void relics_open(struct relics *r)
 {
 	int fd = memfd_create("shmringd-lease", MFD_CLOEXEC);
 
-	/* The kernel sends this when another process opens a file that we have a lease on. */
+	/* The kernel sends this when another process opens a file that the broker has a lease on.
+	 */
 	signal(SIGIO, SIG_IGN);
 	STAILQ_INIT(&r->list);
 	r->count = 0;

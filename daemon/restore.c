@@ -60,7 +60,7 @@ static void take_handed(struct rings *r)
 	rings_drop_kept(r);
 }
 
-/* Together with what was handed over: a ring's lanes may be here and there. */
+/* Also what was handed over: some lanes of a ring may be here, others there. */
 static void returned(struct keeper *k, const struct kept_file *files, size_t count)
 {
 	struct rings *r = rings_of(k);
@@ -79,7 +79,7 @@ static void returned(struct keeper *k, const struct kept_file *files, size_t cou
 		rings_make_wishes(r);
 }
 
-/* --- what the keeper keeps of ours --- */
+/* --- what the keeper keeps of this broker's rings --- */
 
 static void tell_file(int fd, void *arg)
 {

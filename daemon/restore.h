@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * restore: isolated rings of an earlier broker, and the words to the keeper about ours.
+ * restore: isolated rings of an earlier broker, and the words to the keeper about this one's.
  */
 #ifndef DAEMON_RESTORE_H
 #define DAEMON_RESTORE_H
@@ -14,7 +14,7 @@ struct rings;
 
 /*
  * Find the keeper, or start one if it is `wanted`, and take back what it, systemd or the
- * predecessor has for us. With `complete` the predecessor handed over everything; keeper.h.
+ * predecessor has kept. With `complete` the predecessor handed over everything; keeper.h.
  */
 void restore_rings(struct rings *r, struct loop *loop, bool wanted, bool sandboxed, bool complete);
 

@@ -34,7 +34,7 @@ struct rings {
 	struct keeper keeper;
 	struct kept_file *kept; /* handed over, and not taken back yet */
 	size_t kept_count;
-	bool ready;	  /* the broker has been started, and may make what is wished for */
+	bool ready;	  /* the broker has started, and may make the rings of the configuration */
 	int64_t swept_ns; /* when old accounts were last looked for */
 	void (*caught_up)(struct rings *r); /* the keeper has taken all that it was sent */
 };
@@ -74,7 +74,7 @@ int rings_remove(struct rings *r, const char *name);
 /* A ring that is there counts for its owner, whatever the limits. */
 void rings_count(struct rings *r, struct account *a, const struct geometry *g, uid_t owner);
 
-/* Make what the configuration wants and is not there, unless the keeper may have it. */
+/* Make missing rings of the configuration, unless the keeper may have them. */
 void rings_make_wishes(struct rings *r);
 
 /*

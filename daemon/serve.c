@@ -33,7 +33,7 @@ static bool take_silently(struct session *s, enum resource what)
 	return quota_take(s->account, l, what, 1) == 0;
 }
 
-/* Take one of a resource, or say why not. */
+/* Take one unit of a resource, or refuse the request. */
 static bool take_one(struct session *s, uint32_t serial, enum resource what)
 {
 	if (take_silently(s, what))
@@ -122,7 +122,7 @@ static struct entry *make_ring(struct session *s, const struct proto_message *m,
 	struct entry *made;
 	int e;
 
-	/* The ring is to be open afterwards. A user that may not open it would leave it behind. */
+	/* The ring must be open afterwards. A user that may not open it would leave it behind. */
 	if (!take_one(s, m->head.serial, QUOTA_DESCRIPTORS))
 		return NULL;
 	e = rings_make(rings, o->name, (o->flags & PROTO_PERSISTENT) != 0, s->peer.uid, l, config,
@@ -208,7 +208,7 @@ static void answer_open(struct session *s, uint32_t serial, const struct open_ri
 	session_answer(s, serial, PROTO_RING, &m, fd);
 }
 
-/* A ring is open once in a connection, however often its client says so. */
+/* A connection has a ring open once, however often its client opens it. */
 static void serve_open(struct session *s, const struct proto_message *m)
 {
 	struct entry *e = open_target(s, m);
@@ -357,7 +357,7 @@ static void serve_remove(struct session *s, const struct proto_message *m)
 	if (account_may_say(&s->sessions->rings->quota, s->account))
 		log_say(LOG_INFO, "ring=%s removed pid=%d uid=%u", m->u.name.name, (int)s->peer.pid,
 			(unsigned)s->peer.uid);
-	session_hold(s); /* it may have been an isolated one */
+	session_hold(s); /* it may have been an isolated ring */
 	session_answer(s, m->head.serial, PROTO_DONE, &done, -1);
 }
 

@@ -21,8 +21,8 @@
 #endif
 
 /*
- * The kernel's queue to a client is as short as it can be: what lies there are
- * descriptors of ours in flight, which count against us.
+ * The kernel's queue to a client is as short as possible. The broker's descriptors in it
+ * are in flight, and count against the broker's limit.
  */
 enum { SEND_BUFFER = 1, STRANGERS = 8 };
 
@@ -220,7 +220,7 @@ static void await(struct session *s)
 	}
 }
 
-/* The first of the queue is sent: its descriptor is closed before anything follows (M3). */
+/* The first message was sent: its descriptor is closed before the next is sent (M3). */
 static void shift(struct session *s)
 {
 	if (s->queue[0].fd >= 0)

@@ -58,7 +58,7 @@ struct session {
 	uint64_t number;
 	struct peer peer;
 	struct account *account; /* NULL: the session has ended */
-	bool stranger;		 /* beyond the limit of connections: it gets a refusal only */
+	bool stranger;		 /* beyond the limit of connections: it only gets a refusal */
 	struct shortage lacks;	 /* of a stranger: the limit that is reached */
 	bool greeted;		 /* HELLO was answered */
 	bool closing;		 /* to be ended when the queue is empty */
@@ -75,7 +75,7 @@ struct session {
 	unsigned queued;
 };
 
-/* A client has come; takes the descriptor. */
+/* Begin a session with a new client; takes the descriptor. */
 void session_begin(struct sessions *all, int fd);
 void session_end(struct session *s);
 void session_free(struct session *s); /* after its end */
@@ -99,7 +99,7 @@ void session_go_on(struct session *s);
 /* The client broke the protocol (T3): says so, and ends the session. */
 void session_condemn(struct session *s, const char *why);
 
-/* What the rules allow its user to do with the ring of that name, as they are now. */
+/* What the present rules allow its user to do with the ring of that name. */
 struct verdict session_judge(const struct session *s, const char *name);
 
 struct open_ring *session_ring(struct session *s, uint64_t number);

@@ -6,7 +6,7 @@
 
 #include <sys/resource.h>
 
-/* The loop, threads, the log, directories, the keeper, and some for the moment. */
+/* For the loop, threads, the log, directories, the keeper, and short uses. */
 enum { OWN = 40 };
 
 void share_open(struct share *s)

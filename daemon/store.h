@@ -9,7 +9,7 @@
  * link without a ring was left by a broker that was killed, and is swept; a ring without
  * a link belongs to the broker's user.
  *
- * A lock on each directory keeps a second broker out for as long as we live.
+ * A lock on each directory keeps a second broker out as long as this one lives.
  */
 #ifndef DAEMON_STORE_H
 #define DAEMON_STORE_H
@@ -28,7 +28,7 @@ struct store {
 
 /*
  * Makes the directories if they are not there. 0, or a negative errno and a sentence
- * for the log: -EBUSY if another broker has one of them, -EPERM if one is not ours.
+ * for the log: -EBUSY if another broker has one of them, -EPERM if one is not private.
  */
 int store_open(struct store *s, const char *directory, const char *state_directory, char *error,
 	       size_t size);

@@ -52,7 +52,7 @@ static void refuse(struct broker *b, const char *why)
 	sd_notifyf(0, "STATUS=No upgrade: %s", why);
 }
 
-/* What the program wrote last, in one line. */
+/* The last line that the program wrote. */
 static const char *last_line(struct upgrade *u)
 {
 	static const char prefix[] = "shmringd: ";
@@ -193,7 +193,7 @@ void upgrade_tick(struct broker *b)
 
 	if (u->deadline == 0 || shmr_now() < u->deadline)
 		return;
-	if (u->late || u->pidfd < 0) { /* not even a kill ends it */
+	if (u->late || u->pidfd < 0) { /* even SIGKILL does not end it */
 		u->late = true;
 		judge(b);
 		return;

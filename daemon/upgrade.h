@@ -21,11 +21,11 @@
 #include "keeper.h"
 #include "loop.h"
 
-/* The name of the listening socket whose path is ours to remove, and of each other thing. */
+/* The name of the listening socket, if the broker removes its path, and of each other file. */
 #define UPGRADE_NAME "shmringd-upgrade"
-/* In the environment: the isolated rings that are handed over are all there are. */
+/* In the environment: all isolated rings are handed over. */
 #define UPGRADE_COMPLETE "SHMRINGD_COMPLETE"
-/* The last line of a program that could take our place. */
+/* The last line of a new program that can start. */
 #define UPGRADE_READY "ready\n"
 
 enum { UPGRADE_FIRST = 3 /* the descriptor of the socket; the rings follow */ };
@@ -42,17 +42,17 @@ struct upgrade {
 	size_t length;
 };
 
-/* Begin to check, unless a check is going on; b->end says it when the program can go. */
+/* Begin a check, unless one is going on; b->end is set when the new program can start. */
 void upgrade_check(struct broker *b);
 int64_t upgrade_deadline(const struct broker *b); /* 0: none */
 void upgrade_tick(struct broker *b);
 void upgrade_close(struct broker *b);
 
-/* What goes to the program that takes our place. */
+/* What the new program gets. */
 struct legacy {
 	int socket;
 	bool ours;     /* the socket's path is to be removed at the end */
-	bool complete; /* the rings are all there are */
+	bool complete; /* no other isolated ring exists */
 	struct kept_file *rings;
 	size_t ring_count;
 };
@@ -60,7 +60,7 @@ struct legacy {
 /* Before broker_stop(). */
 void upgrade_prepare(struct broker *b, struct legacy *ret);
 
-/* After it: become the program; only returns after an error (UP2). Frees what `l` has. */
+/* Then become the new program; returns only after an error (UP2). Frees what `l` has. */
 void upgrade_go(struct legacy *l, const char *program, char **argv);
 
 #endif

@@ -55,7 +55,7 @@ static void consume(struct context *x, unsigned count)
 	}
 }
 
-/* Leave by detaching whatever is attached. */
+/* Leave: detach all that is attached. */
 static void leave(struct context *x)
 {
 	shmring_producer_detach(x->p);

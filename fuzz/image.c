@@ -121,7 +121,7 @@ uint8_t *image_make(uint8_t *file, size_t file_size, size_t *ret_size)
 	return image;
 }
 
-/* As an identity must be that was made in this file. */
+/* Make the identity what it must be in this file. */
 static void repair(struct identity *id, int fd, const struct stat *st)
 {
 	if (shmr_boot_id(id->boot_id) < 0 || shmr_birth_time(fd, &id->birth_ns) < 0)

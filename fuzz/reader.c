@@ -139,8 +139,8 @@ struct writer {
 };
 
 /*
- * Where the reader is about to read: now one header and now another. Nobody else
- * could aim so well.
+ * Change the header that the reader is about to read, again and again. Another process
+ * could not aim so well.
  */
 static void flicker(const struct writer *w)
 {

@@ -34,7 +34,7 @@ static bool is_known(int64_t result)
 	       result == -EMSGSIZE;
 }
 
-/* Whatever the lane says of it: there is an answer, or the lane is damaged. */
+/* Each question about the message has an answer, or the lane is damaged. */
 static void ask(const struct shmring_consumer *c, const struct shmring_message *m)
 {
 	uint64_t lost, bytes, ns;

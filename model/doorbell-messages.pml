@@ -13,7 +13,7 @@
  * operations and fences, and when a sleeper's membarrier(2) reaches it: the barrier goes to one
  * producer after the other and ends when all have executed it. The futex compares and queues in one
  * step. Consumers may be killed before each step, asleep or awake, and so may producers. With FENCE
- * (SHMRING_WAKE_FENCE) wakers fence, and nobody forces barriers; with MIXED the first producer could
+ * (SHMRING_WAKE_FENCE) wakers fence, and no process forces barriers; with MIXED the first producer could
  * not register, and fences, and the others are reached by the barrier.
  *
  * Abstracted: a lane is the number of messages in it, and a look at it is one load. Spinning before

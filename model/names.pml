@@ -382,7 +382,7 @@ inline consumer_resume()
 		fi
 	:: position == NONE -> judge(released); replace_cursor()
 	fi;
-	/* Held all the time, unless a producer evicts us just now. */
+	/* Held all the time, unless a producer evicts the consumer just now. */
 	assert(at >= oldest || word != ours);
 	position = 0
 }

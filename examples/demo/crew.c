@@ -140,7 +140,7 @@ int crew_await_events(struct crew *crew, enum event event, int count)
 		if (count <= 0)
 			return 0;
 		if (alive(crew) == 0) {
-			fprintf(stderr, "shmring-demo: everybody has ended too early\n");
+			fprintf(stderr, "shmring-demo: all helpers have ended too early\n");
 			return -ECHILD;
 		}
 		r = crew_wait(crew);
@@ -155,7 +155,7 @@ int crew_await_end(struct crew *crew)
 
 	while (r == 0 && alive(crew) > 0) {
 		while (read(crew->events, &byte, 1) == 1)
-			; /* the second life is ready: nobody waits for that */
+			; /* the second life is ready: no process waits for that */
 		r = crew_wait(crew);
 	}
 	return r;

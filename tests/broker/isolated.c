@@ -66,7 +66,7 @@ static void begin(struct server *b, bool keeper)
 	ck_assert_int_eq(setenv("SHMRING_BROKER", b->socket, 1), 0);
 }
 
-/* It is ours when its broker is gone: it ends, by itself or by this signal. */
+/* When its broker is gone, it is a child of this process. It ends by itself or by this signal. */
 static void await_keeper(pid_t pid, int signal)
 {
 	int status;
@@ -353,7 +353,7 @@ static void lock_place(int fd, uint32_t lane, uint32_t epoch)
 	ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);
 }
 
-/* A member that writes whatever it likes into the ring's own file, and takes locks. */
+/* A member writes false words into the ring's own file, and takes locks. */
 static void forge_and_ask(int s)
 {
 	uint64_t number, *status;
@@ -601,7 +601,7 @@ START_TEST(lanes_stay_with_their_user)
 }
 END_TEST
 
-/* A lane of one's own, or a new one, rather than one that has to be copied. */
+/* A producer takes its user's former lane, or a new one, rather than one that must be copied. */
 START_TEST(lanes_are_not_copied_without_need)
 {
 	struct peer producer;
@@ -664,7 +664,7 @@ START_TEST(streams_do_not_notice_that_the_broker_is_killed)
 	}
 	shmring_close(r);
 	finish(&b);
-	await_keeper(keeper, 0); /* it has nothing, and nobody, left */
+	await_keeper(keeper, 0); /* it has no file and no broker left */
 }
 END_TEST
 
@@ -909,7 +909,7 @@ static int await_notice(int notify, const char *words)
 	return fd;
 }
 
-/* We are systemd. What it has of a ring is enough, be it without a lane. */
+/* The test plays systemd. The files that it has of a ring are enough, even without a lane. */
 START_TEST(systemd_keeps_rings)
 {
 	const char *extra[] = { "--config", server_config(rules), "--keeper", NULL };

@@ -299,7 +299,7 @@ START_TEST(a_killed_keeper_is_replaced)
 }
 END_TEST
 
-/* It gets everything from its predecessor, whatever the keeper does. */
+/* The next broker gets everything from its predecessor, whatever the keeper does. */
 START_TEST(an_upgrade_needs_no_keeper)
 {
 	struct server b;
@@ -334,7 +334,7 @@ START_TEST(an_upgrade_needs_no_keeper)
 }
 END_TEST
 
-/* The rings are away, but not lost, and nobody gets another one of their names. */
+/* The rings cannot be reached, but are not lost, and no other ring gets their names. */
 START_TEST(a_stopped_keeper_is_waited_for)
 {
 	struct shmring_config config = { .size = sizeof(config), .lanes = 1 };
@@ -493,7 +493,7 @@ static void metrics_must_have(const char *line)
 	close(s);
 }
 
-/* We are systemd, and have room for two rings of one lane, and not for a third one. */
+/* The test plays systemd. It has room for two rings of one lane, and not for a third one. */
 START_TEST(full_descriptor_store_is_reported)
 {
 	const char *extra[] = { "--config", server_config(rules), NULL };
@@ -515,7 +515,7 @@ START_TEST(full_descriptor_store_is_reported)
 	must_fail(ENOSPC, shmring_create(&r, "broker:ring-3", &config));
 	ck_assert_ptr_nonnull(strstr(shmring_explain(), "FileDescriptorStoreMax"));
 	audit(6);
-	/* One that is removed makes room. */
+	/* A removed ring makes room. */
 	remove_one(1);
 	server_await(&b, "STATUS=Isolated rings need 3 of the 6 descriptors");
 	make(3);

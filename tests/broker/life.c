@@ -185,7 +185,7 @@ START_TEST(foreign_file_at_the_socket_path_is_left_alone)
 	close(fd);
 	server_stop(&b);
 	ck_assert(exists(b.socket));
-	/* And one that is no socket is not swept away at start. */
+	/* A file that is not a socket is not removed at the start. */
 	server_begin(&b, NULL, -1);
 	server_await_words(&b, "the file at this path is not a socket");
 	server_must_fail(&b, 1);
@@ -229,7 +229,7 @@ START_TEST(sockets_of_living_programs_are_left_alone)
 	server_must_fail(&b, 1);
 	ck_assert_int_eq(lstat(path, &after), 0);
 	ck_assert_uint_eq(before.st_ino, after.st_ino);
-	/* It is not disturbed either: nobody has connected. */
+	/* The other program is not disturbed: it got no connection. */
 	if (kinds[_i].listens)
 		ck_assert_int_eq(poll(&none, 1, 0), 0);
 	close(none.fd);
@@ -407,7 +407,7 @@ static const char *copy_program(void)
 	return path;
 }
 
-/* Whatever lies where it was started from. */
+/* The file at the program's path, and what the broker says of it. */
 START_TEST(upgrade_to_a_program_that_cannot_start_is_refused)
 {
 	static const struct {
@@ -546,7 +546,7 @@ START_TEST(broker_runs_without_new_privileges_and_with_a_filter)
 }
 END_TEST
 
-/* Also after an upgrade, which does not fork again. */
+/* This also holds after an upgrade, which does not fork again. */
 START_TEST(background_broker_is_ready_when_its_parent_ends)
 {
 	const char *extra[] = { "--daemon", "--no-sandbox", NULL };
@@ -597,7 +597,7 @@ START_TEST(stop_finds_the_broker_by_its_socket)
 	s = raw_hello(b.socket);
 	stop_at(NULL, NULL, 0);
 	raw_must_end(s);
-	/* It has ended already, not only been told to. */
+	/* It has ended already; it was not only asked to. */
 	ck_assert_int_eq(waitid(P_ALL, 0, &info, WEXITED | WNOHANG), 0);
 	ck_assert_int_eq(info.si_code, CLD_EXITED);
 	ck_assert_int_eq(info.si_status, 0);

@@ -148,7 +148,7 @@ static void parse(char *metrics)
 	}
 }
 
-/* The sample with this key; its owner is us. */
+/* The sample with this key; its owner is the user of the test. */
 static double value_of(const char *format, const char *ring)
 {
 	char key[KEY_SIZE];

@@ -134,7 +134,7 @@ static void access_must_be(int fd, int mode)
 
 /*
  * M3: after GO no other process has the description, so a lock that was taken through
- * it goes with our last descriptor.
+ * it ends with the last descriptor of the test.
  */
 static void must_be_alone(int fd, const char *path)
 {

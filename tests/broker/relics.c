@@ -57,7 +57,7 @@ START_TEST(removed_ring_counts_until_it_is_gone)
 	ck_assert_int_eq(raw_attach(s, ring, PROTO_PRODUCE, NULL, &fd), 0);
 	ck_assert_int_eq(raw_make(s, "two", NULL), 0);
 	ck_assert_int_eq(raw_remove(s, "one"), 0);
-	close(s); /* from here on the broker knows of nobody at it */
+	close(s); /* from here on the broker knows no process that has the ring */
 	if (keeping == BY_A_MAPPING) {
 		mapping = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
 		ck_assert_ptr_ne(mapping, MAP_FAILED);

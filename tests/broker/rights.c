@@ -279,7 +279,7 @@ START_TEST(rings_are_limited)
 	must_say("asks for 1 more and has 2 of 2 rings: the limit in ");
 	must_say("line 2");
 	ck_assert_int_eq(raw_remove(s, "a"), 0);
-	ck_assert_int_eq(raw_make(s, "c", NULL), -EDQUOT); /* we have it open still */
+	ck_assert_int_eq(raw_make(s, "c", NULL), -EDQUOT); /* the connection still has it open */
 	close(s);
 	s = raw_hello(b.socket);
 	ck_assert_int_eq(raw_make(s, "c", NULL), 0);
@@ -395,7 +395,7 @@ START_TEST(refusal_to_a_client_that_reads_nothing_harms_no_other_client)
 	ck_assert_int_eq(raw_open(t, "a", 0, &m.u.attach.ring), 0);
 	ck_assert_int_eq(shutdown(t, SHUT_RD), 0);
 	raw_send(t, &m, PROTO_ATTACH);
-	ck_assert_int_eq(raw_remove(s, "a"), 0); /* it lives */
+	ck_assert_int_eq(raw_remove(s, "a"), 0); /* the broker lives */
 	close(t);
 	close(s);
 	s = raw_hello(b.socket);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A broker of the test's own: the real program, started by exec. It says over
- * NOTIFY_SOCKET how it gets on, as it would to systemd, so nobody has to guess.
+ * NOTIFY_SOCKET how it gets on, as it would to systemd, so no test has to guess.
  */
 #ifndef TESTS_BROKER_SERVER_H
 #define TESTS_BROKER_SERVER_H
@@ -39,7 +39,7 @@ void server_must_fail(struct server *s, int status);
 void server_kill(struct server *s);
 void server_signal(struct server *s, int number);
 
-/* Start another program than the one that was built, from now on. */
+/* From now on, start this program instead of the one that was built. */
 void server_program(const char *path);
 
 /* The process that keeps isolated rings for it, and whose parent it is. Waits for it. */

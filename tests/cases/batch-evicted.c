@@ -89,7 +89,7 @@ START_TEST(eviction_with_nothing_in_hand_is_no_error)
 }
 END_TEST
 
-/* With messages in hand the program has to know that they are void. */
+/* A program with messages in hand must learn that they are void. */
 START_TEST(eviction_with_messages_in_hand_is_reported)
 {
 	struct shmring_consumer_options options = { .size = sizeof(options), .max_lag = 4096 };

@@ -236,7 +236,7 @@ START_TEST(descriptors_to_wait_with_are_not_closed_for_others)
 }
 END_TEST
 
-/* And if nothing was closed, nothing is left. */
+/* If the program closed nothing, no descriptor is left. */
 START_TEST(descriptors_to_wait_with_are_closed)
 {
 	struct shmring_config config = small_config();

@@ -30,7 +30,7 @@ closed() {
 	(digits=$1; shift; without "$digits" timeout 20 "$@") >/dev/null 2>&1 </dev/null || status=$?
 }
 
-# head_of RING: identity, registry and doorbell as far as nobody may change them.
+# head_of RING: identity, registry and doorbell the parts that no process may change.
 head_of() {
 	head -c 4096 "$1" | md5sum
 }

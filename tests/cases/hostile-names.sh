@@ -106,7 +106,7 @@ expect 0 "ls --json of them" "$SHMRING" ls --json
 check "and exact" sh -c 'test "$(jq -r ".[].ring" out | head -n 1)" = "$0"' "$good"
 expect 0 "rm" "$SHMRING" rm "$good"
 
-# a consumer's name in a ring that somebody has written into
+# a consumer's name in a ring that another process has written into
 expect 0 "a consumer with a name" "$SHMRING" sub --name somebody-everybody --no-follow ring
 offset=$(LC_ALL=C grep -a -b -o -m 1 somebody-everybody shmring/ring | head -n 1 | cut -d : -f 1)
 printf 'x\033[2J\nforged\302\233\377' | dd of=shmring/ring bs=1 seek="$offset" conv=notrunc 2>/dev/null

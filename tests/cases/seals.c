@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A peer that was given the descriptor of a ring, and is hostile, adds every seal there is
- * and cuts the file off. Others attach all the same, and messages pass.
+ * A hostile peer gets the descriptor of a ring, adds every seal that exists, and truncates the
+ * file. Other processes still attach, and messages pass.
  */
 #include <errno.h>
 #include <fcntl.h>

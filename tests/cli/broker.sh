@@ -95,7 +95,7 @@ until_true has_consumers broker:apart 1
 expect 0 "rm" "$SHMRING" rm broker:apart
 ended "$sub" 0 "the subscriber ends, for its ring has gone"
 
-# The broker is stopped, and the reader of the output has gone: nobody waits for the answer.
+# The broker is stopped, and the reader of the output has gone: no process waits for the answer.
 mkfifo unread
 kill -STOP "$broker"
 for what in "ls broker:" "broker stat" "stat broker:one"; do

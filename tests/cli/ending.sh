@@ -73,7 +73,7 @@ same "no line is cut, missing or twice" want got
 expect 0 "forget the worker" "$SHMRING" forget ring worker
 expect 0 "remove the ring" "$SHMRING" rm ring
 
-# a full pipe that nobody reads
+# a full pipe that no process reads
 yes 0123456789 | head -n 100000 >lines
 expect 0 "much" "$SHMRING" pub ring lines
 mkfifo pipe

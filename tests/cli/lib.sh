@@ -129,7 +129,7 @@ ended() {
 	fi
 }
 
-# Processes that were started here: they have our runtime directory in their environment.
+# Processes that were started here: they have this script's runtime directory in their environment.
 processes_left() {
 	grep -l -z -F -x -e "XDG_RUNTIME_DIR=$work" /proc/[0-9]*/environ 2>/dev/null
 }

@@ -123,7 +123,7 @@ check "what it lost and what it got is all" test $((lost + $(wc -l <out.1))) = 1
 start "$SHMRING" sub --pinned ring >out.1 &
 sub=$!
 until_true has_consumers ring 1
-# one that is stopped while it joins is evicted all the same
+# a consumer that is stopped while it joins is evicted, too
 until_true sh -c '"$0" stat --json ring | jq -e "[.consumer[].state] == [\"active\"]"' "$SHMRING"
 kill -STOP "$sub"
 expect 3 "a pinned one is waited for" "$SHMRING" pub --timeout 300ms ring many

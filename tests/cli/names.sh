@@ -109,7 +109,7 @@ head -n "$published" many >some
 same "in order" some out.1
 expect 0 "remove that ring" "$SHMRING" rm ring
 
-# A dead one without a name holds nobody.
+# A dead consumer without a name holds no producer back.
 expect 0 "a third ring" "$SHMRING" create --lane-size 64K --unread overwrite ring
 start "$SHMRING" sub ring >out.1 &
 sub=$!

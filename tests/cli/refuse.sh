@@ -121,7 +121,7 @@ check "with its error" grep -q '"error"' out
 state >after
 same "none of them was modified" before after
 
-# What was a ring can be removed, although nobody can use it any more.
+# What was a ring can be removed, although no process can use it any more.
 for file in cut-in-the-identity cut-behind-the-identity cut-in-a-lane copy too-long damaged newer older shortened; do
 	expect 0 "rm: $file" "$SHMRING" rm bad/$file
 	check "it is gone: $file" test ! -e bad/$file

@@ -69,7 +69,7 @@ void stream_begin(struct stream *s, bool named, bool evictable)
 		s->lanes[i].known = named;
 }
 
-/* A doubt of one that may be evicted becomes a fault with the next release. */
+/* A doubt about a consumer that may be evicted becomes a fault at the next release. */
 __attribute__((format(printf, 3, 4))) static void fault(struct stream *s, const struct entry *e,
 							const char *format, ...)
 {
@@ -143,7 +143,7 @@ static void check_message(struct stream *s, const struct entry *e, const struct 
 	if (e->tenancy < at->tenancy || e->tenancy == 0)
 		fault(s, e, "after tenancy %" PRIu32, at->tenancy);
 	if (at->source == 0 && at->seq != 0)
-		return; /* where we joined: whose turn it was is not known */
+		return; /* the consumer joined here: the next lane in turn is not known */
 	if (e->tenancy == at->tenancy) {
 		if (e->source != at->source || e->number != at->number + e->lost)
 			fault(s, e, "due source %" PRIu64 " number %" PRIu64, at->source,

@@ -37,7 +37,7 @@ enum {
 /* What a consumer writes down. */
 enum entry_kind {
 	ENTRY_ATTACHED,	 /* a new handle: begins where the last release was */
-	ENTRY_JOINED,	 /* `lane` had `seq` messages when we had attached */
+	ENTRY_JOINED,	 /* `lane` had `seq` messages after the attach */
 	ENTRY_MESSAGE,	 /* got it */
 	ENTRY_RELEASING, /* about to release what was got */
 	ENTRY_RELEASED,	 /* it is released */

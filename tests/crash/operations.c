@@ -598,7 +598,7 @@ static void start_writer(struct scene *s)
 	ck_assert_int_eq(peer_call(&s->peer, &command), 0);
 }
 
-/* It has filled the lane and sleeps; nobody but the helper holds it. */
+/* It has filled the lane and sleeps; only the helper holds it back. */
 static void await_sleeping_writer(struct scene *s)
 {
 	uint64_t taken;
@@ -655,14 +655,16 @@ static const struct exception creating_bare[] = { { CALL_STAT, { 0, { DONE } } }
 static const struct exception opening[] = { { CALL_OPEN, { EACCES, { SAME, DONE } } },
 					    { CALL_MMAP, { 0, { SAME, ENOMEM } } },
 					    { 0 } };
-/* A ring that somebody else may have, or that may be another one by now, stays. */
+/* A ring stays if another process may have it, or if it may be another ring by now. */
 static const struct exception removing_unused[] = {
 	{ CALL_OPEN, { EBADMSG, { SAME, ENOTEMPTY } } },
 	{ CALL_FSTAT, { 0, { SAME, EAGAIN, DONE } } },
 	{ CALL_STAT, { 0, { SAME, EAGAIN } } },
 	{ CALL_MMAP, { 0, { SAME, ENOMEM } } },
 	{ CALL_PROBE,
-	  { 0, { SAME, DONE } } }, /* of attached ones, or whether a descriptor is ours */
+	  { 0,
+	    { SAME,
+	      DONE } } }, /* of attached processes, or whether a descriptor is the library's */
 	{ CALL_LOCK, { 0, { SAME, EBUSY, DONE } } }, /* of the descriptor */
 	{ CALL_FLOCK, { ENOLCK, { SAME, DONE } } },  /* also to unlock */
 	{ CALL_FLOCK, { EINTR, { SAME, DONE } } },

@@ -59,7 +59,7 @@ struct operation {
 	void (*clean)(struct scene *s);	  /* test: when it has ended */
 	bool once;			  /* what has been done cannot be done again */
 	bool dead;			  /* there are dead that may outlast it */
-	bool fresh;			  /* needs a ring that nobody has used, each time */
+	bool fresh; /* needs a new ring each time, which no process has used */
 	uint64_t max_sleep_ns;
 	const struct exception *exceptions; /* up to one without answers; NULL: none */
 };

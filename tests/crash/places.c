@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Places that no test comes to, and why. One that is reached must not be here. */
+/* Places that no test reaches, and the reasons. A place that is reached must not be listed. */
 static const struct {
 	const char *name;
 	const char *reason;

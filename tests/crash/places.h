@@ -24,7 +24,7 @@ struct place {
 struct places {
 	unsigned count;
 	struct place place[PLACES];
-	uint32_t hits[PLACES];		   /* by everybody in all tests */
+	uint32_t hits[PLACES];		   /* by all processes of all tests */
 	uint32_t role_hits[ROLES][PLACES]; /* in the role's rehearsal */
 };
 

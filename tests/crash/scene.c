@@ -305,7 +305,7 @@ static bool serve(struct scene *s, struct seat *seat)
 	default:
 		return false;
 	}
-	/* Unless it wants something else by now. */
+	/* The actor may want another step by now. */
 	atomic_compare_exchange_strong(&seat->notes->request, &request, 0);
 	return false;
 }

@@ -236,7 +236,7 @@ static void return_due(struct storm *s)
 	}
 }
 
-/* One step of the schedule: every draw is made whatever the victim is doing. */
+/* One step of the schedule. It makes every draw, whatever the state of the victim. */
 static void take_step(struct storm *s)
 {
 	struct post *victim = &s->posts[random_below(&s->seed, POSTS)];
@@ -319,7 +319,7 @@ static void await_leaving(struct storm *s, bool readers)
 	attend(s);
 }
 
-/* Everybody comes back and leaves in order; consumers last. */
+/* All workers come back and leave in order; consumers leave last. */
 static void finish(struct storm *s)
 {
 	s->step = UINT64_MAX;
@@ -371,7 +371,7 @@ static void expect_no_lock(struct shmring_ring *r)
 	ck_assert_msg(lock.l_type == F_UNLCK, "byte %lld is locked", (long long)lock.l_start);
 }
 
-/* All places can be had, so none of them has leaked. */
+/* All places can be taken, so no place has leaked. */
 static void expect_all_places(struct shmring_ring *r)
 {
 	struct shmring_producer *p[LANES + 1];
@@ -469,7 +469,7 @@ static void report(const struct storm *s, int seconds)
 	fflush(stdout);
 }
 
-/* No wake-up was lost, and nobody's death or stop held others up. */
+/* No wake-up was lost, and no death or stop of a worker held other workers up. */
 static void expect_no_stall(const struct storm *s)
 {
 	for (unsigned i = 0; i < POSTS; i++) {

@@ -87,8 +87,8 @@ static void expect_in_time(int64_t deadline)
 }
 
 /*
- * Worse than any process beside us: one that strikes exactly when the library is
- * in a system call. It is these two through which the library reaches the kernel.
+ * Worse than any other process: this one strikes exactly when the library is in a
+ * system call. It is these two through which the library reaches the kernel.
  */
 static struct {
 	struct actor actor;
@@ -221,7 +221,8 @@ START_TEST(producer_keeps_its_deadline_although_dead_consumers_reappear)
 }
 END_TEST
 
-/* Somebody else seems to have our place: we neither use it nor take it back. */
+/* Another process seems to have the consumer's place: the consumer neither uses it nor takes it
+ * back. */
 START_TEST(consumer_whose_place_another_has_is_unusable)
 {
 	struct shmring_ring *r = make(SHMRING_SLOW_EVICT);
@@ -271,7 +272,7 @@ START_TEST(batch_that_meets_its_eviction_is_discarded)
 }
 END_TEST
 
-/* A holder of the name has died, and died, and died. */
+/* The place of the name changes, as if one holder after the other died. */
 static void change_the_holder(struct actor *a, uint64_t turn)
 {
 	put(a, CONSUMER_STATUS, status_word(EPOCH, turn, NAMED, ACTIVE));

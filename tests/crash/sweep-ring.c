@@ -149,7 +149,7 @@ static void finish_open(struct subject *s, int result)
 	shmring_close(s->other);
 }
 
-/* A producer, a consumer and the holder of a name are dead, and nobody has noticed. */
+/* A producer, a consumer and the holder of a name are dead, and no process has noticed. */
 static void before_reap(struct scene *s)
 {
 	scene_write(s, MANY);

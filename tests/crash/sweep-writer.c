@@ -269,7 +269,7 @@ static int act_wait(void *subject)
 	return shmring_publish(s->producer, s->buffer, LEN, shmring_deadline(wait_ns));
 }
 
-/* Until the one that is in the way is evicted or buried. */
+/* Wait until the consumer in the way is evicted or buried. */
 static int act_press(void *subject)
 {
 	struct subject *s = subject;

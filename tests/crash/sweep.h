@@ -178,7 +178,7 @@ void scene_killed(struct scene *s);
 void scene_stopped(struct scene *s);
 void scene_goes_on(struct scene *s);
 
-/* Everybody leaves; nothing remains. */
+/* All processes leave; nothing remains. */
 void scene_close(struct scene *s);
 
 /* The writer publishes that many, and the reader gets each at once. */

@@ -38,7 +38,7 @@ enum { NAMED = 1, EVICTABLE = 2 };
 /* Later than its deadline by so much no call returns, however busy the machine is. */
 int64_t slack(void);
 
-/* What one victim was told; shared with the test. */
+/* The results of one victim's calls; shared with the test. */
 struct tally {
 	uint64_t calls;
 	uint64_t messages;

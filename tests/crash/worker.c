@@ -68,7 +68,7 @@ static struct watch watch_begin(const struct worker *w)
 	};
 }
 
-/* A call during which we were stopped ourselves says nothing. */
+/* A call during which this process was stopped says nothing. */
 static void watch_end(const struct worker *w, const struct watch *watch, enum delay delay)
 {
 	int64_t took = clock_now() - watch->start;
@@ -209,7 +209,7 @@ static void publish_batch(struct production *x)
 	confirm(x, count);
 }
 
-/* Write something that nobody must ever see. */
+/* Write bytes that no process must ever see. */
 static void publish_nothing(struct production *x)
 {
 	memset(claim(x, MAX_LEN), 0xff, MAX_LEN);
@@ -330,7 +330,7 @@ static void consumer_close(struct consumption *x)
 	shmring_consumer_detach(x->c);
 }
 
-/* From before its publication, or from our asking for it if that was later. */
+/* From before its publication, or from the call that asks for it if that was later. */
 static void measure_arrival(const struct consumption *x, const struct watch *watch,
 			    const struct audit_header *h)
 {
@@ -598,7 +598,7 @@ int worker_run(int socket, void *arg)
 	struct shmring_ring *r;
 
 	(void)socket;
-	alarm(0); /* the supervisor ends us, and we die with it */
+	alarm(0); /* the supervisor ends this process, and its end ends this process, too */
 	r = reach_ring(w);
 	switch (w->role.kind) {
 	case ROLE_PRODUCER:

@@ -221,7 +221,7 @@ START_TEST(every_flipped_bit_of_the_identity_is_noticed)
 }
 END_TEST
 
-/* Hang on the first page whatever is there: an error or a ring, never a crash. */
+/* Any content of the first page gives an error or a ring, never a crash. */
 START_TEST(no_content_crashes_the_opener)
 {
 	uint64_t seed = random_seed() + (uint64_t)_i;
@@ -247,7 +247,7 @@ START_TEST(no_content_crashes_the_opener)
 }
 END_TEST
 
-/* The same for everything behind the identity, while somebody reads. */
+/* The same for everything behind the identity, while a consumer reads. */
 START_TEST(no_content_crashes_a_reader)
 {
 	struct shmring_config config = small_config();
@@ -283,7 +283,7 @@ START_TEST(no_content_crashes_a_reader)
 }
 END_TEST
 
-/* Attach whatever there is to attach, and leave. */
+/* Attach in every role, and leave. */
 static void try_every_role(struct shmring_ring *r)
 {
 	struct shmring_consumer_options options = { .size = sizeof(options) };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Strangers meet through the broker: the real one, started by exec, and peers that
- * are exec'd, too. It is killed under load; nobody whose stream is audited notices.
+ * Unrelated processes meet through the broker. Broker and peers are started by exec. The
+ * broker is killed under load, and no audited stream shows it.
  */
 #include <errno.h>
 #include <signal.h>
@@ -58,7 +58,7 @@ static void crew_start(struct crew *crew)
 	}
 }
 
-/* Everybody at work; the answers are for later. */
+/* All peers work; the answers come later. */
 static void crew_tell(struct crew *crew, uint32_t count)
 {
 	for (int i = 0; i < PEERS; i++) {
@@ -224,7 +224,7 @@ START_TEST(old_and_new_clients_meet_after_a_restart)
 }
 END_TEST
 
-/* Whether the broker remembers or not, nobody gets into another ring. */
+/* Whether the broker remembers the ring or not, no process gets into another ring. */
 START_TEST(name_that_was_given_anew_is_another_ring)
 {
 	struct shmring_producer *p;
@@ -274,7 +274,8 @@ START_TEST(child_joins)
 }
 END_TEST
 
-/* Its end is noticed, although nobody waits for it: its conversation ends. */
+/* The broker notices the client's end by the end of its conversation, although no process waits for
+ * it. */
 START_TEST(dead_client_is_buried_by_the_broker)
 {
 	int64_t deadline = patience();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Time: a wall clock that jumps, and time that passes while everybody is stopped.
+ * Time: a wall clock that jumps, and time that passes while all processes are stopped.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -28,7 +28,7 @@ static struct {
 	bool jumps;
 	uint64_t seed;
 	unsigned wall_clock; /* times that it was asked for */
-	unsigned others;     /* the same, for clocks that nobody should ask */
+	unsigned others;     /* the same, for clocks that the library must not read */
 } clocks;
 
 /* In place of the C library's, for this program and the libraries that it uses. */
@@ -95,7 +95,7 @@ START_TEST(jumping_wall_clock_is_not_looked_at)
 }
 END_TEST
 
-/* --- everybody stopped --- */
+/* --- all processes stopped --- */
 
 static void pass_time(int64_t ns)
 {

@@ -79,7 +79,7 @@ START_TEST(successor_goes_on_where_the_killed_producer_ended)
 }
 END_TEST
 
-/* Without a consumer nothing helps the successor to find the end. */
+/* Without a consumer, the successor must find the end alone. */
 START_TEST(successor_finds_the_end_of_an_overwritten_lane)
 {
 	uint64_t seed = random_seed() + (uint64_t)_i, before = 0, after;
@@ -248,7 +248,7 @@ START_TEST(producer_that_never_waits_notices_the_dead_consumer_too)
 }
 END_TEST
 
-/* The producer need not find them out one by one. */
+/* The producer need not find the dead consumers one by one. */
 START_TEST(many_dead_consumers_are_no_obstacle_for_long)
 {
 	struct shmring_config config = small_config();

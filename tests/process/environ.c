@@ -146,7 +146,7 @@ START_TEST(peers_may_all_be_process_1)
 	peer_tell_fill(&p, 200, SIZE);
 	kill_in_space(&c, reader);
 	ck_assert_int_eq(peer_answer(&p), 200);
-	/* and a living one not dead because of a dead one. */
+	/* and a living process is not dead because a dead one had its number. */
 	other = start_in_space(&d, &own);
 	ck_assert_int_eq(peer_consumer(&d, NULL, SHMRING_START_NOW, 0), 0);
 	ck_assert_int_eq(peer_fill(&p, 20, SIZE), 20);
@@ -312,7 +312,7 @@ static _Noreturn int pause_in_shared_memory(void *arg)
 		pause();
 }
 
-/* Two processes share one memory: the one that is left may still store. */
+/* Two processes share one memory: the process that is left may still store. */
 static _Noreturn int share_memory(int socket, void *arg)
 {
 	enum { STACK = 65536 };
@@ -350,7 +350,7 @@ START_TEST(place_lives_as_long_as_the_memory_of_its_owner)
 }
 END_TEST
 
-/* A process with the number of one that has ended; its end of the socket is 3. */
+/* A process with the number of a process that has ended; its end of the socket is 3. */
 static pid_t start_as(pid_t number, struct shmring_ring *r, int ends[2])
 {
 	struct clone_args args = {
@@ -399,7 +399,7 @@ START_TEST(number_of_a_dead_process_may_come_again)
 	ck_assert_uint_eq(stat_consumer(r, 0).state, SHMRING_DEAD);
 	publish_numbers(p, SOURCE, 0, 200, SIZE);
 	ck_assert_int_eq(must(shmring_reap(r)), 1);
-	/* and the living one lives although its number has died. */
+	/* and the living process is alive although the owner of its number has died. */
 	step_tell(ends[0]);
 	step_await(ends[0]);
 	ck_assert_int_eq(stat_consumer(r, 0).pid, again);

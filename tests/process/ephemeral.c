@@ -348,7 +348,7 @@ static struct shmring_ring *create_with_limit(void)
 	return ring_create(&config);
 }
 
-/* The name comes back, and is told of its loss. */
+/* The holder of the name comes back, and learns its loss. */
 static void expect_loss_reported(struct shmring_ring *r)
 {
 	struct shmring_consumer *c;

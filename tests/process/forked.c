@@ -197,7 +197,7 @@ START_TEST(child_may_drop_inherited_handles)
 }
 END_TEST
 
-/* exit(), not _exit(): whatever the library does at exit is not for the child. */
+/* exit(), not _exit(): the handlers of the library at exit must do nothing in the child. */
 static int exit_with_everything(int socket, void *arg)
 {
 	(void)socket;
@@ -311,7 +311,7 @@ START_TEST(join_without_the_descriptor_fails)
 }
 END_TEST
 
-/* The number of the ring's descriptor belongs to something else by now. */
+/* The number of the ring's descriptor belongs to another file by now. */
 static int join_with_another_descriptor(int socket, void *arg)
 {
 	struct handles *h = arg;
@@ -397,7 +397,7 @@ START_TEST(closefrom_ends_no_attachment)
 }
 END_TEST
 
-/* Without a descriptor it cannot prove deaths; but other processes can, and wake it. */
+/* Without a descriptor the process cannot prove deaths, but other processes can, and wake it. */
 START_TEST(after_closefrom_other_processes_prove_deaths)
 {
 	struct shmring_config config = small_config();

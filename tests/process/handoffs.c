@@ -36,7 +36,7 @@ static const char *const kind_names[KINDS] = { "futex", "descriptor" };
 static struct figures {
 	uint64_t handoffs;
 	uint64_t sleeps; /* waits that went to sleep in the kernel */
-	uint64_t wakes;	 /* publications that found somebody asleep */
+	uint64_t wakes;	 /* publications that found a sleeper */
 	uint64_t longest_ns;
 	double total_ns;
 } * figures;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where a consumer begins that comes first, late, or in the midst of it, and
- * what the ring does while there is none.
+ * Where a consumer begins that attaches first, late, or while producers run, and what
+ * the ring does while it has no consumer.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -212,7 +212,7 @@ START_TEST(holding_ring_waits_for_its_first_consumer)
 }
 END_TEST
 
-/* Also when the producer tries and tries, and fails for want of room. */
+/* This also holds while the producer tries again and again, and finds no room. */
 START_TEST(holding_ring_shows_every_message_to_each_new_consumer)
 {
 	struct shmring_ring *r = create(SHMRING_UNREAD_HOLD);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Consumers that are evicted for how far behind they are: by the ring's limits, or because
- * they would rather be evicted than hold anybody back.
+ * they asked to be evicted instead of holding producers back.
  */
 #include <errno.h>
 #include <poll.h>
@@ -300,7 +300,7 @@ START_TEST(consumer_beyond_its_limit_has_a_grace)
 }
 END_TEST
 
-/* Two looks beyond the limit with one within it in between evict nobody. */
+/* Two looks beyond the limit, with a look within it in between, do not evict. */
 START_TEST(consumer_that_was_within_its_limit_begins_anew)
 {
 	/* The owner looks when it crosses a multiple of a quarter of the lane. */

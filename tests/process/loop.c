@@ -33,7 +33,7 @@ enum { SOURCE = 91, MS = 1000000, LIMIT_MS = 8000, RINGS = 5 };
 
 enum { KERNEL, THREAD, HELPS };
 
-/* From now on, that system call is not for us. */
+/* From now on, this system call fails. */
 static void forbid(unsigned call, unsigned error)
 {
 	struct sock_filter code[] = {

@@ -23,7 +23,7 @@ static struct shmring_producer *producers[LANES];
 static struct shmring_consumer *consumer;
 static uint64_t published[LANES];
 
-/* A ring that evicts soon, or an observer of one that holds nobody back. */
+/* A ring that evicts soon, or an observer, which holds no producer back. */
 static void begin(uint32_t flags)
 {
 	struct shmring_config config = small_config();

@@ -140,7 +140,7 @@ static void await_all_asleep(struct child *children, struct dormitory *d)
 		}
 }
 
-/* Everybody has got `count` messages. */
+/* All consumers have got `count` messages. */
 static void await_woken(const struct dormitory *d, unsigned count)
 {
 	for (unsigned i = 0; i < rings(); i++)

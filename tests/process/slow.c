@@ -262,7 +262,7 @@ START_TEST(pinned_consumer_is_never_evicted)
 }
 END_TEST
 
-/* Whatever the holder of the name before it was. */
+/* The flags of the name's former holder do not matter. */
 START_TEST(pinned_holder_of_a_name_is_never_evicted)
 {
 	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 10 * MS);
@@ -285,7 +285,7 @@ START_TEST(pinned_holder_of_a_name_is_never_evicted)
 }
 END_TEST
 
-/* And the other way round: what one was spared counts for it alone. */
+/* And the other way round: that a holder was pinned counts for this holder alone. */
 START_TEST(successor_of_a_pinned_holder_is_evicted_again)
 {
 	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 10 * MS);
@@ -367,7 +367,7 @@ START_TEST(consumer_that_releases_now_and_then_is_not_evicted)
 	audit_begin(&audit, true);
 	for (; clock_now() < end; count++) {
 		consume_audited(c, &audit, 1);
-		poll(NULL, 0, 50); /* not to wait for anybody: this is how slow it is */
+		poll(NULL, 0, 50); /* this sleep waits for no process: it makes the consumer slow */
 	}
 	consume_audited(c, &audit, 200 - count);
 	audit_must_be(&audit, 200, 0);

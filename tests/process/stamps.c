@@ -170,7 +170,7 @@ static struct moment look(void)
 	return m;
 }
 
-/* To a thousandth, however long the machine keeps us from looking. */
+/* To a thousandth, however long the machine keeps the test from looking. */
 START_TEST(stamps_run_as_fast_as_the_clock)
 {
 	const int64_t interval = 100000000, tolerance = interval / 1000;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Removing rings that nobody uses: what counts as use, what is kept because it would be lost,
- * what a killed remover leaves, and attaching while somebody removes. The guarantee that the
+ * Removing rings that no process uses: what counts as use, what is kept because it would be lost,
+ * what a killed remover leaves, and attaching during a removal. The guarantee that the
  * last one audits: a process that is attached and finds the ring under its name never sees
  * the ring removed, and finds it under that name again when the remover is done.
  */
@@ -190,7 +190,7 @@ START_TEST(damaged_ring_is_removed_by_force_unless_it_is_used)
 }
 END_TEST
 
-/* A copy cannot be opened by anybody, so nobody uses it. */
+/* No process can open a copy, so no process uses it. */
 START_TEST(copy_is_removed)
 {
 	char command[600];
@@ -357,7 +357,7 @@ START_TEST(second_look_leaves_a_new_ring_alone)
 }
 END_TEST
 
-/* --- attaching while somebody removes --- */
+/* --- attaching during a removal --- */
 
 static int remove_for_ever(int socket, void *arg)
 {
@@ -400,7 +400,7 @@ static bool await_name(int fd)
 	return true;
 }
 
-/* One life of a ring. True: it was ours. */
+/* One life of a ring. True: this process made it. */
 static bool attach_and_watch(unsigned round)
 {
 	struct shmring_ring *r = create();

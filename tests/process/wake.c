@@ -335,7 +335,7 @@ START_TEST(consumer_waits_until_the_deadline)
 	int64_t deadline;
 
 	must(shmring_consumer_attach(&c, r, &options));
-	/* The longer ones are longer than the scheduler keeps a process waiting. */
+	/* The longer pauses are longer than the scheduler keeps a process waiting. */
 	for (int ms = 1; ms <= 256; ms *= 2) {
 		deadline = shmring_deadline(ms * (int64_t)MS);
 		must_fail(ETIMEDOUT, shmring_peek(c, deadline, &m));
@@ -496,7 +496,7 @@ START_TEST(publishing_without_sleepers_makes_no_system_call)
 }
 END_TEST
 
-/* A producer killed between publishing and waking: nobody can wake, so the
+/* A producer killed between publishing and waking: no process wakes, so the
  * sleeper looks for itself, before max_sleep_ns is over twice. */
 START_TEST(sleep_is_bounded)
 {

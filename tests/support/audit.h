@@ -56,7 +56,7 @@ struct audit {
 	struct audit_lane lanes[SHMRING_MAX_LANES];
 };
 
-/* A message with all that the library tells of it. */
+/* A message, and all that the library reports about it. */
 struct facts {
 	const void *data;
 	size_t len;

@@ -34,7 +34,7 @@ void holdings_compare(const struct holdings *before, const struct holdings *afte
 /* Report every child of this process, living or not, and end it. */
 void leaks_children(struct report *r);
 
-/* Report the lock that somebody holds on any byte of the file, if one does. */
+/* Report a lock that any process holds on a byte of the file. */
 void leaks_locks(const char *path, struct report *r);
 
 #endif

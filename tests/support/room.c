@@ -121,7 +121,7 @@ static const char *find_path(const char *path)
 	return NULL;
 }
 
-/* Prove that nobody holds a lock on what is there, and remove it. */
+/* Prove that no process holds a lock on the files that are there, and remove them. */
 static void clear_directory(const char *directory, struct report *r)
 {
 	DIR *dir = opendir(directory);

@@ -128,7 +128,7 @@ static int produce_in_place(struct server *s, size_t len, size_t extra, bool sta
 	return stage ? shmring_stage(s->producer, len) : shmring_commit(s->producer, len);
 }
 
-/* An abandoned claim, of which nobody may ever see anything. */
+/* An abandoned claim, of which no consumer may ever see a byte. */
 static int produce_nothing(struct server *s, size_t len, int64_t deadline)
 {
 	void *data;

@@ -21,7 +21,7 @@ enum way {
 
 /*
  * A ring with small lanes, for tests that want to see it full soon. It overwrites what
- * nobody holds; a test that wants it held says so.
+ * no consumer holds; a test that wants messages held says so.
  */
 struct shmring_config small_config(void);
 

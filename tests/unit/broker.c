@@ -355,7 +355,7 @@ static int continue_later(int socket, void *arg)
 	return kill(*(pid_t *)arg, SIGCONT);
 }
 
-/* One that is stopped takes no connections, and at some time the kernel does not either. */
+/* A stopped broker accepts no connections, and at some time the kernel accepts none, either. */
 START_TEST(full_queue_is_waited_for)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -430,7 +430,7 @@ START_TEST(attached_roles_do_not_notice_that_the_broker_is_killed)
 		fake_start(fake, &broker);
 		use(r); /* comes back under the same name */
 		ck_assert_uint_eq(consume_all(c, &audit), 1);
-		audit.faults[AUDIT_CORRUPT] = 0; /* "hello" is no message of ours */
+		audit.faults[AUDIT_CORRUPT] = 0; /* "hello" is no message of the auditor */
 	}
 	audit.first_fault[0] = '\0';
 	audit_must_be(&audit, 505, 0);

@@ -100,7 +100,7 @@ static int hold_entry(int socket, void *arg)
 	next = add(&r, 1); /* the name is free */
 	ck_assert_ptr_ne(next, e);
 	rcu_barrier();
-	must(shmring_fd(e->ring)); /* we hold it */
+	must(shmring_fd(e->ring)); /* this test holds it */
 	ck_assert(catalog_release(e));
 	catalog_close(&r);
 	catalog_leave_thread();

@@ -28,7 +28,7 @@ enum trick {
 	TRICK_WRONG_TYPE, /* DONE */
 	TRICK_GARBAGE,	  /* bytes that are no message */
 	TRICK_WRONG_VERSION,
-	TRICK_FEATURES,	  /* some that nobody asked for */
+	TRICK_FEATURES,	  /* descriptors that no client asked for */
 	TRICK_NO_RING,	  /* the descriptor is /dev/null */
 	TRICK_OTHER_RING, /* the descriptor is another ring's */
 	TRICK_OTHER_UUID, /* RING tells another one */

@@ -149,7 +149,7 @@ static void leave_some(void)
 	shmring_producer_detach(p);
 }
 
-/* The next one has the new file, and overwrites all that nobody holds. */
+/* The next owner has the new file, and overwrites all messages that no consumer holds. */
 static void pass_on_and_overwrite(struct trick *t)
 {
 	pass_on(t);
@@ -243,7 +243,7 @@ START_TEST(reader_follows_with_messages_in_hand)
 }
 END_TEST
 
-/* A3: whatever members write, a reader asks now and then, and reads on. */
+/* A3: whatever members write, a reader asks at times, and reads on. */
 START_TEST(forged_words_cost_questions_only)
 {
 	struct shmring_ring *r = begin();
@@ -279,7 +279,7 @@ START_TEST(forged_words_cost_questions_only)
 }
 END_TEST
 
-/* What members write says that nobody has had lane 1, and yet that it has memory. */
+/* Forged words say that no producer has had lane 1, and that the lane has memory. */
 static struct shmring_ring *begin_forged(void)
 {
 	struct shmring_ring *r = begin();

@@ -252,7 +252,7 @@ START_TEST(lane_without_an_end_ends_the_walk)
 }
 END_TEST
 
-/* Whatever stands in the lane and its index: an answer, soon, and no crash. */
+/* With any content of the lane and its index the walk answers soon, and does not crash. */
 START_TEST(noise_does_not_crash_the_walk)
 {
 	uint64_t seed = random_seed() + (uint64_t)_i;

@@ -231,7 +231,7 @@ START_TEST(compatible_features_are_no_obstacle)
 }
 END_TEST
 
-/* A newer version may lay everything else out anew; its checksum is not ours. */
+/* A newer version may have another layout and another checksum. */
 START_TEST(newer_format_is_named_whatever_else_it_changes)
 {
 	struct geometry g = plan(1 << 20, 4), out;

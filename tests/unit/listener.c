@@ -49,7 +49,7 @@ static int strict(int socket, void *arg)
 	return 0;
 }
 
-/* Whether there is a socket; one that is there is for everybody. */
+/* Whether the socket exists; a socket that exists is open to all users. */
 static bool socket_is_open(void)
 {
 	struct stat st;
