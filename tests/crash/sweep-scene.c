@@ -674,6 +674,11 @@ static void open_ring(struct scene *s)
 	audit_begin(&s->onlooker_saw, true);
 }
 
+bool scene_evicts(const struct operation *o, enum action action)
+{
+	return o->evict || (o->role == CONSUMER && (action == STOP || action == LATE));
+}
+
 void scene_open(struct scene *s, const struct operation *o, enum action action, bool recorded,
 		struct board *board, uint64_t max_sleep_ns)
 {
@@ -681,7 +686,7 @@ void scene_open(struct scene *s, const struct operation *o, enum action action, 
 		.operation = o, .action = action, .recorded = recorded, .board = board
 	};
 	memset(board, 0, sizeof(*board));
-	s->evicting = o->evict || (o->role == CONSUMER && (action == STOP || action == LATE));
+	s->evicting = scene_evicts(o, action);
 	s->max_sleep_ns = o->sleep ? o->sleep : max_sleep_ns;
 	s->next_rival = RIVAL + 1;
 	open_ring(s);

@@ -2,9 +2,9 @@
 /*
  * sweep: every instruction of every operation.
  *
- * For each operation and each action there is one run to the end, which records
- * the address of every instruction that the subject executes, in the library and
- * in libc. Then the same scene is set up
+ * For each operation, in a ring that blocks and in one that evicts, there is one
+ * run to the end, which records the address of every instruction that the subject
+ * executes, in the library and in libc. Then, for each action, the same scene is set up
  * anew for each instruction that was chosen, the subject is brought before it,
  * and struck.
  *
@@ -14,8 +14,8 @@
  *  - The quick form takes a share of them if there are many: which ones, the seed
  *    decides.
  *
- * To get there fast, the subject runs at full speed to a landmark, the last
- * address before that it comes to for the first time; only the rest is stepped.
+ * To get there fast, the subject runs at full speed to a landmark, an address
+ * that it has come to seldom before; only the rest is stepped.
  * Where the path depends on the time (a sleep that ends) it may be another one
  * this time; wherever the subject is then, it is struck there. If it is at the
  * end already, the step counts as missed.
@@ -61,9 +61,10 @@ static struct {
 
 /* The path of one run, and which of its steps are to be struck at. */
 struct path {
-	uintptr_t *address;
-	bool *first; /* the first time it comes to this address */
-	bool *call;  /* the instruction calls the kernel */
+	const uintptr_t *address;
+	bool *first;	  /* the first time it executes this address */
+	uint32_t *nth;	  /* so many times it has come to this address; 0: it was there already */
+	const bool *call; /* the instruction calls the kernel */
 	uint64_t *chosen;
 	uint64_t length;
 	uint64_t count;
@@ -83,7 +84,16 @@ struct progress {
 	bool under_way;
 };
 
+/* An undisturbed run: the addresses that it executed, and which of them call the kernel. */
+struct recording {
+	const struct operation *operation;
+	uint64_t length;
+	uintptr_t address[MOST];
+	bool call[MOST];
+};
+
 static struct shared {
+	struct recording recordings[2]; /* the last ones: in a ring that blocks, and that evicts */
 	struct board board;
 	struct tally total;
 	struct progress progress[MOST_TESTS];
@@ -127,20 +137,35 @@ static void *room_for(size_t size)
 }
 
 /* Record the path of an undisturbed run. */
-static void record(struct path *path)
+static void record(struct recording *r)
 {
 	struct scene s;
 
+	r->operation = NULL; /* until it is complete */
+	r->length = 0;
 	enter(&s, true, 0);
 	do {
-		expect(path->length < MOST, "%s has no end", now.operation->name);
-		path->address[path->length] = s.step.address;
-		path->call[path->length++] = step_before_call(&s.step);
+		expect(r->length < MOST, "%s has no end", now.operation->name);
+		r->address[r->length] = s.step.address;
+		r->call[r->length++] = step_before_call(&s.step);
 	} while (step_on(&s.step));
 	scene_struck(&s);
 	step_release(&s.step);
 	scene_goes_on(&s);
 	leave(&s);
+	r->operation = now.operation;
+}
+
+/* Another action in the same kind of ring has recorded it already, or this one does. */
+static void find_path(struct path *path)
+{
+	struct recording *r = &shared->recordings[scene_evicts(now.operation, now.action)];
+
+	if (r->operation != now.operation)
+		record(r);
+	path->length = r->length;
+	path->address = r->address;
+	path->call = r->call;
 }
 
 static const uintptr_t *sorted_address;
@@ -158,14 +183,20 @@ static int compare_steps(const void *a, const void *b)
 static void mark_first(struct path *path)
 {
 	uint64_t *order = path->chosen; /* not in use yet */
+	uint32_t nth = 0;
 
 	for (uint64_t k = 0; k < path->length; k++)
 		order[k] = k;
 	sorted_address = path->address;
 	qsort(order, path->length, sizeof(*order), compare_steps);
-	for (uint64_t i = 0; i < path->length; i++)
-		path->first[order[i]] =
-			i == 0 || path->address[order[i]] != path->address[order[i - 1]];
+	for (uint64_t i = 0; i < path->length; i++) {
+		uint64_t k = order[i];
+
+		path->first[k] = i == 0 || path->address[k] != path->address[order[i - 1]];
+		if (path->first[k])
+			nth = 0;
+		path->nth[k] = path->first[k] || order[i - 1] != k - 1 ? ++nth : 0;
+	}
 }
 
 /* Step k: when k instructions have been executed; the last one is the end. */
@@ -196,14 +227,31 @@ static void choose(struct path *path)
 	path->count = kept;
 }
 
+/* The best step to run to on the way to step k: least stops there, and steps from there. */
+static uint64_t landmark_of(const struct path *path, uint64_t k)
+{
+	uint64_t last = k < path->length ? k : path->length - 1;
+	uint64_t best = 0, cost = UINT64_MAX;
+
+	for (uint64_t i = last; last - i < cost; i--) {
+		uint64_t stops = path->nth[i] + (last - i);
+
+		if (path->nth[i] != 0 && stops < cost) {
+			cost = stops;
+			best = i;
+		}
+		if (i == 0)
+			break;
+	}
+	return best;
+}
+
 /* Bring the subject to step k; false: it got to the end before. */
 static bool approach(struct step *step, const struct path *path, uint64_t k)
 {
-	uint64_t landmark = k < path->length ? k : path->length - 1;
+	uint64_t landmark = landmark_of(path, k);
 
-	while (!path->first[landmark])
-		landmark--;
-	if (!step_to(step, path->address[landmark]))
+	if (!step_to(step, path->address[landmark], path->nth[landmark]))
 		return false;
 	while (landmark < k && step_on(step))
 		landmark++;
@@ -289,13 +337,12 @@ static void add_to_total(const struct tally *t)
 
 static void sweep(void)
 {
-	struct path path = { .address = room_for(sizeof(*path.address)),
-			     .first = room_for(sizeof(*path.first)),
-			     .call = room_for(sizeof(*path.call)),
+	struct path path = { .first = room_for(sizeof(*path.first)),
+			     .nth = room_for(sizeof(*path.nth)),
 			     .chosen = room_for(sizeof(*path.chosen)) };
 	struct tally tally = { 0 };
 
-	record(&path);
+	find_path(&path);
 	choose(&path);
 	tally.instructions = path.length;
 	if (wanted.step >= 0)
@@ -306,9 +353,8 @@ static void sweep(void)
 	/* A sweep that comes too late all the time is none. */
 	ck_assert_uint_ge(tally.struck, 4 * tally.missed);
 	add_to_total(&tally);
-	free(path.address);
 	free(path.first);
-	free(path.call);
+	free(path.nth);
 	free(path.chosen);
 }
 

@@ -166,6 +166,9 @@ extern const unsigned writer_operation_count, reader_operation_count, ring_opera
 			ck_abort_msg(__VA_ARGS__); \
 	} while (0)
 
+/* Is the ring one that evicts consumers? */
+bool scene_evicts(const struct operation *o, enum action action);
+
 /* Make the ring and its witnesses, and bring the subject before its operation. */
 void scene_open(struct scene *s, const struct operation *o, enum action action, bool recorded,
 		struct board *board, uint64_t max_sleep_ns);

@@ -152,7 +152,7 @@ static void approach(struct trial *t, unsigned k)
 		if (i == landmark)
 			break;
 	}
-	ck_assert(step_to(&t->step, path.address[landmark]));
+	ck_assert(step_to(&t->step, path.address[landmark], 1));
 	for (; landmark < k; landmark++)
 		ck_assert(step_on(&t->step));
 	ck_assert_uint_eq(t->step.address, path.address[k]);

@@ -4,7 +4,9 @@
  *
  * Addresses are reached at full speed by a breakpoint: the first byte of the
  * instruction there is replaced in the helper's private copy of the program, and
- * put back when it traps. The end of what is stepped through is the address of
+ * put back when it traps. Where the processor has breakpoints of its own, they
+ * are for the addresses that the helper passes several times: such a breakpoint
+ * stays where it is. The end of what is stepped through is the address of
  * step_end(), which step_run() calls next.
  */
 #include "step.h"
@@ -24,6 +26,7 @@
 
 #if defined(__x86_64__)
 #define PROGRAM_COUNTER ((void *)offsetof(struct user_regs_struct, rip))
+#define DEBUG_REGISTER(n) ((void *)offsetof(struct user, u_debugreg[n]))
 #define BREAKPOINT 0xccu
 static const unsigned char system_call[] = { 0x0f, 0x05 };
 #endif
@@ -119,19 +122,71 @@ static long plant(struct step *s, uintptr_t address)
 	return code;
 }
 
-bool step_to(struct step *s, uintptr_t address)
+/* Run to the next time that it comes to this address, or to its end. */
+static void run_to(struct step *s, uintptr_t address)
 {
-	const uintptr_t end = (uintptr_t)step_end;
-	long code, last;
+	long code = plant(s, address);
 
-	if (s->over || s->address == address)
-		return !s->over;
-	last = plant(s, end);
-	code = plant(s, address);
 	execute(s, PTRACE_CONT);
 	s->address -= 1; /* the breakpoint itself was executed */
 	ask(s, PTRACE_POKEUSER, PROGRAM_COUNTER, (void *)s->address);
 	ask(s, PTRACE_POKETEXT, (void *)address, (void *)code);
+}
+
+/* Set the processor's first breakpoint; false: it has none for us. */
+static bool set_breakpoint(const struct step *s, uintptr_t address)
+{
+	const pid_t pid = s->child->pid;
+
+	return ptrace(PTRACE_POKEUSER, pid, DEBUG_REGISTER(0), (void *)address) == 0 &&
+	       ptrace(PTRACE_POKEUSER, pid, DEBUG_REGISTER(7), (void *)1) == 0;
+}
+
+/*
+ * The n-th time from now on, by the processor's breakpoint. It traps before the
+ * instruction, and where the helper stands at first, too. The trap at the end
+ * executes the breakpoint there, as above.
+ */
+static void run_often(struct step *s, uintptr_t address, uint64_t nth)
+{
+	while (nth-- > 0) {
+		execute(s, PTRACE_CONT);
+		if (s->address == address)
+			continue;
+		s->address -= 1;
+		ask(s, PTRACE_POKEUSER, PROGRAM_COUNTER, (void *)s->address);
+		break;
+	}
+	ask(s, PTRACE_POKEUSER, DEBUG_REGISTER(7), NULL);
+}
+
+/* The same without: step off the address, and run to it again, where it does not stand there. */
+static void run_and_step(struct step *s, uintptr_t address, uint64_t nth)
+{
+	if (s->address == address && nth-- == 1)
+		return;
+	for (;;) {
+		while (s->address == address)
+			execute(s, PTRACE_SINGLESTEP);
+		if (s->address != (uintptr_t)step_end)
+			run_to(s, address);
+		if (s->address == (uintptr_t)step_end || --nth == 0)
+			return;
+	}
+}
+
+bool step_to(struct step *s, uintptr_t address, uint64_t nth)
+{
+	const uintptr_t end = (uintptr_t)step_end;
+	long last;
+
+	if (s->over)
+		return false;
+	last = plant(s, end);
+	if (nth > 1 && set_breakpoint(s, address))
+		run_often(s, address, nth);
+	else
+		run_and_step(s, address, nth);
 	ask(s, PTRACE_POKETEXT, (void *)end, (void *)last);
 	s->over = s->address == end;
 	return !s->over;
@@ -147,7 +202,7 @@ void step_catch(struct step *s, struct child *child, int (*act)(void *))
 	*s = (struct step){ .child = child };
 	await_stop(s, SIGSTOP);
 	ask(s, PTRACE_SETOPTIONS, NULL, (void *)PTRACE_O_EXITKILL);
-	step_to(s, (uintptr_t)act);
+	step_to(s, (uintptr_t)act, 1);
 }
 
 void step_release(struct step *s)
@@ -197,9 +252,9 @@ bool step_on(struct step *s)
 	return !s->over;
 }
 
-bool step_to(struct step *s, uintptr_t address)
+bool step_to(struct step *s, uintptr_t address, uint64_t nth)
 {
-	return s->address == address;
+	return nth == 1 && s->address == address;
 }
 
 bool step_before_call(const struct step *s)

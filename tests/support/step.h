@@ -44,8 +44,13 @@ void step_catch(struct step *s, struct child *child, int (*act)(void *));
 /* Execute one instruction; false: that was the last one, or it was over before. */
 bool step_on(struct step *s);
 
-/* Run to the next time that it comes to this address; false: it was over before. */
-bool step_to(struct step *s, uintptr_t address);
+/*
+ * Run until it comes to this address for the n-th time, from 1 on, where it stands
+ * included; false: it was over before. Each time costs about as much as an
+ * instruction that step_on() executes. An instruction that repeats itself (rep)
+ * is many steps at one address, but comes there once.
+ */
+bool step_to(struct step *s, uintptr_t address, uint64_t nth);
 
 /* Will the next instruction call the kernel? */
 bool step_before_call(const struct step *s);
