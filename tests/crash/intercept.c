@@ -24,7 +24,6 @@
 #include "child.h"
 
 #define END_MARK 0x656e642121UL /* no process has this number */
-#define STEPS_MARK SIGURG	/* ignored by a process that is not traced */
 #define CALL_STOP (SIGTRAP | 0x80)
 
 /* Where the C library's code lies; in helpers made by fork it is the same. */
@@ -117,11 +116,6 @@ void intercept_end(void)
 
 	syscall(SYS_getpgid, END_MARK);
 	errno = error;
-}
-
-void intercept_end_of_steps(void)
-{
-	syscall(SYS_kill, getpid(), STEPS_MARK);
 }
 
 /* Let it go on to its next stop; returns which, or 0: it has ended. */
@@ -227,44 +221,6 @@ bool intercept_run(pid_t pid, const struct plan *plan, struct calls *ret)
 	}
 	ck_assert_int_eq(ptrace(PTRACE_DETACH, pid, NULL, NULL), 0);
 	return false;
-}
-
-/* One instruction; false: the second mark. */
-static bool step(pid_t pid)
-{
-	int status;
-
-	ck_assert_int_eq(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
-	ck_assert_int_eq(waitpid(pid, &status, __WALL), pid);
-	ck_assert_msg(WIFSTOPPED(status), "the helper has ended");
-	ck_assert(WSTOPSIG(status) == SIGTRAP || WSTOPSIG(status) == STEPS_MARK);
-	return WSTOPSIG(status) == SIGTRAP;
-}
-
-unsigned intercept_trace(pid_t pid, uint64_t *ret, unsigned max)
-{
-	struct __ptrace_syscall_info info;
-	unsigned count = 0;
-
-	await_begin(pid);
-	while (step(pid)) {
-		ck_assert_uint_lt(count, max);
-		look(pid, &info);
-		ret[count++] = info.instruction_pointer;
-	}
-	return count;
-}
-
-void intercept_step(pid_t pid, unsigned instructions)
-{
-	await_begin(pid);
-	while (instructions-- > 0)
-		ck_assert_msg(step(pid), "the helper does not do what it did");
-}
-
-void intercept_leave(pid_t pid)
-{
-	ck_assert_int_eq(ptrace(PTRACE_DETACH, pid, NULL, NULL), 0);
 }
 
 static int make_a_call(int socket, void *arg)

@@ -51,10 +51,9 @@ struct calls {
 /* Can a helper be traced and its calls be replaced here? If not, *ret says why. */
 bool intercept_works(const char **ret_why);
 
-/* In the helper: the stretch begins, and ends; or ends for one that is stepped. */
+/* In the helper: the stretch begins, and ends. */
 void intercept_begin(void);
 void intercept_end(void);
-void intercept_end_of_steps(void);
 
 /*
  * In the test: let the helper run from the first mark to the second, and then
@@ -62,18 +61,5 @@ void intercept_end_of_steps(void);
  * The calls that it made are in *ret.
  */
 bool intercept_run(pid_t pid, const struct plan *plan, struct calls *ret);
-
-/*
- * In the test, instead: let the helper do the stretch instruction by instruction,
- * to the second mark; where it stood after each of them is in *ret. Returns how
- * many there were.
- */
-unsigned intercept_trace(pid_t pid, uint64_t *ret, unsigned max);
-
-/* The same for so many instructions of the stretch. It stands there then. */
-void intercept_step(pid_t pid, unsigned instructions);
-
-/* Let it go. */
-void intercept_leave(pid_t pid);
 
 #endif

@@ -54,10 +54,7 @@ tests_crash_syscalls_LDADD = $(PROCESS_LIBS)
 # A refusal while a consumer joins.
 check_PROGRAMS += tests/crash/nowait
 TESTS += tests/crash/nowait
-tests_crash_nowait_SOURCES = \
-	tests/crash/intercept.c \
-	tests/crash/intercept.h \
-	tests/crash/nowait.c
+tests_crash_nowait_SOURCES = tests/crash/nowait.c
 tests_crash_nowait_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_crash_nowait_LDADD = $(PROCESS_LIBS)
 

@@ -12,10 +12,10 @@
 
 #include <check.h>
 
-#include "intercept.h"
 #include "must.h"
 #include "room.h"
 #include "runner.h"
+#include "step.h"
 #include "way.h"
 
 enum { SOURCE = 7, LONG = 1000, LONG_RECORD = 1008, SHORT = 8, SHORT_RECORD = 16, LONG_ONES = 200 };
@@ -36,23 +36,27 @@ static void come_to_the_limit(struct shmring_producer *p)
 		must(shmring_publish(p, data, SHORT, SHMRING_NOWAIT));
 }
 
+static int publish_one(void *producer)
+{
+	char data[SHORT] = "";
+
+	return shmring_publish(producer, data, SHORT, SHMRING_NOWAIT);
+}
+
 static int publish_at_the_limit(int socket, void *arg)
 {
 	struct shmring_ring *r = arg;
-	char data[SHORT] = "";
 	struct shmring_producer *p;
 	int first, second;
 
+	(void)socket;
 	must(shmring_join(r));
 	p = producer_attach(r);
 	come_to_the_limit(p);
-	step_tell(socket);
-	intercept_begin();
-	first = shmring_publish(p, data, SHORT, SHMRING_NOWAIT);
-	intercept_end_of_steps();
+	first = step_run(publish_one, p);
 	if (first != 0) {
 		must_fail(EAGAIN, first);
-		second = shmring_publish(p, data, SHORT, SHMRING_NOWAIT);
+		second = publish_one(p);
 		ck_assert_msg(second == -EAGAIN, "refused, although there is room");
 	}
 	shmring_producer_detach(p);
@@ -60,73 +64,88 @@ static int publish_at_the_limit(int socket, void *arg)
 	return 0;
 }
 
-/* A run: the helper stands where `stop` brings it, and a consumer joins. */
-static unsigned run(unsigned (*stop)(pid_t pid, void *arg), void *arg, bool join)
+struct trial {
+	struct shmring_ring *ring;
+	struct child helper;
+	struct step step;
+};
+
+/* The helper stands before the call. */
+static void begin(struct trial *t)
 {
 	struct shmring_config config = small_config();
-	struct shmring_consumer *c = NULL;
-	struct child helper;
-	struct shmring_ring *r;
-	unsigned result;
 
 	config.lanes = 1;
-	must(shmring_create(&r, NULL, &config));
-	child_fork(&helper, publish_at_the_limit, r);
-	step_await(helper.socket);
-	result = stop(helper.pid, arg);
-	if (join)
-		c = consumer_attach(r, NULL, SHMRING_START_OLDEST, 0);
-	intercept_leave(helper.pid);
-	child_end(&helper);
+	must(shmring_create(&t->ring, NULL, &config));
+	child_fork(&t->helper, publish_at_the_limit, t->ring);
+	step_catch(&t->step, &t->helper, publish_one);
+}
+
+static void end(struct trial *t)
+{
+	step_release(&t->step);
+	child_end(&t->helper);
+}
+
+static uintptr_t addresses[MAX_PATH];
+static uint32_t nth[MAX_PATH];
+static struct step_path path = { .address = addresses, .nth = nth };
+
+static void record(void)
+{
+	struct trial t;
+
+	begin(&t);
+	do {
+		ck_assert_uint_lt(path.length, MAX_PATH);
+		addresses[path.length++] = t.step.address;
+	} while (step_on(&t.step));
+	end(&t);
+	shmring_close(t.ring);
+	step_count(&path);
+}
+
+/* A consumer joins when so many instructions of the call have been executed. */
+static void join_at(uint64_t k)
+{
+	struct shmring_consumer *c;
+	struct trial t;
+
+	begin(&t);
+	ck_assert_msg(step_along(&t.step, &path, k), "the helper does not do what it did");
+	ck_assert(k == path.length || t.step.address == path.address[k]);
+	c = consumer_attach(t.ring, NULL, SHMRING_START_OLDEST, 0);
+	end(&t);
 	shmring_consumer_detach(c);
-	shmring_close(r);
-	return result;
-}
-
-static uint64_t path[MAX_PATH]; /* where it stands after each instruction */
-
-static unsigned to_the_end(pid_t pid, void *arg)
-{
-	(void)arg;
-	return intercept_trace(pid, path, MAX_PATH);
-}
-
-static unsigned to_instruction(pid_t pid, void *arg)
-{
-	const unsigned *number = arg;
-
-	intercept_step(pid, *number + 1);
-	return *number;
+	shmring_close(t.ring);
 }
 
 /* Does it stand there at no other time before, or at none after? */
-static bool is_first_or_last(unsigned number, unsigned count)
+static bool is_first_or_last(uint64_t k)
 {
-	bool first = true, last = true;
-
-	for (unsigned i = 0; i < number; i++)
-		first = first && path[i] != path[number];
-	for (unsigned i = number + 1; i < count; i++)
-		last = last && path[i] != path[number];
-	return first || last;
+	if (k == path.length || path.nth[k] == 1)
+		return true;
+	for (uint64_t i = k + 1; i < path.length; i++)
+		if (path.address[i] == path.address[k])
+			return false;
+	return true;
 }
 
 START_TEST(nowait_is_refused_only_when_there_is_nothing)
 {
-	const char *why;
-	unsigned count, stops = 0;
+	unsigned stops = 0;
 
-	if (!intercept_works(&why))
-		room_skip("%s", why);
-	count = run(to_the_end, NULL, false);
-	ck_assert_uint_gt(count, 500); /* not the short way */
-	for (unsigned i = 0; i < count; i++) {
-		if (!is_first_or_last(i, count) || (room_is_sanitized() && i % SAMPLE != 0))
+	if (step_obstacle())
+		room_skip("%s", step_obstacle());
+	record();
+	ck_assert_uint_gt(path.length, 500); /* not the short way */
+	for (uint64_t k = 0; k <= path.length; k++) {
+		if ((room_is_sanitized() && k % SAMPLE != 0) || !is_first_or_last(k))
 			continue;
-		run(to_instruction, &i, true);
+		join_at(k);
 		stops++;
 	}
-	printf("# %u instructions, stopped at %u\n", count, stops);
+	printf("# %ju instructions, stopped at %u\n", (uintmax_t)path.length, stops);
 	fflush(stdout);
 }
 END_TEST

@@ -61,12 +61,9 @@ static struct {
 
 /* The path of one run, and which of its steps are to be struck at. */
 struct path {
-	const uintptr_t *address;
-	bool *first;	  /* the first time it executes this address */
-	uint32_t *nth;	  /* so many times it has come to this address; 0: it was there already */
+	struct step_path steps;
 	const bool *call; /* the instruction calls the kernel */
 	uint64_t *chosen;
-	uint64_t length;
 	uint64_t count;
 };
 
@@ -163,40 +160,9 @@ static void find_path(struct path *path)
 
 	if (r->operation != now.operation)
 		record(r);
-	path->length = r->length;
-	path->address = r->address;
+	path->steps.length = r->length;
+	path->steps.address = r->address;
 	path->call = r->call;
-}
-
-static const uintptr_t *sorted_address;
-
-/* By address, and by time. */
-static int compare_steps(const void *a, const void *b)
-{
-	uint64_t i = *(const uint64_t *)a, j = *(const uint64_t *)b;
-
-	if (sorted_address[i] != sorted_address[j])
-		return sorted_address[i] < sorted_address[j] ? -1 : 1;
-	return i < j ? -1 : 1;
-}
-
-static void mark_first(struct path *path)
-{
-	uint64_t *order = path->chosen; /* not in use yet */
-	uint32_t nth = 0;
-
-	for (uint64_t k = 0; k < path->length; k++)
-		order[k] = k;
-	sorted_address = path->address;
-	qsort(order, path->length, sizeof(*order), compare_steps);
-	for (uint64_t i = 0; i < path->length; i++) {
-		uint64_t k = order[i];
-
-		path->first[k] = i == 0 || path->address[k] != path->address[order[i - 1]];
-		if (path->first[k])
-			nth = 0;
-		path->nth[k] = path->first[k] || order[i - 1] != k - 1 ? ++nth : 0;
-	}
 }
 
 /* Step k: when k instructions have been executed; the last one is the end. */
@@ -206,11 +172,11 @@ static void choose(struct path *path)
 	uint64_t limit = o->setup ? QUICK_LONG : QUICK_SHORT, kept = 0;
 	uint64_t seed = random_seed();
 
-	mark_first(path);
+	step_count(&path->steps);
 	path->count = 0;
-	for (uint64_t k = 0; k <= path->length; k++)
-		if (!o->setup || k == path->length || path->first[k] || path->call[k] ||
-		    (k > 0 && path->call[k - 1]))
+	for (uint64_t k = 0; k <= path->steps.length; k++)
+		if (!o->setup || k == path->steps.length || path->steps.nth[k] == 1 ||
+		    path->call[k] || (k > 0 && path->call[k - 1]))
 			path->chosen[path->count++] = k;
 	if (room_is_sanitized())
 		limit /= SANITIZED_SHARE;
@@ -225,37 +191,6 @@ static void choose(struct path *path)
 		path->chosen[kept++] = path->chosen[begin + random_below(&seed, end - begin)];
 	}
 	path->count = kept;
-}
-
-/* The best step to run to on the way to step k: least stops there, and steps from there. */
-static uint64_t landmark_of(const struct path *path, uint64_t k)
-{
-	uint64_t last = k < path->length ? k : path->length - 1;
-	uint64_t best = 0, cost = UINT64_MAX;
-
-	for (uint64_t i = last; last - i < cost; i--) {
-		uint64_t stops = path->nth[i] + (last - i);
-
-		if (path->nth[i] != 0 && stops < cost) {
-			cost = stops;
-			best = i;
-		}
-		if (i == 0)
-			break;
-	}
-	return best;
-}
-
-/* Bring the subject to step k; false: it got to the end before. */
-static bool approach(struct step *step, const struct path *path, uint64_t k)
-{
-	uint64_t landmark = landmark_of(path, k);
-
-	if (!step_to(step, path->address[landmark], path->nth[landmark]))
-		return false;
-	while (landmark < k && step_on(step))
-		landmark++;
-	return !step->over || k == path->length;
 }
 
 /* Stop it, and let it go on; for the action LATE kill it somewhat later. */
@@ -284,7 +219,7 @@ static void strike(struct tally *t, const struct path *path, uint64_t k)
 	struct scene s;
 
 	enter(&s, false, k);
-	if (approach(&s.step, path, k))
+	if (step_along(&s.step, &path->steps, k))
 		t->struck++;
 	else
 		t->missed++;
@@ -337,14 +272,13 @@ static void add_to_total(const struct tally *t)
 
 static void sweep(void)
 {
-	struct path path = { .first = room_for(sizeof(*path.first)),
-			     .nth = room_for(sizeof(*path.nth)),
+	struct path path = { .steps.nth = room_for(sizeof(*path.steps.nth)),
 			     .chosen = room_for(sizeof(*path.chosen)) };
 	struct tally tally = { 0 };
 
 	find_path(&path);
 	choose(&path);
-	tally.instructions = path.length;
+	tally.instructions = path.steps.length;
 	if (wanted.step >= 0)
 		strike(&tally, &path, (uint64_t)wanted.step);
 	for (uint64_t i = 0; wanted.step < 0 && i < path.count; i++)
@@ -353,8 +287,7 @@ static void sweep(void)
 	/* A sweep that comes too late all the time is none. */
 	ck_assert_uint_ge(tally.struck, 4 * tally.missed);
 	add_to_total(&tally);
-	free(path.first);
-	free(path.nth);
+	free(path.steps.nth);
 	free(path.chosen);
 }
 

@@ -33,10 +33,9 @@ static struct {
 } helper;
 
 /* The instructions of the last publication up to the one that evicts. */
-static struct {
-	uintptr_t address[MOST];
-	unsigned length;
-} path;
+static uintptr_t addresses[MOST];
+static uint32_t nth[MOST];
+static struct step_path path = { .address = addresses, .nth = nth };
 
 static int publish_one(void *unused)
 {
@@ -133,28 +132,18 @@ static void record_path(void)
 	begin(&t);
 	for (; !is_evicted(&t); path.length++) {
 		ck_assert_uint_lt(path.length, MOST);
-		path.address[path.length] = t.step.address;
+		addresses[path.length] = t.step.address;
 		ck_assert(step_on(&t.step));
 	}
 	go_on(&t);
 	end(&t);
+	step_count(&path);
 }
 
 /* Stop the helper when it is about to execute the k-th instruction of the path. */
 static void approach(struct trial *t, unsigned k)
 {
-	unsigned landmark = k, i;
-
-	/* Run to the last one that it comes to for the first time. */
-	for (;; landmark--) {
-		for (i = 0; path.address[i] != path.address[landmark]; i++)
-			;
-		if (i == landmark)
-			break;
-	}
-	ck_assert(step_to(&t->step, path.address[landmark], 1));
-	for (; landmark < k; landmark++)
-		ck_assert(step_on(&t->step));
+	ck_assert(step_along(&t->step, &path, k));
 	ck_assert_uint_eq(t->step.address, path.address[k]);
 	ck_assert(!is_evicted(t));
 }

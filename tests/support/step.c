@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
@@ -30,6 +31,69 @@
 #define BREAKPOINT 0xccu
 static const unsigned char system_call[] = { 0x0f, 0x05 };
 #endif
+
+static const uintptr_t *sorted_address;
+
+/* By address, and by time. */
+static int compare_steps(const void *a, const void *b)
+{
+	uint64_t i = *(const uint64_t *)a, j = *(const uint64_t *)b;
+
+	if (sorted_address[i] != sorted_address[j])
+		return sorted_address[i] < sorted_address[j] ? -1 : 1;
+	return i < j ? -1 : 1;
+}
+
+void step_count(struct step_path *p)
+{
+	uint64_t *order = calloc(p->length, sizeof(*order));
+	uint32_t nth = 0;
+
+	ck_assert_ptr_nonnull(order);
+	for (uint64_t k = 0; k < p->length; k++)
+		order[k] = k;
+	sorted_address = p->address;
+	qsort(order, p->length, sizeof(*order), compare_steps);
+	for (uint64_t i = 0; i < p->length; i++) {
+		uint64_t k = order[i];
+		bool first = i == 0 || p->address[k] != p->address[order[i - 1]];
+
+		if (first)
+			nth = 0;
+		p->nth[k] = first || order[i - 1] != k - 1 ? ++nth : 0;
+	}
+	free(order);
+}
+
+/* The step to run to on the way to step k: fewest stops there, and steps from there. */
+static uint64_t landmark_of(const struct step_path *p, uint64_t k)
+{
+	uint64_t last = k < p->length ? k : p->length - 1;
+	uint64_t best = 0, cost = UINT64_MAX;
+
+	for (uint64_t i = last; last - i < cost; i--) {
+		uint64_t stops = p->nth[i] + (last - i);
+
+		if (p->nth[i] != 0 && stops < cost) {
+			cost = stops;
+			best = i;
+		}
+		if (i == 0)
+			break;
+	}
+	return best;
+}
+
+bool step_along(struct step *s, const struct step_path *p, uint64_t k)
+{
+	uint64_t landmark = landmark_of(p, k);
+
+	if (!step_to(s, p->address[landmark], p->nth[landmark]))
+		return false;
+	while (landmark < k && step_on(s))
+		landmark++;
+	return !s->over || k == p->length;
+}
 
 /* Where the helper is when the function has returned. */
 __attribute__((noinline)) static void step_end(void)

@@ -52,6 +52,23 @@ bool step_on(struct step *s);
  */
 bool step_to(struct step *s, uintptr_t address, uint64_t nth);
 
+/* An undisturbed run: where it stood before each instruction. */
+struct step_path {
+	const uintptr_t *address;
+	uint32_t *nth; /* so many times it had come there; 0: it repeats itself there */
+	uint64_t length;
+};
+
+/* Fill in nth, which has room for length elements, from the rest. */
+void step_count(struct step_path *p);
+
+/*
+ * Bring a helper that stands before the first instruction to where k of them have
+ * been executed, with few stops on the way. False: it came to its end before.
+ * Where the path depends on the time it may stand elsewhere.
+ */
+bool step_along(struct step *s, const struct step_path *p, uint64_t k);
+
 /* Will the next instruction call the kernel? */
 bool step_before_call(const struct step *s);
 

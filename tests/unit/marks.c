@@ -4,15 +4,12 @@
  * them: whichever store it dies at, its successor begins at the last release,
  * or at the new start that the dead one was on its way to, and nowhere else.
  *
- * The holder runs one instruction at a time under ptrace(2). The test watches
- * the marks through its own view of the ring, and kills the holder right after
- * their n-th change, for every n up to the last one.
+ * The first holder runs one instruction at a time under ptrace(2), to the end. The
+ * test watches the marks through its own view of the ring, and notes after which
+ * instructions they change. Then a holder is killed right after each of these.
  */
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <check.h>
@@ -24,12 +21,14 @@
 #include "must.h"
 #include "room.h"
 #include "runner.h"
+#include "step.h"
 #include "way.h"
 
 #include <shmring/consumer.h>
 #include <shmring/producer.h>
 
 enum { SOURCE = 3, PUBLISHED = 30, AT_ONCE = 4 };
+enum { MOST_STEPS = 1 << 20, MOST_CHANGES = 64 };
 
 struct elsewhere {
 	uint32_t start;
@@ -41,18 +40,22 @@ static const struct elsewhere elsewheres[] = {
 	{ SHMRING_START_NOW, PUBLISHED },
 };
 
-/* In the holder: wait for the tracer, then attach under the name, elsewhere. */
-static int begin_elsewhere(int socket, void *arg)
+static struct shmring_ring *opened; /* by the holder */
+
+static int attach_elsewhere(void *arg)
 {
 	const struct elsewhere *e = arg;
-	struct shmring_ring *ring;
 
-	(void)socket;
-	must(shmring_open(&ring, room_path("ring")));
-	ck_assert_int_eq(ptrace(PTRACE_TRACEME, 0, NULL, NULL), 0);
-	raise(SIGSTOP);
-	consumer_attach(ring, "marked", e->start, 0);
+	consumer_attach(opened, "marked", e->start, 0);
 	return 0;
+}
+
+/* In the holder: attach under the name, elsewhere, under the eyes of the test. */
+static int begin_elsewhere(int socket, void *arg)
+{
+	(void)socket;
+	must(shmring_open(&opened, room_path("ring")));
+	return step_run(attach_elsewhere, arg);
 }
 
 /* Leaves a name with two different marks; which is the latest depends on how many releases. */
@@ -69,24 +72,43 @@ static uint64_t release_some(struct shmring_ring *ring, unsigned releases)
 	return releases * AT_ONCE;
 }
 
-/* Run the holder until its marks have changed `changes` times. False: it ended before. */
-static bool step_to_change(pid_t pid, const struct cursor_mark *marks, unsigned changes)
-{
-	struct cursor_mark seen[2];
-	int status;
+static uintptr_t addresses[MOST_STEPS];
+static uint32_t nth[MOST_STEPS];
+static struct step_path path = { .address = addresses, .nth = nth };
 
-	memcpy(seen, marks, sizeof(seen));
-	while (changes > 0) {
-		ck_assert_int_eq(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
-		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-		if (!WIFSTOPPED(status))
-			return false;
-		if (memcmp(seen, marks, sizeof(seen)) == 0)
-			continue;
-		memcpy(seen, marks, sizeof(seen));
-		changes--;
-	}
-	return true;
+/* The marks as they are after so many instructions. */
+static struct change {
+	uint64_t step;
+	struct cursor_mark marks[2];
+} changes[MOST_CHANGES];
+static unsigned change_count;
+
+static void note_change(const struct cursor_mark *marks, const struct cursor_mark *before)
+{
+	const struct cursor_mark *last = change_count ? changes[change_count - 1].marks : before;
+	struct change *now = &changes[change_count];
+
+	if (memcmp(last, marks, sizeof(now->marks)) == 0)
+		return;
+	ck_assert_uint_lt(change_count, MOST_CHANGES);
+	now->step = path.length;
+	memcpy(now->marks, marks, sizeof(now->marks));
+	change_count++;
+}
+
+/* Run the holder to the end of its attach, and note all changes. */
+static void record(struct step *s, const struct cursor_mark *marks)
+{
+	struct cursor_mark before[2];
+
+	memcpy(before, marks, sizeof(before));
+	do {
+		ck_assert_uint_lt(path.length, MOST_STEPS);
+		addresses[path.length++] = s->address;
+		step_on(s);
+		note_change(marks, before);
+	} while (!s->over);
+	step_count(&path);
 }
 
 static uint64_t resumed_at(struct shmring_ring *ring, struct shmring_producer *p)
@@ -101,45 +123,51 @@ static uint64_t resumed_at(struct shmring_ring *ring, struct shmring_producer *p
 	return m.seq;
 }
 
-/* True: the holder was killed at that change. */
-static bool killed_at_change(const struct elsewhere *e, unsigned releases, unsigned change)
+/* A holder comes to its end and everything is noted; or it is killed at that change. */
+static void move(const struct elsewhere *e, unsigned releases, const struct change *fatal)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring *ring = ring_create(&config);
+	const struct cursor_mark *marks = ring->rows[0].lane[0].mark;
 	struct shmring_producer *p = producer_attach(ring);
 	struct child holder;
 	uint64_t released, seq;
-	bool killed;
-	int status;
+	struct step step;
 
 	publish_numbers(p, SOURCE, 0, PUBLISHED, 40);
 	released = release_some(ring, releases);
 	child_fork(&holder, begin_elsewhere, (void *)(uintptr_t)e);
-	ck_assert_int_eq(waitpid(holder.pid, &status, 0), holder.pid);
-	ck_assert(WIFSTOPPED(status));
-	killed = step_to_change(holder.pid, ring->rows[0].lane[0].mark, change);
-	if (killed) {
-		kill(holder.pid, SIGKILL);
-		ck_assert_int_eq(waitpid(holder.pid, &status, 0), holder.pid);
+	step_catch(&step, &holder, attach_elsewhere);
+	if (fatal) {
+		ck_assert(step_along(&step, &path, fatal->step));
+		ck_assert_int_eq(memcmp(marks, fatal->marks, sizeof(fatal->marks)), 0);
+		child_kill(&holder);
+	} else {
+		record(&step, marks);
+		step_release(&step);
+		child_end(&holder);
 	}
-	child_drop(&holder);
 	seq = resumed_at(ring, p);
-	ck_assert_msg(seq == e->seq || (killed && seq == released),
-		      "killed at change %u: the successor begins at %u", change, (unsigned)seq);
+	ck_assert_msg(seq == e->seq || (fatal && seq == released),
+		      "killed at change %td: the successor begins at %u",
+		      fatal ? fatal - changes : -1, (unsigned)seq);
 	shmring_producer_detach(p);
 	shmring_close(ring);
 	must(shmring_remove(room_path("ring")));
-	return killed;
 }
 
 START_TEST(holder_killed_while_it_moves_releases_nothing_twice)
 {
-	unsigned change = 1;
+	const struct elsewhere *e = &elsewheres[_i % 2];
+	unsigned releases = 2 + _i / 2;
 
-	while (killed_at_change(&elsewheres[_i % 2], 2 + _i / 2, change))
-		change++;
+	if (step_obstacle())
+		room_skip("%s", step_obstacle());
+	move(e, releases, NULL);
 	/* Two marks; a new position and a new number at least, and one that is none before. */
-	ck_assert_uint_ge(change, 6);
+	ck_assert_uint_ge(change_count, 5);
+	for (unsigned i = 0; i < change_count; i++)
+		move(e, releases, &changes[i]);
 }
 END_TEST
 
