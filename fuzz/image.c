@@ -38,12 +38,13 @@ int image_next(const uint8_t *image, size_t size, size_t *at, struct run *ret)
 /* The first lap of a lane: its stamps are of the moment. */
 static void normalize_stamps(const struct geometry *g, uint8_t *data)
 {
-	uint64_t mask = g->lane_size - 1, at = g->first_position, header;
+	const struct lane lane = { .data = data, .mask = g->lane_size - 1 };
+	uint64_t at = g->first_position, header;
 
 	while (at - g->first_position < g->lane_size &&
-	       (header = load_relaxed(lane_word(data, mask, at))) != 0) {
-		store_relaxed(lane_stamp(data, mask, at), 1);
-		at += record_size(header_length(header) + g->stamp_size, g->alignment - 1);
+	       (header = load_relaxed(lane_word(data, lane.mask, at))) != 0) {
+		store_relaxed(lane_stamp(&lane, g, at), 1);
+		at += record_size_in(g, header_length(header));
 	}
 }
 
@@ -73,7 +74,7 @@ static void normalize(uint8_t *file)
 	layout_seal(id);
 	if (layout_check(&g, id, id->file_size) == 0 && !layout_is_isolated(&g)) {
 		normalize_counts(&g, file);
-		for (unsigned i = 0; g.stamp_size != 0 && i < g.lanes; i++)
+		for (unsigned i = 0; g.stamps != SHMRING_STAMP_NONE && i < g.lanes; i++)
 			normalize_stamps(&g, file + data_offset(&g, i));
 	}
 	for (unsigned i = 0; i < LAYOUT_LANES; i++) {

@@ -180,7 +180,7 @@ static void insist_on_reading(struct shmring_consumer *c)
 		c->broken = false;
 		if (!c->observer) {
 			c->hot.lane = &l->hot;
-			c->hot.limit = c->stamp_size ? 0 : c->max_message + 1;
+			c->hot.limit = c->max_message + 1;
 			c->hot.turn = begin.position + 1;
 		}
 		if (shmring_peek(c, SHMRING_NOWAIT, &m) == 0)

@@ -47,11 +47,14 @@ struct shmring_consumer_hot {
 	struct shmring_reader_hot *lane; /* whose turn it is */
 	uint64_t turn;			 /* until this position */
 	uint64_t limit;			 /* longest message + 1; 0: always the slow half
-					    (observers, and in rings with stamps) */
-	uint64_t align_mask;		 /* alignment - 1 */
+					    (observers) */
+	uint64_t align;			 /* ~(alignment - 1) */
 	uint64_t others;		 /* other lanes with messages handed out, not released */
 	uint32_t plain;			 /* not 0: neither named nor evictable */
 	uint32_t fence;			 /* not 0: this process must fence before it looks */
+	uint64_t payload; /* size of header and prefix: where in a record its payload is */
+	uint64_t round;	  /* that + alignment - 1: a message of `len` bytes takes
+			     (len + round) & align */
 };
 
 /* These two are compiled into every program, so no field of them ever moves. */
@@ -70,11 +73,13 @@ SHMRING_ASSERT_SIZE(shmring_reader_hot, 104);
 SHMRING_ASSERT_OFFSET(shmring_consumer_hot, lane, 0);
 SHMRING_ASSERT_OFFSET(shmring_consumer_hot, turn, 8);
 SHMRING_ASSERT_OFFSET(shmring_consumer_hot, limit, 16);
-SHMRING_ASSERT_OFFSET(shmring_consumer_hot, align_mask, 24);
+SHMRING_ASSERT_OFFSET(shmring_consumer_hot, align, 24);
 SHMRING_ASSERT_OFFSET(shmring_consumer_hot, others, 32);
 SHMRING_ASSERT_OFFSET(shmring_consumer_hot, plain, 40);
 SHMRING_ASSERT_OFFSET(shmring_consumer_hot, fence, 44);
-SHMRING_ASSERT_SIZE(shmring_consumer_hot, 48);
+SHMRING_ASSERT_OFFSET(shmring_consumer_hot, payload, 48);
+SHMRING_ASSERT_OFFSET(shmring_consumer_hot, round, 56);
+SHMRING_ASSERT_SIZE(shmring_consumer_hot, 64);
 
 /*
  * The slow halves. The number in their names is the version of the two structs above, of
@@ -120,12 +125,12 @@ SHMRING_INLINE int shmring_peek(struct shmring_consumer *c, int64_t deadline,
 					     SHMRING_NUMBER(int64_t, h->turn - at) > 0 &&
 					     l->lost == 0,
 				     1)) {
-			ret->data = l->data + (at & l->mask) + 8;
+			ret->data = l->data + (at & l->mask) + h->payload;
 			ret->len = len;
 			ret->seq = counts[0];
 			ret->producer = l->index;
 			ret->flags = l->flags;
-			l->at.position = at + ((len + 8 + h->align_mask) & ~h->align_mask);
+			l->at.position = at + ((len + h->round) & h->align);
 			*SHMRING_POINTER(shmring_pair, &l->at.seq) = counts + counted;
 			return 0;
 		}

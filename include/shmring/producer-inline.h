@@ -31,9 +31,9 @@ extern "C" {
  * then every comparison below fails, and the slow half answers -ECHILD.
  */
 struct shmring_producer_hot {
-	unsigned char *data; /* the lane, twice in a row; with stamps 8 bytes on */
+	unsigned char *data; /* the lane, twice in a row */
 	uint64_t mask;	     /* lane size - 1 */
-	uint64_t align_mask; /* alignment - 1 */
+	uint64_t align;	     /* ~(alignment - 1) */
 	uint64_t limit;	     /* records may extend up to here */
 	uint64_t max_message;
 	uint64_t header_bits; /* what every header has */
@@ -45,12 +45,15 @@ struct shmring_producer_hot {
 	uint64_t position; /* the next record goes here */
 	uint64_t claimed;  /* length of the open claim + 1; 1 also while another call
 			      is at work; 0: neither. See below */
+	unsigned char *payloads; /* data + the size of header and prefix */
+	uint64_t round;		 /* size of header and prefix + alignment - 1: a message of `len`
+				    bytes takes (len + round) & align */
 };
 
 /* It is compiled into every program, so no field of it ever moves. */
 SHMRING_ASSERT_OFFSET(shmring_producer_hot, data, 0);
 SHMRING_ASSERT_OFFSET(shmring_producer_hot, mask, 8);
-SHMRING_ASSERT_OFFSET(shmring_producer_hot, align_mask, 16);
+SHMRING_ASSERT_OFFSET(shmring_producer_hot, align, 16);
 SHMRING_ASSERT_OFFSET(shmring_producer_hot, limit, 24);
 SHMRING_ASSERT_OFFSET(shmring_producer_hot, max_message, 32);
 SHMRING_ASSERT_OFFSET(shmring_producer_hot, header_bits, 40);
@@ -61,7 +64,9 @@ SHMRING_ASSERT_OFFSET(shmring_producer_hot, seq, 64);
 SHMRING_ASSERT_OFFSET(shmring_producer_hot, bytes, 72);
 SHMRING_ASSERT_OFFSET(shmring_producer_hot, position, 80);
 SHMRING_ASSERT_OFFSET(shmring_producer_hot, claimed, 88);
-SHMRING_ASSERT_SIZE(shmring_producer_hot, 96);
+SHMRING_ASSERT_OFFSET(shmring_producer_hot, payloads, 96);
+SHMRING_ASSERT_OFFSET(shmring_producer_hot, round, 104);
+SHMRING_ASSERT_SIZE(shmring_producer_hot, 112);
 
 /* From this length on a copy is not the caller's business, in bytes. */
 #define SHMRING_LARGE 4096
@@ -113,13 +118,13 @@ SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t
 	h->claimed = len + 1;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	at = h->position;
-	if (__builtin_expect(h->limit - at < ((len + 8 + h->align_mask) & ~h->align_mask), 0)) {
+	if (__builtin_expect(h->limit - at < ((len + h->round) & h->align), 0)) {
 		int e = shmring_slow1_claim(p, len, deadline);
 
 		if (e < 0)
 			return e;
 	}
-	*ret_data = h->data + (at & h->mask) + 8;
+	*ret_data = h->payloads + (at & h->mask);
 	return 0;
 }
 
@@ -133,7 +138,7 @@ SHMRING_INLINE int shmring_commit(struct shmring_producer *p, size_t len)
 {
 	struct shmring_producer_hot *h = SHMRING_POINTER(struct shmring_producer_hot, p);
 	uint64_t at = h->position;
-	uint64_t end = at + ((len + 8 + h->align_mask) & ~h->align_mask);
+	uint64_t end = at + ((len + h->round) & h->align);
 	void *begins = h->data + (at & h->mask);
 	void *ends = h->data + (end & h->mask);
 	uint64_t *first = SHMRING_POINTER(uint64_t, begins);

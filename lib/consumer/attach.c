@@ -63,7 +63,7 @@ static int map_row(struct shmring_consumer *c)
 
 static int make_copy_buffer(struct shmring_consumer *c)
 {
-	c->copy = mmap(NULL, c->max_message + c->stamp_size + RECORD_HEADER, PROT_READ | PROT_WRITE,
+	c->copy = mmap(NULL, c->max_message + c->hot.payload, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (c->copy != MAP_FAILED)
 		return 0;
@@ -82,9 +82,10 @@ static int set_up(struct shmring_consumer *c, struct shmring_ring *r,
 
 	if (e < 0)
 		return e;
-	c->hot.align_mask = g->alignment - 1;
+	c->hot.align = record_align(g);
+	c->hot.payload = record_payload(g);
+	c->hot.round = record_round(g);
 	c->max_message = g->max_message;
-	c->stamp_size = g->stamp_size;
 	shmr_memory_apply(a, &o->memory, a->registry, sizeof(struct registry), true, false);
 	shmr_memory_apply(a, &o->memory, a->doorbell, sizeof(struct doorbell), true, false);
 	if (!c->observer) {
@@ -153,7 +154,7 @@ static void leave(struct shmring_consumer *c)
 	shmr_kick_close(c->fd.kick);
 	window_close(c);
 	if (c->copy)
-		munmap(c->copy, c->max_message + c->stamp_size + RECORD_HEADER);
+		munmap(c->copy, c->max_message + c->hot.payload);
 	shmr_detach(a);
 	shmr_handle_free(c, sizeof(*c));
 	shmr_cancel_on(cancel);

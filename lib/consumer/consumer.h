@@ -159,7 +159,6 @@ struct shmring_consumer {
 	struct shmring_consumer_hot hot; /* observers: limit is always 0 */
 	struct in_use use;
 	uint64_t max_message;
-	uint32_t stamp_size; /* not 0: the ring has stamps, and all goes by the slow halves */
 	bool named;
 	bool observer;
 	bool bounded;	     /* SHMRING_UNTIL_NOW */
@@ -229,13 +228,13 @@ static inline uint64_t consumer_in_hand(const struct shmring_consumer *c)
 /* Does every message take the slow halves? */
 static inline bool consumer_is_slow(const struct shmring_consumer *c)
 {
-	return HANDLE_CHECKS || c->observer || c->stamp_size != 0;
+	return HANDLE_CHECKS || c->observer;
 }
 
 /* Bytes of a record with a payload of `len`. */
 static inline uint64_t consumer_size_of(const struct shmring_consumer *c, uint64_t len)
 {
-	return record_size(len + c->stamp_size, c->hot.align_mask);
+	return record_size(len, c->hot.round, c->hot.align);
 }
 
 /* Beyond repair: every call fails from now on, the inline ones by `limit`. */

@@ -61,8 +61,7 @@ int shmring_message_lost(const struct shmring_consumer *c, const struct shmring_
 static int find_record(const struct shmring_consumer *c, const struct shmring_message *m,
 		       const struct reader *l, uint64_t *ret)
 {
-	uint64_t at = (uint64_t)((const unsigned char *)m->data - l->lane.data) - RECORD_HEADER -
-		      c->stamp_size;
+	uint64_t at = (uint64_t)((const unsigned char *)m->data - l->lane.data) - c->hot.payload;
 
 	if (c->broken)
 		return explain(-EBADMSG, "a producer damaged its lane; this handle is unusable");
@@ -76,7 +75,7 @@ int shmring_message_tenancy(const struct shmring_consumer *c, const struct shmri
 			    uint32_t *ret)
 {
 	const struct reader *l;
-	uint64_t header = c->observed.header, at;
+	uint64_t header = c->observed.header, at = 0;
 	int e = find_lane(c, m, &l);
 
 	if (e == 0 && !c->observer) {
@@ -93,22 +92,25 @@ int shmring_message_tenancy(const struct shmring_consumer *c, const struct shmri
 int shmring_message_stamp(const struct shmring_consumer *c, const struct shmring_message *m,
 			  uint64_t *ret_ns)
 {
+	const struct geometry *g;
 	const struct reader *l;
-	uint64_t stamp, at;
+	uint64_t stamp, at = 0;
 	int e = find_lane(c, m, &l);
 
 	if (e == 0 && !c->observer)
 		e = find_record(c, m, l, &at);
 	if (e < 0)
 		return e;
-	if (c->stamp_size == 0) {
+	g = consumer_geometry(c);
+	if (g->stamps == SHMRING_STAMP_NONE) {
 		*ret_ns = 0;
 		return 0;
 	}
 	if (c->observer)
-		memcpy(&stamp, c->copy, sizeof(stamp));
+		memcpy(&stamp, c->copy + record_word(g, PREFIX_STAMP) - RECORD_HEADER,
+		       sizeof(stamp));
 	else
-		stamp = load_relaxed(lane_stamp(l->lane.data, l->lane.mask, at));
-	*ret_ns = stamp_ns(consumer_geometry(c), stamp);
+		stamp = load_relaxed(lane_stamp(&l->lane, g, at));
+	*ret_ns = stamp_ns(g, stamp);
 	return 0;
 }

@@ -18,8 +18,8 @@ static void hand_out(struct shmring_consumer *c, struct reader *l, uint64_t head
 	bool first = l->hot.at.position == l->hot.released.position;
 
 	*ret = (struct shmring_message){
-		.data = lane_payload(l->lane.data, l->lane.mask, l->hot.at.position) +
-			c->stamp_size,
+		.data = lane_payload(l->lane.data, l->lane.mask, l->hot.at.position,
+				     c->hot.payload),
 		.len = length,
 		.seq = l->hot.at.seq,
 		.producer = l->hot.index,

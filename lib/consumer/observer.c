@@ -26,11 +26,11 @@ static bool still_whole(const struct reader *l, uint64_t position)
 	return lane_holds(l->lane.mask, load_relaxed(&l->lane.control->reserved), position);
 }
 
-/* Copy stamp and payload. The owner may be writing there: word by word, and checked afterwards. */
+/* Copy prefix and payload. The owner may be writing there: word by word, and checked afterwards. */
 static void copy_words(unsigned char *to, const struct reader *l, uint64_t length)
 {
-	const shm_u64 *from = (const shm_u64 *)(uintptr_t)lane_payload(l->lane.data, l->lane.mask,
-								       l->hot.at.position);
+	const shm_u64 *from = (const shm_u64 *)(uintptr_t)lane_payload(
+		l->lane.data, l->lane.mask, l->hot.at.position, RECORD_HEADER);
 
 	for (uint64_t i = 0; i < (length + 7) / 8; i++) {
 		uint64_t word = load_relaxed(&from[i]);
@@ -46,7 +46,7 @@ static enum sight look_at(struct shmring_consumer *c, const struct reader *l, ui
 	bool sound = (header & HEADER_VALID) && length <= c->max_message;
 
 	if (header != 0 && sound)
-		copy_words(c->copy, l, c->stamp_size + length);
+		copy_words(c->copy, l, consumer_geometry(c)->prefix_size + length);
 	if (!still_whole(l, l->hot.at.position))
 		return OVERRUN;
 	*ret_header = header;
@@ -68,12 +68,12 @@ static void relocate(struct reader *l)
 	l->hot.at = to;
 }
 
-/* The copy begins with the stamp, if there are any. */
+/* The copy begins with the prefix. */
 static void hand_out_copy(struct shmring_consumer *c, struct reader *l, uint64_t header,
 			  struct shmring_message *ret)
 {
 	*ret = (struct shmring_message){
-		.data = c->copy + c->stamp_size,
+		.data = c->copy + consumer_geometry(c)->prefix_size,
 		.len = header_length(header),
 		.seq = l->hot.at.seq,
 		.producer = l->hot.index,

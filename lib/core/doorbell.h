@@ -101,7 +101,7 @@ static inline uint64_t watermark_messages(uint64_t seq)
 	return seq << 1 | 1;
 }
 
-/* The longest message takes half a lane, its header and padding, and a zero word. */
+/* The longest message and its prefix take half a lane; its header and padding, and a zero word. */
 #define WATERMARK_SPARE UINT64_C(72)
 
 /*

@@ -119,7 +119,7 @@ int shmr_lane_walk_until(const struct lane *lane, const struct geometry *g,
 		if (!(header & HEADER_VALID) || length > g->max_message)
 			return explain(-EBADMSG, "the lane is damaged: no record at position %u",
 				       at->position);
-		at->position += record_size(length + g->stamp_size, g->alignment - 1);
+		at->position += record_size_in(g, length);
 		at->seq++;
 		at->bytes += length;
 		if (at->position - start > g->lane_size)

@@ -4,10 +4,10 @@
  *
  * A lane is a byte region of a power of two, used as a ring. Positions count
  * its bytes for ever and are compared by difference. A record is a header word
- * of 8 bytes, the payload, and padding up to the ring's alignment; the header
- * holds the length, a bit that is always set, and the owner's tenancy. In a ring
- * with stamps a word with the time stands before the payload (stamp.h); the length
- * does not count it.
+ * of 8 bytes, the prefix, the payload, and padding up to the ring's alignment; the
+ * header holds the length of the payload, a bit that is always set, and the owner's
+ * tenancy. The prefix are the words that all records of this ring have (PREFIX_* in
+ * layout.h), as a stamp, or none.
  *
  *  I1 Only the living owner of a lane stores into it.
  *  I2 Publication is one release store of the first header word. At its end E
@@ -77,10 +77,41 @@ static inline uint32_t header_tenancy(uint64_t header)
 	return (uint32_t)(header >> 40);
 }
 
-/* Bytes that a record of `length`, its stamp included, takes; `align_mask` is alignment - 1. */
-static inline uint64_t record_size(uint64_t length, uint64_t align_mask)
+/*
+ * Where the payload begins in a record; what a length is rounded with; and the multiples that
+ * records take. The handles have them ready for the inline halves, for which they make one
+ * addition and one mask.
+ */
+static inline uint64_t record_payload(const struct geometry *g)
 {
-	return (length + RECORD_HEADER + align_mask) & ~align_mask;
+	return RECORD_HEADER + g->prefix_size;
+}
+
+static inline uint64_t record_round(const struct geometry *g)
+{
+	return record_payload(g) + g->alignment - 1;
+}
+
+static inline uint64_t record_align(const struct geometry *g)
+{
+	return ~(uint64_t)(g->alignment - 1);
+}
+
+/* Bytes that a record with a payload of `length` takes. */
+static inline uint64_t record_size(uint64_t length, uint64_t round, uint64_t align)
+{
+	return (length + round) & align;
+}
+
+static inline uint64_t record_size_in(const struct geometry *g, uint64_t length)
+{
+	return record_size(length, record_round(g), record_align(g));
+}
+
+/* Where a word of the prefix, PREFIX_*, is in a record. */
+static inline uint64_t record_word(const struct geometry *g, uint32_t word)
+{
+	return RECORD_HEADER + prefix_bytes(g->prefix_words & (word - 1));
 }
 
 /* Only such a position is ever used; POSITION_NONE is none. */
@@ -101,16 +132,18 @@ static inline uint64_t lane_header(const struct lane *lane, uint64_t position)
 	return load_acquire(lane_word(lane->data, lane->mask, position));
 }
 
-/* Payload may run on into the second view. */
-static inline unsigned char *lane_payload(unsigned char *data, uint64_t mask, uint64_t position)
+/* The payload of a record, which begins there in it; it may run on into the second view. */
+static inline unsigned char *lane_payload(unsigned char *data, uint64_t mask, uint64_t position,
+					  uint64_t payload)
 {
-	return data + (position & mask) + RECORD_HEADER;
+	return data + (position & mask) + payload;
 }
 
-/* The stamp of a ring that has them: written before the header, and read after it. */
-static inline shm_u64 *lane_stamp(const unsigned char *data, uint64_t mask, uint64_t position)
+/* The stamp in a ring that has them: written before the header, and read after it. */
+static inline shm_u64 *lane_stamp(const struct lane *lane, const struct geometry *g,
+				  uint64_t position)
 {
-	return lane_word(data, mask, position + RECORD_HEADER);
+	return lane_word(lane->data, lane->mask, position + record_word(g, PREFIX_STAMP));
 }
 
 /* Is `position` still safe from the owner, by this value of `reserved`? */

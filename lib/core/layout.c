@@ -33,11 +33,18 @@ static bool is_power_of_two(uint64_t value)
 	return value != 0 && (value & (value - 1)) == 0;
 }
 
-/* Everything that follows from lanes and lane_size. */
+static void set_prefix(struct geometry *g, uint32_t words)
+{
+	g->prefix_words = words;
+	g->prefix_size = prefix_bytes(words);
+	g->max_message = g->lane_size / 2 - g->prefix_size;
+}
+
+/* Everything that follows from lanes and lane_size; records have no prefix. */
 static void place_segments(struct geometry *g)
 {
 	g->chunk = g->lane_size / LAYOUT_CHUNKS;
-	g->max_message = g->lane_size / 2;
+	set_prefix(g, 0);
 	g->registry_offset = LAYOUT_GRANULE;
 	g->doorbell_offset = 2 * LAYOUT_GRANULE;
 	g->cursors_offset = 3 * LAYOUT_GRANULE;
@@ -94,8 +101,8 @@ static const char *check_ranges(const struct geometry *g)
 void layout_add_stamps(struct geometry *g, uint32_t stamps)
 {
 	g->stamps = stamps;
-	g->stamp_size = stamps == SHMRING_STAMP_NONE ? 0 : STAMP_SIZE;
-	g->max_message = g->lane_size / 2 - g->stamp_size;
+	if (stamps != SHMRING_STAMP_NONE)
+		set_prefix(g, g->prefix_words | PREFIX_STAMP);
 }
 
 int layout_plan(struct geometry *ret, const struct shmring_config *config)
@@ -135,8 +142,7 @@ void layout_describe(struct identity *id, const struct geometry *g)
 	id->endian = LAYOUT_ENDIAN;
 	id->identity_size = sizeof(*id);
 	id->file_size = g->file_size;
-	id->incompatible = (g->stamps == SHMRING_STAMP_NONE ? 0 : FEATURE_STAMPS) |
-			   (layout_is_isolated(g) ? FEATURE_ISOLATED : 0);
+	id->incompatible = layout_is_isolated(g) ? FEATURE_ISOLATED : 0;
 	id->compatible = g->ephemeral ? FEATURE_EPHEMERAL : 0;
 	id->ro_compatible = layout_has_limits(g) ? FEATURE_LIMITS : 0;
 	id->stamp_scale = g->stamp_scale;
@@ -158,6 +164,7 @@ void layout_describe(struct identity *id, const struct geometry *g)
 	id->data_offset = g->data_offset;
 	id->control_stride = g->control_stride;
 	id->row_stride = LAYOUT_ROW;
+	id->prefix_words = g->prefix_words;
 	layout_seal(id);
 }
 
@@ -233,12 +240,17 @@ static int check_prefix(const struct identity *id)
 	if (id->identity_size != sizeof(*id) || id->checksum != identity_checksum(id))
 		return explain(-EBADMSG,
 			       "the ring is damaged: its identity does not match its checksum");
-	if ((id->incompatible & ~(FEATURE_STAMPS | FEATURE_ISOLATED)) != 0 ||
+	if ((id->incompatible & ~FEATURE_ISOLATED) != 0 ||
 	    (id->ro_compatible & ~FEATURE_LIMITS) != 0)
 		return explain(
 			-EPROTONOSUPPORT,
 			"the ring uses features that this library does not know; use a newer "
 			"version of shmring");
+	if ((id->prefix_words & ~PREFIX_KNOWN) != 0)
+		return explain(
+			-EPROTONOSUPPORT,
+			"the messages of the ring have fields that this library does not know; "
+			"use a newer version of shmring");
 	return 0;
 }
 
@@ -277,7 +289,7 @@ int layout_check(struct geometry *ret, const struct identity *id, uint64_t file_
 	place_segments(&g);
 	if (id->incompatible & FEATURE_ISOLATED)
 		layout_set_isolated(&g);
-	if (id->incompatible & FEATURE_STAMPS)
+	if (id->prefix_words & PREFIX_STAMP)
 		layout_add_stamps(&g,
 				  id->stamp_scale != 0 ? SHMRING_STAMP_TSC : SHMRING_STAMP_CLOCK);
 	g.stamp_scale = id->stamp_scale;

@@ -50,10 +50,7 @@
 /* A position that is none: real ones are multiples of 8. */
 #define POSITION_NONE UINT64_MAX
 
-/* Incompatible features: records carry the time of their publication, see stamp.h. */
-#define FEATURE_STAMPS UINT32_C(1)
-
-/* Each lane is a file of its own, which only the broker gives out. */
+/* Incompatible: each lane is a file of its own, which only the broker gives out. */
 #define FEATURE_ISOLATED UINT32_C(4)
 
 /*
@@ -67,6 +64,22 @@
  * not know it would not do so.
  */
 #define FEATURE_LIMITS UINT32_C(1)
+
+/*
+ * The prefix of a record: words of 8 bytes between its header and its payload, in the order
+ * of these bits. Which of them there are is chosen when the ring is made and holds for all
+ * its records. This version refuses a ring with other words than PREFIX_KNOWN.
+ */
+#define PREFIX_CHECK UINT32_C(1) /* reserved for a checksum of the record */
+#define PREFIX_STAMP UINT32_C(2) /* when it was published, see stamp.h */
+#define PREFIX_KEY UINT32_C(4)	 /* reserved for a tag and a key */
+#define PREFIX_KNOWN PREFIX_STAMP
+#define PREFIX_WORD 8u /* bytes */
+
+static inline uint64_t prefix_bytes(uint32_t words)
+{
+	return PREFIX_WORD * (uint64_t)((words & 1) + (words >> 1 & 1) + (words >> 2 & 1));
+}
 
 /*
  * Segment 0. The first 128 bytes never change their meaning in any format, so
@@ -90,7 +103,7 @@ struct identity {
 	uint64_t device;     /* st_dev and st_ino: a copy is not the ring */
 	uint64_t inode;
 	uint64_t birth_ns;    /* of the inode; 0: file system keeps none */
-	uint64_t stamp_scale; /* of FEATURE_STAMPS; 0: stamps are nanoseconds */
+	uint64_t stamp_scale; /* of PREFIX_STAMP; 0: stamps are nanoseconds */
 	uint64_t stamp_base;
 	/* 128 */
 	uint64_t lane_size;
@@ -110,10 +123,12 @@ struct identity {
 	uint64_t data_offset;
 	uint64_t control_stride;
 	uint64_t row_stride;
+	uint32_t prefix_words; /* bits PREFIX_* */
+	uint32_t reserved;
 };
 _Static_assert(offsetof(struct identity, file_size) == 40, "frozen prefix");
 _Static_assert(offsetof(struct identity, lane_size) == 128, "frozen prefix");
-_Static_assert(sizeof(struct identity) == 240, "identity has no padding");
+_Static_assert(sizeof(struct identity) == 248, "identity has no padding");
 
 /* Behind the identity, in rings with FEATURE_LIMITS: how far behind a consumer may be. */
 struct lag_limits {
@@ -256,7 +271,8 @@ static inline uint32_t layout_swap_unread(uint32_t policy)
 struct geometry {
 	uint64_t lane_size;
 	uint64_t chunk;	      /* lane_size / LAYOUT_CHUNKS */
-	uint64_t max_message; /* lane_size / 2, the stamp included */
+	uint64_t max_message; /* lane_size / 2, the prefix included */
+	uint64_t prefix_size; /* bytes in front of each payload */
 	uint64_t first_position;
 	uint64_t evict_after_ns;
 	uint64_t evict_lag;    /* 0: no limit */
@@ -267,9 +283,9 @@ struct geometry {
 	uint32_t slow_policy;
 	uint32_t unread_policy;
 	uint32_t wake;
-	uint32_t ephemeral;  /* not 0: its name goes with its last user */
-	uint32_t stamps;     /* enum shmring_stamp, NONE, CLOCK or TSC */
-	uint32_t stamp_size; /* bytes of it in front of a payload: 0 or 8 */
+	uint32_t ephemeral;    /* not 0: its name goes with its last user */
+	uint32_t stamps;       /* enum shmring_stamp, NONE, CLOCK or TSC */
+	uint32_t prefix_words; /* bits PREFIX_* */
 	uint64_t stamp_scale;
 	uint64_t stamp_base;
 	uint64_t registry_offset;

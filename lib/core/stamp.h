@@ -2,7 +2,7 @@
 /*
  * stamp: when a message was published, in the ring itself.
  *
- * In a ring with stamps (FEATURE_STAMPS) a word stands between the header and
+ * In a ring with stamps (PREFIX_STAMP) a word stands between the header and
  * the payload of each record: the time when the producer finished the message.
  * Either it is CLOCK_MONOTONIC in nanoseconds, or the processor's counter, which
  * is cheaper to read. A counter is taken only where the kernel itself keeps time
@@ -24,7 +24,6 @@
 #include "layout.h"
 #include "sys.h"
 
-#define STAMP_SIZE 8u
 #define STAMP_SHIFT 48
 
 #pragma GCC visibility push(default)

@@ -254,7 +254,7 @@ static int find_end(struct shmring_producer *p, struct tried *t)
 	p->hot.seq = end.seq;
 	p->hot.bytes = end.bytes;
 	p->hot.max_message = g->max_message;
-	p->stamp_size = g->stamp_size;
+	p->stamped = g->stamps != SHMRING_STAMP_NONE;
 	p->begin = end;
 	p->reserve.reserved = reserved;
 	p->reserve.floor = reserved - g->first_position <= g->lane_size ? g->first_position
@@ -316,11 +316,13 @@ static void go_active(struct shmring_producer *p, const struct shmring_producer_
 	shmr_bell_set_spin(&p->bell, o->spin_ns, false);
 	p->hot.fence = p->bell.fence_to_wake;
 	p->hot.sleepers = plain_words(&a->doorbell->sleepers);
-	p->hot.data = p->lane.data + p->stamp_size;
+	p->hot.data = p->lane.data;
+	p->hot.payloads = p->lane.data + record_payload(g);
 	producer_set_slow(p, false);
 	producer_unmark(p);
 	p->hot.mask = p->lane.mask;
-	p->hot.align_mask = g->alignment - 1;
+	p->hot.align = record_align(g);
+	p->hot.round = record_round(g);
 	p->hot.header_bits = header_make(0, status_epoch(a->status));
 	shmr_peers_begin(&p->wait.consumers, a, PLACE_CONSUMER,
 			 (o->flags & SHMRING_WHILE_READ) != 0, true);

@@ -112,8 +112,9 @@ static void unstage(struct shmring_producer *p)
 /* The payload is complete. A reader that sees the header sees the stamp, too. */
 static void write_stamp(const struct shmring_producer *p)
 {
-	store_relaxed(lane_stamp(p->lane.data, p->lane.mask, p->hot.position),
-		      stamp_take(&p->attachment.ring->geometry));
+	const struct geometry *g = &p->attachment.ring->geometry;
+
+	store_relaxed(lane_stamp(&p->lane, g, p->hot.position), stamp_take(g));
 }
 
 /*
@@ -124,7 +125,7 @@ static void close_claim(struct shmring_producer *p, size_t len)
 {
 	uint64_t at = p->hot.position;
 
-	if (p->stamp_size != 0)
+	if (p->stamped)
 		write_stamp(p);
 	if (p->batch.staged) {
 		store_relaxed(word_at(p, at), p->hot.header_bits | len);
@@ -240,7 +241,7 @@ int shmring_slow1_publish_large(struct shmring_producer *p, const void *data, si
 	if (e < 0)
 		return e;
 	p->hot.limit = later(p->hot.limit, p->hot.position + producer_size_of(p, len));
-	producer_copy(p, p->hot.data + (p->hot.position & p->hot.mask) + RECORD_HEADER, data, len);
+	producer_copy(p, p->hot.payloads + (p->hot.position & p->hot.mask), data, len);
 	return shmring_commit(p, len);
 }
 

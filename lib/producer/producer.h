@@ -104,7 +104,7 @@ struct producer_fd {
 struct shmring_producer {
 	struct shmring_producer_hot hot; /* touched for every message */
 	struct in_use use;
-	uint32_t stamp_size; /* not 0: the ring has stamps, and messages take the slow halves */
+	bool stamped; /* the ring has stamps, and every commit takes the slow half */
 
 	/* Touched for every message that takes the slow halves, and when room runs out. */
 	struct batch batch;
@@ -168,7 +168,7 @@ static inline shm_u32 *room_bell(const struct shmring_producer *p)
 /* Bytes that a record with a payload of `len` takes. */
 static inline uint64_t producer_size_of(const struct shmring_producer *p, uint64_t len)
 {
-	return record_size(len + p->stamp_size, p->hot.align_mask);
+	return record_size(len, p->hot.round, p->hot.align);
 }
 
 /* Where a record of `size` bytes at the position ends, the zero word behind it included. */
@@ -198,20 +198,18 @@ static inline uint64_t producer_room(const struct shmring_producer *p)
 	return (int64_t)(room - p->hot.position) > 0 ? room : p->hot.position;
 }
 
-/* Set how far the fast path may go: the part of the room that was taken. It knows no stamps. */
+/* Set how far the fast path may go: the part of the room that was taken. */
 static inline void producer_set_limit(struct shmring_producer *p)
 {
-	uint64_t limit = p->hot.position;
+	uint64_t limit = HANDLE_CHECKS ? p->hot.position : earlier(producer_room(p), p->copy.taken);
 
-	if (!HANDLE_CHECKS && p->stamp_size == 0)
-		limit = earlier(producer_room(p), p->copy.taken);
 	p->hot.limit = (int64_t)(limit - p->hot.position) > 0 ? limit : p->hot.position;
 }
 
 /* Must a commit come to its slow half? */
 static inline void producer_set_slow(struct shmring_producer *p, bool waiting)
 {
-	p->hot.slow = HANDLE_CHECKS || waiting || p->batch.staged || p->stamp_size != 0;
+	p->hot.slow = HANDLE_CHECKS || waiting || p->batch.staged || p->stamped;
 }
 
 static inline bool producer_claim_is_open(const struct shmring_producer *p)

@@ -25,8 +25,12 @@ static struct geometry geometry;
 /* Where lanes begin: at 0, and so that 2^64 lies within the first lap. */
 static const uint64_t begins[] = { 0, (uint64_t)0 - SIZE / 2, (uint64_t)0 - 64 };
 
-static void begin(uint64_t position)
+/* The words that their records have. */
+static const uint32_t prefixes[] = { 0, PREFIX_STAMP, PREFIX_CHECK | PREFIX_KEY };
+
+static void begin(int i)
 {
+	uint64_t position = begins[i];
 	struct shmring_config config = {
 		.size = sizeof(config), .lane_size = SIZE, .lanes = 1, .first_position = position
 	};
@@ -34,13 +38,16 @@ static void begin(uint64_t position)
 	memset(data, 0xcc, sizeof(data));
 	memset(&control, 0xcc, sizeof(control));
 	must(layout_plan(&geometry, &config));
+	geometry.prefix_words = prefixes[i];
+	geometry.prefix_size = prefix_bytes(prefixes[i]);
+	geometry.max_message -= geometry.prefix_size;
 	shmr_lane_begin(&lane, &geometry);
 }
 
 /* Write a record at the boundary, as a producer does, and move on. */
 static void write_record(struct shmring_boundary *at, uint64_t length)
 {
-	uint64_t next = at->position + record_size(length, geometry.alignment - 1);
+	uint64_t next = at->position + record_size_in(&geometry, length);
 
 	store_relaxed(lane_word(data, lane.mask, next), 0);
 	store_release(lane_word(data, lane.mask, at->position), header_make(length, 1));
@@ -66,7 +73,7 @@ static struct shmring_boundary fill(uint64_t length, unsigned laps)
 	struct shmring_boundary at = { .position = geometry.first_position };
 
 	while (at.position - geometry.first_position < laps * (uint64_t)SIZE) {
-		reserve(&at, record_size(length, geometry.alignment - 1));
+		reserve(&at, record_size_in(&geometry, length));
 		write_record(&at, length);
 	}
 	return at;
@@ -74,13 +81,49 @@ static struct shmring_boundary fill(uint64_t length, unsigned laps)
 
 START_TEST(record_takes_header_payload_and_padding)
 {
-	ck_assert_uint_eq(record_size(0, 7), 8);
-	ck_assert_uint_eq(record_size(1, 7), 16);
-	ck_assert_uint_eq(record_size(8, 7), 16);
-	ck_assert_uint_eq(record_size(9, 7), 24);
-	ck_assert_uint_eq(record_size(0, 63), 64);
-	ck_assert_uint_eq(record_size(56, 63), 64);
-	ck_assert_uint_eq(record_size(57, 63), 128);
+	ck_assert_uint_eq(record_size(0, 15, ~UINT64_C(7)), 8);
+	ck_assert_uint_eq(record_size(1, 15, ~UINT64_C(7)), 16);
+	ck_assert_uint_eq(record_size(8, 15, ~UINT64_C(7)), 16);
+	ck_assert_uint_eq(record_size(9, 15, ~UINT64_C(7)), 24);
+	ck_assert_uint_eq(record_size(0, 71, ~UINT64_C(63)), 64);
+	ck_assert_uint_eq(record_size(56, 71, ~UINT64_C(63)), 64);
+	ck_assert_uint_eq(record_size(57, 71, ~UINT64_C(63)), 128);
+}
+END_TEST
+
+/* Each word takes 8 bytes, in the order of the bits, and the payload begins behind the last. */
+START_TEST(record_has_room_for_the_words_of_its_prefix)
+{
+	static const struct {
+		uint32_t words;
+		uint64_t check, stamp, key, payload;
+	} rings[] = {
+		{ 0, 0, 0, 0, 8 },
+		{ PREFIX_CHECK, 8, 0, 0, 16 },
+		{ PREFIX_STAMP, 0, 8, 0, 16 },
+		{ PREFIX_KEY, 0, 0, 8, 16 },
+		{ PREFIX_CHECK | PREFIX_KEY, 8, 0, 16, 24 },
+		{ PREFIX_CHECK | PREFIX_STAMP | PREFIX_KEY, 8, 16, 24, 32 },
+	};
+
+	for (unsigned i = 0; i < sizeof(rings) / sizeof(rings[0]); i++) {
+		struct geometry g = { .alignment = 8 };
+
+		g.prefix_words = rings[i].words;
+		g.prefix_size = prefix_bytes(g.prefix_words);
+		if (rings[i].check != 0)
+			ck_assert_uint_eq(record_word(&g, PREFIX_CHECK), rings[i].check);
+		if (rings[i].stamp != 0)
+			ck_assert_uint_eq(record_word(&g, PREFIX_STAMP), rings[i].stamp);
+		if (rings[i].key != 0)
+			ck_assert_uint_eq(record_word(&g, PREFIX_KEY), rings[i].key);
+		ck_assert_uint_eq(record_payload(&g), rings[i].payload);
+		ck_assert_uint_eq(record_size_in(&g, 0), rings[i].payload);
+		ck_assert_uint_eq(record_size_in(&g, 1), rings[i].payload + 8);
+		g.alignment = 64;
+		ck_assert_uint_eq(record_size_in(&g, 64 - rings[i].payload), 64);
+		ck_assert_uint_eq(record_size_in(&g, 65 - rings[i].payload), 128);
+	}
 }
 END_TEST
 
@@ -100,7 +143,7 @@ START_TEST(new_lane_is_empty)
 {
 	struct shmring_boundary at;
 
-	begin(begins[_i]);
+	begin(_i);
 	ck_assert(shmr_lane_newest(&lane, &at));
 	ck_assert_uint_eq(at.position, begins[_i]);
 	ck_assert_uint_eq(at.seq, 0);
@@ -117,7 +160,7 @@ START_TEST(walk_finds_the_end)
 	struct shmring_boundary end, at;
 
 	for (uint64_t length = 0; length < 5000; length += 123) {
-		begin(begins[_i]);
+		begin(_i);
 		end = fill(length, 5);
 		ck_assert(shmr_lane_newest(&lane, &at));
 		must(shmr_lane_walk(&lane, &geometry, &at, POSITION_NONE));
@@ -132,7 +175,7 @@ START_TEST(walk_from_the_oldest_finds_it_too)
 {
 	struct shmring_boundary end, at;
 
-	begin(begins[_i]);
+	begin(_i);
 	end = fill(500, 5);
 	ck_assert(shmr_lane_oldest(&lane, SIZE, &at));
 	ck_assert_uint_le(control.reserved - at.position, SIZE);
@@ -148,7 +191,7 @@ START_TEST(walk_stops_at_the_given_position)
 {
 	struct shmring_boundary at, stop;
 
-	begin(begins[_i]);
+	begin(_i);
 	at = (struct shmring_boundary){ .position = begins[_i] };
 	for (int i = 0; i < 10; i++)
 		write_record(&at, 100);
@@ -167,7 +210,7 @@ START_TEST(reach_limits_the_search)
 {
 	struct shmring_boundary at;
 
-	begin(begins[_i]);
+	begin(_i);
 	fill(500, 4);
 	for (uint64_t reach = 2 * CHUNK; reach <= SIZE; reach += CHUNK) {
 		ck_assert(shmr_lane_oldest(&lane, reach, &at));
@@ -183,7 +226,7 @@ START_TEST(entry_in_work_is_not_used)
 {
 	struct shmring_boundary end, at, newest;
 
-	begin(begins[_i]);
+	begin(_i);
 	end = fill(500, 4);
 	ck_assert(shmr_lane_newest(&lane, &newest));
 	for (unsigned i = 0; i < LAYOUT_INDEX; i++)
@@ -201,7 +244,7 @@ START_TEST(empty_index_is_reported)
 {
 	struct shmring_boundary at;
 
-	begin(begins[_i]);
+	begin(_i);
 	for (unsigned i = 0; i < LAYOUT_INDEX; i++)
 		store_relaxed(&control.index[i].position, POSITION_NONE);
 	ck_assert(!shmr_lane_newest(&lane, &at));
@@ -214,7 +257,7 @@ START_TEST(entry_is_found_by_its_position)
 {
 	struct shmring_boundary at, newest;
 
-	begin(begins[_i]);
+	begin(_i);
 	fill(500, 4);
 	ck_assert(shmr_lane_newest(&lane, &newest));
 	ck_assert(shmr_lane_entry_at(&lane, newest.position, &at));
@@ -231,7 +274,7 @@ START_TEST(damaged_header_ends_the_walk)
 	struct shmring_boundary at;
 
 	for (unsigned i = 0; i < sizeof(damage) / sizeof(*damage); i++) {
-		begin(begins[_i]);
+		begin(_i);
 		at = (struct shmring_boundary){ .position = begins[_i] };
 		write_record(&at, 100);
 		store_relaxed(lane_word(data, lane.mask, at.position), damage[i]);
@@ -245,7 +288,7 @@ START_TEST(lane_without_an_end_ends_the_walk)
 {
 	struct shmring_boundary at = { .position = begins[_i] };
 
-	begin(begins[_i]);
+	begin(_i);
 	for (unsigned i = 0; i < SIZE / 8; i++)
 		store_relaxed(lane_word(data, lane.mask, 8 * i), HEADER_VALID);
 	must_fail(EBADMSG, shmr_lane_walk(&lane, &geometry, &at, POSITION_NONE));
@@ -281,7 +324,7 @@ START_TEST(walk_goes_on_where_its_time_was_up)
 	unsigned calls = 0;
 	int e;
 
-	begin(begins[_i]);
+	begin(_i);
 	whole = (struct shmring_boundary){ .position = geometry.first_position };
 	at = whole;
 	store_relaxed(&control.reserved, geometry.first_position + SIZE);
@@ -311,6 +354,7 @@ int main(void)
 	TCase *tc = room_case(s, "lane", 20);
 
 	tcase_add_test(tc, record_takes_header_payload_and_padding);
+	tcase_add_test(tc, record_has_room_for_the_words_of_its_prefix);
 	tcase_add_test(tc, header_is_never_zero_and_keeps_both_parts);
 	tcase_add_loop_test(tc, new_lane_is_empty, 0, 3);
 	tcase_add_loop_test(tc, walk_finds_the_end, 0, 3);

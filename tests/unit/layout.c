@@ -168,6 +168,21 @@ static void unknown_feature(struct identity *id)
 	id->incompatible = 1u << 31;
 }
 
+static void former_feature(struct identity *id)
+{
+	id->incompatible = 1;
+}
+
+static void reserved_word(struct identity *id)
+{
+	id->prefix_words = PREFIX_STAMP | PREFIX_CHECK;
+}
+
+static void one_more_word(struct identity *id)
+{
+	id->prefix_words = PREFIX_STAMP | PREFIX_KEY << 1;
+}
+
 START_TEST(unknown_feature_is_refused_by_name)
 {
 	must_fail(EPROTONOSUPPORT, check_changed(newer_format));
@@ -178,13 +193,18 @@ START_TEST(unknown_feature_is_refused_by_name)
 	ck_assert_ptr_nonnull(strstr(shmring_explain(), "byte order"));
 	must_fail(EPROTONOSUPPORT, check_changed(unknown_feature));
 	ck_assert_ptr_nonnull(strstr(shmring_explain(), "feature"));
+	must_fail(EPROTONOSUPPORT, check_changed(former_feature));
 }
 END_TEST
 
-static void one_more_feature(struct identity *id)
+START_TEST(unknown_word_of_records_is_refused)
 {
-	id->incompatible = FEATURE_STAMPS | FEATURE_STAMPS << 1;
+	must_fail(EPROTONOSUPPORT, check_changed(one_more_word));
+	ck_assert_ptr_nonnull(strstr(shmring_explain(), "the messages of the ring have fields"));
+	must_fail(EPROTONOSUPPORT, check_changed(reserved_word));
+	ck_assert_ptr_nonnull(strstr(shmring_explain(), "the messages of the ring have fields"));
 }
+END_TEST
 
 static void scale_without_stamps(struct identity *id)
 {
@@ -193,28 +213,29 @@ static void scale_without_stamps(struct identity *id)
 
 static void scale_beyond_reason(struct identity *id)
 {
-	id->incompatible = FEATURE_STAMPS;
+	id->prefix_words = PREFIX_STAMP;
 	id->stamp_scale = UINT64_MAX;
 }
 
-START_TEST(stamps_are_a_feature_that_takes_room_from_messages)
+START_TEST(stamps_are_words_that_take_room_from_messages)
 {
 	struct geometry g = plan(1 << 20, 4), out;
 	struct identity id;
 
 	ck_assert_uint_eq(offsetof(struct identity, stamp_scale), 112);
-	ck_assert_uint_eq(identity_of(&g).incompatible, 0);
+	ck_assert_uint_eq(offsetof(struct identity, prefix_words), 240);
+	ck_assert_uint_eq(identity_of(&g).prefix_words, 0);
 	ck_assert_uint_eq(g.max_message, 1 << 19);
 	layout_add_stamps(&g, SHMRING_STAMP_TSC);
 	g.stamp_scale = 12345;
 	g.stamp_base = 678;
 	id = identity_of(&g);
-	ck_assert_uint_eq(id.incompatible, FEATURE_STAMPS);
+	ck_assert_uint_eq(id.prefix_words, PREFIX_STAMP);
+	ck_assert_uint_eq(id.incompatible, 0);
 	must(layout_check(&out, &id, g.file_size));
 	ck_assert_mem_eq(&g, &out, sizeof(g));
 	ck_assert_uint_eq(out.max_message, (1 << 19) - 8);
-	ck_assert_uint_eq(out.stamp_size, 8);
-	must_fail(EPROTONOSUPPORT, check_changed(one_more_feature));
+	ck_assert_uint_eq(out.prefix_size, 8);
 	must_fail(EBADMSG, check_changed(scale_without_stamps));
 	must_fail(EBADMSG, check_changed(scale_beyond_reason));
 }
@@ -392,7 +413,8 @@ int main(void)
 	tcase_add_test(tc, checksum_is_crc32c);
 	tcase_add_test(tc, identity_gives_the_geometry_back);
 	tcase_add_test(tc, unknown_feature_is_refused_by_name);
-	tcase_add_test(tc, stamps_are_a_feature_that_takes_room_from_messages);
+	tcase_add_test(tc, unknown_word_of_records_is_refused);
+	tcase_add_test(tc, stamps_are_words_that_take_room_from_messages);
 	tcase_add_test(tc, compatible_features_are_no_obstacle);
 	tcase_add_test(tc, newer_format_is_named_whatever_else_it_changes);
 	tcase_add_test(tc, nonsense_with_a_sound_checksum_is_refused);
