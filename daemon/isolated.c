@@ -20,6 +20,7 @@
 #include "lane.h"
 #include "log.h"
 #include "registry.h"
+#include "segment.h"
 #include "sys.h"
 
 static void label_lane(const struct isolated *i, unsigned lane, uid_t uid, uint32_t number,
@@ -353,10 +354,9 @@ struct kept {
 static bool is_own_file(int fd, struct stat *ret)
 {
 	const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-	int seals = fcntl(fd, F_GET_SEALS);
 
-	return seals >= 0 && (seals & needed) == needed && fstat(fd, ret) == 0 &&
-	       S_ISREG(ret->st_mode) && ret->st_uid == geteuid() && (ret->st_mode & 0177) == 0;
+	return segment_is_sealed(fd, needed) && fstat(fd, ret) == 0 && S_ISREG(ret->st_mode) &&
+	       ret->st_uid == geteuid() && (ret->st_mode & 0177) == 0;
 }
 
 static bool read_kept(struct kept *k, const struct kept_file *file)

@@ -14,6 +14,7 @@
 #include "explain.h"
 #include "options.h"
 #include "ring.h"
+#include "segment.h"
 
 #define MAX_TEXT (64u << 20)
 
@@ -107,10 +108,9 @@ int shmring_broker_next(struct shmring_broker *b, const char *after,
 static int check_text(int fd, uint64_t bytes)
 {
 	const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-	int seals = fcntl(fd, F_GET_SEALS);
 	struct stat st;
 
-	if (seals < 0 || (seals & needed) != needed || fstat(fd, &st) < 0 || bytes > MAX_TEXT ||
+	if (!segment_is_sealed(fd, needed) || fstat(fd, &st) < 0 || bytes > MAX_TEXT ||
 	    (uint64_t)st.st_size != bytes)
 		return explain(-EPROTO, "the broker's text is not a sealed memory file of the "
 					"length that the broker announced");

@@ -83,11 +83,16 @@ int segment_seal(int fd)
 	return 0;
 }
 
-int segment_check_seals(int fd)
+bool segment_is_sealed(int fd, int needed)
 {
 	int seals = fcntl(fd, F_GET_SEALS);
 
-	if (seals < 0 || (seals & SIZE_SEALS) != SIZE_SEALS)
+	return seals >= 0 && (seals & needed) == needed;
+}
+
+int segment_check_seals(int fd)
+{
+	if (!segment_is_sealed(fd, SIZE_SEALS))
 		return explain(
 			-EPERM,
 			"the memory file is not sealed against a change of its size; whoever made "

@@ -36,6 +36,9 @@ int segment_new_memory(const char *label, unsigned mode);
 int segment_seal(int fd);
 int segment_check_seals(int fd);
 
+/* Is it a memory file with all of these seals, F_SEAL_...? */
+bool segment_is_sealed(int fd, int needed);
+
 /* Give an unnamed file its name. -EEXIST: the name is taken. */
 int segment_link(int fd, int dirfd, const char *name);
 
