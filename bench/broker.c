@@ -38,14 +38,6 @@ enum { MESSAGE = 64, PERIOD_NS = 1000, KILLS = 100, ROUNDS = 5 };
 static char directory[] = "/dev/shm/shmring-bench-XXXXXX";
 static char program[PATH_MAX], socket_path[PATH_MAX], rings[PATH_MAX], file[PATH_MAX];
 
-static int64_t now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-}
-
 static void rest(int64_t ns)
 {
 	const struct timespec t = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
@@ -103,10 +95,10 @@ static void end(pid_t pid, int signal)
 static void await_broker(void)
 {
 	struct shmring_broker *b;
-	int64_t deadline = now() + 5000000000;
+	int64_t deadline = clock_ns() + 5000000000;
 	int r;
 
-	while ((r = shmring_broker_open(&b, NULL)) < 0 && now() < deadline)
+	while ((r = shmring_broker_open(&b, NULL)) < 0 && clock_ns() < deadline)
 		;
 	must(r, "the broker");
 	shmring_broker_close(b);
@@ -134,12 +126,12 @@ static double time_to_read(const char *address)
 	struct shmring_consumer *c;
 	struct shmring_message m;
 	struct shmring_ring *r;
-	int64_t begin = now(), seen;
+	int64_t begin = clock_ns(), seen;
 
 	must(shmring_open(&r, address), address);
 	must(shmring_consumer_attach(&c, r, &options), address);
 	must(shmring_peek(c, SHMRING_NOWAIT, &m), address);
-	seen = now();
+	seen = clock_ns();
 	shmring_consumer_detach(c);
 	shmring_close(r);
 	return (double)(seen - begin) / 1000;
@@ -149,12 +141,12 @@ static double time_to_write(const char *address)
 {
 	struct shmring_producer *p;
 	struct shmring_ring *r;
-	int64_t begin = now(), written;
+	int64_t begin = clock_ns(), written;
 
 	must(shmring_open(&r, address), address);
 	must(shmring_producer_attach(&p, r, NULL), address);
 	must(shmring_publish(p, "next", 4, SHMRING_NOWAIT), address);
-	written = now();
+	written = clock_ns();
 	shmring_producer_detach(p);
 	shmring_close(r);
 	return (double)(written - begin) / 1000;
@@ -211,8 +203,8 @@ static _Noreturn void produce(struct stream *s)
 	must(shmring_open(&r, "broker:stream"), "the stream");
 	must(shmring_producer_attach(&p, r, NULL), "the stream");
 	s->ready++;
-	for (due = now(); !s->stop; due += PERIOD_NS) {
-		while ((message[0] = now()) < due)
+	for (due = clock_ns(); !s->stop; due += PERIOD_NS) {
+		while ((message[0] = clock_ns()) < due)
 			;
 		must(shmring_publish(p, message, MESSAGE, SHMRING_FOREVER), "publish");
 	}
@@ -234,7 +226,7 @@ static _Noreturn void consume(struct stream *s)
 
 		if (shmring_peek(c, SHMRING_NOWAIT, &m) < 0)
 			continue;
-		seen = now();
+		seen = clock_ns();
 		memcpy(&sent, m.data, sizeof(sent));
 		shmring_release(c);
 		if (last > 0 && seen - last > s->longest_gap)
@@ -275,7 +267,7 @@ static void run_stream(enum victim victim, int seconds, struct stream *s, pid_t 
 	writer = start_side(produce, s);
 	while (s->ready < 2)
 		rest(100000);
-	begin = now();
+	begin = clock_ns();
 	for (int i = 0; i < KILLS; i++) {
 		rest(pause);
 		if (victim == BROKER) {
@@ -286,7 +278,7 @@ static void run_stream(enum victim victim, int seconds, struct stream *s, pid_t 
 			sleeper = start_sleep();
 		}
 	}
-	s->seconds = (double)(now() - begin) / 1e9;
+	s->seconds = (double)(clock_ns() - begin) / 1e9;
 	s->stop = true;
 	waitpid(reader, NULL, 0);
 	waitpid(writer, NULL, 0);
