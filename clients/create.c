@@ -201,12 +201,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		c->max_sleep_ns = parse_ns("--max-sleep", arg, state);
 		return 0;
 	case ARGP_KEY_ARG:
-		if (state->arg_num > 0)
-			usage_failed(state, "unexpected argument '%s'", arg);
-		o->address = arg;
-		return 0;
 	case ARGP_KEY_NO_ARGS:
-		usage_failed(state, "missing argument RING");
+		o->address = ring_argument(arg, state);
 		return 0;
 	default:
 		return parse_shape(c, key, arg, state);

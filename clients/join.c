@@ -31,6 +31,23 @@ void check_fresh(const char *address, bool fresh, const struct argp_state *state
 			     address);
 }
 
+error_t parse_join(struct joining *j, int key)
+{
+	switch (key) {
+	case JOIN_NO_CREATE:
+		j->create = false;
+		return 0;
+	case JOIN_FRESH:
+		j->fresh = true;
+		return 0;
+	case 'v':
+		j->verbose = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
 static void pause_before_next_look(void)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_NS };

@@ -32,6 +32,22 @@ struct joining {
 	struct shmring_config shape; /* of an ephemeral ring that went meanwhile; else size is 0 */
 };
 
+/* The options --fresh, --no-create and --verbose ('v'), which pub and sub have in common. */
+enum {
+	JOIN_FRESH = 0x1000,
+	JOIN_NO_CREATE,
+};
+
+/* What --help says of them. */
+#define JOIN_FRESH_HELP                                                                            \
+	"If the ring has been used, but no process is attached to it: make it again, without the " \
+	"messages and kept places of earlier runs"
+#define JOIN_NO_CREATE_HELP "Fail if the ring does not exist"
+#define JOIN_VERBOSE_HELP "Name the reason of a wait, even if standard error is no terminal"
+
+/* Take one of them: 0, or ARGP_ERR_UNKNOWN if `key` is another option. */
+error_t parse_join(struct joining *j, int key);
+
 /* Wrong on the command line: --fresh for a ring that cannot be made anew. */
 void check_fresh(const char *address, bool fresh, const struct argp_state *state);
 

@@ -252,3 +252,12 @@ uint64_t number_argument(const char *option, const char *arg, uint64_t low, uint
 		     (unsigned long long)low, (unsigned long long)high);
 	return 0;
 }
+
+const char *ring_argument(const char *arg, struct argp_state *state)
+{
+	if (!arg)
+		usage_failed(state, "missing argument RING");
+	if (state->arg_num > 0)
+		usage_failed(state, "unexpected argument '%s'", arg);
+	return arg;
+}

@@ -31,6 +31,9 @@ uint64_t lag_time_argument(const char *option, const char *arg, struct argp_stat
 void lag_argument(const char *option, const char *arg, uint64_t *ret_bytes, uint64_t *ret_ns,
 		  struct argp_state *state);
 
+/* RING, the only argument; `arg` is NULL if there is none. */
+const char *ring_argument(const char *arg, struct argp_state *state);
+
 uint64_t number_argument(const char *option, const char *arg, uint64_t low, uint64_t high,
 			 struct argp_state *state);
 

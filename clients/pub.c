@@ -41,8 +41,6 @@ enum {
 	KEY_WAIT_CONSUMERS,
 	KEY_TIMEOUT,
 	KEY_NOWAIT,
-	KEY_NO_CREATE,
-	KEY_FRESH,
 	KEY_WHILE_READ,
 };
 
@@ -72,13 +70,9 @@ static const struct argp_option options[] = {
 	{ "while-read", KEY_WHILE_READ, NULL, 0,
 	  "Begin when the ring has a consumer, and end, with status 5, when none is left", 2 },
 	{ NULL, 0, NULL, 0, "General:", -1 },
-	{ "fresh", KEY_FRESH, NULL, 0,
-	  "If the ring has been used, but no process is attached to it: make it again, without the "
-	  "messages and kept places of earlier runs",
-	  -1 },
-	{ "no-create", KEY_NO_CREATE, NULL, 0, "Fail if the ring does not exist", -1 },
-	{ "verbose", 'v', NULL, 0,
-	  "Name the reason of a wait, even if standard error is no terminal", -1 },
+	{ "fresh", JOIN_FRESH, NULL, 0, JOIN_FRESH_HELP, -1 },
+	{ "no-create", JOIN_NO_CREATE, NULL, 0, JOIN_NO_CREATE_HELP, -1 },
+	{ "verbose", 'v', NULL, 0, JOIN_VERBOSE_HELP, -1 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -144,15 +138,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_NOWAIT:
 		o->timeout_ns = 0;
 		return 0;
-	case KEY_NO_CREATE:
-		o->join.create = false;
-		return 0;
-	case KEY_FRESH:
-		o->join.fresh = true;
-		return 0;
-	case 'v':
-		o->join.verbose = true;
-		return 0;
 	case ARGP_KEY_ARG:
 		o->address = arg;
 		o->files = state->argv + state->next;
@@ -165,7 +150,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		check_fresh(o->address, o->join.fresh, state);
 		return 0;
 	default:
-		return parse_form(o, key, arg, state);
+		return parse_join(&o->join, key) == 0 ? 0 : parse_form(o, key, arg, state);
 	}
 }
 

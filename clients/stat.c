@@ -11,6 +11,7 @@
 #include "cli.h"
 #include "foreign.h"
 #include "json.h"
+#include "options.h"
 #include "stop.h"
 #include "view.h"
 
@@ -42,12 +43,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->json = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		if (state->arg_num > 0)
-			usage_failed(state, "unexpected argument '%s'", arg);
-		o->address = arg;
-		return 0;
 	case ARGP_KEY_NO_ARGS:
-		usage_failed(state, "missing argument RING");
+		o->address = ring_argument(arg, state);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -26,9 +26,7 @@ enum {
 	KEY_NO_FOLLOW,
 	KEY_DRAIN,
 	KEY_TIMEOUT,
-	KEY_NO_CREATE,
 	KEY_LATENCY,
-	KEY_FRESH,
 };
 
 struct sub_options {
@@ -87,13 +85,9 @@ static const struct argp_option options[] = {
 	  "this long",
 	  3 },
 	{ NULL, 0, NULL, 0, "General:", -1 },
-	{ "fresh", KEY_FRESH, NULL, 0,
-	  "If the ring has been used, but no process is attached to it: make it again, without the "
-	  "messages and kept places of earlier runs",
-	  -1 },
-	{ "no-create", KEY_NO_CREATE, NULL, 0, "Fail if the ring does not exist", -1 },
-	{ "verbose", 'v', NULL, 0,
-	  "Name the reason of a wait, even if standard error is no terminal", -1 },
+	{ "fresh", JOIN_FRESH, NULL, 0, JOIN_FRESH_HELP, -1 },
+	{ "no-create", JOIN_NO_CREATE, NULL, 0, JOIN_NO_CREATE_HELP, -1 },
+	{ "verbose", 'v', NULL, 0, JOIN_VERBOSE_HELP, -1 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -166,17 +160,8 @@ static error_t parse_flag(struct sub_options *all, int key)
 	case KEY_DRAIN:
 		o->end = END_DRAIN;
 		return 0;
-	case KEY_NO_CREATE:
-		all->join.create = false;
-		return 0;
-	case KEY_FRESH:
-		all->join.fresh = true;
-		return 0;
-	case 'v':
-		all->join.verbose = true;
-		return 0;
 	default:
-		return parse_form(o, key);
+		return parse_join(&all->join, key) == 0 ? 0 : parse_form(o, key);
 	}
 }
 
@@ -262,12 +247,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->timeout_ns = duration_argument("--timeout", arg, state);
 		return 0;
 	case ARGP_KEY_ARG:
-		if (state->arg_num > 0)
-			usage_failed(state, "unexpected argument '%s'", arg);
-		o->address = arg;
-		return 0;
 	case ARGP_KEY_NO_ARGS:
-		usage_failed(state, "missing argument RING");
+		o->address = ring_argument(arg, state);
 		return 0;
 	case ARGP_KEY_SUCCESS:
 		check_options(all, state);
