@@ -2,7 +2,7 @@
 /*
  * Smallest consumer: prints what hello-producer said, up to the empty message
  * that ends it. Start it in a second terminal, or in five: each of them gets
- * every message.
+ * every message. It may be started first, and then waits until the ring is there.
  *
  *	cc hello-consumer.c $(pkg-config --cflags --libs shmring-consumer) -o hello-consumer
  */
@@ -35,7 +35,7 @@ int main(int argc, char **argv)
 	struct shmring_ring *ring = NULL;
 	int r;
 
-	r = shmring_open(&ring, name);
+	r = shmring_open_wait(&ring, name, SHMRING_FOREVER);
 	if (r == 0)
 		r = shmring_consumer_attach(&consumer, ring, NULL);
 	if (r == 0)

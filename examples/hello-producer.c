@@ -8,7 +8,6 @@
  * No consumer needs to be there: the messages wait in the ring for
  * hello-consumer, also when this program has ended.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -35,10 +34,8 @@ int main(int argc, char **argv)
 	struct shmring_ring *ring = NULL;
 	int r;
 
-	r = shmring_create(&ring, name, NULL);
-	if (r == -EEXIST)
-		r = shmring_open(&ring, name);
-	if (r == 0)
+	r = shmring_open_or_create(&ring, name, NULL);
+	if (r >= 0)
 		r = shmring_producer_attach(&producer, ring, NULL);
 	if (r == 0)
 		r = say_hello(producer);

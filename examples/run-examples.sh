@@ -30,10 +30,14 @@ hello="hello, world 1
 hello, world 2
 hello, world 3"
 
-echo "1..11"
-expect "a consumer without a ring fails" 1 "" "$examples/hello-consumer" "$ring"
-expect "and says why, naming itself and the ring" 0 1 \
-	grep -c "^hello-consumer: .*$ring" "$dir/stderr.1"
+echo "1..12"
+: >"$dir/text"
+expect "a consumer of a file that is no ring fails" 1 "" "$examples/hello-consumer" "$dir/text"
+expect "and says why, naming itself and the file" 0 1 \
+	grep -c "^hello-consumer: .*$dir/text" "$dir/stderr.1"
+expect "a consumer that is started first waits for the ring" 0 "$hello" \
+	sh -c '"$1/hello-consumer" "$2" & "$1/hello-producer" "$2" && wait $!' sh "$examples" "$ring"
+rm "$ring"
 expect "a producer needs no consumer" 0 "" "$examples/hello-producer" "$ring"
 expect "a consumer reads what was said before it came" 0 "$hello" "$examples/hello-consumer" "$ring"
 expect "so does the next one" 0 "$hello" "$examples/hello-consumer" "$ring"
@@ -48,5 +52,5 @@ expect "rings are served by an event loop" 0 "1000 apples and 1000 pears" "$exam
 if [ -x "$examples/sd-event-loop" ]; then
 	expect "and by that of a library" 0 "1000 apples and 1000 pears" "$examples/sd-event-loop"
 else
-	echo "ok 11 - and by that of a library # SKIP built without libsystemd"
+	echo "ok 12 - and by that of a library # SKIP built without libsystemd"
 fi

@@ -49,6 +49,8 @@ dist_man_MANS += \
 	man/shmring_next_length.3 \
 	man/shmring_open.3 \
 	man/shmring_open_fd.3 \
+	man/shmring_open_or_create.3 \
+	man/shmring_open_wait.3 \
 	man/shmring_peek.3 \
 	man/shmring_peek_batch.3 \
 	man/shmring_producer_arm.3 \

@@ -240,6 +240,39 @@ int shmring_create(struct shmring_ring **ret, const char *address,
 int shmring_open(struct shmring_ring **ret, const char *address);
 
 /*
+ * Open a ring as soon as it is there, and wait until `deadline` for that. With SHMRING_NOWAIT
+ * this is shmring_open().
+ *
+ * The call waits while shmring_open() would return -ENOENT: no file has the name yet, or a
+ * directory on the way to it is missing. A ring appears whole and with its permissions, so
+ * the call does not wait for anything else: it returns every other error of shmring_open() at
+ * once, also -EACCES. The kernel wakes the call when the name appears, and it looks at least once
+ * a second. Where inotify(7) cannot be had it looks after pauses of 1 to 100 ms. With
+ * "broker:NAME" it also waits for a broker that is not there or does not answer, and asks
+ * it after such pauses.
+ *
+ * Errors: as shmring_open(), and -ETIMEDOUT, -EINTR (a signal handler ran while it slept).
+ * Concurrency: with everything.
+ */
+int shmring_open_wait(struct shmring_ring **ret, const char *address, int64_t deadline);
+
+/*
+ * Open the ring if it is there, and make it if not, whatever other processes do meanwhile: of any
+ * number of processes that call this at one time for one name, one makes the ring, and the
+ * others open that ring. Returns 1 if this call has made it, else 0. (0 also if the broker was
+ * killed while it made the ring for this call.)
+ *
+ * `config` is checked in both cases (-EINVAL), but not compared: a ring that is there is opened as
+ * it is, whatever its shape. shmring_stat() tells its shape.
+ *
+ * Errors: as shmring_open() and shmring_create(), but neither -ENOENT for a missing ring nor
+ * -EEXIST; -EINVAL without an address; -EAGAIN (others make and remove the ring all the time).
+ * Concurrency: with everything.
+ */
+int shmring_open_or_create(struct shmring_ring **ret, const char *address,
+			   const struct shmring_config *config);
+
+/*
  * Open the ring behind a descriptor, as received over a Unix socket. The
  * descriptor is duplicated and stays the caller's. A memory file must be
  * sealed against shrinking (-EPERM otherwise).

@@ -11,6 +11,7 @@
 #include "create.h"
 #include "explain.h"
 #include "open.h"
+#include "registry.h"
 #include "ring-source.h"
 #include "sys.h"
 #include "unused.h"
@@ -38,6 +39,57 @@ int shmring_open(struct shmring_ring **ret, const char *address)
 
 	shmr_cancel_on(cancel);
 	return e;
+}
+
+int shmring_open_wait(struct shmring_ring **ret, const char *address, int64_t deadline)
+{
+	int cancel = shmr_cancel_off(); /* nothing half open is left behind */
+	int e = is_brokers(address) ? source_open_ring_wait(ret, address, deadline)
+				    : shmr_ring_open_wait(ret, address, deadline);
+
+	shmr_cancel_on(cancel);
+	return e;
+}
+
+static int check_config(const char *address, const struct shmring_config *config)
+{
+	if (!address)
+		return explain(-EINVAL, "a ring without a name cannot be opened by one; make it "
+					"with shmring_create()");
+	return is_brokers(address) ? source_check_config(address, config)
+				   : shmr_ring_check_config(address, config);
+}
+
+/*
+ * There was no ring, so this call made one, or another process was quicker; or the broker was
+ * killed while it was asked, and may have made the ring.
+ */
+static bool was_overtaken(int e, const char *address)
+{
+	return e == -EEXIST || (e == -ECONNRESET && is_brokers(address));
+}
+
+int shmring_open_or_create(struct shmring_ring **ret, const char *address,
+			   const struct shmring_config *config)
+{
+	int e = check_config(address, config);
+	struct tries tries = { 0 };
+
+	if (e < 0)
+		return e;
+	do {
+		e = shmring_open(ret, address);
+		if (e != -ENOENT)
+			return e;
+		e = shmring_create(ret, address, config);
+		if (e == 0)
+			return 1;
+	} while (was_overtaken(e, address) && shmr_try_again(&tries));
+	return e != -EEXIST ? e
+			    : explain(-EAGAIN,
+				      "%s: other processes make and remove it again and again; "
+				      "try again when they have stopped",
+				      address);
 }
 
 int shmring_remove(const char *address)

@@ -26,6 +26,7 @@
 #include "layout.h"
 #include "ring.h"
 #include "sys.h"
+#include "watch.h"
 
 #define PATIENCE INT64_C(2000000000) /* with a broker that is being started again */
 #define PAUSE INT64_C(10000000)
@@ -340,13 +341,72 @@ int source_open_ring(struct shmring_ring **ret, const char *address)
 	return get(ret, address, NULL, 0);
 }
 
-int source_create_ring(struct shmring_ring **ret, const char *address,
-		       const struct shmring_config *config)
+/* One question to the broker, which may have been started or killed meanwhile. */
+static int try_ring(struct broker_source *s, int64_t deadline, int *ret_fd)
+{
+	const int64_t left = deadline - shmr_now();
+	int e = 0;
+
+	s->connection.hurry = left < HURRY ? HURRY : left < LONGEST_HURRY ? left : LONGEST_HURRY;
+	if (!connection_is_open(&s->connection))
+		e = connection_open_now(&s->connection);
+	if (e == 0)
+		e = ask_for_ring(s, NULL, 0, s->uuid, ret_fd);
+	s->connection.hurry = 0;
+	return e;
+}
+
+/* Is the ring, or the broker, not there yet? */
+static bool may_come(int e)
+{
+	return e == -ENOENT || e == -ECONNREFUSED || e == -ECONNRESET || e == -ETIMEDOUT;
+}
+
+/* The broker does not tell of new rings, so it is asked again and again. */
+static int await_ring(struct shmring_ring **ret, struct broker_source *s, const char *address,
+		      int64_t deadline)
+{
+	int64_t pause_ns = 0;
+	int fd, e = broker_name(s->name, address);
+
+	if (e == 0)
+		e = connection_init(&s->connection, NULL);
+	if (e < 0)
+		return e;
+	s->connections = 1;
+	while (may_come(e = try_ring(s, deadline, &fd))) {
+		int64_t now = shmr_now();
+		int64_t until = now + shmr_watch_pause(&pause_ns);
+
+		if (now >= deadline)
+			return shmr_watch_too_late();
+		if (shmr_sleep(until < deadline ? until : deadline) < 0)
+			return shmr_watch_interrupted();
+	}
+	return e == 0 ? make_ring(ret, s, fd) : e;
+}
+
+int source_open_ring_wait(struct shmring_ring **ret, const char *address, int64_t deadline)
+{
+	struct broker_source *s;
+	int e;
+
+	if (deadline <= SHMRING_NOWAIT)
+		return source_open_ring(ret, address);
+	s = source_new();
+	if (!s)
+		return explain(-ENOMEM, "out of memory");
+	e = await_ring(ret, s, address, deadline);
+	if (e < 0)
+		broker_free(&s->calls, false);
+	return e < 0 ? shmr_explain_about(e, address) : 0;
+}
+
+static int read_config(struct shmring_config *ret, const char *address,
+		       const struct shmring_config *given)
 {
 	struct shmring_config c;
-	struct proto_config words;
-	uint32_t flags = PROTO_MAKE;
-	int e = shmr_ring_config(&c, config);
+	int e = shmr_ring_config(&c, given);
 
 	if (e == 0 && (c.flags & SHMRING_EPHEMERAL) != 0)
 		e = explain(-EINVAL,
@@ -354,6 +414,26 @@ int source_create_ring(struct shmring_ring **ret, const char *address,
 			    "so SHMRING_EPHEMERAL is for other rings; remove it with "
 			    "'shmring rm'",
 			    address);
+	if (e == 0)
+		*ret = c;
+	return e;
+}
+
+int source_check_config(const char *address, const struct shmring_config *config)
+{
+	struct shmring_config c;
+
+	return read_config(&c, address, config);
+}
+
+int source_create_ring(struct shmring_ring **ret, const char *address,
+		       const struct shmring_config *config)
+{
+	struct shmring_config c = { 0 };
+	struct proto_config words;
+	uint32_t flags = PROTO_MAKE;
+	int e = read_config(&c, address, config);
+
 	if (e < 0)
 		return e;
 	words = (struct proto_config){

@@ -12,10 +12,15 @@
 
 #include <shmring/shmring.h>
 
-/* shmring_open(), shmring_create() and shmring_remove() for "broker:NAME". */
+/*
+ * shmring_open(), shmring_open_wait(), shmring_create() and shmring_remove() for "broker:NAME"; and
+ * 0, or -EINVAL: source_create_ring() would refuse the config.
+ */
 int source_open_ring(struct shmring_ring **ret, const char *address);
+int source_open_ring_wait(struct shmring_ring **ret, const char *address, int64_t deadline);
 int source_create_ring(struct shmring_ring **ret, const char *address,
 		       const struct shmring_config *config);
+int source_check_config(const char *address, const struct shmring_config *config);
 int source_remove_ring(const char *address);
 
 #endif

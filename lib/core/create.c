@@ -285,12 +285,12 @@ static int plan(struct geometry *ret, const struct shmring_config *c)
 	return e == 0 ? shmr_stamp_plan(ret, c->stamps) : e;
 }
 
-int shmr_ring_create(struct shmring_ring **ret, const char *address,
-		     const struct shmring_config *config)
+/* The shape of a ring at this address, which is not one of the broker. */
+static int read_config(struct shmring_config *ret, const char *address,
+		       const struct shmring_config *given)
 {
 	struct shmring_config c;
-	struct geometry g;
-	int e = shmr_ring_config(&c, config);
+	int e = shmr_ring_config(&c, given);
 
 	if (e == 0 && (c.flags & SHMRING_PERSISTENT) != 0)
 		e = explain(-EINVAL, "SHMRING_PERSISTENT is for rings of the broker; a file on "
@@ -300,6 +300,25 @@ int shmr_ring_create(struct shmring_ring **ret, const char *address,
 	if (e == 0 && (c.flags & SHMRING_EPHEMERAL) != 0 && !address)
 		e = explain(-EINVAL, "a ring without a name goes with its last user anyway; leave "
 				     "SHMRING_EPHEMERAL out");
+	if (e == 0)
+		*ret = c;
+	return e;
+}
+
+int shmr_ring_check_config(const char *address, const struct shmring_config *config)
+{
+	struct shmring_config c;
+
+	return read_config(&c, address, config);
+}
+
+int shmr_ring_create(struct shmring_ring **ret, const char *address,
+		     const struct shmring_config *config)
+{
+	struct shmring_config c;
+	struct geometry g;
+	int e = read_config(&c, address, config);
+
 	if (e == 0)
 		e = plan(&g, &c);
 	if (e < 0)

@@ -22,6 +22,9 @@
 int shmr_ring_create(struct shmring_ring **ret, const char *address,
 		     const struct shmring_config *config);
 
+/* 0, or -EINVAL: shmr_ring_create() would refuse the config. */
+int shmr_ring_check_config(const char *address, const struct shmring_config *config);
+
 /* Make a complete ring, except the seals, of a new file. Explained. */
 int ring_fill(int fd, const struct geometry *g, bool named);
 

@@ -41,8 +41,8 @@ static int check_boot(const struct identity *id)
 
 	if (memcmp(id->boot_id, boot_id, sizeof(boot_id)) == 0)
 		return 0;
-	if (e < 0)
-		return explain(e,
+	if (e < 0) /* -ENOENT would mean that there is no ring */
+		return explain(e == -ENOENT ? -EOPNOTSUPP : e,
 			       "cannot tell whether the ring was made before the last boot: "
 			       "/proc/sys/kernel/random/boot_id: %e",
 			       e);

@@ -61,7 +61,9 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/vacancy.c \
 	lib/core/vacancy.h \
 	lib/core/waitable.c \
-	lib/core/waitable.h
+	lib/core/waitable.h \
+	lib/core/watch.c \
+	lib/core/watch.h
 lib_core_libcore_la_CPPFLAGS = $(CORE_CPPFLAGS)
 lib_core_libcore_la_CFLAGS = $(LIBRARY_CFLAGS)
 lib_core_libcore_la_LDFLAGS = $(SANITIZE_FLAGS)

@@ -16,6 +16,7 @@
 #include "explain.h"
 #include "ring.h"
 #include "sys.h"
+#include "watch.h"
 
 int ring_open_file(const char *address, bool read_only)
 {
@@ -61,6 +62,22 @@ int shmr_ring_open(struct shmring_ring **ret, const char *address)
 	}
 	*ret = r;
 	return 0;
+}
+
+int shmr_ring_open_wait(struct shmring_ring **ret, const char *address, int64_t deadline)
+{
+	int e = shmr_ring_open(ret, address);
+	struct watch w;
+
+	if (e != -ENOENT || deadline <= SHMRING_NOWAIT)
+		return e;
+	watch_begin(&w, address);
+	do {
+		watch_arm(&w);
+		e = shmr_ring_open(ret, address);
+	} while (e == -ENOENT && (e = watch_sleep(&w, deadline)) == 1);
+	watch_end(&w);
+	return e;
 }
 
 /* Remove the name only while it still leads to the file we looked at. */

@@ -6,12 +6,14 @@
 #define SHMRING_CORE_OPEN_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <shmring/shmring.h>
 
 #pragma GCC visibility push(default)
 
-/* shmring_open() and shmring_remove() for paths and names of the runtime directory. */
+/* shmring_open(), shmring_open_wait() and shmring_remove() for paths and names of the runtime directory. */
 int shmr_ring_open(struct shmring_ring **ret, const char *address);
+int shmr_ring_open_wait(struct shmring_ring **ret, const char *address, int64_t deadline);
 int shmr_ring_remove(const char *address);
 
 /*

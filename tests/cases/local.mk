@@ -17,6 +17,7 @@ C_CASES = \
 	tests/cases/batch-evicted \
 	tests/cases/closed-by-others \
 	tests/cases/closed-descriptors \
+	tests/cases/either-first \
 	tests/cases/handler-publishes \
 	tests/cases/interrupted-attach \
 	tests/cases/last-moment \
@@ -45,6 +46,9 @@ endif
 tests_cases_closed_descriptors_SOURCES = tests/cases/closed-descriptors.c
 tests_cases_closed_descriptors_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_closed_descriptors_LDADD = $(PROCESS_LIBS)
+tests_cases_either_first_SOURCES = tests/cases/either-first.c
+tests_cases_either_first_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_cases_either_first_LDADD = $(PROCESS_LIBS)
 tests_cases_batch_evicted_SOURCES = tests/cases/batch-evicted.c
 tests_cases_batch_evicted_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_batch_evicted_LDADD = $(PROCESS_LIBS)

@@ -7,6 +7,7 @@ UNIT_TESTS = \
 	tests/unit/evicted \
 	tests/unit/lane \
 	tests/unit/layout \
+	tests/unit/makers \
 	tests/unit/marks \
 	tests/unit/proto \
 	tests/unit/registry \
@@ -38,6 +39,10 @@ tests_unit_lane_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
 tests_unit_layout_SOURCES = tests/unit/layout.c
 tests_unit_layout_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_layout_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
+tests_unit_makers_SOURCES = tests/unit/makers.c
+tests_unit_makers_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_makers_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
+tests_unit_makers_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=segment_link
 tests_unit_marks_SOURCES = tests/unit/marks.c
 tests_unit_marks_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_marks_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
