@@ -24,7 +24,7 @@ fuzz_replay_reader_SOURCES = fuzz/reader.c fuzz/replay.c $(FUZZ_COMMON)
 fuzz_replay_reader_CPPFLAGS = $(FUZZ_CPPFLAGS)
 fuzz_replay_reader_LDADD = $(UNIT_LIBS)
 
-TESTS += fuzz/smoke.sh
+LONG_TESTS += fuzz/smoke.sh
 EXTRA_DIST += fuzz/smoke.sh fuzz/corpus
 
 # libFuzzer is clang's, and wants to see all of the library: it is compiled once more, whatever

@@ -21,7 +21,7 @@ MODEL_FILES = \
 EXTRA_DIST += model/check-model.sh $(MODEL_FILES)
 
 if ENABLE_TESTS
-TESTS += model/check-model.sh
+LONG_TESTS += model/check-model.sh
 endif
 
 .PHONY: check-model check-model-full

@@ -14,7 +14,6 @@ BROKER_TESTS_LIBS = tests/broker/libserver.la lib/proto/libproto.la \
 BROKER_TESTS = \
 	tests/broker/hostile-ring \
 	tests/broker/isolated \
-	tests/broker/keeper \
 	tests/broker/life \
 	tests/broker/metrics \
 	tests/broker/process-limit \
@@ -24,6 +23,9 @@ BROKER_TESTS = \
 	tests/broker/shares
 check_PROGRAMS += $(BROKER_TESTS)
 TESTS += $(BROKER_TESTS)
+
+check_PROGRAMS += tests/broker/keeper
+LONG_TESTS += tests/broker/keeper
 
 tests_broker_hostile_ring_SOURCES = tests/broker/hostile-ring.c
 tests_broker_hostile_ring_CPPFLAGS = $(BROKER_TESTS_CPPFLAGS)

@@ -6,7 +6,7 @@ CRASH_LIBS = tests/support/libsupport.la $(SHMRING_LIBS) $(CHECK_LIBS)
 # --- storm and soak ---
 STORM_TESTS = tests/crash/storm
 check_PROGRAMS += $(STORM_TESTS)
-TESTS += $(STORM_TESTS)
+LONG_TESTS += $(STORM_TESTS)
 tests_crash_storm_SOURCES = \
 	tests/crash/ledger.c \
 	tests/crash/ledger.h \
@@ -26,7 +26,7 @@ check-soak: $(STORM_TESTS)
 # --- hostile or broken peer ---
 HOSTILE_TESTS = tests/crash/hostile tests/crash/stubborn
 check_PROGRAMS += $(HOSTILE_TESTS)
-TESTS += $(HOSTILE_TESTS)
+LONG_TESTS += $(HOSTILE_TESTS)
 tests_crash_hostile_SOURCES = tests/crash/hostile.c tests/crash/vandal.c tests/crash/vandal.h
 tests_crash_hostile_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_crash_hostile_LDADD = $(CRASH_LIBS)
@@ -39,7 +39,7 @@ check-hostile: tests/crash/hostile
 
 # System calls that fail.
 check_PROGRAMS += tests/crash/syscalls
-TESTS += tests/crash/syscalls
+LONG_TESTS += tests/crash/syscalls
 tests_crash_syscalls_SOURCES = \
 	tests/crash/errnos.c \
 	tests/crash/errnos.h \
@@ -61,7 +61,7 @@ tests_crash_nowait_LDADD = $(PROCESS_LIBS)
 CRASH_TESTS = \
 	tests/crash/sweep
 check_PROGRAMS += $(CRASH_TESTS)
-TESTS += $(CRASH_TESTS)
+LONG_TESTS += $(CRASH_TESTS)
 
 tests_crash_sweep_SOURCES = \
 	tests/crash/sweep.c \
@@ -92,7 +92,7 @@ tests_crash_libfaulty_la_CFLAGS = $(LIBRARY_CFLAGS) -fno-inline
 tests_crash_libfaulty_la_LDFLAGS = $(SANITIZE_FLAGS)
 
 check_PROGRAMS += tests/crash/faults
-TESTS += tests/crash/faults
+LONG_TESTS += tests/crash/faults
 tests_crash_faults_SOURCES = \
 	tests/crash/actor.c \
 	tests/crash/actor.h \
