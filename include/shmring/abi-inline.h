@@ -48,6 +48,28 @@ SHMRING_ASSERT_SIZE(shmring_boundary, 24);
 /* Two words that are loaded and stored together; not for programs. */
 typedef uint64_t shmring_pair __attribute__((__vector_size__(16), __aligned__(8), __may_alias__));
 
+/*
+ * The processor's counter, not read before what precedes; 0: this processor has none. For the
+ * stamps of rings, not for programs. A macro, because other inline functions use it.
+ */
+#if defined(__x86_64__)
+#define SHMRING_COUNTER()                                                                       \
+	__extension__({                                                                         \
+		uint64_t low_, high_;                                                           \
+		__asm__ __volatile__("lfence\n\trdtsc" : "=a"(low_), "=d"(high_) : : "memory"); \
+		high_ << 32 | low_;                                                             \
+	})
+#elif defined(__aarch64__)
+#define SHMRING_COUNTER()                                                                        \
+	__extension__({                                                                          \
+		uint64_t counter_;                                                               \
+		__asm__ __volatile__("isb\n\tmrs %0, cntvct_el0" : "=r"(counter_) : : "memory"); \
+		counter_;                                                                        \
+	})
+#else
+#define SHMRING_COUNTER() UINT64_C(0)
+#endif
+
 #ifdef __cplusplus
 }
 #endif

@@ -39,7 +39,7 @@ struct shmring_producer_hot {
 	uint64_t header_bits; /* what every header has */
 	const uint64_t *sleepers;
 	uint32_t fence;	   /* not 0: this process must fence before it looks */
-	uint32_t slow;	   /* not 0: commit by the slow half: a batch, or stamps */
+	uint32_t slow;	   /* SHMRING_COMMIT_*, see below */
 	uint64_t seq;	   /* messages before position */
 	uint64_t bytes;	   /* their payload */
 	uint64_t position; /* the next record goes here */
@@ -48,7 +48,15 @@ struct shmring_producer_hot {
 	unsigned char *payloads; /* data + the size of header and prefix */
 	uint64_t round;		 /* size of header and prefix + alignment - 1: a message of `len`
 				    bytes takes (len + round) & align */
+	uint64_t stamp;		 /* where in a record its stamp is */
 };
+
+/*
+ * What `slow` says; 0: a commit is inline and has nothing to write but header and end. The
+ * slow half does all that is not known here.
+ */
+#define SHMRING_COMMIT_SLOW 1	 /* a batch, a stamp of the clock, ... */
+#define SHMRING_COMMIT_COUNTER 2 /* inline, with a stamp: the processor's counter */
 
 /* It is compiled into every program, so no field of it ever moves. */
 SHMRING_ASSERT_OFFSET(shmring_producer_hot, data, 0);
@@ -66,7 +74,8 @@ SHMRING_ASSERT_OFFSET(shmring_producer_hot, position, 80);
 SHMRING_ASSERT_OFFSET(shmring_producer_hot, claimed, 88);
 SHMRING_ASSERT_OFFSET(shmring_producer_hot, payloads, 96);
 SHMRING_ASSERT_OFFSET(shmring_producer_hot, round, 104);
-SHMRING_ASSERT_SIZE(shmring_producer_hot, 112);
+SHMRING_ASSERT_OFFSET(shmring_producer_hot, stamp, 112);
+SHMRING_ASSERT_SIZE(shmring_producer_hot, 120);
 
 /* From this length on a copy is not the caller's business, in bytes. */
 #define SHMRING_LARGE 4096
@@ -84,7 +93,8 @@ SHMRING_ASSERT_SIZE(shmring_producer_hot, 112);
 /*
  * The slow halves. The number in their names is the version of struct shmring_producer_hot
  * and of the format of records: a program that was built with other ones does not link.
- * They are for: a misuse, no room (the claim is marked), a batch, a sleeper to wake.
+ * They are for: a misuse, no room (the claim is marked), a batch, a stamp of the clock, a
+ * sleeper to wake.
  */
 int shmring_slow1_producer_attach(struct shmring_producer **ret, struct shmring_ring *r,
 				  const struct shmring_producer_options *options);
@@ -147,8 +157,15 @@ SHMRING_INLINE int shmring_commit(struct shmring_producer *p, size_t len)
 	const shmring_pair counted = { 1, len };
 	const shmring_pair ended = { end, 0 };
 
-	if (__builtin_expect(len >= h->claimed || h->slow != 0, 0))
-		return shmring_slow1_commit(p, len);
+	if (__builtin_expect(len >= h->claimed || h->slow != 0, 0)) {
+		void *stamp = h->data + (at & h->mask) + h->stamp;
+
+		if (len >= h->claimed || h->slow != SHMRING_COMMIT_COUNTER)
+			return shmring_slow1_commit(p, len);
+		/* A reader that sees the header sees the stamp, too. */
+		__atomic_store_n(SHMRING_POINTER(uint64_t, stamp), SHMRING_COUNTER(),
+				 __ATOMIC_RELAXED);
+	}
 	/* I2: the new end first, then the record exists. [PUBLISH] pairs with shmring_peek(). */
 	__atomic_store_n(last, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(first, header, __ATOMIC_RELEASE);

@@ -37,20 +37,10 @@ int shmr_stamp_plan(struct geometry *g, uint32_t wish);
 
 #pragma GCC visibility pop
 
-/* The counter now, neither before what precedes nor after what follows. */
+/* The counter now; the inline commit reads it as well. */
 static inline uint64_t stamp_counter(void)
 {
-#if defined(__x86_64__)
-	__builtin_ia32_lfence();
-	return __builtin_ia32_rdtsc();
-#elif defined(__aarch64__)
-	uint64_t counter;
-
-	__asm__ __volatile__("isb\n\tmrs %0, cntvct_el0" : "=r"(counter) : : "memory");
-	return counter;
-#else
-	return 0;
-#endif
+	return SHMRING_COUNTER();
 }
 
 /* What a record that is finished at this moment carries. */

@@ -254,7 +254,6 @@ static int find_end(struct shmring_producer *p, struct tried *t)
 	p->hot.seq = end.seq;
 	p->hot.bytes = end.bytes;
 	p->hot.max_message = g->max_message;
-	p->stamped = g->stamps != SHMRING_STAMP_NONE;
 	p->begin = end;
 	p->reserve.reserved = reserved;
 	p->reserve.floor = reserved - g->first_position <= g->lane_size ? g->first_position
@@ -306,6 +305,17 @@ static int set_up(struct shmring_producer *p, struct shmring_ring *r,
 	return e < 0 ? e : shmr_attach_finish(a);
 }
 
+/*
+ * The counter is read inline. The clock is not: a call in the middle of the inline commit would
+ * cost commits without stamps the registers that it saves.
+ */
+static uint32_t single_commit(const struct geometry *g)
+{
+	if (g->stamps == SHMRING_STAMP_NONE)
+		return 0;
+	return g->stamps == SHMRING_STAMP_TSC ? SHMRING_COMMIT_COUNTER : SHMRING_COMMIT_SLOW;
+}
+
 static void go_active(struct shmring_producer *p, const struct shmring_producer_options *o)
 {
 	struct attachment *a = &p->attachment;
@@ -318,6 +328,9 @@ static void go_active(struct shmring_producer *p, const struct shmring_producer_
 	p->hot.sleepers = plain_words(&a->doorbell->sleepers);
 	p->hot.data = p->lane.data;
 	p->hot.payloads = p->lane.data + record_payload(g);
+	p->hot.stamp = record_word(g, PREFIX_STAMP);
+	p->single = single_commit(g);
+	p->stamped = g->stamps != SHMRING_STAMP_NONE;
 	producer_set_slow(p, false);
 	producer_unmark(p);
 	p->hot.mask = p->lane.mask;

@@ -104,7 +104,8 @@ struct producer_fd {
 struct shmring_producer {
 	struct shmring_producer_hot hot; /* touched for every message */
 	struct in_use use;
-	bool stamped; /* the ring has stamps, and every commit takes the slow half */
+	uint32_t single; /* what hot.slow is for a message that is no part of a batch */
+	bool stamped;	 /* the ring has stamps */
 
 	/* Touched for every message that takes the slow halves, and when room runs out. */
 	struct batch batch;
@@ -206,10 +207,10 @@ static inline void producer_set_limit(struct shmring_producer *p)
 	p->hot.limit = (int64_t)(limit - p->hot.position) > 0 ? limit : p->hot.position;
 }
 
-/* Must a commit come to its slow half? */
+/* What does a commit do? */
 static inline void producer_set_slow(struct shmring_producer *p, bool waiting)
 {
-	p->hot.slow = HANDLE_CHECKS || waiting || p->batch.staged || p->stamped;
+	p->hot.slow = HANDLE_CHECKS || waiting || p->batch.staged ? SHMRING_COMMIT_SLOW : p->single;
 }
 
 static inline bool producer_claim_is_open(const struct shmring_producer *p)

@@ -95,16 +95,22 @@ static void finish(struct server *b)
 	server_stop(b);
 }
 
-static struct shmring_ring *create_large(uint32_t lanes, uint64_t lane_size)
+static struct shmring_ring *create_ring(uint32_t lanes, uint64_t lane_size, uint32_t stamps)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring *r;
 
 	config.lanes = lanes;
 	config.lane_size = lane_size;
+	config.stamps = stamps;
 	config.flags = SHMRING_ISOLATED;
 	must(shmring_create(&r, ring, &config));
 	return r;
+}
+
+static struct shmring_ring *create_large(uint32_t lanes, uint64_t lane_size)
+{
+	return create_ring(lanes, lane_size, SHMRING_STAMP_NONE);
 }
 
 static struct shmring_ring *create(uint32_t lanes)
@@ -451,6 +457,7 @@ enum { ROUNDS = 12, PER_ROUND = 60, TAKEN = 35 };
 
 START_TEST(lanes_pass_to_other_users_with_their_messages)
 {
+	static const uint32_t stamps[] = { SHMRING_STAMP_NONE, SHMRING_STAMP_AUTO };
 	static const uid_t users[] = { ALICE, BOB, CAROL };
 	struct peer producer, reader, observer, named;
 	uint64_t published = 0, taken = 0;
@@ -459,7 +466,7 @@ START_TEST(lanes_pass_to_other_users_with_their_messages)
 
 	need_root();
 	begin(&b, false);
-	r = create(1);
+	r = create_ring(1, LANE, stamps[_i]);
 	consumer_as(&reader, BOB, NULL, SHMRING_START_DEFAULT);
 	observer_as(&observer, CAROL + 1);
 	for (unsigned i = 0; i < ROUNDS; i++) {
@@ -1055,7 +1062,7 @@ static Suite *isolated_suite(void)
 	tcase_add_test(tc, readers_get_no_writable_view_of_a_lane);
 	tcase_add_test(tc, producers_cannot_touch_the_lanes_of_others);
 	tc = room_case(s, "passing", 60);
-	tcase_add_test(tc, lanes_pass_to_other_users_with_their_messages);
+	tcase_add_loop_test(tc, lanes_pass_to_other_users_with_their_messages, 0, 2);
 	tcase_add_test(tc, former_owners_cannot_write_their_old_lanes);
 	tcase_add_test(tc, lanes_stay_with_their_user);
 	tcase_add_test(tc, lanes_are_not_copied_without_need);

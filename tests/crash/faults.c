@@ -320,13 +320,13 @@ START_TEST(environment_arms_a_fault)
 		int status;
 		uint64_t messages; /* afterwards */
 	} wishes[] = {
-		{ "shmring_commit.2:3:kill", SIGKILL, 2 },
-		{ "shmring_commit.2+:1:kill", SIGKILL, 3 },
-		{ "shmring_commit.1:2:exit", 0, 4 },
-		{ "shmring_commit.1:2:delay", 0, 7 },
-		{ "shmring_commit.1:4:kill", 0, 10 },
-		{ "shmring_commit.1:1:delay,shmring_commit.2:2:kill", SIGKILL, 11 },
-		{ "shmring_commit.1:nonsense", 125 << 8, 11 },
+		{ "shmring_commit.3:3:kill", SIGKILL, 2 },
+		{ "shmring_commit.3+:1:kill", SIGKILL, 3 },
+		{ "shmring_commit.2:2:exit", 0, 4 },
+		{ "shmring_commit.2:2:delay", 0, 7 },
+		{ "shmring_commit.2:4:kill", 0, 10 },
+		{ "shmring_commit.2:1:delay,shmring_commit.3:2:kill", SIGKILL, 11 },
+		{ "shmring_commit.2:nonsense", 125 << 8, 11 },
 	};
 	struct shmring_config config = small_config();
 	struct shmring_ring *r = ring_create(&config);

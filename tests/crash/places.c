@@ -24,7 +24,22 @@ static const struct {
 	{ "furnish_lane.1", "in a lane's file that nobody else has before it is finished" },
 };
 
+/* The store of a stamp that is the counter, which not every machine has. */
+static const char counter_only[] = "shmring_commit.1";
+
 struct places *places;
+
+static bool has_counter(void)
+{
+	const struct shmring_config config = { .size = sizeof(config),
+					       .stamps = SHMRING_STAMP_TSC };
+	struct shmring_ring *r;
+
+	if (shmring_create(&r, NULL, &config) < 0)
+		return false;
+	shmring_close(r);
+	return true;
+}
 
 void places_open(void)
 {
@@ -44,6 +59,7 @@ void places_open(void)
 				places->place[i].name);
 	}
 	places->count = count;
+	places->counter = has_counter();
 }
 
 unsigned places_of(enum role role, unsigned ret[PLACES])
@@ -63,5 +79,8 @@ const char *place_excuse(const char *name)
 	for (unsigned i = 0; i < sizeof(excuses) / sizeof(*excuses); i++)
 		if (strncmp(excuses[i].name, name, length) == 0 && excuses[i].name[length] == '\0')
 			return excuses[i].reason;
+	if (!places->counter && strncmp(counter_only, name, length) == 0 &&
+	    counter_only[length] == '\0')
+		return "the kernel does not keep time by the processor's counter here";
 	return NULL;
 }

@@ -24,6 +24,7 @@ struct place {
 struct places {
 	unsigned count;
 	struct place place[PLACES];
+	bool counter;			   /* stamps can be the processor's counter here */
 	uint32_t hits[PLACES];		   /* by all processes of all tests */
 	uint32_t role_hits[ROLES][PLACES]; /* in the role's rehearsal */
 };

@@ -366,8 +366,26 @@ static void settle(struct scene *s, struct seat *seat, bool to_the_end)
 
 /* --- the trial ------------------------------------------------------------------------------ */
 
-/* The prober's messages have stamps, so that their stores are met, too. */
-static void open_ring(struct scene *s, bool stamps)
+static bool has_role(const struct part *parts, unsigned count, enum role role)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (parts[i].role == role)
+			return true;
+	return false;
+}
+
+/*
+ * Messages have stamps, so that the stores of those are met, too: the prober's of the clock, and
+ * other producers' of the counter, where there is one.
+ */
+static uint32_t stamps_for(const struct part *parts, unsigned count)
+{
+	if (has_role(parts, count, ROLE_PROBER))
+		return SHMRING_STAMP_CLOCK;
+	return has_role(parts, count, ROLE_PRODUCER) ? SHMRING_STAMP_AUTO : SHMRING_STAMP_NONE;
+}
+
+static void open_ring(struct scene *s, uint32_t stamps)
 {
 	struct shmring_config config = {
 		.size = sizeof(config),
@@ -377,7 +395,7 @@ static void open_ring(struct scene *s, bool stamps)
 		.slow_policy = SHMRING_SLOW_EVICT,
 		.evict_after_ns = 3 * MS,
 		.max_sleep_ns = 10 * MS,
-		.stamps = stamps ? SHMRING_STAMP_CLOCK : SHMRING_STAMP_NONE,
+		.stamps = stamps,
 	};
 
 	must(shmring_create(&s->ring, NULL, &config));
@@ -387,14 +405,6 @@ static void open_ring(struct scene *s, bool stamps)
 	audit_begin(&s->memory->listening.audit, true);
 	child_fork(&s->listener, listen_to_all, s);
 	step_await(s->listener.socket);
-}
-
-static bool has_role(const struct part *parts, unsigned count, enum role role)
-{
-	for (unsigned i = 0; i < count; i++)
-		if (parts[i].role == role)
-			return true;
-	return false;
 }
 
 static void leave_a_corpse(struct scene *s)
@@ -423,7 +433,7 @@ static void leave_victims(struct scene *s)
 
 static void set_scene(struct scene *s, const struct part *parts, unsigned count)
 {
-	open_ring(s, has_role(parts, count, ROLE_PROBER));
+	open_ring(s, stamps_for(parts, count));
 	write_some(s, LAP + 10, MIDDLE);
 	if (has_role(parts, count, ROLE_PRODUCER))
 		leave_victims(s);

@@ -661,7 +661,7 @@ static void open_ring(struct scene *s)
 		.evict_after_ns = evict_after(s),
 		.max_sleep_ns = s->max_sleep_ns,
 		.first_position = s->operation->first,
-		.stamps = s->operation->stamped ? SHMRING_STAMP_CLOCK : SHMRING_STAMP_NONE,
+		.stamps = s->operation->stamps,
 	};
 
 	s->path = room_path("ring");

@@ -137,7 +137,7 @@ struct operation {
 	bool evict;	       /* the ring evicts in every action */
 	bool presses;	       /* the writer may have to wait, too */
 	bool gives_up;	       /* the history of the name ends when it begins */
-	bool stamped;	       /* records have stamps: no two laps have the same boundaries */
+	uint32_t stamps;       /* records have such: no two laps have the same boundaries */
 	uint64_t first;	       /* position of the first record */
 	uint64_t sleep;	       /* max_sleep_ns; 0: the default */
 	uint64_t evict_after;  /* evict_after_ns; 0: 1 ms */

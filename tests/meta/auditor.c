@@ -217,6 +217,24 @@ START_TEST(wrong_tenancy_is_noticed)
 }
 END_TEST
 
+START_TEST(stamp_of_the_past_is_noticed)
+{
+	struct facts m;
+
+	begin_well();
+	m = message(64, 7, 10, 10, 0);
+	m.stamp_ns = 1000;
+	ck_assert(audit_message(&audit, &m));
+	m = message(64, 7, 11, 11, 0);
+	m.stamp_ns = 1000;
+	ck_assert(audit_message(&audit, &m));
+	m = message(64, 7, 12, 12, 0);
+	m.stamp_ns = 999;
+	ck_assert(!audit_message(&audit, &m));
+	ck_assert_uint_eq(audit.faults[AUDIT_STAMP], 1);
+}
+END_TEST
+
 START_TEST(unaligned_message_is_noticed)
 {
 	struct facts m;
@@ -250,6 +268,7 @@ int main(void)
 	tcase_add_loop_test(tc, flipped_bit_is_noticed, 1, 50);
 	tcase_add_test(tc, wrong_length_is_noticed);
 	tcase_add_test(tc, wrong_tenancy_is_noticed);
+	tcase_add_test(tc, stamp_of_the_past_is_noticed);
 	tcase_add_test(tc, unaligned_message_is_noticed);
 	return run_suite(s);
 }

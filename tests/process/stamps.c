@@ -220,6 +220,51 @@ START_TEST(messages_of_a_batch_have_stamps_of_their_own)
 }
 END_TEST
 
+/*
+ * Messages by the inline halves, by the slow ones and staged follow each other in packed and in
+ * aligned lanes, over some laps: each comes whole, with a stamp of the time when it was published.
+ */
+START_TEST(every_kind_of_message_has_its_stamp_and_its_bytes)
+{
+	struct shmring_config config = small_config();
+	uint64_t seed = random_seed() + (uint64_t)_i, last = 0;
+	struct audit audit;
+
+	config.stamps = kinds[_i % KINDS];
+	config.alignment = _i < KINDS ? 8 : 64;
+	if (kinds[_i % KINDS] == SHMRING_STAMP_TSC)
+		shmring_close(create_of(WAY_PASSED_EXEC, SHMRING_STAMP_TSC)); /* or skip */
+	ring = way_create(WAY_PASSED_EXEC, &config);
+	consumer = consumer_attach(ring, NULL, SHMRING_START_DEFAULT, 0);
+	producer = producer_attach(ring);
+	audit_begin(&audit, true);
+	for (uint64_t i = 0; i < 4000; i++) {
+		uint64_t before = shmring_stamp_now(ring);
+		size_t len = random_below(&seed, 10) == 0 ? 5000 : random_below(&seed, 200);
+		struct shmring_message m;
+		void *to = NULL;
+
+		if (random_below(&seed, 3) == 0) {
+			must(shmring_claim(producer, len, SHMRING_NOWAIT, &to));
+			audit_fill(to, len, SOURCE, i);
+			must(shmring_stage(producer, len));
+			must(shmring_flush(producer));
+		} else {
+			publish_numbers(producer, SOURCE, i, 1, len);
+		}
+		must(shmring_peek(consumer, SHMRING_NOWAIT, &m));
+		ck_assert_uint_eq(m.len, len);
+		ck_assert_msg(audit_peeked(&audit, consumer, &m), "%s", audit.first_fault);
+		ck_assert_uint_ge(stamp_of(consumer, &m), last);
+		last = stamp_of(consumer, &m);
+		must_be_between(before, last, shmring_stamp_now(ring));
+		must(shmring_release(consumer));
+	}
+	audit_must_be(&audit, 4000, 0);
+	end();
+}
+END_TEST
+
 /* In batches, by an observer, under a resumed name. */
 START_TEST(every_reader_sees_the_same_stamp)
 {
@@ -406,6 +451,7 @@ int main(void)
 	tcase_add_loop_test(tc, stamps_are_clock_monotonic, 0, KINDS);
 	tcase_add_loop_test(tc, stamps_run_as_fast_as_the_clock, 0, KINDS);
 	tcase_add_loop_test(tc, messages_of_a_batch_have_stamps_of_their_own, 0, KINDS);
+	tcase_add_loop_test(tc, every_kind_of_message_has_its_stamp_and_its_bytes, 0, 2 * KINDS);
 	tcase_add_loop_test(tc, every_reader_sees_the_same_stamp, 0, KINDS);
 	tcase_add_loop_test(tc, stamps_of_an_overrun_observer_are_in_order, 0, KINDS);
 	tcase_add_loop_test(tc, stamps_of_another_process_are_in_order, 0, KINDS * WAYS);

@@ -14,7 +14,7 @@
 
 static const char *const fault_names[AUDIT_FAULTS] = {
 	[AUDIT_CORRUPT] = "corrupt", [AUDIT_REPEATED] = "repeated", [AUDIT_GAP] = "gap",
-	[AUDIT_LIE] = "lie",	     [AUDIT_TENANCY] = "tenancy",
+	[AUDIT_LIE] = "lie",	     [AUDIT_TENANCY] = "tenancy",   [AUDIT_STAMP] = "stamp",
 };
 
 /* The pattern that fills message `number` of `source` behind its header. */
@@ -215,11 +215,14 @@ bool audit_message(struct audit *a, const struct facts *m)
 		audit_count(a, m, "seq", m->seq, lane->next_seq);
 	if (((uintptr_t)m->data & 7) != 0)
 		fault(a, AUDIT_CORRUPT, m, "not aligned");
+	if (m->stamp_ns < lane->stamp_ns)
+		fault(a, AUDIT_STAMP, m, "%" PRIu64 " after %" PRIu64, m->stamp_ns, lane->stamp_ns);
 	if (m->len >= sizeof(struct audit_header))
 		audit_long(a, lane, m);
 	else
 		audit_short(a, lane, m);
 	lane->tenancy = m->tenancy;
+	lane->stamp_ns = m->stamp_ns;
 	lane->next_seq = m->seq + 1;
 	lane->seen = true;
 	a->messages++;

@@ -34,6 +34,7 @@ enum audit_fault {
 	AUDIT_GAP,	/* messages are missing and `lost` did not say so */
 	AUDIT_LIE,	/* `lost` reported more than is missing */
 	AUDIT_TENANCY,	/* the lane's owner and the message's do not agree */
+	AUDIT_STAMP,	/* published before the message in front of it */
 	AUDIT_FAULTS
 };
 
@@ -42,6 +43,7 @@ struct audit_lane {
 	uint64_t source;      /* producer of the last message */
 	uint64_t next_number; /* number expected next from there */
 	uint32_t tenancy;     /* owner of the lane that wrote it */
+	uint64_t stamp_ns;    /* when it was published */
 	bool seen;	      /* next_seq is known */
 	bool known;	      /* source and next_number are known */
 };
