@@ -86,6 +86,7 @@ static void normalize(uint8_t *file)
 	}
 	/* How often bells were moved means nothing; only that they move. */
 	memset(doorbell + offsetof(struct doorbell, data_bell), 0, sizeof(shm_u32));
+	memset(doorbell + offsetof(struct doorbell, arrivals), 0, sizeof(shm_u32));
 }
 
 static size_t add_run(uint8_t *to, size_t used, const uint8_t *file, size_t start, size_t end)
