@@ -24,7 +24,7 @@ struct patience {
 	char told[HOLDERS_TEXT];
 };
 
-/* Nothing has to be waited for at present. */
+/* The command does not have to wait at present. */
 void patience_rest(struct patience *p);
 
 /* The command has to wait, since now or longer: true if it is time to look for the reason. */

@@ -128,7 +128,7 @@ static void drop_ring(struct joining *j)
 	j->made = false;
 }
 
-/* Is there anything in it, or has there been? */
+/* Has a lane of the ring ever had a producer, or does the ring keep a name? */
 static bool was_used(struct shmring_ring *r, const struct shmring_ring_stat *stat)
 {
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
@@ -169,7 +169,7 @@ static int renew(struct joining *j)
 	return err < 0 && err != -EEXIST ? address_failed(err, j->address) : 0;
 }
 
-/* There is no place at present, or the name has one. */
+/* Is no place free at present, or does a process hold the name? */
 static bool is_taken(const struct joining *j, int err)
 {
 	return err == -EUSERS || (err == -EBUSY && j->name);

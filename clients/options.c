@@ -55,7 +55,7 @@ static unsigned distance(const char *a, const char *b)
 
 const char *closest_name(const char *word, const char *const *names)
 {
-	unsigned best = strlen(word) < 4 ? 2 : 3; /* what is as far as this is another word */
+	unsigned best = strlen(word) < 4 ? 2 : 3; /* a word at this distance is another word */
 	const char *found = NULL;
 
 	if (strlen(word) > NAME_MAX_LENGTH)

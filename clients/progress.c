@@ -14,10 +14,10 @@
 
 #define PROGRESS_AFTER_NS 1000000000
 #define PROGRESS_EVERY_NS 250000000
-#define PROGRESS_WIDTH 79 /* of a terminal that does not say */
+#define PROGRESS_WIDTH 79 /* width of a terminal that does not report it */
 
 static struct {
-	bool typed; /* the input: the line would be written into it */
+	bool typed; /* the input is typed there: the line would be written into it */
 	bool enabled;
 	bool visible;
 	int64_t shown_ns; /* when the line was written last, or the work began */

@@ -75,7 +75,7 @@ static void await_keeper(pid_t pid, int signal)
 	if (signal != 0)
 		ck_assert_int_eq(kill(pid, signal), 0);
 	if (signal == 0 && waitpid(pid, &status, 0) < 0) {
-		/* It had ended before the broker that forked it did, which knew of that. */
+		/* The keeper had ended before its broker, and the broker knew that. */
 		ck_assert_int_eq(errno, ECHILD);
 		ck_assert_int_eq(kill(pid, 0), -1);
 		return;
@@ -88,7 +88,7 @@ static void await_keeper(pid_t pid, int signal)
 		ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-/* A broker that nothing is left with. */
+/* Start a broker; no keeper and no ring is left. */
 static void finish(struct server *b)
 {
 	must(shmring_remove(ring));
@@ -125,7 +125,7 @@ static void start_as(struct peer *p, uid_t user)
 	must(peer_open(p, ring));
 }
 
-/* Each is a source of its own. */
+/* Each handle has a source of its own. */
 static void producer_as(struct peer *p, uid_t user)
 {
 	static uint64_t producers;
@@ -232,7 +232,7 @@ static void attack_description(int fd)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	open_must_fail(path, O_RDWR);
 	open_must_fail(path, O_WRONLY);
-	open_must_fail(path, O_RDONLY); /* the mode is 0600: not even that */
+	open_must_fail(path, O_RDONLY); /* the mode is 0600, so even this fails */
 	denied(truncate(path, 0), EACCES);
 	denied(chmod(path, 0666), EPERM);
 	/* The calls that succeed harm no other process. */
@@ -660,7 +660,7 @@ START_TEST(streams_do_not_notice_that_the_broker_is_killed)
 			must(peer_answer(&producers[k]));
 			must(peer_answer(&readers[k]));
 		}
-		/* Others come and go all the while. */
+		/* Meanwhile other clients come and go. */
 		child_kill(&producers[0].child);
 		producer_as(&producers[0], i % 2 ? ALICE : CAROL);
 	}
@@ -755,7 +755,7 @@ START_TEST(lane_is_given_when_its_file_is_kept)
 	ck_assert_int_eq(kill(keeper, SIGSTOP), 0);
 	child_fork(&client, make_and_remove, NULL);
 	step_await(client.socket);
-	poll(NULL, 0, 300); /* its queue is full by then; if not, nothing is shown */
+	poll(NULL, 0, 300); /* its queue should be full by then; otherwise the test shows nothing */
 	peer_tell(&bob, &(struct peer_command){ .op = PEER_PRODUCER, .source = SOURCE + 2000 });
 	answer = (struct pollfd){ .fd = bob.child.socket, .events = POLLIN };
 	given = poll(&answer, 1, 300) == 1;
@@ -838,7 +838,7 @@ START_TEST(without_broker_and_keeper_a_ring_ends_with_its_members)
 	must(peer_produce(&alice, 40, 400));
 	begin(&b, true);
 	must_fail(ENOENT, shmring_open(&other, ring));
-	/* A handle from before leads to nothing new either. */
+	/* An old handle does not lead to a new ring, either. */
 	must_fail(ENOENT, peer_call(&reader, &(struct peer_command){ .op = PEER_PRODUCER }));
 	must(peer_consume(&reader, 70));
 	audit_must_be(&reader.answer.audit, 80, 0);

@@ -45,7 +45,7 @@ static void begin(struct server *b, bool keeper)
 
 /* --- rings --- */
 
-/* Each with as many messages as its number says, which no consumer reads. */
+/* Each ring has as many unread messages as its number says. */
 static void make(unsigned number)
 {
 	struct shmring_config config = { .size = sizeof(config),
@@ -168,7 +168,7 @@ static void go_on(pid_t keeper)
 	ck_assert_int_eq(kill(keeper, SIGCONT), 0);
 }
 
-/* The broker has ended, and nothing is kept: all keepers there have been end by themselves. */
+/* The broker has ended, and no file is kept: all keepers end by themselves. */
 static void await_keepers(void)
 {
 	while (waitpid(-1, NULL, 0) > 0)
@@ -373,7 +373,7 @@ START_TEST(a_stopped_keeper_is_waited_for)
 }
 END_TEST
 
-/* Otherwise it would stay for ever, with its files. */
+/* Otherwise the keeper would stay for ever, with its files. */
 START_TEST(keeper_whose_socket_was_removed_ends)
 {
 	struct server b;
@@ -390,7 +390,7 @@ START_TEST(keeper_whose_socket_was_removed_ends)
 }
 END_TEST
 
-/* --- what was answered is so --- */
+/* --- answers stay true --- */
 
 enum step { NOTHING, MAKING, MADE, REMOVING, REMOVED };
 enum { STEPS = 2000, ROUNDS = 8 };

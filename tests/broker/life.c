@@ -66,7 +66,7 @@ static bool exists(const char *path)
 	return lstat(path, &st) == 0;
 }
 
-/* --- it comes and goes --- */
+/* --- start and end --- */
 
 START_TEST(clean_end_leaves_rings_and_members_alone)
 {
@@ -342,7 +342,7 @@ START_TEST(upgrade_in_place_keeps_process_and_socket)
 }
 END_TEST
 
-/* --- upgrades that cannot be --- */
+/* --- upgrades that fail --- */
 
 static void refuse_upgrade(struct server *b, const char *why)
 {
@@ -354,7 +354,7 @@ static void refuse_upgrade(struct server *b, const char *why)
 	server_signal(b, SIGUSR2);
 	server_await(b, "STATUS=No upgrade: ");
 	server_await_words(b, why);
-	/* It is there, and the same one; a connection that it has goes on, too. */
+	/* The same broker still runs, and its connection goes on. */
 	s = raw_hello(b->socket);
 	ck_assert_int_eq(getsockopt(s, SOL_SOCKET, SO_PEERCRED, &cred, &size), 0);
 	ck_assert_int_eq(cred.pid, before);
@@ -434,7 +434,7 @@ START_TEST(upgrade_to_a_program_that_cannot_start_is_refused)
 }
 END_TEST
 
-/* It goes between the check and the exec. */
+/* The program is removed between the check and the exec. */
 START_TEST(upgrade_whose_exec_fails_ends_nothing)
 {
 	const char *path = copy_program();
@@ -629,7 +629,7 @@ struct mortal {
 	bool consumer;
 };
 
-/* Take part in the ring through the broker, and tell. */
+/* Attach to the ring through the broker, and report it. */
 static void join_ring(int socket, void *arg)
 {
 	const struct mortal *m = arg;
@@ -792,7 +792,7 @@ START_TEST(places_of_clients_that_died_without_a_broker_are_freed)
 }
 END_TEST
 
-/* A file that is cut off under the broker's eyes is one ring less, and nothing else. */
+/* A file that is truncated while the broker reads it costs this ring, and nothing else. */
 START_TEST(truncated_ring_does_not_harm_the_broker)
 {
 	struct server b;

@@ -36,7 +36,7 @@ struct sample {
 static struct {
 	struct sample samples[MAX_SAMPLES];
 	unsigned count;
-	char family[KEY_SIZE]; /* the one whose samples may come */
+	char family[KEY_SIZE]; /* the metric whose samples may follow */
 	bool counter;
 	bool typed;		    /* its TYPE was there */
 	char seen[MAX_SAMPLES][64]; /* families so far */

@@ -175,7 +175,7 @@ START_TEST(an_attachment_gets_a_description_of_its_own)
 	raw_detach(s, grant);
 	ck_assert_int_eq(raw_attach(s, 4711, PROTO_PRODUCE, NULL, NULL), -EBADF);
 	raw_detach(s, other);
-	raw_detach(s, other); /* twice is once too often */
+	raw_detach(s, other); /* the second one is an error */
 	raw_must_end(s);
 	ck_assert(server_said(&b, "detached from an attachment that it does not have"));
 	server_stop(&b);
@@ -463,7 +463,7 @@ START_TEST(noise_harms_no_other_client)
 
 		for (size_t at = 0; at < size; at++)
 			bytes[at] = (unsigned char)random_next(&seed);
-		if (random_below(&seed, 2)) { /* a head that is nearly right */
+		if (random_below(&seed, 2)) { /* a head that is nearly valid */
 			m.head = (struct proto_head){ .magic = PROTO_MAGIC,
 						      .type = (uint16_t)random_below(&seed, 18),
 						      .version = (uint16_t)random_below(&seed, 2),

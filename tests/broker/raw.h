@@ -14,7 +14,7 @@
 
 #include "proto.h"
 
-/* Connect, without a word. */
+/* Connect, and send nothing. */
 int raw_connect(const char *socket);
 
 /* Connect and greet. */
@@ -29,7 +29,7 @@ void raw_send_bytes(int s, const void *bytes, size_t size, int fd);
 /* The next message, which is one of `type`; 0, or what a PROTO_ERROR in its place says. */
 int raw_receive(int s, struct proto_message *ret, enum proto_type type, int *ret_fd);
 
-/* Both. The answer's serial is that of the request. */
+/* Send and receive. The answer has the serial of the request. */
 int raw_call(int s, struct proto_message *m, enum proto_type request, enum proto_type answer,
 	     int *ret_fd);
 

@@ -76,7 +76,7 @@ START_TEST(removed_ring_counts_until_it_is_gone)
 }
 END_TEST
 
-/* --- two users pass a lane to and fro, and keep what they had --- */
+/* --- two users take a lane in turn, and keep its former files --- */
 
 static const char small_limit[] =
 	"rules = ( { who = \"*\"; rings = \"*\"; allow = [ \"all\" ]; isolated = true; } );\n"
@@ -205,7 +205,7 @@ START_TEST(lanes_that_two_users_keep_count)
 		files += o.error == 0 && o.file != last;
 		last = o.error == 0 ? o.file : last;
 	}
-	/* Each may have four former ones: 40 MiB, and a file takes a little more than 8. */
+	/* Each user may have four former files: 40 MiB, and a file takes a little more than 8. */
 	ck_assert_uint_eq(files, 1 + 2 * ((LIMIT_MIB - 1) / LANE_MIB));
 	for (unsigned i = 0; i < 2; i++) {
 		step_tell(c[i].socket);

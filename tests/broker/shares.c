@@ -172,7 +172,7 @@ START_TEST(loop_of_one_user_does_not_flood_the_log)
 
 	server_start(&b, NULL);
 	for (unsigned i = 0; i < 200; i++) {
-		/* A new connection each time: that does not help. */
+		/* A new connection each time does not get more lines. */
 		s = raw_hello(b.socket);
 		snprintf(name, sizeof(name), "ring-%u", i);
 		ck_assert_int_eq(raw_make(s, name, NULL), 0);

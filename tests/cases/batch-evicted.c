@@ -36,7 +36,7 @@ static struct shmring_ring *make(void)
 	return r;
 }
 
-/* The word before the payload is a record's header: that of a small message. */
+/* The word before the payload is the header of a small message. */
 static uint64_t read_one(struct shmring_consumer *c)
 {
 	struct shmring_message m;
@@ -49,7 +49,7 @@ static uint64_t read_one(struct shmring_consumer *c)
 	return header;
 }
 
-/* Once around the lane, so that the consumer is evicted, and some more. */
+/* Publish more than one lap, so that the consumer is evicted. */
 static void overwrite(struct shmring_producer *p, uint64_t header, size_t shift)
 {
 	char large[LARGE];

@@ -115,7 +115,7 @@ START_TEST(handles_of_one_description_recognise_it)
 }
 END_TEST
 
-/* The bytes by which the handles of this file know their descriptions; returns how many. */
+/* Find the bytes that identify the descriptions of this file's handles; returns their number. */
 static int read_marks(const char *path, uint64_t *ret, int room)
 {
 	char line[256], inode[32];
@@ -137,7 +137,7 @@ static int read_marks(const char *path, uint64_t *ret, int room)
 	return count;
 }
 
-/* What a process can do that may only read: lock them, and those of the next descriptions. */
+/* A process that may only read can lock these bytes, and those of the next descriptions. */
 static void lock_all_marks(const char *path)
 {
 	uint64_t marks[8];
@@ -162,7 +162,7 @@ static int count_descriptors(void)
 	return count;
 }
 
-/* Long waits, in which it is looked again and again whether the ring was removed. */
+/* Long waits, during which the library checks again and again whether the ring was removed. */
 START_TEST(reader_locks_the_bytes_that_identify_descriptors)
 {
 	struct shmring_config config = small_config();
@@ -208,7 +208,8 @@ START_TEST(descriptors_to_wait_with_are_not_closed_for_others)
 	struct shmring_config config = small_config();
 	struct shmring_ring *r = ring_create(&config);
 	struct shmring_consumer *c = consumer_attach(r, NULL, 0, 0);
-	/* With a thread another eventfd cannot be told from the consumer's: see the manual. */
+	/* With a thread the library cannot tell another eventfd from the consumer's: see the
+	 * manual. */
 	int lowest = shmring_consumer_fd(c, _i == 0 ? SHMRING_FD_THREAD : 0);
 	int first = (int)must(shmring_fd(r));
 

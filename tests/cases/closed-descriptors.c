@@ -43,7 +43,7 @@ static void close_standard(unsigned which)
 			close(fd);
 }
 
-/* The next step has taken none of the numbers; else the step is the exit status. */
+/* The next step has taken none of the numbers; otherwise exit with the number of the step. */
 static void step(int *number, unsigned open)
 {
 	++*number;

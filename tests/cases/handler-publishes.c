@@ -63,7 +63,7 @@ static void publish_in_handler(int signal)
 	errno = error;
 }
 
-/* Everything that is there: whole, dense and in order. */
+/* Read all messages: each is whole, none is missing, and they are in order. */
 static void read_all(void)
 {
 	struct shmring_message m;
@@ -117,7 +117,7 @@ static inline void step_no_more(void)
 		stepping = 0;                  \
 	} while (0)
 
-/* A call that has left, or taken, its message: the only one that was open. */
+/* A call that has left its message in the ring, or has taken the only open message. */
 static void published(int e)
 {
 	by_main += e == 0;
@@ -183,11 +183,13 @@ static void batches(void)
 	must(shmring_stage(producer, SHORT));
 	before = by_handler;
 	INTERRUPTED((shmring_discard(producer), 0));
-	by_main += by_handler != before; /* it came before, and took it along */
+	by_main +=
+		by_handler !=
+		before; /* the handler's message came before, and took the staged message along */
 	read_all();
 }
 
-/* Without the others' help: a ring that is full, and calls that wait for room. */
+/* A full ring, and calls that wait for room without help of other processes. */
 static void calls_about_room(void)
 {
 	struct shmring_wait_item wait = { .what = shmring_producer_waitable(producer, LONG) };
@@ -253,7 +255,7 @@ START_TEST(handler_behind_every_instruction)
 }
 END_TEST
 
-/* By chance, and on every processor; the trap flag stays without a handler of its own. */
+/* A timer interrupts at random, on every kind of processor. */
 START_TEST(handler_by_a_timer)
 {
 	const struct itimerval often = { { 0, 50 }, { 0, 50 } }, never = { 0 };

@@ -58,7 +58,7 @@ static void attach_and_detach(struct shmring_ring *r, int i)
 
 static void interrupt_by_timer(struct shmring_ring *r, int signal_number)
 {
-	/* A fork must be over before the next one is due, or nothing gets on. */
+	/* A fork must end before the next one is due, or the test makes no progress. */
 	const long us = room_is_sanitized() ? 20000 : 1000;
 	const struct itimerval often = { { 0, us }, { 0, us } }, never = { 0 };
 	struct sigaction sa = { .sa_handler = fork_in_handler, .sa_flags = SA_RESTART };
@@ -103,7 +103,7 @@ static sem_t handled;
 static struct shmring_ring *shared;
 static volatile sig_atomic_t failures;
 
-/* What a crash reporter's child may do: look at the ring, for which it attaches. */
+/* The child of a crash reporter examines the ring, and attaches for that. */
 static void attach_in_child(void)
 {
 	struct shmring_consumer *c;
@@ -178,7 +178,7 @@ static void *attach_for_ever(void *ring)
 	return NULL;
 }
 
-/* The thread is cancelled within what it does nearly all the time. */
+/* The thread is cancelled in the call in which it spends nearly all its time. */
 static int cancel_in_child(int socket, void *ring)
 {
 	struct shmring_ring *r = ring;

@@ -55,7 +55,7 @@ static void make(uint32_t slow, uint32_t unread)
 	r = ring_create(&config);
 }
 
-/* More than a lap of messages that look like the end of a lane, all over; then it leaves. */
+/* Publish more than a lap of messages that look like the end of a lane everywhere; then leave. */
 static void overwrite_and_leave(void)
 {
 	static const unsigned char zeros[SIZE];
@@ -65,7 +65,7 @@ static void overwrite_and_leave(void)
 	shmring_producer_detach(producer);
 }
 
-/* The first peek finds nothing; everything happens while it looks for producers that are left. */
+/* The first peek finds no message; everything happens while it looks for remaining producers. */
 START_TEST(evicted_just_before_the_end)
 {
 	struct shmring_message m;

@@ -71,7 +71,7 @@ START_TEST(only_writer_was_killed)
 	must_fail(EPIPE, shmring_peek(c, shmring_deadline(2 * SECOND), &m));
 	ck_assert_ptr_nonnull(strstr(shmring_explain(), "no producer is left"));
 
-	/* The next one is started. */
+	/* The next writer is started. */
 	write_one_and_die(r);
 	read_one(c);
 	shmring_consumer_detach(c);

@@ -265,7 +265,7 @@ static size_t length_of(uint64_t number)
 static atomic_uint_fast64_t refused;
 static atomic_uint_fast64_t taken[MESSAGES];
 
-/* By publish or by claim and commit; true: it is there. */
+/* Publish by one call, or claim and commit; true: the message is in the ring. */
 static bool publish_once(struct shmring_producer *p, uint64_t who, uint64_t number)
 {
 	size_t len = length_of(number);
@@ -301,7 +301,8 @@ static void *publish_shared(void *arg)
 	return NULL;
 }
 
-/* Whole, and of each thread dense and in order, until both have ended. */
+/* Read until both threads have ended: messages are whole, and complete and in order for each
+ * thread. */
 static void read_of_threads(struct shmring_consumer *c)
 {
 	uint64_t next[THREADS] = { 0 };
@@ -403,7 +404,7 @@ START_TEST(two_threads_receive_with_one_handle)
 	begin();
 	attach_consumer(0);
 	run_both(receive_shared, t);
-	while (refused == 0) /* one waits in it, and the other one comes */
+	while (refused == 0) /* one thread waits in the call, and the other one comes */
 		sched_yield();
 	for (uint64_t i = 0; i < MESSAGES; i++)
 		must(shmring_publish(producer, &i, sizeof(i), patience()));

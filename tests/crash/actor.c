@@ -20,7 +20,7 @@ static void tell(struct actor *a, enum request request)
 		     request == REQUEST_NONE ? 0 : ++a->requests * REQUESTS + request);
 }
 
-/* Ask, and wait until it is done. */
+/* Make a request, and wait until it is done. */
 static void ask(struct actor *a, enum request request)
 {
 	tell(a, request);
@@ -52,7 +52,7 @@ static void await_room(struct actor *a, size_t len)
 	must(shmring_wait(&room, 1, patience()));
 }
 
-/* All of them appear, or none. */
+/* All messages of the batch appear, or none. */
 static void publish_batch(struct actor *a, unsigned count, size_t len)
 {
 	while (count-- > 0) {
@@ -94,7 +94,7 @@ static void close_consumer(struct actor *a)
 	a->notes->pending = a->notes->released;
 }
 
-/* Release what is in hand. False: it was evicted, and has read none of it. */
+/* Release the messages in hand. False: the consumer was evicted, so none of them counts. */
 static bool let_go(struct actor *a)
 {
 	struct notes *n = a->notes;
@@ -111,7 +111,7 @@ static bool let_go(struct actor *a)
 	return r == 0;
 }
 
-/* False: there is nothing, or it was evicted and has lost what it had in hand. */
+/* False: no message came, or the consumer was evicted and has lost the messages in hand. */
 static bool look(struct actor *a, int64_t deadline)
 {
 	struct shmring_message m;
@@ -275,7 +275,7 @@ static void play_prober(struct actor *a)
 	tell(a, REQUEST_NONE);
 	must(shmring_reap(a->ring));
 	r = shmring_forget(a->ring, CORPSE_NAME);
-	if (r != -ENOENT) /* another one was quicker */
+	if (r != -ENOENT) /* another process was quicker */
 		must(r);
 	shmring_producer_detach(a->producer);
 }

@@ -25,13 +25,13 @@ enum { MAX_ERRORS = 7 };
 static const struct {
 	const char *name;
 	int fails[MAX_ERRORS];	/* it answers with it */
-	int passes[MAX_ERRORS]; /* it does without the call, or makes it again */
+	int passes[MAX_ERRORS]; /* the operation goes on without the call, or makes it again */
 	struct {
 		int error, answer;
 	} gives[2];
 } kinds[CALL_KINDS] = {
 	[CALL_OPEN] = { "open", .fails = { EMFILE, ENFILE, ENOMEM, EACCES, EINTR, EBADMSG } },
-	/* The kernel has closed it whatever it says. */
+	/* The kernel closes the descriptor even if the call fails. */
 	[CALL_CLOSE] = { "close", .passes = { EINTR, EIO } },
 	[CALL_STAT] = { "stat", .fails = { ENOMEM, EACCES } },
 	[CALL_FSTAT] = { "fstat", .fails = { ENOMEM } },
@@ -63,7 +63,7 @@ static const struct {
 	/* Locked by a process that is not attached. */
 	[CALL_LOCK] = { "F_OFD_SETLK", .fails = { ENOLCK, EINTR },
 			.gives = { { EAGAIN, EBUSY }, { EACCES, EBUSY } } },
-	/* Asks about other processes, which then count as alive. */
+	/* The call asks about other processes, which count as alive if it fails. */
 	[CALL_PROBE] = { "F_OFD_GETLK", .passes = { ENOLCK, EINTR, EACCES } },
 	[CALL_MMAP] = { "mmap", .fails = { ENOMEM, EAGAIN, EPERM, ENFILE } },
 	[CALL_MUNMAP] = { "munmap", .passes = { ENOMEM } },

@@ -81,7 +81,7 @@ const char *fault_name(enum kind kind);
 /* How it may fail, and the usual answers; returns how many there are. */
 unsigned fault_list(enum kind kind, struct fault ret[MAX_FAULTS]);
 
-/* The call is made before it fails: the kernel has done it all the same. */
+/* The call is made before it fails, so the kernel has executed it. */
 bool fault_is_late(enum kind kind);
 
 #endif

@@ -88,7 +88,7 @@ static unsigned list_moves(enum role role, bool alone, struct part ret[MOVES])
 		const struct place *p = &places->place[reached[i]];
 		struct part part = { .role = role, .place = p->name, .hit = 1 };
 
-		/* A pinned one that is stopped may hold up all others. */
+		/* A stopped pinned consumer may hold up all other processes. */
 		part.action = FAULT_STOP;
 		if (alone || role != ROLE_PINNED)
 			ret[count++] = part;

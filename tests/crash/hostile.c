@@ -37,7 +37,7 @@
 
 enum {
 	SECONDS = 15,
-	ROUND_MS = 300, /* a ring lasts so long: soon there is nothing whole in it */
+	ROUND_MS = 300, /* how long a ring lasts; soon no part of it is whole */
 	TOUCHED = 4096, /* bytes of a payload that are read one by one */
 };
 

@@ -747,7 +747,7 @@ static void give_title(const struct part *parts, unsigned count)
 					       "delayed at" };
 	size_t used = 0;
 
-	if (figures->title[0] && figures->failures < FAILURES) /* it never came to its end */
+	if (figures->title[0] && figures->failures < FAILURES) /* the actor never reached its end */
 		memcpy(figures->failed[figures->failures++], figures->title,
 		       sizeof(figures->title));
 	for (unsigned i = 0; i < count; i++)
@@ -756,7 +756,7 @@ static void give_title(const struct part *parts, unsigned count)
 					 actions[parts[i].action], parts[i].place, parts[i].hit);
 }
 
-/* Without laps: an actor that was stopped goes on while the others still are. */
+/* Without laps: a stopped actor goes on while the others are still stopped. */
 static void play_on(struct scene *s, bool at_once)
 {
 	if (!at_once)

@@ -26,7 +26,7 @@ struct figures {
 	uint64_t trials[CAST]; /* with 1, 2, 3 actors */
 	int64_t ns[CAST];      /* the time they took */
 	uint64_t came[FAULT_DELAY + 1];
-	uint64_t missed; /* faults whose place was not reached, for others were quicker */
+	uint64_t missed; /* faults whose place was not reached, because other actors were quicker */
 	uint64_t recoveries;
 	uint64_t evictions;	/* of actors that reported their loss */
 	int64_t writer_ns;	/* longest publication, no consumer stopped or killed */

@@ -203,7 +203,7 @@ static void kill_one(struct storm *s, struct post *p)
 {
 	p->zombie = random_below(&s->seed, 4) == 0;
 	p->until = s->step + 1 + random_below(&s->seed, LONGEST_ABSENCE);
-	/* Said before: a call that began earlier may have waited for it. */
+	/* Note the stop first: a call that began earlier may have waited for this process. */
 	p->state = ABSENT;
 	count_holders(s);
 	if (p->zombie)
@@ -213,7 +213,7 @@ static void kill_one(struct storm *s, struct post *p)
 	s->kills[p->worker.role.kind]++;
 }
 
-/* Most stops are short; some are longer than any patience in the rings. */
+/* Most stops are short; some are longer than every time limit of the rings. */
 static void stop_one(struct storm *s, struct post *p)
 {
 	p->until = s->step + random_size(&s->seed, 1, LONGEST_STOP);

@@ -158,7 +158,7 @@ __attribute__((no_sanitize("address"))) long syscall(long number, ...)
 	return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-/* Every place is free, but never for as long as it takes to get it. */
+/* Every place is free, but never long enough to take it. */
 static void free_all_places(struct actor *a, uint64_t turn)
 {
 	for (unsigned i = 0; i < LANES; i++)
@@ -337,7 +337,7 @@ static void ring_all_bells(struct actor *a, uint64_t turn)
 	ring_bell(a, turn % 2 ? DATA_BELL : ROOM_BELL + 32 * (turn / 2 % LANES));
 }
 
-/* As often as it looks in its sleep: with a bell that is not believed, each millisecond. */
+/* A sleeper that ignores its bell looks once per millisecond. */
 static void expect_few_looks(const struct shmring_counters *before,
 			     const struct shmring_counters *after, int64_t took)
 {
@@ -422,7 +422,7 @@ START_TEST(producer_sleeps_in_spite_of_false_wake_ups)
 }
 END_TEST
 
-/* So many rounds of a loop that waits by descriptor for what does not come. */
+/* Count the rounds of a loop that waits by descriptor for a message that never comes. */
 static uint64_t loop_in_vain(struct shmring_consumer *c, int fd, int64_t end)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };

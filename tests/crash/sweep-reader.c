@@ -156,7 +156,7 @@ static int act_release_first(void *subject)
 	return shmring_release_first(s->consumer, count_in_hand(s));
 }
 
-/* The others come again. */
+/* The other messages come again. */
 static void finish_release_first(struct subject *s, int result)
 {
 	if (result == 0) {
@@ -194,7 +194,7 @@ static int act_receive(void *subject)
 	return (int)shmring_receive(s->consumer, s->buffer, sizeof(s->buffer), SHMRING_NOWAIT);
 }
 
-/* It does not tell what was lost before it: the message itself does. */
+/* The call does not report a loss; the next message does. */
 static void finish_receive(struct subject *s, int result)
 {
 	struct facts m = { .data = s->buffer, .len = LEN, .tenancy = 1 };
@@ -244,7 +244,7 @@ static void prepare_wait(struct subject *s)
 	subject_consume(s, MANY + FEW);
 }
 
-/* The same, and one message would not be enough. */
+/* The same, but one message is not enough to wake it. */
 static void prepare_watermark(struct subject *s)
 {
 	prepare_wait(s);
@@ -332,7 +332,7 @@ static void rival_oldest(struct scene *s)
 	s->anywhere = s->evicting;
 }
 
-/* Where the name stopped: to be gone on from. */
+/* The position where the name stopped and is resumed. */
 static void prepare_history(struct subject *s)
 {
 	s->audit.lanes[0] = (struct audit_lane){ .next_seq = FEW,
@@ -344,7 +344,7 @@ static void prepare_history(struct subject *s)
 	s->board->audit = s->audit;
 }
 
-/* It begins elsewhere, and loses nothing from there on. */
+/* It begins elsewhere, and loses no message from there on. */
 static void finish_restart(struct subject *s, int result)
 {
 	must(result);

@@ -77,7 +77,7 @@ static void use_other(const char *path)
 	shmring_close(r);
 }
 
-/* There, or not there; and it can be made after all. */
+/* The ring exists, or does not; and the test can make it. */
 static void verify_create(struct scene *s, bool killed)
 {
 	const struct shmring_config config = other_config();
@@ -215,7 +215,7 @@ static void rival_forget(struct scene *s)
 	s->made = e == 0;
 }
 
-/* Forgotten once, or not yet. */
+/* The name is forgotten, or still kept. */
 static void verify_forget(struct scene *s, bool killed)
 {
 	int e = shmring_forget(s->ring, s->operation->name_held);

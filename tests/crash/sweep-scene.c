@@ -442,7 +442,7 @@ static bool rival_produces(struct scene *s, uint64_t count)
 	return true;
 }
 
-/* Others may try for the same, and must not disturb. */
+/* Other processes may try to take the same place, and must not disturb. */
 static void rival_tries(struct scene *s)
 {
 	const char *name = s->operation->name_held;
@@ -513,7 +513,7 @@ static void check_successor(struct scene *s)
 	must(shmring_forget(s->ring, s->operation->name_held));
 }
 
-/* In the end it knows of everything. */
+/* In the end the observer has got or counted every message. */
 static void dismiss_idler(struct scene *s)
 {
 	scene_read(s);
@@ -544,7 +544,7 @@ static void check_places(struct scene *s)
 	expect(taken == 1, "%u consumers' places are taken", taken);
 }
 
-/* SW4, when the subject has gone one way or the other. */
+/* SW4, after the subject has left or died. */
 static void check_remains(struct scene *s, bool killed)
 {
 	if (s->operation->verify)
@@ -611,7 +611,7 @@ void scene_stopped(struct scene *s)
 	rival_tries(s);
 }
 
-/* Until the subject is in step; or it has ended, which says why. */
+/* Wait until the subject is in step. If it has ended, its status says why. */
 static void await_subject(struct scene *s)
 {
 	struct pollfd input = { .fd = s->subject.socket, .events = POLLIN };

@@ -13,7 +13,7 @@
 
 #include "must.h"
 
-/* Nothing in here spins: how long depends on the clock, and so would the path. */
+/* The subject never spins: the time of a spin, and so the path, would depend on the clock. */
 enum { NO_SPIN = -1, GO_ON = 5 };
 
 int subject_attach_producer(struct subject *s)
@@ -42,7 +42,7 @@ void subject_fill(struct subject *s, void *data, size_t len)
 	audit_fill(data, len, SUBJECT, s->number++);
 }
 
-/* There is room, or others are about to read. */
+/* There is room, or consumers are about to read. */
 void subject_produce(struct subject *s, uint64_t count)
 {
 	while (count-- > 0) {

@@ -179,7 +179,7 @@ static int act_abort(void *subject)
 static void finish_abort(struct subject *s, int result)
 {
 	must(result);
-	s->number--; /* that one was never sent */
+	s->number--; /* this message was never published */
 }
 
 static void prepare_discard(struct subject *s)
@@ -277,7 +277,7 @@ static int act_press(void *subject)
 	return shmring_publish(s->producer, s->buffer, LEN, patience());
 }
 
-/* The room came in time, or it did not: then it comes now. */
+/* If the room did not come in time, it comes now. */
 static void finish_wait(struct subject *s, int result)
 {
 	if (result == -ETIMEDOUT)

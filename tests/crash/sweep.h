@@ -56,13 +56,13 @@ enum role {
 	NEITHER,
 };
 
-/* What subject and helpers tell the test. */
+/* What subject and helpers report to the test. */
 struct board {
 	uint64_t published;	 /* messages of the subject that exist for sure */
 	uint64_t in_flight;	 /* those that its operation publishes: all or none */
 	uint64_t in_hand[LANES]; /* those of each lane that it releases: all or none */
 	struct audit audit;	 /* of what it has released */
-	bool at_the_end;	 /* it has read all there is */
+	bool at_the_end;	 /* it has read all messages */
 
 	int64_t served_at; /* when the helper that slept got what it wanted */
 	bool made;	   /* the subject has made the other ring */
@@ -150,7 +150,7 @@ struct operation {
 	int (*act)(void *subject);	   /* the operation */
 	void (*finish)(struct subject *, int result);
 	void (*rival)(struct scene *);		     /* the test, while the subject is stopped */
-	void (*verify)(struct scene *, bool killed); /* the test, when it has gone */
+	void (*verify)(struct scene *, bool killed); /* the test, when the subject has gone */
 };
 
 extern const struct operation writer_operations[], reader_operations[], ring_operations[];
@@ -173,7 +173,7 @@ bool scene_evicts(const struct operation *o, enum action action);
 void scene_open(struct scene *s, const struct operation *o, enum action action, bool recorded,
 		struct board *board, uint64_t max_sleep_ns);
 
-/* The subject stands where it is struck: note how things are. */
+/* The subject stands at the step: note the state of the ring. */
 void scene_struck(struct scene *s);
 
 /* What must hold when the subject was killed; while it is stopped; when it goes on. */
@@ -193,7 +193,7 @@ void scene_read(struct scene *s);
 /* Of the losses that were reported to a consumer, the messages that it lost after its attach. */
 uint64_t lost_since_attach(const struct shmring_consumer *c, uint64_t lost);
 
-/* One more place where a successor of the subject's name may begin. */
+/* Another position at which a successor of the subject's name may begin. */
 void scene_allow(struct scene *s, uint64_t seq);
 
 /* The same, until the ring is full, but not more than that many. */

@@ -114,7 +114,7 @@ static void scene_begin(struct scene *s, const struct operation *o)
 	must(shmring_create(&s->hidden, NULL, &config));
 	s->consumer = consumer_attach(s->ring, NULL, 0, 0);
 	s->producer = producer_attach(s->ring);
-	/* The next owner of another lane finds it in order. */
+	/* The next owner of another lane finds that lane in order. */
 	shmring_producer_detach(o->fresh ? NULL : producer_attach(s->ring));
 	audit_begin(&s->audit, false);
 	s->number = 0;
@@ -238,7 +238,7 @@ static void expect_nothing_kept(struct holdings *before, bool may_keep)
 	holdings_take(&after);
 	if (!may_keep)
 		holdings_compare(before, &after, &kept);
-	holdings_compare(&after, before, &kept); /* nothing of others was closed */
+	holdings_compare(&after, before, &kept); /* no file of another owner was closed */
 	ck_assert_msg(kept.used == 0, "%s", kept.text);
 	holdings_drop(&after);
 	holdings_drop(before);
@@ -266,7 +266,7 @@ static int help(int socket, void *arg)
 	intercept_end();
 	steady.held = false;
 	expect_answer(s, result);
-	/* Nothing is handed out by a call that fails. */
+	/* A call that fails returns no handle. */
 	ck_assert(result == 0 || (s->made == was.made && s->p == was.p && s->c == was.c));
 	s->done = result == 0;
 	if (s->done && o->undo)
@@ -282,7 +282,7 @@ static int help(int socket, void *arg)
 	return 0;
 }
 
-/* For the search of a failure's cause. */
+/* To find the cause of a failure. */
 static void tell(const struct scene *s, const struct plan *plan)
 {
 	static const char *const fates[] = { "nothing", "failure", "late failure", "death before",

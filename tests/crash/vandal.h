@@ -13,7 +13,7 @@
 
 #include "child.h"
 
-/* Of the rings of these tests; docs/layout.md. */
+/* Offsets in the rings of these tests; see docs/layout.md. */
 enum {
 	LANES = 3,
 	SLOTS = SHMRING_MAX_CONSUMERS,
@@ -35,7 +35,7 @@ enum {
 enum place_state { FREE, CLAIMED, SETUP, JOINING, ACTIVE, SUSPECT, EVICTED, DETACHED, LAPSED };
 enum { NAMED = 1, EVICTABLE = 2 };
 
-/* Later than its deadline by so much no call returns, however busy the machine is. */
+/* No call returns this much later than its deadline, however busy the machine is. */
 int64_t slack(void);
 
 /* The results of one victim's calls; shared with the test. */
@@ -79,7 +79,7 @@ uint64_t get(const struct actor *a, uint64_t offset);
 uint64_t draw(struct actor *a, uint64_t limit);
 uint64_t status_word(uint64_t epoch, uint64_t generation, unsigned flags, unsigned state);
 
-/* One word of the ring, chosen with malice or at random, becomes another. */
+/* Change one word of the ring, chosen with malice or at random. */
 void spoil_something(struct actor *a);
 
 /* Move a bell and wake all processes that sleep on it. */

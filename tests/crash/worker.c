@@ -393,7 +393,7 @@ static void release(const struct consumption *x)
 	note(x, ENTRY_RELEASED);
 }
 
-/* Get some messages; false: there were none until the deadline. */
+/* Get some messages; false: no message came until the deadline. */
 static bool take(struct consumption *x, int64_t deadline)
 {
 	struct shmring_message messages[MAX_BATCH];
@@ -484,7 +484,7 @@ static void consume(struct worker *w, struct shmring_ring *r)
 
 /* --- the others --- */
 
-/* Look at everything, and bury the dead before another process needs their place. */
+/* Examine the ring, and bury the dead before another process needs their places. */
 static void visit(struct worker *w, struct shmring_ring *r)
 {
 	struct shmring_consumer_stat consumer = { .size = sizeof(consumer) };

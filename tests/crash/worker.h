@@ -39,7 +39,7 @@ struct worker {
 	struct ledger *ledger;
 	struct shmring_ring *rings[STORM_RINGS]; /* the supervisor's */
 	const char *path;			 /* of ring 0; ring 1 has none */
-	const char *made[MADE_RINGS];		 /* what creators fight for */
+	const char *made[MADE_RINGS];		 /* the name that creators compete for */
 };
 
 /* For child_fork(): do what the role says until the storm is over. */

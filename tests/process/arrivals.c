@@ -104,7 +104,7 @@ START_TEST(consumer_that_attaches_wakes_the_waiter)
 }
 END_TEST
 
-/* Of many that come in any order, the waiter is told of the last one that it needs. */
+/* Many consumers come in any order; the last one that the waiter needs wakes it. */
 START_TEST(waiter_sleeps_until_all_have_come)
 {
 	struct wish w = { .ring = create(NEVER_MS), .producers = CROWD };
@@ -203,7 +203,7 @@ START_TEST(removed_ring_ends_the_wait)
 	child_end(&waiter);
 	must_fail(EIDRM, shmring_wait_producers(w.ring, 1, SHMRING_FOREVER));
 
-	/* Enough is enough, whatever the name leads to. */
+	/* If enough processes are attached, the call succeeds, whatever the name leads to. */
 	ck_assert_int_eq(must(shmring_wait_consumers(w.ring, 1, SHMRING_FOREVER)), 1);
 	shmring_consumer_detach(c);
 	shmring_close(w.ring);
@@ -283,7 +283,7 @@ static int wait_as_stranger(int socket, void *arg)
 	return 0;
 }
 
-/* Read permission will do, also to be woken. */
+/* Read permission is enough, also to be woken. */
 START_TEST(stranger_who_may_only_read_is_woken)
 {
 	struct shmring_config config = small_config();

@@ -87,7 +87,7 @@ static void expect_refused(const char *path, int error)
 	ck_assert_uint_gt(strlen(shmring_explain()), 10);
 }
 
-/* It is no ring at all: it is not removed either. */
+/* A file that is no ring is not removed, either. */
 static void expect_foreign(const char *path, int error)
 {
 	expect_refused(path, error);
@@ -194,7 +194,7 @@ START_TEST(copy_of_a_ring_is_refused)
 }
 END_TEST
 
-/* Any bit of the identity, and it is no longer what its creator made. */
+/* If any bit of the identity changes, the ring is refused. */
 START_TEST(every_flipped_bit_of_the_identity_is_noticed)
 {
 	struct image whole, damaged;

@@ -40,7 +40,7 @@ static struct shmring_ring *open_ring(const char *address)
 	return r;
 }
 
-/* Two producers and two consumers: all strangers. */
+/* Two producers and two consumers, all unrelated processes. */
 struct crew {
 	struct peer producers[PEERS], consumers[PEERS];
 };
@@ -140,7 +140,7 @@ START_TEST(persistent_ring_lies_on_disk)
 }
 END_TEST
 
-/* Any moment will do; none is waited for. */
+/* Any moment is right, so the test waits for none. */
 static void let_time_pass(uint64_t *seed, uint64_t most_ns)
 {
 	const struct timespec t = { .tv_nsec = (long)random_below(seed, most_ns) };

@@ -89,7 +89,7 @@ static int wait_for_room_among_several(void)
 	return shmring_wait(&w, 1, patience());
 }
 
-/* Until it is readable, and what arming says then. */
+/* Wait until the descriptor is readable, and return the result of arming. */
 static int wait_by_descriptor(int fd, int (*arm)(void))
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -224,7 +224,7 @@ START_TEST(cancellation_is_reported_once_and_by_waits_only)
 	must_fail(ECANCELED, wait_in_peek());
 	must_fail(ETIMEDOUT, shmring_peek(consumer, shmring_deadline(MS), &m));
 
-	/* A message that is there is no wait. */
+	/* A call that finds a message does not wait. */
 	must(shmring_consumer_cancel(consumer));
 	must(shmring_producer_attach(&producer, ring, NULL));
 	publish_numbers(producer, SOURCE, 0, 1, SIZE);

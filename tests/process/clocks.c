@@ -23,11 +23,11 @@ enum { SOURCE = 221, SIZE = 1000 };
 
 /* --- clocks --- */
 
-/* While this is on, the wall clock is anywhere. */
+/* While this is set, the wall clock shows random times. */
 static struct {
 	bool jumps;
 	uint64_t seed;
-	unsigned wall_clock; /* times that it was asked for */
+	unsigned wall_clock; /* number of readings */
 	unsigned others;     /* the same, for clocks that the library must not read */
 } clocks;
 

@@ -43,7 +43,7 @@ static struct shmring_consumer_stat consumer(struct shmring_ring *r)
 	return st;
 }
 
-/* It does not spin: what it waits for it sleeps for. */
+/* It does not spin, so each wait is a sleep. */
 static struct shmring_consumer *attach(struct shmring_ring *r, uint64_t lag)
 {
 	const struct shmring_consumer_options options = { .size = sizeof(options),
@@ -123,7 +123,7 @@ START_TEST(sleeps_of_a_consumer)
 }
 END_TEST
 
-/* One call sleeps for both. */
+/* One call sleeps for both handles. */
 START_TEST(sleeps_for_several)
 {
 	struct shmring_ring *r = create(0, SHMRING_UNREAD_HOLD);
@@ -302,7 +302,7 @@ static int wait_for_room(int socket, void *arg)
 	return 1;
 }
 
-/* While it waits it is seen; killed, it leaves its numbers to the next one. */
+/* The count shows a waiting producer; a killed producer leaves its numbers to the next one. */
 START_TEST(producer_goes_on_from_the_numbers_of_a_killed_one)
 {
 	struct shmring_ring *r = create(0, SHMRING_UNREAD_HOLD);

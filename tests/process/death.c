@@ -109,7 +109,7 @@ START_TEST(successor_finds_the_end_of_an_overwritten_lane)
 }
 END_TEST
 
-/* Killed while it asks for room that is not there: it has not got it. */
+/* A producer that is killed while it waits for room has not got the room. */
 START_TEST(successor_of_a_producer_killed_at_a_full_ring_overwrites_nothing)
 {
 	struct peer_command hammer = { .op = PEER_HAMMER, .max = 1000 };
@@ -414,7 +414,7 @@ START_TEST(exec_ends_attachments)
 	ck_assert_int_eq(peer_producer(&p, SOURCE), 0);
 	ck_assert_uint_eq(stat_lane(r).state, SHMRING_ACTIVE);
 	peer_tell(&p, &(struct peer_command){ .op = PEER_REPLACE });
-	/* The same process, another program: its first answer is about nothing. */
+	/* The same process runs another program, whose first answer has no meaning. */
 	ck_assert_int_eq(peer_simple(&p, PEER_DETACH), 0);
 	ck_assert_int_eq(must(shmring_reap(r)), 1);
 	shmring_producer_detach(producer_attach(r));

@@ -175,7 +175,7 @@ START_TEST(late_consumer_reads_all_messages_and_gets_the_end)
 	must_fail(EPIPE, shmring_peek(c, SHMRING_FOREVER, &m));
 	shmring_consumer_detach(c);
 
-	/* From the next message on: there is no producer, and there has been none. */
+	/* A consumer from the next message on: no producer is attached, and none has been. */
 	c = consumer_attach(r, NULL, SHMRING_START_NOW, roles[_i]);
 	must_fail(EAGAIN, shmring_peek(c, SHMRING_NOWAIT, &m));
 	shmring_producer_detach(producer_attach(r));
@@ -397,7 +397,7 @@ END_TEST
 
 /* --- removed rings --- */
 
-/* Its name is gone, or another ring's. */
+/* The ring has lost its name, or another ring has it. */
 static void remove_ring(bool anew)
 {
 	must(shmring_remove(room_path("ring")));
@@ -434,7 +434,7 @@ START_TEST(removed_ring_goes_on_as_long_as_there_is_a_producer)
 	ck_assert_int_eq(peer_produce(&p, 3, SIZE), 3);
 	expect_numbers(c, 0, 1);
 	child_kill(&p.child);
-	expect_numbers(c, 1, 2); /* what the dead one left comes before the end */
+	expect_numbers(c, 1, 2); /* the messages of the dead producer come before the end */
 	ck_assert_int_eq(must(shmring_wait(&w, 1, patience())), 1);
 	must_fail(EIDRM, shmring_peek(c, SHMRING_NOWAIT, &m));
 	must_fail(EIDRM, shmring_peek(c, SHMRING_FOREVER, &m));

@@ -160,7 +160,7 @@ START_TEST(peers_may_all_be_process_1)
 }
 END_TEST
 
-/* Their clocks for waiting differ by a day: none of them goes through the ring. */
+/* Their clocks for waiting differ by a day: no time of these clocks is in the ring. */
 START_TEST(peers_need_not_agree_on_the_time)
 {
 	static const struct space ahead = { .flags = CLONE_NEWTIME,
@@ -395,7 +395,7 @@ START_TEST(number_of_a_dead_process_may_come_again)
 		shmring_close(r);
 		room_skip("cannot choose the number of a process: %s", strerror(error));
 	}
-	/* The dead one is dead although its number lives, */
+	/* The dead process is dead although another process has its number, */
 	ck_assert_uint_eq(stat_consumer(r, 0).state, SHMRING_DEAD);
 	publish_numbers(p, SOURCE, 0, 200, SIZE);
 	ck_assert_int_eq(must(shmring_reap(r)), 1);
@@ -446,7 +446,7 @@ START_TEST(producer_that_cannot_prove_death_overwrites_nothing)
 	ck_assert_int_eq(peer_consumer(&c, NULL, 0, 0), 0);
 	start_blind(&p, _i ? WAY_MEMORY_EXEC : WAY_PASSED_EXEC, r);
 	if (_i) {
-		/* Where it was there is another ring now, with other locks. */
+		/* Another ring has its path now, with other locks. */
 		config.mode = 0666;
 		must(shmring_remove(room_path("ring")));
 		must(shmring_create(&other, room_path("ring"), &config));

@@ -25,7 +25,7 @@
 
 enum { SOURCE = 7, SIZE = 100, COUNT = 20, ROUNDS = 150, VISITORS = 2 };
 
-/* So long a process that attaches waits for a remover. */
+/* The time that an attach waits for a remover. */
 #define WAIT_NS INT64_C(20000000)
 
 static struct shmring_config ephemeral_config(void)
@@ -852,7 +852,7 @@ START_TEST(attach_waits_for_a_remover)
 }
 END_TEST
 
-/* --- two that meet under a name, again and again, beside others that come and go --- */
+/* --- two processes meet under a name, again and again, while others come and go --- */
 
 static struct shmring_ring *open_or_make(void)
 {
@@ -911,7 +911,7 @@ static int visit_for_ever(int socket, void *arg)
 	return 0;
 }
 
-/* Publishes when it is there, whether or not the reader is, and leaves when that has read all. */
+/* Publishes once attached, with or without the reader, and leaves when the reader has read all. */
 static int write_in_rounds(int socket, void *arg)
 {
 	(void)arg;

@@ -209,7 +209,7 @@ START_TEST(ring_that_is_replaced_for_ever_is_whole_for_every_opener)
 			continue;
 		}
 		opened++;
-		/* It may be the same as the last time. */
+		/* The ring may be the same as the last time. */
 		k = consumer_attach(r, NULL, SHMRING_START_NOW, 0);
 		p = producer_attach(r);
 		audit_begin(&audit, false);
@@ -230,7 +230,7 @@ END_TEST
 
 enum { CREATORS = 4, RACES = 100 };
 
-/* All of them come here before anyone goes on. */
+/* All processes come here before any of them goes on. */
 static void meet(struct turns *turns, unsigned *met)
 {
 	unsigned due = ++*met * CREATORS;
@@ -268,7 +268,7 @@ static int race_to_create(int socket, void *arg)
 	return 0;
 }
 
-/* By a bare name: at first there is not even a directory. */
+/* Create by a bare name: at first even the directory does not exist. */
 START_TEST(many_creators_race_many_times)
 {
 	struct turns *turns = share_turns();
@@ -484,7 +484,7 @@ START_TEST(config_out_of_range_is_refused_and_leaves_nothing)
 }
 END_TEST
 
-/* A newer program may ask for what this library does not know: it must hear it. */
+/* A newer program may ask for a feature that this library does not know: it must get an error. */
 START_TEST(unknown_options_are_refused)
 {
 	struct {

@@ -43,7 +43,7 @@ static void begin(struct handles *h, enum way way)
 	audit_begin(&h->audit, true);
 }
 
-/* The parent's handles work, as if nothing had happened. */
+/* The parent's handles still work. */
 static void expect_working(struct handles *h)
 {
 	for (int i = 0; i < 300; i++, h->number++) {

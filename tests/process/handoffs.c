@@ -32,7 +32,7 @@ enum { SHORT_NS = 2000000000, LIMIT_MS = 8000, LEN = 40, LAST = 48, AT_ONCE = 10
 
 static const char *const kind_names[KINDS] = { "futex", "descriptor" };
 
-/* What all tests of a kind have come to; in shared memory. */
+/* The sums of all tests of a kind; in shared memory. */
 static struct figures {
 	uint64_t handoffs;
 	uint64_t sleeps; /* waits that went to sleep in the kernel */
@@ -47,7 +47,7 @@ struct player {
 	unsigned index;
 	uint64_t count; /* of rounds; 0: for some time */
 	uint64_t seed;
-	struct shmring_ring *rings[2]; /* it writes to its own, and reads the other's */
+	struct shmring_ring *rings[2]; /* it writes to its own ring, and reads the other player's */
 	struct shmring_producer *producer;
 	struct shmring_consumer *consumer;
 	int fd;
@@ -151,7 +151,7 @@ static bool catch (struct player *p)
 	last = m.len == LAST;
 	audit_peeked(&p->audit, p->consumer, &m);
 	must(shmring_release(p->consumer));
-	f->total_ns += (double)took; /* only one of the two is awake */
+	f->total_ns += (double)took; /* only one player is awake */
 	f->handoffs++;
 	if (took > f->longest_ns)
 		f->longest_ns = took;

@@ -58,7 +58,7 @@ START_TEST(unread_ring_runs_free)
 }
 END_TEST
 
-/* Records of 512 bytes, 128 to a lane: what is left is close to a lane. */
+/* Records of 512 bytes, 128 in a lane: the remaining messages nearly fill a lane. */
 START_TEST(first_consumer_of_an_overwritten_ring_begins_at_the_oldest)
 {
 	struct shmring_ring *r = create(SHMRING_UNREAD_OVERWRITE);
@@ -87,7 +87,7 @@ START_TEST(first_consumer_of_an_overwritten_ring_begins_at_the_oldest)
 	must(shmring_consumer_counters(c, &n));
 	ck_assert_uint_eq(n.lost, missed);
 	must_fail(EINVAL, shmring_consumer_missed(c, 1, &missed, &missed_bytes));
-	/* Begins at a boundary of a sixteenth of the lane, and one is in work. */
+	/* The consumer begins at a boundary of a sixteenth; one sixteenth is being written. */
 	ck_assert_uint_ge(count, 128 - 2 * 8 - 1);
 	shmring_consumer_detach(c);
 	shmring_producer_detach(p);

@@ -79,7 +79,8 @@ static bool take(struct shmring_consumer *c, struct audit *a)
 	return true;
 }
 
-/* One message of each round, where the other one takes them all. Never may it be full. */
+/* It takes one message of each round; the other consumer takes all. The ring must not become full.
+ */
 static uint64_t trickle(struct shmring_producer *p, struct shmring_consumer *fast,
 			struct audit *all, struct shmring_consumer *slow, struct audit *some,
 			unsigned rounds)
@@ -287,7 +288,7 @@ START_TEST(consumer_beyond_its_limit_has_a_grace)
 	int64_t began, end = patience();
 
 	do
-		began = clock_now(); /* no look can have found it beyond its limit before */
+		began = clock_now(); /* no earlier look can have found it beyond its limit */
 	while (publish_one(p, 0) == 0);
 	ck_assert_uint_eq(look(r, 0).lag, limit + 1);
 	while (publish_one(p, 0) != 0)
@@ -324,7 +325,7 @@ START_TEST(consumer_that_was_within_its_limit_begins_anew)
 }
 END_TEST
 
-/* By the ring's limit, or by its own. */
+/* By the ring's limit, or by the consumer's own. */
 START_TEST(consumer_with_a_young_message_is_kept)
 {
 	const uint64_t limit = UINT64_C(3600000) * MS;
@@ -392,7 +393,7 @@ START_TEST(pinned_consumer_has_no_limit_but_its_own)
 }
 END_TEST
 
-/* The wish of a name's last holder counts until the next one comes. */
+/* The limits of a name's last holder hold until the next holder comes. */
 START_TEST(kept_place_lapses_by_lag)
 {
 	struct shmring_ring *r = create(0, 0);
@@ -418,7 +419,7 @@ END_TEST
 
 /* Where a consumer that begins at the oldest message begins, and how far behind that is. */
 static const struct {
-	uint64_t published; /* by an owner that stays attached, or has gone */
+	uint64_t published; /* by an owner that stays attached, or has left */
 	bool attached;
 	uint64_t limit;
 	uint64_t least, most;
@@ -427,7 +428,7 @@ static const struct {
 	{ 2000, true, 2 * LAG, 0, LAG },
 	{ 2000, false, 2 * LAG, LAG - LAG / 2, 2 * LAG },
 	{ 2000, false, 3 * LAG, 2 * LAG - LAG / 2, 3 * LAG },
-	/* It holds all that there is. */
+	/* It holds all messages of the lane. */
 	{ 140, false, 2 * LAG, 140 * SIZE, 2 * LAG },
 	{ 300, true, SHMRING_MIN_LANE_SIZE, 300 * SIZE, SHMRING_MIN_LANE_SIZE },
 };

@@ -79,7 +79,7 @@ START_TEST(shortage_of_addresses_is_reported)
 		room_skip("the sanitizer reserves all addresses");
 	config.lane_size = (uint64_t)4 << 20;
 	r = ring_create(&config);
-	shmring_producer_detach(producer_attach(r)); /* whatever is needed once */
+	shmring_producer_detach(producer_attach(r)); /* takes what the process needs only once */
 	holdings_take(&before);
 	for (rlim_t spare = 0; spare <= 32 << 20; spare += 1 << 20) {
 		set_limit(RLIMIT_AS, address_space() + spare);
@@ -106,7 +106,7 @@ START_TEST(shortage_of_addresses_is_reported)
 }
 END_TEST
 
-/* With 0, 1, 2 ... descriptors to be had, a call works or changes nothing. */
+/* With 0, 1, 2 ... free descriptors, a call works or changes nothing. */
 START_TEST(few_descriptors_are_enough_or_the_shortage_is_reported)
 {
 	struct shmring_config config = small_config();
@@ -204,7 +204,7 @@ static int attach_and_stream(void *arg)
 	return e;
 }
 
-/* A ring that is too large is not made; in one that is there no file grows. */
+/* A ring that is too large is not made; an existing ring never makes its file grow. */
 START_TEST(limit_on_file_sizes_is_for_creators)
 {
 	struct shmring_config config = small_config();
@@ -227,7 +227,7 @@ static void catch_alarm(int signal)
 	(void)signal;
 }
 
-/* A timer that profiles the program, say. */
+/* For example a timer that profiles the program. */
 static void set_timer(int microseconds)
 {
 	struct sigaction action = { .sa_handler = microseconds ? catch_alarm : SIG_DFL };
@@ -276,7 +276,7 @@ END_TEST
 struct sandbox {
 	unsigned number; /* of the forbidden call */
 	unsigned argument;
-	unsigned mask; /* forbidden if any of these bits is set there; 0: anyhow */
+	unsigned mask; /* forbidden if any of these bits is set in the argument; 0: always */
 	unsigned action;
 };
 
@@ -404,7 +404,7 @@ static void expect_slices(struct peer *c, bool soft)
 	ck_assert_msg(soft ? sleeps >= 10 : sleeps <= 3, "%" PRIu64 " sleeps", sleeps);
 }
 
-/* One of the two has no membarrier(2), or both; 2 errors. */
+/* One of the two processes has no membarrier(2), or both have none; two errors. */
 START_TEST(without_membarrier_sleepers_wake_in_time)
 {
 	static const int errors[] = { ENOSYS, EPERM };

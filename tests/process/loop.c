@@ -98,7 +98,7 @@ static bool readable(int fd, int64_t timeout_ms)
 	return n == 1;
 }
 
-/* Everything there is, and then arm. */
+/* Take all messages, and then arm. */
 static void take_all(struct shmring_consumer *c, struct audit *audit)
 {
 	do
@@ -161,7 +161,7 @@ START_TEST(arming_reports_messages_and_room_that_are_there)
 }
 END_TEST
 
-/* No wake-up comes, as if a producer had died before it. Armed again, and again. */
+/* No wake-up comes, as if a producer had died before it. The test arms again and again. */
 START_TEST(armed_descriptor_is_readable_after_the_longest_sleep)
 {
 	struct shmring_ring *r = create(30);
@@ -253,7 +253,7 @@ START_TEST(armed_producer_evicts_the_slow)
 	began = clock_now();
 	while (must(shmring_producer_arm(p, 1000)) == 0)
 		ck_assert(readable(fd, LIMIT_MS));
-	/* It looks four times in the ring's time, and not just once in a longest sleep. */
+	/* The producer looks four times in the ring's time, not only once in a longest sleep. */
 	ck_assert_int_lt(clock_now() - began, 2000 * (int64_t)MS);
 	publish_numbers(p, SOURCE, 100000, 1, 1000);
 	shmring_producer_detach(p);
@@ -597,7 +597,7 @@ START_TEST(one_call_waits_for_messages_and_for_room)
 }
 END_TEST
 
-/* A sleep is one of each that is waited for. */
+/* A sleep counts once for each handle that is waited for. */
 START_TEST(sleeps_on_several_are_counted)
 {
 	struct shmring_ring *r = create(10000), *full = way_create(WAY_ANONYMOUS_FORK, NULL);

@@ -52,7 +52,7 @@ static void publish(int lane, uint64_t count)
 	published[lane] += count;
 }
 
-/* Every question about it is refused. */
+/* Every question about the message is refused. */
 static void must_be_unknown(const struct shmring_message *m)
 {
 	uint64_t messages = 1, bytes = 2, ns = 3;
@@ -67,7 +67,7 @@ static void must_be_unknown(const struct shmring_message *m)
 	ck_assert_uint_eq(tenancy, 4);
 }
 
-/* Take all that is there, one by one; how many. */
+/* Take all messages, one by one; returns their number. */
 static int take_all(struct shmring_message m[MOST])
 {
 	int n = 0, e;

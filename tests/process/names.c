@@ -131,11 +131,11 @@ END_TEST
 /* Notes of a consumer, for its successors after it was killed. */
 struct diary {
 	struct shmring_ring *ring;
-	_Atomic uint64_t releasing; /* end of what it may have released */
-	_Atomic uint64_t released;  /* end of what it has released */
+	_Atomic uint64_t releasing; /* end of the messages that it may have released */
+	_Atomic uint64_t released;  /* end of the messages that it has released */
 };
 
-/* Resume, hold the beginning against the diary, and read on until killed. */
+/* Resume, compare the first message with the notes, and read on until killed. */
 static int keep_diary(int socket, void *arg)
 {
 	struct diary *d = arg;
@@ -218,7 +218,7 @@ struct race {
 	char name[SHMRING_NAME_SIZE];
 };
 
-/* One runner: take the name on the signal, tell whether it worked, hold it. */
+/* One runner: take the name on the signal, report the result, and hold the name. */
 static int run_for_the_name(int socket, void *arg)
 {
 	struct race *race = arg;

@@ -329,7 +329,7 @@ START_TEST(observer_takes_no_name_and_no_place)
 }
 END_TEST
 
-/* Also across the death of a producer and the one that follows it. */
+/* This also holds across the death of a producer and its successor. */
 START_TEST(observer_follows_a_lane_to_its_next_owner)
 {
 	struct shmring_ring *r = create();

@@ -281,7 +281,7 @@ START_TEST(every_lane_gets_its_turn)
 		must(shmring_release(consumer));
 		tries++;
 	} while ((int)m.producer != shmring_producer_lane(other));
-	/* 4096 messages of 8 bytes fill a lane: waiting for all is starvation. */
+	/* 4096 messages of 8 bytes fill a lane: to wait for all of them is starvation. */
 	ck_assert_int_le(tries, 3000);
 	shmring_producer_detach(other);
 	end();

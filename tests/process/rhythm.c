@@ -21,7 +21,7 @@
 
 enum { SOURCE = 17, MS = 1000000, LIMIT_MS = 8000, LEN = 40, MANY = 1000 };
 
-/* What a message takes of its lane. */
+/* Bytes of the lane that a message takes. */
 #ifdef TEST_STAMPS
 enum { RECORD = 8 + 8 + LEN };
 #else
@@ -31,7 +31,7 @@ enum { RECORD = 8 + LEN };
 /* How the reader waits for messages. */
 enum waiting { PEEK, DESCRIPTOR, SEVERAL, WAITINGS };
 
-/* What the reader is to do, and what became of it. */
+/* The reader's task, and its results. */
 struct board {
 	struct shmring_ring *ring;
 	enum waiting waiting;
@@ -40,11 +40,11 @@ struct board {
 	bool quiet;
 	bool spins;		       /* if it may */
 	uint64_t count;		       /* so many in all */
-	struct shmring_waitable *what; /* asked for before anything is chosen */
+	struct shmring_waitable *what; /* requested before any choice */
 	int64_t max_wait;	       /* the longest of its waits, in ns */
 	_Atomic uint64_t taken;	       /* up to now */
-	_Atomic uint64_t rounds;       /* waits that brought something */
-	_Atomic uint64_t first;	       /* how many the first of them brought */
+	_Atomic uint64_t rounds;       /* waits that brought messages */
+	_Atomic uint64_t first;	       /* messages that the first of these waits brought */
 	_Atomic uint64_t armed;	       /* times the descriptor was */
 	struct shmring_counters counters;
 	struct audit audit;
@@ -75,7 +75,7 @@ static void board_drop(struct board *b)
 	munmap(b, sizeof(*b));
 }
 
-/* Something is there, or may be. */
+/* A message is there, or may be. */
 static void wait_for_some(struct board *b, struct shmring_consumer *c, int fd)
 {
 	struct shmring_wait_item wait = { .what = b->what };
@@ -289,7 +289,7 @@ START_TEST(watermark_counts_bytes)
 }
 END_TEST
 
-/* After one round, and from where it is then. */
+/* After one round, and counted from that position. */
 START_TEST(watermark_is_counted_anew)
 {
 	struct board *b = board_new(1);
@@ -360,7 +360,7 @@ START_TEST(watermark_comes_before_its_time)
 }
 END_TEST
 
-/* To be quick is not what it is for. */
+/* A watermark is not meant to be quick. */
 START_TEST(watermark_is_slept_for)
 {
 	struct board *b = board_new(1);
@@ -412,7 +412,7 @@ START_TEST(watermark_keeps_its_time_while_others_are_woken)
 }
 END_TEST
 
-/* It would never be reached: half a lane is enough. */
+/* The watermark can never be reached, so half a lane counts as reached. */
 START_TEST(unreachable_watermark_ends_at_half_a_lane)
 {
 	struct board *b = board_new(1);
@@ -437,7 +437,7 @@ START_TEST(unreachable_watermark_ends_at_half_a_lane)
 }
 END_TEST
 
-/* As near to half a lane as it gets, and then the longest message there is. */
+/* Fill as near to half a lane as possible, and then publish the longest message. */
 START_TEST(watermark_leaves_room_for_the_longest)
 {
 	struct board *b = board_new(1);
@@ -481,7 +481,7 @@ START_TEST(watermark_is_counted_in_one_lane)
 }
 END_TEST
 
-/* Also one whose first producer comes while the consumer sleeps. */
+/* This also holds for a lane whose first producer comes while the consumer sleeps. */
 START_TEST(watermark_holds_for_a_new_lane)
 {
 	struct board *b = board_new(2);

@@ -33,7 +33,7 @@ static int create_under_umask(int socket, void *arg)
 	struct stat st;
 
 	(void)socket;
-	become_nobody(); /* root may enter what nobody may */
+	become_nobody(); /* root may enter directories that the user nobody may not */
 	umask(*mask);
 	must(shmring_create(&r, "bare", &config));
 	shmring_close(r);

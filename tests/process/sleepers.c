@@ -27,11 +27,11 @@
 
 enum { RINGS = 40, ROUNDS = 3, SOURCE = 40, LIMIT_MS = 8000, STACK = 128 << 10 };
 
-/* What a process of sleepers tells. */
+/* What a process of sleepers reports. */
 struct dormitory {
 	_Atomic(uint32_t) attached;
 	_Atomic(uint32_t) woken;  /* messages that its sleepers have got, and found right */
-	_Atomic(uint32_t) failed; /* the first error of one */
+	_Atomic(uint32_t) failed; /* the first error of any sleeper */
 	pid_t threads[SHMRING_MAX_CONSUMERS];
 };
 

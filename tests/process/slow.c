@@ -102,7 +102,7 @@ START_TEST(release_lets_the_waiting_producer_go_on)
 }
 END_TEST
 
-/* The slowest of several counts. */
+/* The slowest of several consumers counts. */
 START_TEST(slowest_consumer_holds_the_producer)
 {
 	struct shmring_ring *r = create(SHMRING_SLOW_BLOCK, 0);
@@ -147,7 +147,7 @@ START_TEST(leaving_consumer_lets_the_waiting_producer_go_on)
 }
 END_TEST
 
-/* Stopped in the midst of messages it had taken and not released. */
+/* The consumer is stopped with messages in hand. */
 START_TEST(stopped_consumer_is_evicted_and_learns_its_loss)
 {
 	struct peer_command peek = { .op = PEER_PEEK, .count = 5, .deadline = patience() };
@@ -180,7 +180,7 @@ START_TEST(stopped_consumer_is_evicted_and_learns_its_loss)
 }
 END_TEST
 
-/* It held nothing: it learns of the loss with the next message alone. */
+/* It had no message in hand, so only the next message reports the loss. */
 START_TEST(idle_consumer_is_evicted_and_learns_its_loss)
 {
 	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 20 * MS);
@@ -401,7 +401,7 @@ START_TEST(refusing_ring_evicts_too)
 }
 END_TEST
 
-/* Between two looks it may do other things for longer than the ring's time. */
+/* Between two looks the producer may do other work for longer than the ring's time. */
 START_TEST(producer_that_seldom_publishes_evicts_too)
 {
 	struct shmring_ring *r = create(SHMRING_SLOW_EVICT, 20 * MS);

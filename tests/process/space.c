@@ -190,7 +190,7 @@ START_TEST(other_file_systems_are_refused)
 }
 END_TEST
 
-/* The lock of an attachment is not pinned there. */
+/* This file system does not keep the lock of an attachment. */
 START_TEST(stacked_file_system_is_refused)
 {
 	struct shmring_config config = small_config();

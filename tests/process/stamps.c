@@ -188,7 +188,7 @@ START_TEST(stamps_run_as_fast_as_the_clock)
 }
 END_TEST
 
-/* Each of a batch says when it was finished, not when the batch appeared. */
+/* Each message of a batch has the time at which it was finished, not the time of the batch. */
 START_TEST(messages_of_a_batch_have_stamps_of_their_own)
 {
 	uint64_t moments[6], last = 0;
@@ -295,7 +295,7 @@ START_TEST(every_reader_sees_the_same_stamp)
 }
 END_TEST
 
-/* An observer that is overrun: what it gets has the stamp that belongs to it. */
+/* Each message that an overrun observer gets has its own stamp. */
 START_TEST(stamps_of_an_overrun_observer_are_in_order)
 {
 	struct shmring_consumer *observer;

@@ -108,7 +108,7 @@ START_TEST(every_small_size_arrives)
 }
 END_TEST
 
-/* Whatever is left before the end of the lane, a record goes across it. */
+/* A record goes across the end of the lane, however many bytes are left before it. */
 START_TEST(every_size_goes_across_the_end_of_the_lane)
 {
 	uint64_t number = 0;
@@ -221,7 +221,7 @@ START_TEST(whole_lane_can_be_used)
 	pair_begin(&p, SHMRING_MIN_LANE_SIZE, 8);
 	for (uint64_t lap = 0, number = 0; lap < 3; lap++, number += count) {
 		count = publish_until_full(p.producer, SOURCE, number, 8);
-		/* One zero word ends the lane; the rest is there for messages. */
+		/* One zero word ends the lane; messages can use the rest. */
 		ck_assert_uint_ge((count + 1) * record, SHMRING_MIN_LANE_SIZE - 8);
 		ck_assert_uint_eq(consume_all(p.consumer, &p.audit), count);
 	}

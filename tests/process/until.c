@@ -115,7 +115,7 @@ START_TEST(empty_ring_has_ended)
 }
 END_TEST
 
-/* The end is passed over: the message that comes instead reports how many are gone. */
+/* The end was overwritten: the message that comes instead reports the loss. */
 START_TEST(overrun_observer_learns_its_loss_before_the_end)
 {
 	struct shmring_ring *r = create(1);
@@ -181,7 +181,7 @@ static int find_nothing(int socket, void *arg)
 	return 0;
 }
 
-/* Now is one moment: what is published while it attaches is before or after it. */
+/* Now is one moment: a message that is published during the attach is before or after it. */
 START_TEST(consumer_from_now_until_now_gets_no_message)
 {
 	struct shmring_config config = small_config();

@@ -85,7 +85,7 @@ START_TEST(ring_in_use_is_kept)
 
 	must_fail(EBUSY, remove_it(0, 0));
 	must_fail(EBUSY, remove_it(0, SHMRING_REMOVE_DRY_RUN));
-	shmring_close(r); /* the attachment alone is use */
+	shmring_close(r); /* an attachment alone counts as use */
 	must_fail(EBUSY, remove_it(0, 0));
 	ck_assert(is_there("ring"));
 	shmring_producer_detach(p);
@@ -136,7 +136,7 @@ START_TEST(young_ring_is_kept)
 	struct shmring_ring *r = create();
 
 	must_fail(EAGAIN, remove_it(HOUR_NS, SHMRING_REMOVE_FORCE));
-	/* What counts is when it was made, whatever the file says. */
+	/* The time of its creation counts, whatever times the file has. */
 	ck_assert_int_eq(utimensat(AT_FDCWD, room_path("ring"), old, 0), 0);
 	must_fail(EAGAIN, remove_it(HOUR_NS, 0));
 	for (int64_t later = clock_now() + 2000000; clock_now() < later;)
@@ -228,7 +228,7 @@ static int finish_hidden(uint32_t flags)
 	return shmring_remove_unused(room_path(SHMRING_HIDDEN_PREFIX "1-ring"), 0, flags);
 }
 
-/* As if its remover had been killed. */
+/* Hide the ring as if its remover had been killed. */
 START_TEST(hidden_ring_is_finished)
 {
 	struct shmring_ring *r = create();
@@ -251,7 +251,7 @@ START_TEST(hidden_ring_is_finished)
 }
 END_TEST
 
-/* Another one was made meanwhile: the hidden one has no way back. */
+/* Another ring was made meanwhile, so the hidden ring cannot get its name back. */
 START_TEST(hidden_ring_whose_name_is_taken)
 {
 	struct shmring_ring *old = create(), *r;
@@ -342,7 +342,7 @@ START_TEST(second_look_finds_a_process_that_has_just_attached)
 }
 END_TEST
 
-/* For those in the old one it was removed; the new one is not touched. */
+/* For processes in the old ring it was removed; the new ring is not touched. */
 START_TEST(second_look_leaves_a_new_ring_alone)
 {
 	struct shmring_ring *r = create();
@@ -387,7 +387,7 @@ static bool is_removed(int fd)
 	return st.st_nlink == 0;
 }
 
-/* Under its name, or for good gone; between the two it is hidden. */
+/* The ring has its name, or is gone for ever; between these states it is hidden. */
 static bool await_name(int fd)
 {
 	int64_t limit = patience();

@@ -163,7 +163,7 @@ START_TEST(deadline_is_kept_and_the_holder_named)
 	ck_assert_ptr_nonnull(strstr(shmring_explain(), pid));
 	must_fail(EBUSY, attach_named(r, "name", shmring_deadline(2 * QUICK_MS * MS)));
 
-	/* Without one there is no wait, and with one there is none if there is a place. */
+	/* Without a deadline no call waits; with one no call waits if a place is free. */
 	must_fail(EUSERS, attach_producer(r, SHMRING_NOWAIT));
 	must_fail(EUSERS, attach_producer(r, deadline));
 	must(attach_named(r, "other", SHMRING_FOREVER));

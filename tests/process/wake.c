@@ -179,7 +179,7 @@ START_TEST(sleeping_producer_is_woken)
 }
 END_TEST
 
-/* Both wait for one release, which touches the lanes of both. */
+/* Both producers wait for one release, which covers the lanes of both. */
 START_TEST(one_release_wakes_all_sleeping_producers)
 {
 	struct shmring_ring *r = create((uint32_t)_i);
@@ -236,7 +236,7 @@ START_TEST(two_sleepers_never_lose_each_other)
 }
 END_TEST
 
-/* Two rings, one each way. */
+/* Two rings, one for each direction. */
 struct circuit {
 	struct shmring_ring *there, *back;
 };
@@ -323,7 +323,7 @@ START_TEST(sleeping_observer_looks_again_by_itself)
 }
 END_TEST
 
-/* However it waits, it does not give up before its time. */
+/* In every way of waiting, the call does not return before its deadline. */
 START_TEST(consumer_waits_until_the_deadline)
 {
 	static const int64_t spins[] = { -1, 0, 5 * MS, SHMRING_FOREVER };

@@ -55,7 +55,7 @@ static void publish(int lane, uint64_t count)
 	published[lane] += count;
 }
 
-/* Take the next message, which is of that lane, and its number. */
+/* Take the next message, which must be of that lane and have that number. */
 static void take(int lane, uint64_t seq)
 {
 	struct shmring_message m;
@@ -97,7 +97,7 @@ START_TEST(window_slides_over_one_lane)
 	publish(0, 5);
 	for (uint64_t i = 0; i < 5; i++)
 		take(0, i);
-	for (uint64_t i = 5; i < MANY; i++) { /* several laps, always with five in hand */
+	for (uint64_t i = 5; i < MANY; i++) { /* several laps, always with five messages in hand */
 		publish(0, 1);
 		take(0, i);
 		must(shmring_release_first(consumer, 1));
@@ -127,9 +127,11 @@ START_TEST(order_of_handing_out_counts_across_lanes)
 	publish(2, 1);
 	take(2, 0);
 
-	must(shmring_release_first(consumer, 3)); /* two of the first, one of the second */
+	must(shmring_release_first(consumer,
+				   3)); /* two messages of the first lane, one of the second */
 	ck_assert_uint_eq(released(), 3);
-	must(shmring_release_first(consumer, 3)); /* two of the second, one of the first */
+	must(shmring_release_first(consumer,
+				   3)); /* two messages of the second lane, one of the first */
 	ck_assert_uint_eq(released(), 6);
 	publish(1, 1);
 	take(1, 3);

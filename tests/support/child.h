@@ -52,7 +52,7 @@ void child_kill_unreaped(struct child *c);
 /* The last words of its assertions; valid until the next call. */
 const char *child_words(struct child *c);
 
-/* Let go of what belongs to one that has been waited for elsewhere. */
+/* Free what belongs to a helper that has been waited for elsewhere. */
 void child_drop(struct child *c);
 
 /* Stop it, until child_continue(); returns when it has stopped. */
@@ -62,7 +62,7 @@ void child_continue(struct child *c);
 /* Return when it sleeps in a futex, as a process that waits on a ring does. */
 void child_await_sleep(struct child *c);
 
-/* Does it, at this moment? */
+/* Does it sleep so at this moment? */
 bool child_sleeps(const struct child *c);
 
 /*

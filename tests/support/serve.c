@@ -87,7 +87,7 @@ static int64_t serve_consumer(struct server *s, const struct peer_command *c)
 	return shmring_consumer_attach(&s->consumer, s->ring, &options);
 }
 
-/* Staged messages are out. */
+/* Staged messages are published. */
 static void count_staged(struct server *s)
 {
 	s->number += s->staged;
@@ -242,7 +242,7 @@ static int64_t serve_stage(struct server *s, const struct peer_command *c)
 	return r;
 }
 
-/* Take back what was seen since the last release: it does not count. */
+/* Drop the messages since the last release from the audit: they do not count. */
 static void forget_unreleased(struct server *s)
 {
 	s->audit = s->released;
@@ -447,7 +447,7 @@ static bool send_answer(struct server *s, int64_t result)
 	return send(s->socket, &answer, sizeof(answer), MSG_NOSIGNAL) == (ssize_t)sizeof(answer);
 }
 
-/* A signal that interrupts sleep, and does nothing else. */
+/* A signal that only interrupts sleeps. */
 static void catch_signal(int signal)
 {
 	(void)signal;

@@ -65,7 +65,7 @@ static int run(int socket, void *arg)
 	return 126;
 }
 
-/* Until it takes a connection. */
+/* Wait until the broker accepts a connection. */
 static void await(void)
 {
 	const struct timespec moment = { .tv_nsec = 1000000 };
@@ -88,7 +88,7 @@ void shmringd_restart(struct child *c)
 
 void shmringd_start(struct child *c, const char *rules)
 {
-	/* What it leaves may stay. */
+	/* The broker's files may stay in the room. */
 	static const char *const left[] = { "rings", "rings/.lock", "broker.lock",
 					    "rings/.broker" };
 

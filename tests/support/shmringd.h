@@ -16,7 +16,7 @@
  */
 void shmringd_start(struct child *c, const char *rules);
 
-/* Again, where another one was killed. */
+/* Start it again where another broker was killed. */
 void shmringd_restart(struct child *c);
 
 /* It ends on SIGTERM, with status 0, and the test fails otherwise. */

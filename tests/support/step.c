@@ -143,7 +143,7 @@ static long ask(const struct step *s, enum __ptrace_request request, void *addre
 	return r;
 }
 
-/* Execute in this way until it traps. */
+/* Let the helper run in this way until it traps. */
 static void execute(struct step *s, enum __ptrace_request way)
 {
 	ask(s, way, NULL, NULL);

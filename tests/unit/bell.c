@@ -12,7 +12,7 @@
 
 enum { US = 1000, MS = 1000 * US };
 
-/* So many waits, `gap` apart; each brought `messages`. Returns the time. */
+/* Note `waits` waits, `gap` apart, which brought `messages` each. Returns the time. */
 static int64_t wait_often(struct bell *b, int64_t now, int waits, int64_t gap, uint64_t messages)
 {
 	for (int i = 0; i < waits; i++) {
@@ -59,7 +59,7 @@ START_TEST(frequent_messages_are_spun_for_again)
 }
 END_TEST
 
-/* A consumer that sleeps between them finds several at a time: still, they are frequent. */
+/* A consumer that sleeps finds several messages at a time; they still count as frequent. */
 START_TEST(messages_that_came_together_count_one_by_one)
 {
 	struct bell b = adaptive();

@@ -215,7 +215,7 @@ START_TEST(refusal_says_what_is_allowed)
 }
 END_TEST
 
-/* What the calls give when a trick is played; each time all is let go of. */
+/* The results of the calls for each trick; each time the client frees everything. */
 static const struct {
 	enum trick trick;
 	enum proto_type at;
@@ -286,7 +286,7 @@ START_TEST(tricks_of_a_broker_are_noticed)
 }
 END_TEST
 
-/* What a broker does that dies in the midst of it, and is back at once. */
+/* The broker dies in the middle of an answer, and is back at once. */
 START_TEST(interrupted_question_is_asked_again)
 {
 	static const struct {
@@ -469,7 +469,7 @@ START_TEST(successor_that_does_not_come)
 	fake_kill(fake, &broker);
 	must_fail(ECONNREFUSED, shmring_reap(r));
 	ck_assert_ptr_nonnull(strstr(shmring_explain(), "start shmringd"));
-	ck_assert_int_eq(unlink(fake->socket), 0); /* nothing was ever there */
+	ck_assert_int_eq(unlink(fake->socket), 0); /* no broker was ever there */
 	must_fail(ECONNREFUSED, shmring_open(&again, "broker:ring"));
 	fake_start(fake, &broker);
 	must(shmring_reap(r));

@@ -120,7 +120,7 @@ static bool is_any(struct entry *e)
 	return e->name[0] == 'r';
 }
 
-/* Everything that a reader may do: by name, and all at once, with their handles. */
+/* Everything that a reader may do: look up a name, and collect all rings with their handles. */
 static void *read_on(void *arg)
 {
 	struct reader *me = arg;

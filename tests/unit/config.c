@@ -90,7 +90,7 @@ START_TEST(every_setting_is_read)
 }
 END_TEST
 
-/* What is wrong, the line that is to blame, and a word that says why. */
+/* A mistake, its line, and a word of the error sentence. */
 static const struct {
 	const char *text;
 	unsigned line;

@@ -23,7 +23,7 @@ enum trick {
 	TRICK_WRONG_GO,	    /* GO of another grant */
 	TRICK_LAST_WORDS,   /* an ERROR for the connection, and hang up */
 	TRICK_REFUSE,	    /* ERROR -EACCES */
-	TRICK_MUTE_REFUSAL, /* ERROR -EDQUOT without a word */
+	TRICK_MUTE_REFUSAL, /* ERROR -EDQUOT without a sentence */
 	TRICK_WRONG_SERIAL,
 	TRICK_WRONG_TYPE, /* DONE */
 	TRICK_GARBAGE,	  /* bytes that are no message */
@@ -31,7 +31,7 @@ enum trick {
 	TRICK_FEATURES,	  /* descriptors that no client asked for */
 	TRICK_NO_RING,	  /* the descriptor is /dev/null */
 	TRICK_OTHER_RING, /* the descriptor is another ring's */
-	TRICK_OTHER_UUID, /* RING tells another one */
+	TRICK_OTHER_UUID, /* RING names another ring */
 	TRICK_READ_ONLY,  /* the descriptor is, whatever the role */
 	TRICK_UNSEALED,	  /* the text */
 	TRICK_SHORT_TEXT, /* is shorter than it says */

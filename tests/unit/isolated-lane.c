@@ -38,7 +38,7 @@ static struct trick {
 	int file[LANES];
 	uint32_t number[LANES];
 	unsigned reads;			    /* how often a reader asked */
-	int away;			    /* what readers are told instead */
+	int away;			    /* the file that readers get instead */
 	void (*after_read)(struct trick *); /* once, when a reader has its description */
 	int (*spoil)(struct trick *, int fd);
 	struct shmring_producer *second;
@@ -200,7 +200,7 @@ START_TEST(joiner_with_an_old_file_chooses_again)
 		publish(trick.second, SOME);
 	ck_assert_uint_ge(read_all(c, &a), more);
 	ck_assert_uint_eq(a.lanes[0].next_number, trick.published + (j->flags ? 0 : more));
-	/* Nothing is gone but what was gone when it came. */
+	/* No message is lost but those that were gone at its attach. */
 	must(shmring_consumer_missed(c, 0, &missed, &missed_bytes));
 	if (!j->flags)
 		ck_assert_uint_eq(a.lost, missed);
@@ -210,7 +210,7 @@ START_TEST(joiner_with_an_old_file_chooses_again)
 }
 END_TEST
 
-/* A1: what it has in hand stays what and where it is. */
+/* A1: the messages in hand keep their content and their addresses. */
 START_TEST(reader_follows_with_messages_in_hand)
 {
 	struct shmring_ring *r = begin();
@@ -227,7 +227,7 @@ START_TEST(reader_follows_with_messages_in_hand)
 	pass_on(&trick);
 	trick.second = producer_attach(r);
 	publish(trick.second, SOME);
-	/* To the end of the old file, and on into the new one. */
+	/* The reader reads to the end of the old file, and goes on in the new one. */
 	ck_assert(audit_peeked(&a, c, &m));
 	for (unsigned i = 1; i < SOME + SOME / 2; i++) {
 		must(shmring_peek(c, SHMRING_NOWAIT, &n));

@@ -38,7 +38,7 @@ static int strict(int socket, void *arg)
 	return 0;
 }
 
-/* Whether it is there; if so, with this mode. */
+/* Does it exist? If so, it must have this mode. */
 static bool is_there(const char *path, mode_t mode)
 {
 	struct stat st;

@@ -43,7 +43,7 @@ int __wrap_sched_yield(void)
 	return 0;
 }
 
-/* A state that no place is ever in; nothing is locked for it, and nothing can be buried. */
+/* An invalid state: it has no lock, and no process can bury it. */
 static void damage(const struct shmring_ring *r, const char *name)
 {
 	int fd = open(room_path("ring"), O_RDWR | O_CLOEXEC);
