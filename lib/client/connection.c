@@ -50,7 +50,7 @@ int connection_init(struct connection *c, const char *path)
 	return 0;
 }
 
-/* Programs close descriptors that they do not know; then ours may be anything. */
+/* Programs close descriptors that they do not know. Then the number may belong to any file. */
 static bool is_ours(const struct connection *c)
 {
 	struct stat st;

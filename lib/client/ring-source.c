@@ -3,7 +3,7 @@
  * ring-source: see ring-source.h.
  *
  * B1 Nothing is locked through a description before GO: until then the broker, or
- *    the queue of the socket, may hold a copy that would outlive us (proto.h, M3).
+ *    the queue of the socket, may hold a copy that would outlive this process (proto.h, M3).
  * B2 A number of a ring or a grant is valid only in the conversation in which the broker
  *    gave it; `connections` tells conversations apart.
  * B3 After another broker has come, the name must lead to the same ring, or no attach
@@ -85,7 +85,7 @@ static int ask_for_ring(struct broker_source *s, const struct proto_config *conf
 	return 0;
 }
 
-/* Go on with another broker, if its ring is ours (B3). */
+/* Go on with another broker, if it has the same ring (B3). */
 static int reconnect(struct broker_source *s, bool patient)
 {
 	uint8_t uuid[16];

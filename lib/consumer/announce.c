@@ -68,7 +68,7 @@ static uint64_t watermark_of(const struct shmring_consumer *c, const struct read
 }
 
 /*
- * In lanes that we have not adopted everything rings. [WATERMARK] pairs with
+ * In lanes that the consumer has not adopted, every message wakes it. [WATERMARK] pairs with
  * shmring_slow1_wake_consumers(): with the announcement, which follows, it sees this.
  */
 void consumer_raise_watermarks(struct shmring_consumer *c)

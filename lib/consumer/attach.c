@@ -38,7 +38,7 @@ static int check_options(const struct shmring_consumer_options *o)
 	return shmr_memory_check(&o->memory);
 }
 
-/* Only our own row is writable, as far as the page size allows. */
+/* Only the consumer's own row is writable, as far as the page size allows. */
 static int map_row(struct shmring_consumer *c)
 {
 	struct attachment *a = &c->attachment;
@@ -102,7 +102,7 @@ static int set_up(struct shmring_consumer *c, struct shmring_ring *r,
 	return e;
 }
 
-/* Take the cursors' places; from here on we hold producers back. */
+/* Place the cursors; from here on the consumer holds producers back. */
 static int take_places(struct shmring_consumer *c, const struct shmring_consumer_options *o)
 {
 	struct attachment *a = &c->attachment;

@@ -3,7 +3,7 @@
  * batch: several messages at once: peek at a batch, and release the first of those in hand.
  *
  * A walk over the headers, from the released position on, finds where the first n
- * messages of a lane end. Our cursor protects them. But another process owns the lane,
+ * messages of a lane end. The cursor protects them. But another process owns the lane,
  * so each header is read once and checked again, and no walk leaves what was handed
  * out. A consumer that was evicted meanwhile may have walked through newer payload: it
  * looks at its status word after the walk, and before it releases anything [EVICT].
@@ -175,8 +175,8 @@ int shmring_release_first(struct shmring_consumer *c, uint64_t count)
 	if (count == 0 || c->observer)
 		return 0;
 	if (c->window.unknown && c->hot.others != 0)
-		return explain(-ENOMEM, "there was no memory to remember in which order messages "
-					"were handed out; release all of them");
+		return explain(-ENOMEM, "there was no memory to remember the order in which "
+					"messages were handed out; release all of them");
 	sound = make_plan(c, &plan);
 	if (sound && plan.left > 0)
 		return explain(-EINVAL, "only %u messages are in hand, not %u", count - plan.left,

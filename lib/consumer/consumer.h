@@ -8,8 +8,8 @@
  *	checked.c	the public functions of a build that checks how handles are used
  *	fd.c		a consumer in an event loop, and among others in shmring_wait()
  *	batch.c		several messages at once: peek, release the first of those in hand
- *	messages.c	peek, release, receive		in-hand.c  what a message in hand can be asked
- *	attach.c	options, mapping, leaving	find-place.c  take a place of the registry
+ *	messages.c	peek, release, receive		in-hand.c  what a message in hand can be
+ *asked attach.c	options, mapping, leaving	find-place.c  take a place of the registry
  *	wait.c		wait for a message: back off, spin, then sleep
  *	sleep.c		sleep until there is a message, or the watermark; look after the dead
  *	end.c		may another message come?	announce.c  tell producers that it sleeps
@@ -386,7 +386,7 @@ int consumer_place_cursor(struct shmring_consumer *c, struct reader *l, enum shm
 			  struct shmring_boundary *at);
 
 /*
- * Where the last release was, if that is still there; else we have lost some,
+ * Where the last release was, if that is still there; else messages are lost,
  * and go on behind it, never before it: what was released does not come again.
  */
 int consumer_replace_cursor(struct shmring_consumer *c, struct reader *l);
@@ -446,7 +446,7 @@ void consumer_write_mark(struct reader *l, const struct shmring_boundary *at);
  */
 bool consumer_recall(const struct shmring_consumer *c, struct reader *l, uint64_t limit);
 
-/* Release a lane up to there; the place is ours. */
+/* Release a lane up to there; the consumer has its place. */
 void consumer_release_lane(struct shmring_consumer *c, struct reader *l,
 			   const struct shmring_boundary *to);
 

@@ -59,7 +59,7 @@ bool consumer_recall(const struct shmring_consumer *c, struct reader *l, uint64_
 	return k >= 0;
 }
 
-/* Once for every position that an owner waits for: when our cursor passes it. */
+/* Once for every position that an owner waits for: when the cursor passes it. */
 static void wake_owner(struct shmring_consumer *c, const struct reader *l, uint64_t before)
 {
 	uint64_t wanted = load_relaxed(&l->lane.control->room_wanted);

@@ -121,7 +121,8 @@ int shmring_consumer_arm(struct shmring_consumer *c)
 	if (c->broken)
 		return explain(-EBADMSG, "a producer damaged its lane; this handle is unusable");
 	if (!c->fd.kick)
-		return explain(-EINVAL, "there is no descriptor; ask for it first");
+		return explain(-EINVAL, "the handle has no descriptor yet; get one with "
+					"shmring_consumer_fd() or shmring_producer_fd()");
 	look_after_the_dead(c);
 	bell = &c->bell.shared->data_bell;
 	/* no edge: whether it has moved is all that counts */

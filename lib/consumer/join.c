@@ -117,7 +117,7 @@ static bool hold_empty(const struct shmring_consumer *c, const struct reader *l,
 /* A lossless consumer does not begin in a lane without a cursor: it reports the damage. */
 static int no_place(const struct reader *l)
 {
-	return explain(-EBADMSG, "lane %u is damaged: there is no place to begin at",
+	return explain(-EBADMSG, "lane %u is damaged: no record to begin at was found",
 		       (uint64_t)l->hot.index);
 }
 

@@ -60,7 +60,7 @@ static int reserve_lanes(struct shmring_consumer *c)
 	return 0;
 }
 
-/* All lanes, also those without memory: that comes later, and we are ready. */
+/* All lanes, also those that get memory later. */
 static int map_lanes(struct shmring_consumer *c)
 {
 	struct attachment *a = &c->attachment;

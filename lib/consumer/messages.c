@@ -36,7 +36,7 @@ static int damaged(struct shmring_consumer *c, const struct reader *l)
 	int e = consumer_keep_place(c, false);
 
 	if (e < 0 || l->hot.at.position != position)
-		return e; /* evicted: what we took for a header was newer payload */
+		return e; /* evicted: what looked like a header was newer payload */
 	consumer_break(c);
 	return explain(-EBADMSG, "lane %u is damaged at position %u", (uint64_t)l->hot.index,
 		       l->hot.at.position);

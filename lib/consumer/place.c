@@ -52,7 +52,7 @@ static void clear_cursors(struct shmring_consumer *c)
 		store_release(&c->readers[0].cursor[i].position, POSITION_NONE);
 }
 
-/* [PLACE] pairs with read_gate(): what we wrote before counts with the word. */
+/* [PLACE] pairs with read_gate(): what the consumer wrote before counts with the word. */
 static bool move_on(struct shmring_consumer *c, uint64_t from, uint64_t to)
 {
 	struct attachment *a = &c->attachment;
@@ -69,7 +69,7 @@ static uint64_t current_status(const struct shmring_consumer *c)
 	return load_acquire(&c->attachment.registry->consumer_status[c->attachment.slot]);
 }
 
-/* Our word has been changed. Was it by producers? They never change its epoch. */
+/* The consumer's word has changed. Was it by producers? They never change its epoch. */
 static int learn_status(struct shmring_consumer *c)
 {
 	uint64_t status = current_status(c);
@@ -117,8 +117,8 @@ static int choose_places(struct shmring_consumer *c, enum shmring_start start,
 /*
  * Go to ACTIVE by way of JOINING. A consumer that dies on the way loses its cursors: a
  * name is LAPSED then, and its next holder begins at its marks. So no cursor is placed in
- * any other state. Only a producer may be quicker with our word: it suspects us
- * before we are JOINING, or evicts us for joining too slowly.
+ * any other state. Only a producer may be quicker with the word: it suspects the
+ * consumer before it is JOINING, or evicts it for joining too slowly.
  */
 static int enter(struct shmring_consumer *c, enum shmring_start start, enum entrance entrance)
 {
@@ -207,7 +207,7 @@ int consumer_keep_place(struct shmring_consumer *c, bool releasing)
 		return 0;
 	if (status_state(status) == PLACE_SUSPECT) {
 		if (!releasing && consumer_in_hand(c) != 0)
-			return 0; /* only a release clears us */
+			return 0; /* only a release clears the suspicion */
 		if (move_on(c, status, status_next(status, PLACE_ACTIVE)))
 			return 0;
 	}

@@ -21,7 +21,8 @@
 #include "consumer.h"
 #include "sys.h"
 
-/* See whether the tenant of a place has died; false: it has no tenant, or is our place. */
+/* See whether the tenant of a place has died; false: it has no tenant, or is this consumer's place.
+ */
 static bool probe(struct shmring_consumer *c, enum place_kind kind, unsigned slot)
 {
 	struct registry *registry = c->attachment.registry;

@@ -16,8 +16,8 @@
 
 int consumer_is_at_end(void)
 {
-	return explain(-ENODATA, "everything that had been published when this consumer attached "
-				 "has been handed out");
+	return explain(-ENODATA,
+		       "this consumer has got all messages that were published before it attached");
 }
 
 /* At least one message, if the lane is not done: the message that reports a loss. */

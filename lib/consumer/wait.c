@@ -168,7 +168,7 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 		e = consumer_look_again(c);
 		return e == 0 ? consumer_is_at_end() : e > 0 ? 0 : e;
 	}
-	/* We have not looked everywhere, and coming back may have brought messages. */
+	/* The consumer has not looked at all lanes, and its return may have brought messages. */
 	if ((deadline <= SHMRING_NOWAIT || c->limits.evictable) && consumer_look(c))
 		return 0;
 	e = consumer_check_end(c, false);
@@ -180,7 +180,7 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 	consumer_show_counts(c);
 	judge_backoff(c);
 	/*
-	 * What we have just published may still be in our store buffer, and would
+	 * What this thread has just published may still be in the store buffer, and would
 	 * leave it later for the loads and pauses that follow: a third of the
 	 * round trip of a bare cache line, lost in the noise for a message. No
 	 * edge: nothing depends on it.

@@ -45,7 +45,8 @@ int shmring_directory(char *ret, size_t size)
 		append_number(path, geteuid());
 	}
 	if (strlen(path) >= size)
-		return explain(-ENAMETOOLONG, "the directory of rings needs %u bytes",
+		return explain(-ENAMETOOLONG,
+			       "the buffer for the directory of rings needs %u bytes",
 			       (uint64_t)strlen(path) + 1);
 	strcpy(ret, path);
 	return (int)strlen(path);
@@ -82,8 +83,8 @@ static int open_private_directory(bool create)
 	if (fstat(r, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 022) != 0) {
 		close(r);
 		return explain(-EPERM,
-			       "the directory %s is not this user's alone; remove it or set "
-			       "XDG_RUNTIME_DIR",
+			       "the directory %s must belong to this user, and no other user may "
+			       "write to it; remove it or set XDG_RUNTIME_DIR",
 			       path);
 	}
 	return r;

@@ -129,7 +129,7 @@ static bool open_freely(struct attachment *a, enum ring_role role)
 	return false;
 }
 
-/* Returns with fork kept out. A program that forks all the time waits for us in the end. */
+/* Returns with fork kept out. A program that forks all the time waits for the attach in the end. */
 static int open_description(struct attachment *a, enum ring_role role)
 {
 	bool done = false;

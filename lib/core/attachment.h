@@ -37,7 +37,7 @@ struct attachment {
 	sigset_t signals; /* the thread's mask before */
 	enum place_kind kind;
 	unsigned slot;
-	uint64_t status;	   /* our status word, as last seen; 0: no place */
+	uint64_t status;	   /* the status word of its place, as last seen; 0: no place */
 	struct registry *registry; /* writable, except for observers */
 	struct doorbell *doorbell;
 	struct shmring_memory_report memory;

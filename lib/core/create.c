@@ -55,7 +55,7 @@ static int allocate_controls(int fd, const struct geometry *g)
 	return 0;
 }
 
-/* If the boot has no id that we can read, rings have none either: zero. */
+/* If the process cannot read the boot's id, rings have the id zero. */
 static int name_boot(uint8_t ret[16])
 {
 	int e = shmr_boot_id(ret);
@@ -91,7 +91,7 @@ static int write_identity(int fd, const struct geometry *g, bool named)
 	return e < 0 ? explain(e, "cannot write the new ring: %e", e) : 0;
 }
 
-/* Beyond the limit ftruncate() would kill us by SIGXFSZ. */
+/* Beyond the limit ftruncate() would kill the process by SIGXFSZ. */
 static int check_size_limit(uint64_t size)
 {
 	struct rlimit limit;
@@ -132,7 +132,7 @@ int ring_fill(int fd, const struct geometry *g, bool named)
 }
 
 /*
- * Make an unnamed, complete ring; the kernel drops it if we die before it is linked.
+ * Make an unnamed, complete ring; the kernel drops it if the process dies before it is linked.
  * The ring is open before it is linked, so that nothing can fail afterwards.
  */
 static int build(struct shmring_ring **ret, int dirfd, const struct geometry *g, unsigned mode)

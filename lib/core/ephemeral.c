@@ -83,7 +83,7 @@ static bool is_hidden(struct shmring_ring *r)
 	return hidden;
 }
 
-/* A description of the file of our own that no remover holds locked; -1: there is none. */
+/* A new description of the file, which no remover holds locked; -1: there is none. */
 static int await_removers(struct shmring_ring *r)
 {
 	int64_t deadline = shmr_now() + PATIENCE_NS;

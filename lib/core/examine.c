@@ -25,7 +25,7 @@ static int check_origin(const struct identity *id, int fd, const struct stat *st
 	int e = shmr_birth_time(fd, &birth_ns);
 
 	if (e < 0)
-		return explain(e, "cannot tell when the ring's file was made: %e", e);
+		return explain(e, "cannot find out when the ring's file was made: %e", e);
 	if (id->device != st->st_dev || id->inode != st->st_ino ||
 	    (id->birth_ns != 0 && birth_ns != 0 && id->birth_ns != birth_ns))
 		return explain(-ESTALE,
@@ -74,7 +74,7 @@ static int read_limits(struct geometry *g, const struct identity *id, int fd)
 	if (n < 0)
 		return explain((int)n, "cannot read the ring: %e", (int)n);
 	if ((size_t)n < sizeof(limits))
-		return explain(-EBADMSG, "the ring is cut off");
+		return explain(-EBADMSG, "the ring's file is truncated");
 	return layout_check_limits(g, &limits);
 }
 
@@ -115,7 +115,8 @@ static int mark_description(struct shmring_ring *r)
 	e = shmr_mark_byte(r->fd, r->mark);
 	r->marked = e == 0;
 	if (e == -EAGAIN)
-		return explain(-EBUSY, "a process that takes no part holds locks on the ring file");
+		return explain(-EBUSY,
+			       "a process that is not attached holds locks on the ring's file");
 	return e < 0 ? explain(e, "cannot lock a byte of the ring: %e", e) : 0;
 }
 
@@ -160,7 +161,7 @@ int shmr_ring_from_fd(struct shmring_ring **ret, int fd, bool isolated)
 	r->fd = fd;
 	r->alive = shmr_handle_new(sizeof(*r->alive));
 	if (!r->alive)
-		explain(e, "cannot get memory that a child finds empty");
+		explain(e, "cannot get memory that fork() clears in the child");
 	else
 		e = ring_examine(r);
 	if (e == 0 && layout_is_isolated(&r->geometry) && !isolated)

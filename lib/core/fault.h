@@ -4,7 +4,7 @@
  *
  * In a build with fault points (SHMR_FAULT_POINTS) every store to shared memory
  * is such a place, by construction: atomic.h, the only spelling of those stores,
- * wraps each of them. So are the system calls by which others learn of us
+ * wraps each of them. So are the system calls by which others learn of the process
  * (locks, wakes, barriers, the end of a mapping), which are wrapped by hand. A
  * place has two sides: before it, when all that it depends on has been read, and
  * behind it, when nothing further has. In all other builds nothing of this

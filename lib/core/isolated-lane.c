@@ -24,9 +24,8 @@ int shmr_isolated_check(const struct geometry *g, int fd, uid_t owner)
 		return explain(-errno, "cannot examine a lane's file: %e", -errno);
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != g->lane_file_size ||
 	    st.st_uid != owner || (st.st_mode & 0177) != 0)
-		return explain(-EPERM,
-			       "the descriptor is not one of a lane's file: its owner, mode "
-			       "or size is another one");
+		return explain(-EPERM, "the descriptor does not lead to a lane's file: owner, mode "
+				       "or size is wrong");
 	return 0;
 }
 
@@ -35,7 +34,7 @@ static int check_given(const struct shmring_ring *r, const struct lane_wish *wis
 	int flags = fcntl(fd, F_GETFL);
 
 	if (flags < 0 || (flags & O_ACCMODE) != (wish->write ? O_RDWR : O_RDONLY))
-		return explain(-EACCES, "the descriptor that was given has other rights");
+		return explain(-EACCES, "the given descriptor has wrong access rights");
 	return shmr_isolated_check(&r->geometry, fd, r->owner);
 }
 

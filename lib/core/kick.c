@@ -34,7 +34,7 @@ struct kick {
 	struct uring uring;
 	int64_t period_ns;
 
-	char *stack; /* our own, so that closing gives all of it back */
+	char *stack; /* made here, so that closing gives all of it back */
 	pthread_t thread;
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t changed;
@@ -153,12 +153,13 @@ static int open_kick(struct kick *k, bool may_thread)
 	k->id = shmr_eventfd_id(k->fd);
 	e = shmr_uring_open(&k->uring, k->fd, k->period_ns);
 	if (e == -EOPNOTSUPP && !may_thread)
-		e = explain(e, "this kernel, or a filter, does not let io_uring wait for a futex; "
-			       "SHMRING_FD_THREAD does it with a thread");
+		e = explain(e,
+			    "the kernel, or a filter of system calls, does not let io_uring wait "
+			    "for a futex; use SHMRING_FD_THREAD, which waits with a thread");
 	else if (e == -EOPNOTSUPP)
 		e = start_thread(k);
 	if (e < 0 && e != -EOPNOTSUPP)
-		explain(e, "cannot get what it takes to wait by descriptor: %e", e);
+		explain(e, "cannot get the resources to wait by descriptor: %e", e);
 	if (e < 0)
 		close(k->fd);
 	return e;
@@ -188,7 +189,7 @@ int shmr_kick_open(struct kick **ret, uint32_t flags, int64_t period_ns)
  * kernel numbers eventfds, and gives no number twice while a reference exists. The io_uring
  * has a reference, so with it the number is proof. With a thread only this descriptor has a
  * reference: if it was closed, another eventfd of any process may have both numbers. Where
- * the number cannot be read, as without a free descriptor, an eventfd is taken for ours.
+ * the number cannot be read, as without a free descriptor, an eventfd is taken for the library's.
  */
 static bool is_ours(const struct kick *k)
 {

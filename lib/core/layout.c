@@ -222,7 +222,7 @@ int layout_check_limits(struct geometry *g, const struct lag_limits *limits)
 	return 0;
 }
 
-/* What is readable in every format: refuse by name what is not ours. */
+/* The part that is readable in every format: refuse other formats by name. */
 static int check_prefix(const struct identity *id)
 {
 	if (memcmp(id->magic, LAYOUT_MAGIC, sizeof(id->magic)) != 0)
@@ -230,7 +230,7 @@ static int check_prefix(const struct identity *id)
 			       "not a shmring ring: the file does not begin with its magic");
 	if (id->endian != LAYOUT_ENDIAN)
 		return explain(-EPROTONOSUPPORT,
-			       "the ring was made on a machine of other byte order");
+			       "the ring was made on a machine with another byte order");
 	if (id->format != LAYOUT_FORMAT)
 		return explain(
 			-EPROTONOSUPPORT,
@@ -299,12 +299,12 @@ int layout_check(struct geometry *ret, const struct identity *id, uint64_t file_
 			       "the ring is damaged: its settings of stamps are not valid");
 	if (!offsets_agree(&g, id))
 		return explain(-EBADMSG,
-			       "the ring is damaged: its segments are not where they belong");
+			       "the ring is damaged: the offsets of its segments are wrong");
 	if (file_size != g.file_size)
-		return explain(
-			-EBADMSG,
-			"the ring is cut off or extended: it has %u bytes and should have %u",
-			file_size, g.file_size);
+		return explain(-EBADMSG,
+			       "the ring's file was truncated or extended: it has %u bytes and "
+			       "should have %u",
+			       file_size, g.file_size);
 	*ret = g;
 	return 0;
 }

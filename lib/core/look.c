@@ -78,7 +78,7 @@ static uint64_t resident_part(int fd, uint64_t at, uint64_t size, int64_t deadli
 	}
 	resident = shmr_resident_until(p, size, deadline);
 	if (resident == UINT64_MAX)
-		explain(0, "the kernel does not tell which pages are in memory: %e", errno);
+		explain(0, "the kernel does not report which pages are in memory: %e", errno);
 	munmap(p, size);
 	return resident;
 }
@@ -103,8 +103,8 @@ static uint64_t resident_bytes(int fd, uint64_t size, int64_t deadline)
 			return part;
 		if (shmr_now() >= deadline) {
 			explain(0,
-				"counting the pages takes longer than 50 ms; look again when the "
-				"machine has less to do, or take the memory in use as the most");
+				"counting the pages takes longer than 50 ms; try again when the "
+				"machine is less busy, or use the memory in use as an upper bound");
 			return UINT64_MAX;
 		}
 		resident += part;

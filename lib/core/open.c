@@ -80,7 +80,7 @@ int shmr_ring_open_wait(struct shmring_ring **ret, const char *address, int64_t 
 	return e;
 }
 
-/* Remove the name only while it still leads to the file we looked at. */
+/* Remove the name only while it still leads to the file that was examined. */
 static int unlink_same(const char *address, int fd)
 {
 	struct address a;
@@ -92,7 +92,7 @@ static int unlink_same(const char *address, int fd)
 	if (fstat(fd, &opened) < 0 || fstatat(a.dirfd, a.name, &named, AT_SYMLINK_NOFOLLOW) < 0)
 		e = explain(-errno, "cannot examine it: %e", -errno);
 	else if (opened.st_dev != named.st_dev || opened.st_ino != named.st_ino)
-		e = explain(-EAGAIN, "it was replaced while it was looked at");
+		e = explain(-EAGAIN, "it was replaced while it was examined");
 	else if (unlinkat(a.dirfd, a.name, 0) < 0)
 		e = explain(-errno, "cannot remove it: %e", -errno);
 	close(a.dirfd);

@@ -20,15 +20,15 @@ int shmr_options_read(void *ret, size_t size, const void *given)
 		return 0;
 	memcpy(&given_size, given, sizeof(given_size));
 	if (given_size < sizeof(given_size))
-		return explain(-EINVAL, "the options' size is %u; set it to sizeof of the struct",
+		return explain(-EINVAL,
+			       "the size in the options is %u; set it to the sizeof of the struct",
 			       (uint64_t)given_size);
 	for (size_t i = size; i < given_size; i++)
 		if (((const unsigned char *)given)[i] != 0)
-			return explain(
-				-EINVAL,
-				"the options have %u bytes, of which this version of shmring "
-				"knows %u, and use what it does not know",
-				(uint64_t)given_size, (uint64_t)size);
+			return explain(-EINVAL,
+				       "the options have %u bytes; this version of shmring knows "
+				       "%u of them, and the rest is not zero; use a newer version",
+				       (uint64_t)given_size, (uint64_t)size);
 	memcpy(ret, given, given_size < size ? given_size : size);
 	return 0;
 }
@@ -41,8 +41,8 @@ int shmr_output_write(void *ret, const void *ours, size_t size, size_t first)
 	memcpy(&given, ret, sizeof(given));
 	if (given < first || given > OUTPUT_MAX)
 		return explain(-EINVAL,
-			       "the size in the struct for the answer is %u; set it to sizeof of "
-			       "the struct before the call",
+			       "the size in the struct for the answer is %u; set it to the sizeof "
+			       "of the struct before the call",
 			       (uint64_t)given);
 	common = given < size ? given : size;
 	memcpy((char *)ret + head, (const char *)ours + head, common - head);

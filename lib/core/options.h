@@ -10,15 +10,15 @@
 #pragma GCC visibility push(default)
 
 /*
- * Copy the caller's struct, of whatever version, to ours of `size` bytes: what
- * it lacks is zero, which means the default; what it has beyond ours must be
+ * Copy the caller's struct, of whatever version, to the library's of `size` bytes: what
+ * it lacks is zero, which means the default; what it has beyond that must be
  * zero, or -EINVAL. `given` may be NULL: all defaults.
  */
 int shmr_options_read(void *ret, size_t size, const void *given);
 
 /*
- * Copy our struct of `size` bytes to the caller's, of whatever version: as much as the
- * caller's has room for. What it has beyond ours becomes zero. `first` is the size of the
+ * Copy the library's struct of `size` bytes to the caller's, of whatever version: as much as the
+ * caller's has room for. What it has beyond that becomes zero. `first` is the size of the
  * first version. The caller's size stays as it is.
  * Error: -EINVAL (the caller's size is less than `first`, or more than OUTPUT_MAX).
  */

@@ -74,8 +74,8 @@ static enum presence read_places(struct peers *p, const struct attachment *a, bo
 }
 
 /* E1. A place that has changed meanwhile has a peer. */
-static enum presence who_is_left(struct peers *p, const struct attachment *a, bool ask,
-				 struct shmring_counters *counters)
+static enum presence find_presence(struct peers *p, const struct attachment *a, bool ask,
+				   struct shmring_counters *counters)
 {
 	uint64_t words[LAYOUT_LANES];
 	enum presence presence = read_places(p, a, ask, words, counters);
@@ -97,7 +97,7 @@ void shmr_peers_begin(struct peers *p, const struct attachment *a, enum place_ki
 	if (!asked || !from_now)
 		return;
 	p->count_from = count_attached(p, a);
-	p->seen = who_is_left(p, a, true, &counters) != NOBODY;
+	p->seen = find_presence(p, a, true, &counters) != NOBODY;
 }
 
 static bool was_there(const struct peers *p, const struct attachment *a)
@@ -123,7 +123,7 @@ int shmr_peers_check(struct peers *p, const struct attachment *a, bool waits,
 	}
 	if (!p->asked && !p->removed)
 		return 0;
-	presence = who_is_left(p, a, due, counters);
+	presence = find_presence(p, a, due, counters);
 	if (due)
 		p->asked_kernel_ns = now;
 	if (presence == SOMEBODY) {
@@ -165,7 +165,7 @@ int shmr_peers_explain(const struct peers *p, const struct attachment *a, int er
 			       "its name",
 			       others);
 	return explain(error,
-		       "no %s is left, which was noticed %u ms ago; the last one to attach was "
-		       "process %u; this is the end until another one attaches",
+		       "no %s is left; this was noticed %u ms ago, and the last one that attached "
+		       "was process %u; it is the end until another one attaches",
 		       others, ms, last_pid(p, a));
 }

@@ -91,7 +91,7 @@ bool shmr_try_again(struct tries *t)
 int shmr_place_restless(void)
 {
 	return explain(-EBUSY, "the places of the ring change all the time, so none can be taken; "
-			       "a participant is broken");
+			       "a process that is attached may be broken");
 }
 
 /* [PLACE] pairs with shmr_place_take(): `seen` was loaded with acquire, the lock is older. */

@@ -72,10 +72,10 @@ bool ring_is_file(const struct shmring_ring *r, int fd)
 
 /*
  * The number may belong to another handle by now, or to the program, with a description of
- * the same file. Our description holds a lock on a byte at random, and the mapping of the
+ * the same file. The handle's description holds a lock on a byte at random, and the mapping of the
  * view keeps description and lock alive when the descriptor is closed. The kernel reports a
- * lock to all descriptions but its own: so ours is known. Where the kernel does not answer,
- * the descriptor counts as ours.
+ * lock to all descriptions but its own: so the handle recognises it. Where the kernel does not
+ * answer, the descriptor counts as the handle's.
  */
 static bool is_ours(const struct shmring_ring *r, int fd)
 {
@@ -138,10 +138,9 @@ static int open_anew(const struct shmring_ring *r)
 	shmr_mapping_path(path, r->view, r->geometry.view_size);
 	fd = open_path(r, path, O_CLOEXEC);
 	if (fd < 0)
-		return explain(
-			-EBADF,
-			"the ring's descriptor was closed by the program, so dead peers cannot be "
-			"told from living ones; keep it open");
+		return explain(-EBADF,
+			       "the program closed the ring's descriptor, so the library cannot "
+			       "tell dead processes from living ones; keep the descriptor open");
 	return fd;
 }
 
@@ -157,8 +156,8 @@ int shmr_ring_probe_fd(struct shmring_ring *r)
 	if (is_spare(r, (int)spare))
 		return (int)spare;
 	if (load_acquire32(&r->spares) >= MOST_SPARES)
-		return explain(-EBADF, "the ring's descriptor was lost again and again, so dead "
-				       "peers cannot be told from living ones");
+		return explain(-EBADF, "the ring's descriptor was lost again and again, so the "
+				       "library cannot tell dead processes from living ones");
 	fd = open_anew(r);
 	if (fd < 0)
 		return fd;
@@ -228,9 +227,9 @@ static int check_description(const struct shmring_ring *r, int fd, enum ring_rol
 	int flags = fcntl(fd, F_GETFL);
 
 	if (!ring_is_file(r, fd))
-		return explain(-ESTALE, "the descriptor that was given is not one of this ring");
+		return explain(-ESTALE, "the given descriptor does not lead to this ring");
 	if (role != RING_OBSERVE && (flags < 0 || (flags & O_ACCMODE) != O_RDWR))
-		return explain(-EACCES, "the descriptor that was given does not allow to write");
+		return explain(-EACCES, "the given descriptor does not allow writing");
 	return 0;
 }
 
@@ -265,7 +264,7 @@ struct shmring_ring *shmr_ring_ref(struct shmring_ring *r)
 	return r;
 }
 
-/* The description may live on behind other descriptors, without our mark. */
+/* The description may live on behind other descriptors, without the handle's mark. */
 static void drop_description(const struct shmring_ring *r)
 {
 	if (r->marked && !r->inherited && *r->alive == HANDLE_ALIVE && is_ours(r, r->fd))

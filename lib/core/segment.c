@@ -93,10 +93,8 @@ bool segment_is_sealed(int fd, int needed)
 int segment_check_seals(int fd)
 {
 	if (!segment_is_sealed(fd, SIZE_SEALS))
-		return explain(
-			-EPERM,
-			"the memory file is not sealed against a change of its size; whoever made "
-			"it must add F_SEAL_SHRINK and F_SEAL_GROW");
+		return explain(-EPERM, "the memory file is not sealed against a change of its "
+				       "size; its creator must add F_SEAL_SHRINK and F_SEAL_GROW");
 	return 0;
 }
 
@@ -218,7 +216,8 @@ int mapping_lay(struct mapping *m, int fd, uint64_t offset, size_t size, bool wr
 int mapping_keep_from_children(void *start, size_t size)
 {
 	if (madvise(start, size, MADV_DONTFORK) < 0)
-		return explain(-errno, "cannot keep the ring from children: %e", -errno);
+		return explain(-errno, "cannot exclude the ring's mapping from child processes: %e",
+			       -errno);
 	/* A dump of a large ring would delay the proof of its owner's death. */
 	madvise(start, size, MADV_DONTDUMP);
 	return 0;

@@ -124,9 +124,10 @@ int shmr_stamp_plan(struct geometry *g, uint32_t wish)
 		wish >= SHMRING_STAMP_TSC && counter_is_invariant() && kernel_trusts_counter();
 
 	if (wish == SHMRING_STAMP_TSC && !counter)
-		return explain(-EOPNOTSUPP,
-			       "the kernel does not keep time by the processor's counter here, so "
-			       "stamps cannot; use SHMRING_STAMP_CLOCK or SHMRING_STAMP_AUTO");
+		return explain(
+			-EOPNOTSUPP,
+			"the kernel does not use the processor's counter as its clock, so stamps "
+			"cannot use it; use SHMRING_STAMP_CLOCK or SHMRING_STAMP_AUTO");
 	if (wish == SHMRING_STAMP_AUTO)
 		wish = counter ? SHMRING_STAMP_TSC : SHMRING_STAMP_CLOCK;
 	layout_add_stamps(g, wish);

@@ -147,7 +147,7 @@ int shmr_mark_byte(int fd, uint64_t offset)
 	return r == -EACCES ? -EAGAIN : r;
 }
 
-/* A lock of another length is no mark of ours, and proves nothing. */
+/* A lock of another length is not a lock of the library, and proves nothing. */
 int shmr_is_marked_by(int fd, uint64_t offset)
 {
 	struct flock lock;

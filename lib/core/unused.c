@@ -38,7 +38,7 @@ static bool is_hidden(const struct subject *s)
 	return strncmp(s->at.name, SHMRING_HIDDEN_PREFIX, strlen(SHMRING_HIDDEN_PREFIX)) == 0;
 }
 
-/* Does this name lead to our file? */
+/* Does this name lead to the examined file? */
 static bool leads_here(const struct subject *s, const char *name)
 {
 	struct stat opened, named;
@@ -50,7 +50,7 @@ static bool leads_here(const struct subject *s, const char *name)
 
 static int explain_replaced(void)
 {
-	return explain(-EAGAIN, "it was replaced or removed while it was looked at");
+	return explain(-EAGAIN, "it was replaced or removed while it was examined");
 }
 
 /* Look before opening: to open a device or fifo can have effects. */
@@ -68,7 +68,7 @@ static int open_subject(struct subject *s)
 	return s->fd < 0 ? explain(-errno, "cannot open it: %e", -errno) : 0;
 }
 
-/* U1. The lock goes with our descriptor. */
+/* U1. The lock ends with the descriptor. */
 static int exclude_removers(const struct subject *s)
 {
 	if (flock(s->fd, LOCK_EX | LOCK_NB) < 0)
@@ -97,7 +97,7 @@ static int open_ring(struct subject *s)
 }
 
 /* R5: what cannot be found out counts as a lock. */
-static int prove_nobody(const struct subject *s)
+static int prove_unused(const struct subject *s)
 {
 	int locked = shmr_probe_bytes_from(s->fd, REGISTRY_BYTES);
 
@@ -135,8 +135,8 @@ static int look(struct subject *s)
 
 	while (s->ring && read_words(s) && shmr_now() < deadline)
 		if (shmr_sleep(shmr_now() + CLAIM_PAUSE_NS) == -EINTR)
-			return explain(-EINTR, "a signal interrupted the look at the ring");
-	return prove_nobody(s);
+			return explain(-EINTR, "a signal interrupted the examination of the ring");
+	return prove_unused(s);
 }
 
 /* U4. */
@@ -145,7 +145,7 @@ static int look_again(const struct subject *s)
 	for (unsigned i = 0; s->ring && i < ALL_PLACES; i++)
 		if (read_word(s, i) != s->words[i])
 			return explain(-EBUSY, "a process has just attached to it");
-	return prove_nobody(s);
+	return prove_unused(s);
 }
 
 /* CLOCK_REALTIME of the last event that is known of the ring. */
@@ -306,7 +306,7 @@ static int drop(const struct subject *s, const char *hidden)
 	return e;
 }
 
-/* A remover was killed, and has left it to us. */
+/* A remover was killed; this process finishes the removal. */
 static int finish_hidden(struct subject *s)
 {
 	int e = look(s);

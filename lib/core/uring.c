@@ -102,7 +102,7 @@ int shmr_uring_open(struct uring *u, int event_fd, int64_t period_ns)
 
 /*
  * The program may have closed the number, and it may lead to another file by now. A second
- * view of our io_uring shows what is written to the first one, and no other file's does.
+ * view of this io_uring shows what is written to the first one, and no other file's does.
  * The number of an entry that is not queued is free to be written; closing queues nothing more.
  */
 static bool is_ours(const struct uring *u)
@@ -115,7 +115,7 @@ static bool is_ours(const struct uring *u)
 		return false;
 	view = mmap(NULL, u->rings_size, PROT_READ, MAP_SHARED, u->fd, IORING_OFF_SQ_RING);
 	if (view == MAP_FAILED)
-		return errno == ENOMEM; /* it may be ours: a leak would be for ever */
+		return errno == ENOMEM; /* it may be the library's: a leak would be for ever */
 	for (uint32_t mark = 1; mark <= 2; mark++) {
 		store_release32((shm_u32 *)u->sq_array, mark);
 		same = same && load_acquire32((const shm_u32 *)(view + at)) == mark;
@@ -184,7 +184,7 @@ static struct __kernel_timespec as_time(int64_t ns)
 	return (struct __kernel_timespec){ .tv_sec = ns / SECOND, .tv_nsec = ns % SECOND };
 }
 
-/* The kernel stores the tail with release, and loads our head with acquire. */
+/* The kernel stores the tail with release, and loads the head with acquire. */
 static void collect(struct uring *u)
 {
 	uint32_t head = load_acquire32(u->cq_head);

@@ -3,7 +3,7 @@
  * uring: as much of io_uring as a kick needs: wait for one futex word, tick, and
  * signal an eventfd when either has happened.
  *
- * The kernel leaves finished requests alone until we enter it (DEFER_TASKRUN).
+ * The kernel leaves finished requests alone until the thread enters it (DEFER_TASKRUN).
  * Otherwise each request would interrupt the program's own system call, for example
  * epoll_wait(), with EINTR. Whether something is left to be collected stands in shared
  * memory, so that asking costs no system call.
@@ -23,7 +23,7 @@ struct io_uring_cqe;
 
 struct uring {
 	int fd;
-	int event_fd; /* not ours to close */
+	int event_fd; /* closed by its owner, not here */
 	void *rings;
 	void *entries;
 	uint64_t rings_size;

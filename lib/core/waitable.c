@@ -165,7 +165,7 @@ static int sleep_until_ready(struct shmring_wait_item *waits, int count, int64_t
 		if (e != 0)
 			return e;
 		if (now >= deadline)
-			return explain(-ETIMEDOUT, "nothing came until the deadline");
+			return explain(-ETIMEDOUT, "no handle became ready until the deadline");
 		if (now >= until)
 			until = wake_up_at(waits, count, now, deadline);
 		count_sleep(waits, count);

@@ -115,8 +115,8 @@ static int find_lane(struct attachment *a, uint64_t avoid, struct shmring_counte
 
 /*
  * Of an isolated ring: map the lane's own file, which the broker gives to no other process
- * as long as our place is locked. Fork is kept out meanwhile, so this does not wait for a
- * broker that is away; the attach tries all of it again.
+ * as long as the producer's place is locked. Fork is kept out meanwhile, so this does not wait for
+ * a broker that is away; the attach tries all of it again.
  */
 static int map_own_file(struct shmring_producer *p, const struct tried *t, int *ret_fd)
 {
@@ -133,7 +133,7 @@ static int map_own_file(struct shmring_producer *p, const struct tried *t, int *
 	fd = shmr_isolated_open(a->ring, &wish, &file);
 	if (!t->last && !shmr_attach_keep_signals_out(forks) && fd >= 0) {
 		close(fd);
-		fd = explain(-ECONNRESET, "a signal handler forked meanwhile");
+		fd = explain(-ECONNRESET, "a signal handler forked during the attach");
 	}
 	if (fd < 0)
 		return fd;

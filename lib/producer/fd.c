@@ -80,7 +80,9 @@ int shmring_producer_arm(struct shmring_producer *p, size_t len)
 
 	if (e < 0)
 		return e;
-	e = p->fd.kick ? arm(p, len) : explain(-EINVAL, "there is no descriptor; ask for it first");
+	e = p->fd.kick ? arm(p, len)
+		       : explain(-EINVAL, "the handle has no descriptor yet; get one with "
+					  "shmring_consumer_fd() or shmring_producer_fd()");
 	producer_unmark(p);
 	return e;
 }

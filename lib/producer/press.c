@@ -37,7 +37,7 @@ static int64_t longest_wait(const struct shmring_producer *p)
 	return (evict_after(p) + 3) / 4;
 }
 
-/* Is this still the stall that we have been timing? Begins to time it if not. */
+/* Is this still the stall that is being timed? If not, begin to time it. */
 static bool same_stall(struct shmring_producer *p, const struct gate *gate, uint64_t status,
 		       int64_t now)
 {
@@ -88,7 +88,7 @@ static bool evict(struct shmring_producer *p, const struct gate *gate, int64_t n
 	return true;
 }
 
-/* Do something about the consumer that holds us back; true: look again. */
+/* Act on the consumer that holds the producer back; true: look again. */
 static bool press(struct shmring_producer *p, const struct gate *gate)
 {
 	int64_t now;

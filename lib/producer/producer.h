@@ -282,7 +282,7 @@ static inline int64_t producer_second_look_ns(const struct shmring_producer *p)
 /* The consumer that holds a producer back most. */
 struct gate {
 	bool limits; /* some consumer may be evicted for its lag */
-	bool closed; /* a consumer (or the hold policy) limits us */
+	bool closed; /* a consumer (or the hold policy) limits the producer */
 	bool by_consumer;
 	unsigned slot;
 	uint64_t status;

@@ -129,7 +129,7 @@ static uint64_t permitted_end(const struct shmring_producer *p, const struct gat
 	return p->hot.position;
 }
 
-/* How far the cursors let us write at this moment, and which consumer holds us back. */
+/* How far the cursors let the producer write now, and which consumer holds it back. */
 static uint64_t ask_cursors(const struct shmring_producer *p, uint64_t size, struct gate *gate)
 {
 	uint64_t target = producer_wanted_end(p, size);
