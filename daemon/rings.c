@@ -262,7 +262,7 @@ static void take_in(const char *name, void *arg)
 	if (catalog_find(&r->catalog, name) || adopt(r, name, &error))
 		return;
 	/*
-	 * What an earlier boot left in shared memory is of no use any more. Anything else
+	 * A ring that an earlier boot left in shared memory cannot be used any more. Anything else
 	 * stays where it is, so that a person can look at it.
 	 */
 	if (error == -ESTALE && store_sweep_stale(&r->store, name))

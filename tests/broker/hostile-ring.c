@@ -153,7 +153,7 @@ START_TEST(other_rings_have_fresh_numbers)
 }
 END_TEST
 
-START_TEST(look_says_that_there_is_more)
+START_TEST(bounded_look_reports_that_there_is_more)
 {
 	struct shmring_consumer_stat c = { .size = sizeof(c) };
 	struct shmring_lane_stat lane = { .size = sizeof(lane) };
@@ -235,7 +235,7 @@ int main(void)
 	TCase *tc = room_case(s, "hostile-ring", 60);
 
 	tcase_add_test(tc, other_rings_have_fresh_numbers);
-	tcase_add_test(tc, look_says_that_there_is_more);
+	tcase_add_test(tc, bounded_look_reports_that_there_is_more);
 	tcase_add_test(tc, end_does_not_wait_for_a_look);
 	tcase_add_test(tc, new_producers_take_other_lanes_first);
 	return run_suite(s);

@@ -1013,7 +1013,7 @@ START_TEST(listing_marks_isolated_rings)
 	shmring_broker_close(broker);
 	must(shmring_stat(r, &st));
 	ck_assert_uint_gt(st.file_size, st.lanes * st.lane_size);
-	/* Its file alone is of no use. */
+	/* Its file alone cannot be used. */
 	must_fail(EOPNOTSUPP, shmring_open_fd(&other, (int)must(shmring_fd(r))));
 	must_fail(EEXIST, shmring_create(&other, "broker:apart.1", &config));
 	ck_assert_uint_eq(st.retired, 0);

@@ -503,7 +503,7 @@ START_TEST(a_socket_of_systemd_is_used_and_left)
 }
 END_TEST
 
-START_TEST(the_watchdog_is_fed)
+START_TEST(watchdog_is_fed)
 {
 	struct server b;
 
@@ -925,7 +925,7 @@ int main(void)
 	tcase_add_test(tc, upgrade_whose_exec_fails_ends_nothing);
 	tcase_add_test(tc, other_signals_do_not_end_the_broker);
 	tcase_add_test(tc, a_socket_of_systemd_is_used_and_left);
-	tcase_add_test(tc, the_watchdog_is_fed);
+	tcase_add_test(tc, watchdog_is_fed);
 	tcase_add_test(tc, broker_runs_without_new_privileges_and_with_a_filter);
 	tcase_add_loop_test(tc, background_broker_is_ready_when_its_parent_ends, 0, 2);
 	tcase_add_test(tc, stop_finds_the_broker_by_its_socket);

@@ -380,7 +380,7 @@ START_TEST(ring_that_goes_with_each_user_is_made_again)
 }
 END_TEST
 
-START_TEST(ring_that_is_there_is_opened_as_it_is)
+START_TEST(existing_ring_is_opened_unchanged)
 {
 	struct shmring_config config = small_config(), other = small_config();
 	struct shmring_ring_stat st = { .size = sizeof(st) };
@@ -400,7 +400,7 @@ START_TEST(ring_that_is_there_is_opened_as_it_is)
 }
 END_TEST
 
-START_TEST(config_is_checked_also_if_the_ring_is_there)
+START_TEST(config_is_checked_even_if_the_ring_exists)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring *r, *none;
@@ -455,8 +455,8 @@ int main(void)
 	tcase_add_loop_test(tc, one_of_several_makes_the_ring_and_the_others_open_it, 0, 2);
 	tcase_add_test(tc, one_of_several_makes_the_ring_of_the_broker);
 	tcase_add_test(tc, ring_that_goes_with_each_user_is_made_again);
-	tcase_add_test(tc, ring_that_is_there_is_opened_as_it_is);
-	tcase_add_test(tc, config_is_checked_also_if_the_ring_is_there);
+	tcase_add_test(tc, existing_ring_is_opened_unchanged);
+	tcase_add_test(tc, config_is_checked_even_if_the_ring_exists);
 	tcase_add_test(tc, reader_waits_for_broker_and_ring);
 	return run_suite(s);
 }

@@ -133,7 +133,7 @@ static void take(struct actor *a, unsigned count)
 		count -= let_go(a);
 }
 
-/* Take all there is, sleep a little in vain, and then until there is more. */
+/* Take all messages, sleep a little without success, and then until a message comes. */
 static void sleep_and_take(struct actor *a)
 {
 	take(a, UINT32_MAX);
@@ -145,7 +145,7 @@ static void sleep_and_take(struct actor *a)
 	tell(a, REQUEST_NONE);
 }
 
-/* The same by a watermark, which is of no use to what comes after. */
+/* The same with a watermark, which is taken back afterwards. */
 static void sleep_by_watermark(struct actor *a)
 {
 	must(shmring_consumer_watermark(a->consumer, 2, 0, 0));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * errnos: see errnos.h. The errors are those that the manual pages of the calls
- * name and that can befall a call whose arguments are sound.
+ * name and that can happen to a call whose arguments are sound.
  */
 #include "errnos.h"
 

@@ -29,7 +29,7 @@ struct call {
 enum fate {
 	FATE_NONE,
 	FATE_FAIL,	 /* not made; fails with `error` */
-	FATE_FAIL_LATE,	 /* made; its result is `error` all the same */
+	FATE_FAIL_LATE,	 /* made; its result is still `error` */
 	FATE_DIE_BEFORE, /* the helper stands in front of it, for the test to kill */
 	FATE_DIE_BEHIND, /* it has been made, and nothing else */
 };

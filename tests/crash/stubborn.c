@@ -2,7 +2,7 @@
 /*
  * A hostile participant repeats one change for ever, as fast as it can or at exactly
  * the wrong moment: a change that makes a call of another process try again. Every
- * such call ends all the same, soon or at its deadline.
+ * such call still ends, soon or at its deadline.
  */
 #include <dlfcn.h>
 #include <errno.h>

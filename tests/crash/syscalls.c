@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every system call of every operation fails, in turn, with every error that
- * can befall it; and the process is killed in front of it and behind it.
+ * can happen to it; and the process is killed before it and after it.
  *
  * A helper does the operation under the eyes of intercept.h. The first run makes
  * the list of its calls; then there is one run for each call and each of its

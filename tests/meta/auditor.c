@@ -52,7 +52,7 @@ START_TEST(sound_stream_passes)
 }
 END_TEST
 
-START_TEST(loss_that_was_told_passes)
+START_TEST(reported_loss_passes)
 {
 	begin_well();
 	ck_assert(see(64, 7, 15, 15, 5));
@@ -142,7 +142,7 @@ START_TEST(missing_short_message_is_noticed)
 }
 END_TEST
 
-START_TEST(too_little_loss_told_is_noticed)
+START_TEST(too_little_reported_loss_is_noticed)
 {
 	begin_well();
 	ck_assert(!see(40, 7, 15, 15, 4));
@@ -150,7 +150,7 @@ START_TEST(too_little_loss_told_is_noticed)
 }
 END_TEST
 
-START_TEST(too_much_loss_told_is_noticed)
+START_TEST(too_much_reported_loss_is_noticed)
 {
 	begin_well();
 	ck_assert(!see(40, 7, 15, 15, 6));
@@ -253,7 +253,7 @@ int main(void)
 	TCase *tc = room_case(s, "stream", 10);
 
 	tcase_add_test(tc, sound_stream_passes);
-	tcase_add_test(tc, loss_that_was_told_passes);
+	tcase_add_test(tc, reported_loss_passes);
 	tcase_add_test(tc, new_owner_of_the_lane_passes);
 	tcase_add_test(tc, lanes_are_independent);
 	tcase_add_test(tc, late_joiner_may_begin_anywhere);
@@ -262,8 +262,8 @@ int main(void)
 	tcase_add_test(tc, missing_message_is_noticed);
 	tcase_add_test(tc, missing_bytes_are_noticed);
 	tcase_add_test(tc, missing_short_message_is_noticed);
-	tcase_add_test(tc, too_little_loss_told_is_noticed);
-	tcase_add_test(tc, too_much_loss_told_is_noticed);
+	tcase_add_test(tc, too_little_reported_loss_is_noticed);
+	tcase_add_test(tc, too_much_reported_loss_is_noticed);
 	tcase_add_test(tc, wrong_order_is_noticed);
 	tcase_add_loop_test(tc, flipped_bit_is_noticed, 1, 50);
 	tcase_add_test(tc, wrong_length_is_noticed);

@@ -284,7 +284,7 @@ static int wait_as_stranger(int socket, void *arg)
 }
 
 /* Read permission is enough, also to be woken. */
-START_TEST(stranger_who_may_only_read_is_woken)
+START_TEST(waiter_with_read_permission_only_is_woken)
 {
 	struct shmring_config config = small_config();
 	struct wish w = { .producers = 1 };
@@ -322,6 +322,6 @@ int main(void)
 	tcase_add_test(tc, signal_interrupts_the_wait);
 	tcase_add_test(tc, deadlines_and_counts_are_checked);
 	tcase_add_test(tc, child_joins_first);
-	tcase_add_test(tc, stranger_who_may_only_read_is_woken);
+	tcase_add_test(tc, waiter_with_read_permission_only_is_woken);
 	return run_suite(s);
 }

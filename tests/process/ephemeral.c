@@ -230,7 +230,7 @@ START_TEST(create_makes_the_ring_anew)
 }
 END_TEST
 
-START_TEST(removal_of_unused_rings_removes_it_with_its_messages)
+START_TEST(removal_of_unused_rings_ignores_unread_messages_of_an_ephemeral_ring)
 {
 	leave_dead();
 	must(shmring_remove_unused(room_path("ring"), 0, 0)); /* in spite of the messages */
@@ -427,7 +427,7 @@ START_TEST(attach_to_a_ring_that_has_gone_is_refused)
 }
 END_TEST
 
-START_TEST(ring_that_replaced_it_is_not_touched)
+START_TEST(ring_that_replaced_an_ephemeral_ring_is_not_touched)
 {
 	struct shmring_ring *r = create(), *other;
 	struct shmring_producer *p = producer_attach(r);
@@ -980,7 +980,7 @@ int main(void)
 	tcase_add_test(tc, refusals);
 	tcase_add_test(tc, open_removes_a_ring_of_dead_users);
 	tcase_add_test(tc, create_makes_the_ring_anew);
-	tcase_add_test(tc, removal_of_unused_rings_removes_it_with_its_messages);
+	tcase_add_test(tc, removal_of_unused_rings_ignores_unread_messages_of_an_ephemeral_ring);
 	tcase_add_test(tc, survivor_removes_a_ring_of_dead_users);
 	tcase_add_test(tc, exit_without_detach_is_noticed_later);
 	tcase_add_test(tc, stopped_user_is_a_user);
@@ -990,7 +990,7 @@ int main(void)
 	tcase_add_test(tc, evicted_name_keeps_the_ring);
 	tcase_add_test(tc, forget_keeps_the_ring_while_it_has_users);
 	tcase_add_test(tc, attach_to_a_ring_that_has_gone_is_refused);
-	tcase_add_test(tc, ring_that_replaced_it_is_not_touched);
+	tcase_add_test(tc, ring_that_replaced_an_ephemeral_ring_is_not_touched);
 	tcase_add_test(tc, renamed_ring_goes_under_its_new_name);
 	tcase_add_test(tc, ring_in_a_directory_without_write_permission_stays);
 	tcase_add_test(tc, failed_attach_reports_its_own_reason);

@@ -95,7 +95,7 @@ START_TEST(first_consumer_of_an_overwritten_ring_begins_at_the_oldest)
 }
 END_TEST
 
-START_TEST(late_joiner_at_oldest_gets_what_is_there)
+START_TEST(late_joiner_at_oldest_gets_the_messages_that_are_there)
 {
 	struct shmring_ring *r = create(SHMRING_UNREAD_OVERWRITE);
 	struct shmring_producer *p = producer_attach(r);
@@ -303,7 +303,7 @@ int main(void)
 	tcase_add_loop_test(tc, first_consumer_begins_at_the_first_message, 0, 2);
 	tcase_add_test(tc, unread_ring_runs_free);
 	tcase_add_loop_test(tc, first_consumer_of_an_overwritten_ring_begins_at_the_oldest, 0, 20);
-	tcase_add_test(tc, late_joiner_at_oldest_gets_what_is_there);
+	tcase_add_test(tc, late_joiner_at_oldest_gets_the_messages_that_are_there);
 	tcase_add_loop_test(tc, late_joiner_at_now_gets_the_next_message, 0, 2);
 	tcase_add_test(tc, joiner_at_oldest_of_a_full_ring_is_not_overrun);
 	tcase_add_loop_test(tc, joiners_meet_a_running_producer, 0, 2);

@@ -46,7 +46,7 @@ static void pair_end(struct pair *p)
 	shmring_close(p->ring);
 }
 
-START_TEST(consumer_process_gets_everything_from_this_one)
+START_TEST(consumer_process_gets_all_messages_of_this_process)
 {
 	struct shmring_config config = small_config();
 	struct shmring_ring *r = way_create((enum way)_i, &config);
@@ -252,7 +252,7 @@ int main(void)
 	Suite *s = suite_create("stream");
 	TCase *tc = room_case(s, "stream", 40);
 
-	tcase_add_loop_test(tc, consumer_process_gets_everything_from_this_one, 0, WAYS);
+	tcase_add_loop_test(tc, consumer_process_gets_all_messages_of_this_process, 0, WAYS);
 	tcase_add_loop_test(tc, process_to_process_every_call_every_size, 0, WAYS);
 	tcase_add_loop_test(tc, every_small_size_arrives, 0, 2);
 	tcase_add_loop_test(tc, every_size_goes_across_the_end_of_the_lane, 0, 2);

@@ -75,7 +75,7 @@ static void await_stop(struct child *c)
 		sched_yield();
 }
 
-START_TEST(stopped_before_it_wakes_the_waiter)
+START_TEST(process_is_stopped_before_it_wakes_the_waiter)
 {
 	struct shmring_ring *r = create();
 	struct child waiter, comer;
@@ -102,6 +102,6 @@ int main(void)
 	Suite *s = suite_create("arrivals");
 	TCase *tc = room_case(s, "arrivals", 30);
 
-	tcase_add_test(tc, stopped_before_it_wakes_the_waiter);
+	tcase_add_test(tc, process_is_stopped_before_it_wakes_the_waiter);
 	return run_suite(s);
 }

@@ -171,7 +171,7 @@ START_TEST(walk_finds_the_end)
 }
 END_TEST
 
-START_TEST(walk_from_the_oldest_finds_it_too)
+START_TEST(walk_from_the_oldest_entry_finds_the_end)
 {
 	struct shmring_boundary end, at;
 
@@ -358,7 +358,7 @@ int main(void)
 	tcase_add_test(tc, header_is_never_zero_and_keeps_both_parts);
 	tcase_add_loop_test(tc, new_lane_is_empty, 0, 3);
 	tcase_add_loop_test(tc, walk_finds_the_end, 0, 3);
-	tcase_add_loop_test(tc, walk_from_the_oldest_finds_it_too, 0, 3);
+	tcase_add_loop_test(tc, walk_from_the_oldest_entry_finds_the_end, 0, 3);
 	tcase_add_loop_test(tc, walk_stops_at_the_given_position, 0, 3);
 	tcase_add_loop_test(tc, reach_limits_the_search, 0, 3);
 	tcase_add_loop_test(tc, entry_in_work_is_not_used, 0, 3);

@@ -253,7 +253,7 @@ START_TEST(compatible_features_are_no_obstacle)
 END_TEST
 
 /* A newer version may have another layout and another checksum. */
-START_TEST(newer_format_is_named_whatever_else_it_changes)
+START_TEST(newer_format_is_named_with_any_other_content)
 {
 	struct geometry g = plan(1 << 20, 4), out;
 	struct identity id = identity_of(&g);
@@ -416,7 +416,7 @@ int main(void)
 	tcase_add_test(tc, unknown_word_of_records_is_refused);
 	tcase_add_test(tc, stamps_are_words_that_take_room_from_messages);
 	tcase_add_test(tc, compatible_features_are_no_obstacle);
-	tcase_add_test(tc, newer_format_is_named_whatever_else_it_changes);
+	tcase_add_test(tc, newer_format_is_named_with_any_other_content);
 	tcase_add_test(tc, nonsense_with_a_sound_checksum_is_refused);
 	tcase_add_test(tc, file_of_another_size_is_refused);
 	tcase_add_loop_test(tc, accepted_identity_has_a_sound_geometry, 0, 4);

@@ -52,7 +52,7 @@ START_TEST(options_of_an_older_program_end_in_defaults)
 }
 END_TEST
 
-START_TEST(options_of_a_newer_program_work_unless_it_needs_the_news)
+START_TEST(options_of_a_newer_program_work_unless_it_sets_new_members)
 {
 	struct newer n = { .known = { sizeof(n), 5, 6 } };
 	struct known k = { 0 };
@@ -327,7 +327,7 @@ int main(void)
 
 	tcase_add_test(tc, no_options_are_all_defaults);
 	tcase_add_test(tc, options_of_an_older_program_end_in_defaults);
-	tcase_add_test(tc, options_of_a_newer_program_work_unless_it_needs_the_news);
+	tcase_add_test(tc, options_of_a_newer_program_work_unless_it_sets_new_members);
 	tcase_add_test(tc, forgotten_size_is_noticed);
 	tcase_add_test(tc, answer_to_an_older_program_ends_where_its_struct_ends);
 	tcase_add_test(tc, answer_of_equal_size_is_whole);
