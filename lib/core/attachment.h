@@ -22,6 +22,7 @@
 
 #include "isolated-lane.h"
 #include "lane.h"
+#include "memory.h"
 #include "registry.h"
 #include "ring.h"
 #include "segment.h"
@@ -90,16 +91,6 @@ void shmr_detach(struct attachment *a);
  */
 uint64_t shmr_attach_let_signals_in(const struct attachment *a);
 bool shmr_attach_keep_signals_out(uint64_t before);
-
-/* Lock, prefault and advise as wanted. `hot`: control words rather than data. */
-int shmr_memory_apply(struct attachment *a, const struct shmring_memory *want, void *start,
-		      size_t size, bool hot, bool writable);
-
-/* After the last of those: an error if SHMRING_MEMORY_STRICT was not met. */
-int shmr_memory_judge(const struct attachment *a, const struct shmring_memory *want);
-
-/* -EINVAL with an explanation unless the options make sense. */
-int shmr_memory_check(const struct shmring_memory *want);
 
 #pragma GCC visibility pop
 

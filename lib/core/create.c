@@ -17,6 +17,7 @@
 #include "ephemeral.h"
 #include "examine.h"
 #include "explain.h"
+#include "memory.h"
 #include "open.h"
 #include "options.h"
 #include "ring.h"

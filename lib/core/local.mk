@@ -34,6 +34,8 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/layout.h \
 	lib/core/look.c \
 	lib/core/look.h \
+	lib/core/memory.c \
+	lib/core/memory.h \
 	lib/core/open.c \
 	lib/core/open.h \
 	lib/core/options.c \

@@ -14,6 +14,7 @@
 #include "attachment.h"
 #include "explain.h"
 #include "lane.h"
+#include "memory.h"
 #include "sys.h"
 
 /*

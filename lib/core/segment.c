@@ -9,7 +9,6 @@
 #include <linux/magic.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -21,13 +20,6 @@
 /* Kernel interfaces younger than the headers of some C libraries. */
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
-#endif
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#define MADV_POPULATE_WRITE 23
-#endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
 #endif
 #ifndef XFS_SUPER_MAGIC
 #define XFS_SUPER_MAGIC 0x58465342
@@ -233,64 +225,4 @@ void mapping_drop(struct mapping *m)
 	if (m->base)
 		(void)FAULT_AROUND(munmap(m->base, m->size));
 	m->base = NULL;
-}
-
-int shmr_populate(void *start, size_t size, bool writable)
-{
-	if (madvise(start, size, writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) == 0)
-		return 0;
-	if (errno != EINVAL) /* EINVAL: before Linux 5.14, the pages come when touched */
-		return explain(errno == EFAULT ? -ENOSPC : -errno,
-			       "cannot get the pages of the ring into memory: %e", -errno);
-	return 0;
-}
-
-void segment_lock(void *start, size_t size, struct shmring_memory_report *report)
-{
-	struct rlimit limit;
-
-	report->lock_wanted += size;
-	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0)
-		report->lock_limit = limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
-	if (mlock(start, size) == 0)
-		report->locked += size;
-	else if (report->lock_error == 0)
-		report->lock_error = -errno;
-}
-
-/*
- * Collapsing works whatever the policy for shared memory is (Linux 6.1); the
- * plain advice is for older kernels and takes effect at the next fault.
- */
-void segment_huge(void *start, size_t size, struct shmring_memory_report *report)
-{
-	if (madvise(start, size, MADV_HUGEPAGE) < 0)
-		return;
-	if (madvise(start, size, MADV_COLLAPSE) == 0)
-		report->huge += size;
-}
-
-uint64_t shmr_resident(void *start, size_t size)
-{
-	return shmr_resident_until(start, size, INT64_MAX);
-}
-
-uint64_t shmr_resident_until(void *start, size_t size, int64_t deadline)
-{
-	unsigned char in_core[1024];
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	uint64_t resident = 0;
-
-	for (size_t at = 0; at < size; at += sizeof(in_core) * page) {
-		size_t rest =
-			size - at < sizeof(in_core) * page ? size - at : sizeof(in_core) * page;
-
-		if (at > 0 && deadline != INT64_MAX && shmr_now() >= deadline)
-			return UINT64_MAX;
-		if (mincore((char *)start + at, rest, in_core) < 0)
-			return UINT64_MAX;
-		for (size_t i = 0; i < (rest + page - 1) / page; i++)
-			resident += (in_core[i] & 1) * page;
-	}
-	return resident;
 }

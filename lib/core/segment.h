@@ -15,7 +15,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <shmring/shmring.h>
 
 #pragma GCC visibility push(default)
 
@@ -78,22 +77,6 @@ int mapping_keep_from_children(void *start, size_t size);
 int mapping_keep_private(struct mapping *m);
 
 void mapping_drop(struct mapping *m);
-
-/* Fault every page in, for writing or for reading. */
-int shmr_populate(void *start, size_t size, bool writable);
-
-/* mlock `size` bytes and account for it in the report. */
-void segment_lock(void *start, size_t size, struct shmring_memory_report *report);
-
-/* Ask for huge pages; what was granted is added to the report. */
-void segment_huge(void *start, size_t size, struct shmring_memory_report *report);
-
-/*
- * Bytes of [start, start + size) that are in memory; UINT64_MAX: unknown, also because the
- * deadline (CLOCK_MONOTONIC) passed.
- */
-uint64_t shmr_resident(void *start, size_t size);
-uint64_t shmr_resident_until(void *start, size_t size, int64_t deadline);
 
 #pragma GCC visibility pop
 
