@@ -32,7 +32,7 @@ int shmr_populate(void *start, size_t size, bool writable)
 	return 0;
 }
 
-void segment_lock(void *start, size_t size, struct shmring_memory_report *report)
+static void lock(void *start, size_t size, struct shmring_memory_report *report)
 {
 	struct rlimit limit;
 
@@ -49,7 +49,7 @@ void segment_lock(void *start, size_t size, struct shmring_memory_report *report
  * Collapsing works whatever the policy for shared memory is (Linux 6.1); the
  * plain advice is for older kernels and takes effect at the next fault.
  */
-void segment_huge(void *start, size_t size, struct shmring_memory_report *report)
+static void advise_huge(void *start, size_t size, struct shmring_memory_report *report)
 {
 	if (madvise(start, size, MADV_HUGEPAGE) < 0)
 		return;
@@ -98,11 +98,11 @@ int shmr_memory_apply(struct attachment *a, const struct shmring_memory *want, v
 	int e = 0;
 
 	if (!hot && (want->flags & SHMRING_MEMORY_HUGE) != 0)
-		segment_huge(start, size, &a->memory);
+		advise_huge(start, size, &a->memory);
 	if ((want->flags & SHMRING_MEMORY_PREFAULT) != 0)
 		e = shmr_populate(start, hot ? size : 2 * size, writable); /* both views */
 	if (want->lock == SHMRING_LOCK_ALL || (want->lock == SHMRING_LOCK_HOT && hot))
-		segment_lock(start, size, &a->memory);
+		lock(start, size, &a->memory);
 	return e;
 }
 

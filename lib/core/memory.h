@@ -22,12 +22,6 @@ struct attachment;
 /* Fault every page in, for writing or for reading. */
 int shmr_populate(void *start, size_t size, bool writable);
 
-/* mlock `size` bytes and account for it in the report. */
-void segment_lock(void *start, size_t size, struct shmring_memory_report *report);
-
-/* Ask for huge pages; what was granted is added to the report. */
-void segment_huge(void *start, size_t size, struct shmring_memory_report *report);
-
 /*
  * Bytes of [start, start + size) that are in memory; UINT64_MAX: unknown, also because the
  * deadline (CLOCK_MONOTONIC) passed.
