@@ -83,17 +83,15 @@ static bool is_hidden(struct shmring_ring *r)
 	return hidden;
 }
 
-/* A new description of the file, which no remover holds locked; -1: there is none. */
+/* A new description of the file, which no remover holds locked; negative: there is none. */
 static int await_removers(struct shmring_ring *r)
 {
 	int64_t deadline = shmr_now() + PATIENCE_NS;
 	int fd = shmr_ring_probe_fd(r);
-	char path[32];
 
 	if (fd < 0)
 		return -1;
-	shmr_fd_path(path, fd);
-	fd = shmr_fd_above_standard(open(path, O_RDONLY | O_CLOEXEC));
+	fd = shmr_reopen(fd, O_RDONLY);
 	while (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0) {
 		if (shmr_now() >= deadline) {
 			close(fd);
