@@ -20,7 +20,6 @@
 #include "lane.h"
 #include "log.h"
 #include "registry.h"
-#include "segment.h"
 #include "sys.h"
 
 static void label_lane(const struct isolated *i, unsigned lane, uid_t uid, uint32_t number,
@@ -351,22 +350,14 @@ struct kept {
 };
 
 /* Only this user can have made the file, whatever process kept it. */
-static bool is_own_file(int fd, struct stat *ret)
-{
-	const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-
-	return segment_is_sealed(fd, needed) && fstat(fd, ret) == 0 && S_ISREG(ret->st_mode) &&
-	       ret->st_uid == geteuid() && (ret->st_mode & 0177) == 0;
-}
-
 static bool read_kept(struct kept *k, const struct kept_file *file)
 {
 	k->fd = file->fd;
 	k->serial = file->serial;
 	k->text[0] = '\0';
 	fcntl(k->fd, F_SETFD, FD_CLOEXEC);
-	return is_own_file(k->fd, &k->st) && read_label(k->fd, k->text) &&
-	       label_parse(k->text, &k->label);
+	return shmr_isolated_check_file(k->fd, geteuid(), &k->st) == 0 &&
+	       read_label(k->fd, k->text) && label_parse(k->text, &k->label);
 }
 
 static void close_kept(struct kept *k)

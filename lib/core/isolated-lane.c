@@ -13,19 +13,32 @@
 #include "ring.h"
 #include "segment.h"
 
+int shmr_isolated_check_file(int fd, uid_t owner, struct stat *ret)
+{
+	const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return explain(-errno, "cannot examine a file of an isolated ring: %e", -errno);
+	if (!segment_is_sealed(fd, needed) || !S_ISREG(st.st_mode) || st.st_uid != owner ||
+	    (st.st_mode & 0177) != 0)
+		return explain(-EPERM,
+			       "the descriptor does not lead to a file of an isolated ring: "
+			       "owner, mode or seals are wrong");
+	*ret = st;
+	return 0;
+}
+
 int shmr_isolated_check(const struct geometry *g, int fd, uid_t owner)
 {
 	struct stat st;
-	int e = segment_check_seals(fd);
+	int e = shmr_isolated_check_file(fd, owner, &st);
 
 	if (e < 0)
 		return e;
-	if (fstat(fd, &st) < 0)
-		return explain(-errno, "cannot examine a lane's file: %e", -errno);
-	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != g->lane_file_size ||
-	    st.st_uid != owner || (st.st_mode & 0177) != 0)
-		return explain(-EPERM, "the descriptor does not lead to a lane's file: owner, mode "
-				       "or size is wrong");
+	if ((uint64_t)st.st_size != g->lane_file_size)
+		return explain(-EPERM, "the descriptor does not lead to a lane's file: its size is "
+				       "wrong");
 	return 0;
 }
 

@@ -24,6 +24,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "layout.h"
@@ -40,7 +41,14 @@ struct lane_wish;
 int shmr_isolated_open(const struct shmring_ring *r, const struct lane_wish *wish,
 		       uint32_t *ret_file);
 
-/* Is this a lane's file, of that owner? 0, or a negative errno with an explanation. */
+/*
+ * Is this a file of an isolated ring, of the ring or of a lane, that the broker of that user made?
+ * No other user can have made it, and no process can change its size or its seals any more. 0,
+ * or a negative errno with an explanation.
+ */
+int shmr_isolated_check_file(int fd, uid_t owner, struct stat *ret);
+
+/* Is it a lane's? */
 int shmr_isolated_check(const struct geometry *g, int fd, uid_t owner);
 
 /*

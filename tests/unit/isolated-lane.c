@@ -415,6 +415,20 @@ static int not_sealed(struct trick *t, int fd)
 	return given;
 }
 
+/* A process could add F_SEAL_WRITE to it, and no owner could write the lane any more. */
+static int not_sealed_for_good(struct trick *t, int fd)
+{
+	int other, given;
+
+	close(fd);
+	other = segment_new_memory("lane", 0600);
+	ck_assert_int_eq(ftruncate(other, (off_t)t->ring->geometry.lane_file_size), 0);
+	ck_assert_int_eq(fcntl(other, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
+	given = open_again(other, false);
+	close(other);
+	return given;
+}
+
 static int readable_by_all(struct trick *t, int fd)
 {
 	int other, given;
@@ -432,10 +446,8 @@ static const struct {
 	int (*spoil)(struct trick *, int fd);
 	int error;
 } spoilings[] = {
-	{ writable, EACCES },
-	{ of_other_size, EPERM },
-	{ not_sealed, EPERM },
-	{ readable_by_all, EPERM },
+	{ writable, EACCES },		{ of_other_size, EPERM },   { not_sealed, EPERM },
+	{ not_sealed_for_good, EPERM }, { readable_by_all, EPERM },
 };
 
 START_TEST(descriptors_are_not_taken_on_trust)
