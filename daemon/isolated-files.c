@@ -17,6 +17,7 @@
 #include "ring.h"
 #include "segment.h"
 #include "stamp.h"
+#include "sys.h"
 
 static int build(struct shmring_ring **ret, const char *label, const struct geometry *g)
 {
@@ -110,4 +111,18 @@ int isolated_files_retire(const struct shmring_ring *r)
 	store_relaxed(&((struct registry *)(void *)(p + r->geometry.registry_offset))->retired, 1);
 	munmap(p, r->geometry.view_size);
 	return 0;
+}
+
+bool isolated_files_label(int fd, char ret[LABEL_SIZE])
+{
+	char path[32], target[LABEL_SIZE + 32];
+	size_t most = sizeof(target) - 1;
+	ssize_t n;
+
+	shmr_fd_path(path, fd);
+	n = readlink(path, target, most);
+	if (n < 0 || (size_t)n == most)
+		return false;
+	target[n] = '\0';
+	return label_from_link(target, ret);
 }

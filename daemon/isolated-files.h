@@ -6,11 +6,13 @@
 #ifndef DAEMON_ISOLATED_FILES_H
 #define DAEMON_ISOLATED_FILES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include <shmring/shmring.h>
 
+#include "label.h"
 #include "layout.h"
 
 /* These return 0 (or a descriptor), or a negative errno. The label is what /proc shows. */
@@ -21,6 +23,9 @@ int isolated_files_new_ring(struct shmring_ring **ret, const char *label,
 
 /* An empty file for a lane. Explained. */
 int isolated_files_new_lane(const struct geometry *g, const char *label);
+
+/* Read the label of a file that is open; false: it has none. */
+bool isolated_files_label(int fd, char ret[LABEL_SIZE]);
 
 /* From now on the lane is the file `number` of `user` (A2). Maps the ring for a moment. */
 int isolated_files_raise(const struct shmring_ring *r, unsigned lane, uint32_t number, uid_t user);

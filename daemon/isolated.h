@@ -67,6 +67,18 @@ struct isolated *isolated_of(const struct shmring_ring *ring);
 int isolated_create(struct keeper *keeper, const char *name, uid_t owner,
 		    const struct shmring_config *config, struct shmring_ring **ret);
 
+/*
+ * Give a ring its struct isolated, without any lane yet. Takes the ring over, and closes it
+ * after an error.
+ */
+int isolated_adopt(struct keeper *keeper, struct shmring_ring *ring);
+
+/* What a ring may need in the descriptor store: one lane more while a lane is passed on. */
+uint64_t isolated_descriptors(const struct shmring_ring *ring);
+
+/* The keeper drops one file; negative: there is none. */
+void isolated_forget_file(const struct isolated *i, int fd);
+
 /* The ring is removed: the keeper drops it, and the ring's file says so to its processes. */
 void isolated_forget(struct isolated *i);
 
@@ -100,15 +112,5 @@ size_t isolated_give(struct isolated *i, struct kept_file *ret);
 
 /* Memory in use, of all its files. */
 uint64_t isolated_allocated(struct isolated *i);
-
-/*
- * Make rings of what was kept, and take the descriptors over. found() gets each ring with
- * its name and owner, and takes it over; of rings with one name, the ring that was kept last
- * comes first. Files that belong to no ring are dropped.
- */
-void isolated_take_back(struct keeper *keeper, const struct kept_file *files, size_t count,
-			void (*found)(const char *name, uid_t owner, struct shmring_ring *ring,
-				      void *arg),
-			void *arg);
 
 #endif

@@ -15,6 +15,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/descriptor-store.h \
 	daemon/isolated-files.c \
 	daemon/isolated-files.h \
+	daemon/isolated-kept.c \
+	daemon/isolated-kept.h \
 	daemon/isolated.c \
 	daemon/isolated.h \
 	daemon/keeper-process.c \

@@ -10,6 +10,7 @@
 
 #include <shmring/shmring.h>
 
+#include "isolated-kept.h"
 #include "isolated.h"
 #include "log.h"
 #include "rings.h"
