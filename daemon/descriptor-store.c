@@ -42,7 +42,7 @@ void descriptor_store_close(struct descriptor_store *s)
 /* systemd drops a descriptor by its name; the order of the words is kept. */
 static int say(const struct queued_word *w)
 {
-	char state[KEEPER_LABEL_SIZE + 64];
+	char state[LABEL_SIZE + 64];
 
 	if (w->word.type == WORD_DROP)
 		return sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", w->label);

@@ -12,15 +12,14 @@
 #include <sys/queue.h>
 
 #include "keeper-words.h"
-
-enum { KEEPER_LABEL_SIZE = 160 };
+#include "label.h"
 
 struct queued_word {
 	TAILQ_ENTRY(queued_word) next;
 	struct word word;
 	int fd, second; /* -1: none */
 	bool own;	/* the descriptors are the queue's; else those of the file's owner */
-	char label[KEEPER_LABEL_SIZE];
+	char label[LABEL_SIZE];
 };
 
 TAILQ_HEAD(queued_words, queued_word);
