@@ -7,109 +7,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "beside.h"
 #include "keeper-process.h"
+#include "keeper-send.h"
+#include "keeper-start.h"
 #include "log.h"
 #include "sys.h"
 
-#define PATIENCE_NS INT64_C(1000000000)
 #define RETRY_NS INT64_C(100000000)
 
 /* At the start, when clients wait this long for a broker: the machine may be busy. */
 #define START_PATIENCE_NS INT64_C(2000000000)
 
-enum { PATIENCE_MS = 1000, START_PATIENCE_MS = 2000, BACKLOG = 16 };
-
-/* Never sent. When its turn comes, all before it was sent: the new keeper gets the name (KE4). */
-enum { WORD_NAME = 100 };
+enum { PATIENCE_MS = 1000, START_PATIENCE_MS = 2000 };
 
 static void restart(struct keeper *k);
-
-/* --- words --- */
-
-static uint64_t next_serial(struct keeper *k)
-{
-	uint64_t now = (uint64_t)shmr_now();
-
-	k->serial = now > k->serial ? now : k->serial + 1;
-	return k->serial;
-}
-
-static int send_first(struct keeper *k, const struct queued_word *w)
-{
-	if (w->word.type != WORD_NAME)
-		return word_say(k->watch.fd, &w->word, w->fd, w->second, MSG_DONTWAIT);
-	return renameat(k->directory, KEEPER_NEW_NAME, k->directory, KEEPER_NAME) < 0 ? -errno : 0;
-}
-
-/* No answer has to wait for the keeper (any more). */
-static void release(struct keeper *k)
-{
-	k->behind = false;
-	k->overdue_ns = 0;
-	k->calls->caught_up(k);
-}
-
-static void caught_up(struct keeper *k)
-{
-	if (k->hung && !k->takes_back)
-		log_say(LOG_NOTICE, "the keeper of isolated rings goes on");
-	k->hung = k->hung && k->takes_back;
-	release(k);
-}
-
-/* KE1. If the keeper has died, the end of its connection says so. */
-static int send_words(struct keeper *k)
-{
-	struct queued_word *w;
-	int e = 0;
-
-	while (e == 0 && (w = queue_first(&k->queue))) {
-		e = send_first(k, w);
-		if (e < 0 && w->word.type == WORD_NAME) {
-			log_say(LOG_WARNING,
-				"the next broker cannot find the keeper of isolated rings: %s",
-				strerror(-e));
-			e = 0;
-		}
-		if (e == 0)
-			queue_shift(&k->queue);
-	}
-	return e;
-}
-
-static void flush(struct keeper *k)
-{
-	int e;
-
-	if (k->watch.fd < 0)
-		return;
-	e = send_words(k);
-	k->throttled = e < 0 && e != -EAGAIN;
-	loop_change(k->loop, &k->watch, EPOLLIN | (e == -EAGAIN ? EPOLLOUT : 0));
-	if (e == 0 && (k->behind || k->hung))
-		caught_up(k);
-	if (e < 0 && k->overdue_ns == 0 && !k->hung)
-		k->overdue_ns = shmr_now() + PATIENCE_NS;
-	k->behind = e < 0;
-}
-
-/* Without memory for a word, later words would be wrong; a new keeper gets everything. */
-static void push(struct keeper *k)
-{
-	if (k->watch.fd < 0)
-		queue_clear(&k->queue);
-	else
-		flush(k);
-}
 
 /* --- what an earlier broker left --- */
 
@@ -198,22 +113,13 @@ static void ready(struct watch *watch, uint32_t events)
 	struct keeper *k = watch_owner(watch, struct keeper, watch);
 
 	if (events & EPOLLOUT)
-		flush(k);
+		keeper_flush(k);
 	if (events & ~(uint32_t)EPOLLOUT)
 		while (k->watch.fd >= 0 && hear(k))
 			;
 }
 
 /* --- finding and starting one --- */
-
-/* Through the directory's descriptor: its path may be longer than a socket's may be. */
-static void name_socket(struct sockaddr_un *ret, int directory, const char *name)
-{
-	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	shmr_fd_path(ret->sun_path, directory);
-	strcat(ret->sun_path, "/");
-	strcat(ret->sun_path, name);
-}
 
 static int adopt(struct keeper *k, int socket)
 {
@@ -229,60 +135,9 @@ static int adopt(struct keeper *k, int socket)
 /* -EAGAIN: there is a keeper, but it does not accept; another error: there is none. */
 static int find_one(struct keeper *k)
 {
-	struct sockaddr_un address;
-	int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int e = s < 0 ? -errno : 0;
+	int s = keeper_connect(k->directory);
 
-	name_socket(&address, k->directory, KEEPER_NAME);
-	if (e == 0 && connect(s, (struct sockaddr *)&address, sizeof(address)) < 0)
-		e = -errno;
-	if (e == 0 && !word_is_own_user(s))
-		e = -EPERM;
-	if (e == 0)
-		return adopt(k, s);
-	if (s >= 0)
-		close(s);
-	return e;
-}
-
-/* Make the keeper's listener, under the other name; no broker finds it before WORD_NAME. */
-static int listen_anew(const struct keeper *k, struct word *ret)
-{
-	struct sockaddr_un address;
-	int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), e;
-	struct stat st;
-
-	name_socket(&address, k->directory, KEEPER_NEW_NAME);
-	unlinkat(k->directory, KEEPER_NEW_NAME, 0);
-	if (s < 0)
-		return -errno;
-	if (bind(s, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(s, BACKLOG) < 0 ||
-	    fstatat(k->directory, KEEPER_NEW_NAME, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		e = -errno;
-		close(s);
-		return e;
-	}
-	*ret = (struct word){ .type = WORD_LISTEN, .device = st.st_dev, .inode = st.st_ino };
-	return s;
-}
-
-static int start_process(const struct keeper *k)
-{
-	char name[] = KEEPER_PROCESS_NAME, option[] = KEEPER_NO_SANDBOX;
-	char *const argv[] = { name, k->sandboxed ? NULL : option, NULL };
-	int ends[2];
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-		return -errno;
-	pid = start_beside("/proc/self/exe", argv, ends[1], -1);
-	close(ends[1]);
-	if (pid < 0) {
-		close(ends[0]);
-		return (int)pid;
-	}
-	fcntl(ends[0], F_SETFL, O_NONBLOCK);
-	return ends[0];
+	return s < 0 ? s : adopt(k, s);
 }
 
 static void tell_all(struct keeper *k)
@@ -295,7 +150,7 @@ static int begin_words(struct keeper *k)
 {
 	struct word listen_word;
 	int directory = openat(k->directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int listener = directory < 0 ? -errno : listen_anew(k, &listen_word);
+	int listener = directory < 0 ? -errno : keeper_listen(k->directory, &listen_word);
 	struct queued_word *w = listener < 0 ? NULL : queue_word(&k->queue, WORD_LISTEN);
 
 	if (!w) {
@@ -315,9 +170,9 @@ static int begin_words(struct keeper *k)
 /* KE4 */
 static int start_one(struct keeper *k)
 {
-	int s = start_process(k), e;
+	int s = keeper_start(k->sandboxed), e;
 
-	k->next_start_ns = shmr_now() + PATIENCE_NS;
+	k->next_start_ns = shmr_now() + KEEPER_PATIENCE_NS;
 	if (s < 0)
 		return s;
 	disconnect(k);
@@ -329,7 +184,7 @@ static int start_one(struct keeper *k)
 		return e;
 	tell_all(k);
 	queue_word(&k->queue, (enum word_type)WORD_NAME);
-	flush(k);
+	keeper_flush(k);
 	return 0;
 }
 
@@ -344,7 +199,7 @@ static int renew(struct keeper *k)
 	queue_word(&k->queue, WORD_BEGIN);
 	tell_all(k);
 	queue_word(&k->queue, WORD_COMMIT);
-	flush(k);
+	keeper_flush(k);
 	return 0;
 }
 
@@ -354,7 +209,7 @@ static void restart(struct keeper *k)
 	int e = -ENOENT;
 
 	if (k->wanted && shmr_now() < k->next_start_ns) {
-		release(k); /* it dies as soon as it is born: again in a second */
+		keeper_release(k); /* it dies as soon as it is born: again in a second */
 		return;
 	}
 	if (k->wanted) {
@@ -372,7 +227,7 @@ static void restart(struct keeper *k)
 	if (!k->alone)
 		log_say(LOG_WARNING, "isolated rings have no keeper, so they end with this broker");
 	k->alone = true;
-	release(k);
+	keeper_release(k);
 }
 
 /* KE5 */
@@ -383,7 +238,7 @@ static void take_back(struct keeper *k)
 
 	k->takes_back = true;
 	queue_word(&k->queue, WORD_GET);
-	flush(k);
+	keeper_flush(k);
 	while (k->takes_back && shmr_now() < limit && poll(&answer, 1, START_PATIENCE_MS) == 1)
 		while (k->takes_back && hear(k))
 			;
@@ -399,7 +254,7 @@ static void log_hung_keeper(struct keeper *k)
 			      : "the keeper of isolated rings (process " KEEPER_PROCESS_NAME
 				") does not read its messages: until it goes on or is killed, "
 				"changes of isolated rings may be lost with this broker");
-	release(k);
+	keeper_release(k);
 }
 
 static void search(struct keeper *k)
@@ -409,7 +264,7 @@ static void search(struct keeper *k)
 	k->next_search_ns = e == -EAGAIN ? shmr_now() + RETRY_NS : 0;
 	if (e == 0) {
 		queue_word(&k->queue, WORD_GET);
-		flush(k);
+		keeper_flush(k);
 	} else if (e != -EAGAIN) {
 		end_taking_back(k);
 		restart(k);
@@ -459,21 +314,21 @@ bool keeper_is_behind(const struct keeper *k)
 
 void keeper_put(struct keeper *k, int fd, const char *label)
 {
-	queue_put(&k->queue, fd, next_serial(k), label);
-	push(k);
+	queue_put(&k->queue, fd, keeper_next_serial(k), label);
+	keeper_push(k);
 	descriptor_store_put(&k->store, fd, label);
 }
 
 void keeper_drop(struct keeper *k, int fd, const char *label)
 {
 	queue_drop(&k->queue, fd, label);
-	push(k);
+	keeper_push(k);
 	descriptor_store_drop(&k->store, fd, label);
 }
 
 void keeper_tell(struct keeper *k, int fd)
 {
-	queue_put(&k->queue, fd, next_serial(k), NULL);
+	queue_put(&k->queue, fd, keeper_next_serial(k), NULL);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -505,7 +360,7 @@ static void replace(struct keeper *k)
 	else if (!k->hung)
 		log_hung_keeper(k);
 	if (e < 0 && k->wanted && !k->takes_back)
-		k->overdue_ns = shmr_now() + PATIENCE_NS; /* try it again */
+		k->overdue_ns = shmr_now() + KEEPER_PATIENCE_NS; /* try it again */
 }
 
 void keeper_tick(struct keeper *k)
@@ -518,7 +373,7 @@ void keeper_tick(struct keeper *k)
 	else if (k->watch.fd < 0 && k->wanted && k->next_search_ns == 0 && now >= k->next_start_ns)
 		restart(k);
 	if (k->throttled)
-		flush(k);
+		keeper_flush(k);
 	if (k->watch.fd >= 0 && ((k->overdue_ns != 0 && now >= k->overdue_ns) ||
 				 (k->queue.incomplete && now >= k->next_start_ns)))
 		replace(k);
@@ -527,7 +382,7 @@ void keeper_tick(struct keeper *k)
 /* The last words: the keeper, or another keeper, takes them within a second. */
 static bool drain(struct keeper *k)
 {
-	int64_t limit = shmr_now() + PATIENCE_NS;
+	int64_t limit = shmr_now() + KEEPER_PATIENCE_NS;
 	struct pollfd room = { .events = POLLOUT };
 
 	while (k->watch.fd >= 0 && k->queue.count > 0 && shmr_now() < limit) {
@@ -535,7 +390,7 @@ static bool drain(struct keeper *k)
 		if (poll(&room, 1, PATIENCE_MS) == 1 && (room.revents & (POLLHUP | POLLERR)) != 0)
 			lose(k);
 		else
-			flush(k);
+			keeper_flush(k);
 	}
 	return k->watch.fd < 0 || k->queue.count == 0;
 }

@@ -23,6 +23,10 @@ daemon_libbroker_la_SOURCES = \
 	daemon/keeper-process.h \
 	daemon/keeper-queue.c \
 	daemon/keeper-queue.h \
+	daemon/keeper-send.c \
+	daemon/keeper-send.h \
+	daemon/keeper-start.c \
+	daemon/keeper-start.h \
 	daemon/keeper-words.c \
 	daemon/keeper-words.h \
 	daemon/keeper.c \
