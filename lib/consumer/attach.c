@@ -8,6 +8,7 @@
 
 #include "consumer.h"
 #include "explain.h"
+#include "memory.h"
 #include "options.h"
 #include "sys.h"
 #include "vacancy.h"
@@ -57,7 +58,7 @@ static int map_row(struct shmring_consumer *c)
 		c->readers[i].cursor = &row->lane[i];
 		c->readers[i].hot.cursor = plain_words(&row->lane[i].position);
 	}
-	shmr_memory_apply(a, &c->memory, row, sizeof(*row), true, true);
+	shmr_memory_apply(&a->memory, &c->memory, row, sizeof(*row), true, true);
 	return 0;
 }
 
@@ -86,8 +87,10 @@ static int set_up(struct shmring_consumer *c, struct shmring_ring *r,
 	c->hot.payload = record_payload(g);
 	c->hot.round = record_round(g);
 	c->max_message = g->max_message;
-	shmr_memory_apply(a, &o->memory, a->registry, sizeof(struct registry), true, false);
-	shmr_memory_apply(a, &o->memory, a->doorbell, sizeof(struct doorbell), true, false);
+	shmr_memory_apply(&a->memory, &o->memory, a->registry, sizeof(struct registry), true,
+			  false);
+	shmr_memory_apply(&a->memory, &o->memory, a->doorbell, sizeof(struct doorbell), true,
+			  false);
 	if (!c->observer) {
 		e = consumer_find_place(c, o);
 		if (e == 0)
@@ -207,7 +210,7 @@ static int try_attach(struct shmring_consumer **ret, struct shmring_ring *r,
 	e = set_up(c, r, o);
 	if (e == 0) {
 		consumer_adopt_lanes(c);
-		e = shmr_memory_judge(&c->attachment, &o->memory);
+		e = shmr_memory_judge(&c->attachment.memory, &o->memory);
 	}
 	if (e == 0)
 		e = begin(c, o);

@@ -28,6 +28,7 @@
 
 #include "consumer.h"
 #include "explain.h"
+#include "memory.h"
 #include "options.h"
 #include "sys.h"
 
@@ -91,9 +92,10 @@ int consumer_map_lanes(struct shmring_consumer *c)
 /* Lock and fault in a lane that has just got memory, as wanted. */
 static void apply_memory(struct shmring_consumer *c, struct reader *l)
 {
-	shmr_memory_apply(&c->attachment, &c->memory, l->lane.control, sizeof(struct lane_control),
-			  true, false);
-	shmr_memory_apply(&c->attachment, &c->memory, l->lane.data, l->lane.mask + 1, false, false);
+	shmr_memory_apply(&c->attachment.memory, &c->memory, l->lane.control,
+			  sizeof(struct lane_control), true, false);
+	shmr_memory_apply(&c->attachment.memory, &c->memory, l->lane.data, l->lane.mask + 1, false,
+			  false);
 }
 
 /* Mapped lanes of which there is another file by now. [FILE] pairs with isolated_files_raise() */

@@ -22,7 +22,6 @@
 
 #include "isolated-lane.h"
 #include "lane.h"
-#include "memory.h"
 #include "registry.h"
 #include "ring.h"
 #include "segment.h"

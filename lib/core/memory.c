@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "attachment.h"
 #include "explain.h"
 #include "sys.h"
 
@@ -92,29 +91,27 @@ int shmr_memory_check(const struct shmring_memory *want)
 	return 0;
 }
 
-int shmr_memory_apply(struct attachment *a, const struct shmring_memory *want, void *start,
-		      size_t size, bool hot, bool writable)
+int shmr_memory_apply(struct shmring_memory_report *report, const struct shmring_memory *want,
+		      void *start, size_t size, bool hot, bool writable)
 {
 	int e = 0;
 
 	if (!hot && (want->flags & SHMRING_MEMORY_HUGE) != 0)
-		advise_huge(start, size, &a->memory);
+		advise_huge(start, size, report);
 	if ((want->flags & SHMRING_MEMORY_PREFAULT) != 0)
 		e = shmr_populate(start, hot ? size : 2 * size, writable); /* both views */
 	if (want->lock == SHMRING_LOCK_ALL || (want->lock == SHMRING_LOCK_HOT && hot))
-		lock(start, size, &a->memory);
+		lock(start, size, report);
 	return e;
 }
 
-int shmr_memory_judge(const struct attachment *a, const struct shmring_memory *want)
+int shmr_memory_judge(const struct shmring_memory_report *report, const struct shmring_memory *want)
 {
-	const struct shmring_memory_report *m = &a->memory;
-
-	if (m->lock_error == 0 || !(want->flags & SHMRING_MEMORY_STRICT))
+	if (report->lock_error == 0 || !(want->flags & SHMRING_MEMORY_STRICT))
 		return 0;
 	return explain(
-		m->lock_error,
+		report->lock_error,
 		"cannot lock the ring in memory: %u of %u bytes are locked, RLIMIT_MEMLOCK is %u; "
 		"raise it or attach without SHMRING_MEMORY_STRICT",
-		m->locked, m->lock_wanted, m->lock_limit);
+		report->locked, report->lock_wanted, report->lock_limit);
 }

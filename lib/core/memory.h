@@ -15,8 +15,6 @@
 #include <stdint.h>
 #include <shmring/shmring.h>
 
-struct attachment;
-
 #pragma GCC visibility push(default)
 
 /* Fault every page in, for writing or for reading. */
@@ -29,12 +27,16 @@ int shmr_populate(void *start, size_t size, bool writable);
 uint64_t shmr_resident(void *start, size_t size);
 uint64_t shmr_resident_until(void *start, size_t size, int64_t deadline);
 
-/* Lock, prefault and advise as wanted. `hot`: control words rather than data. */
-int shmr_memory_apply(struct attachment *a, const struct shmring_memory *want, void *start,
-		      size_t size, bool hot, bool writable);
+/*
+ * Lock, prefault and advise as wanted, and account for it in the report. `hot`: control words
+ * rather than a lane's data, which are mapped twice in a row.
+ */
+int shmr_memory_apply(struct shmring_memory_report *report, const struct shmring_memory *want,
+		      void *start, size_t size, bool hot, bool writable);
 
 /* After the last of those: an error if SHMRING_MEMORY_STRICT was not met. */
-int shmr_memory_judge(const struct attachment *a, const struct shmring_memory *want);
+int shmr_memory_judge(const struct shmring_memory_report *report,
+		      const struct shmring_memory *want);
 
 /* -EINVAL with an explanation unless the options make sense. */
 int shmr_memory_check(const struct shmring_memory *want);

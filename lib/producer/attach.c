@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "explain.h"
+#include "memory.h"
 #include "options.h"
 #include "producer.h"
 #include "sys.h"
@@ -269,11 +270,12 @@ static int apply_memory(struct shmring_producer *p, const struct shmring_memory 
 	const struct geometry *g = &a->ring->geometry;
 	int e;
 
-	shmr_memory_apply(a, want, a->registry, sizeof(struct registry), true, true);
-	shmr_memory_apply(a, want, a->doorbell, sizeof(struct doorbell), true, true);
-	shmr_memory_apply(a, want, p->lane.control, sizeof(struct lane_control), true, true);
-	e = shmr_memory_apply(a, want, p->lane.data, g->lane_size, false, true);
-	return e < 0 ? e : shmr_memory_judge(a, want);
+	shmr_memory_apply(&a->memory, want, a->registry, sizeof(struct registry), true, true);
+	shmr_memory_apply(&a->memory, want, a->doorbell, sizeof(struct doorbell), true, true);
+	shmr_memory_apply(&a->memory, want, p->lane.control, sizeof(struct lane_control), true,
+			  true);
+	e = shmr_memory_apply(&a->memory, want, p->lane.data, g->lane_size, false, true);
+	return e < 0 ? e : shmr_memory_judge(&a->memory, want);
 }
 
 /* Everything between an empty handle and a lane in state SETUP. */

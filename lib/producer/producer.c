@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "explain.h"
+#include "memory.h"
 #include "options.h"
 #include "producer.h"
 
