@@ -25,8 +25,6 @@
 #include "explain.h"
 #include "sys.h"
 
-#define QUIET_PERIOD_NS INT64_C(5000000) /* as long as observers sleep */
-
 /*
  * All producers that have published since the barrier that followed the bit have seen it,
  * or will see it, if it still stands. [SLEEP] pairs with bell_order().
@@ -57,7 +55,7 @@ int64_t consumer_longest_sleep(const struct shmring_consumer *c)
 
 	if (c->announce.within_ns > 0 && c->announce.within_ns < longest)
 		return c->announce.within_ns;
-	return c->announce.quiet && QUIET_PERIOD_NS < longest ? QUIET_PERIOD_NS : longest;
+	return c->announce.quiet && BELL_UNANNOUNCED_NS < longest ? BELL_UNANNOUNCED_NS : longest;
 }
 
 static uint64_t watermark_of(const struct shmring_consumer *c, const struct reader *l)

@@ -16,11 +16,9 @@
 #define TRIES 16 /* a bell that moves all the time is the fault of another process */
 
 /* An observer cannot ask to be rung for: it looks as often as when it sleeps. */
-#define OBSERVER_PERIOD_NS INT64_C(5000000)
-
 static int64_t period(const struct shmring_consumer *c)
 {
-	return c->observer ? OBSERVER_PERIOD_NS : consumer_longest_sleep(c);
+	return c->observer ? BELL_UNANNOUNCED_NS : consumer_longest_sleep(c);
 }
 
 int shmring_consumer_fd(struct shmring_consumer *c, uint32_t flags)

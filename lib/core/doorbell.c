@@ -10,9 +10,11 @@
 #include "explain.h"
 #include "sys.h"
 
-/* Where no barrier can be forced: a store reaches other processes well within this time. */
+/*
+ * The first sleep where no barrier can be forced, in ns: a store reaches other processes well
+ * within this time. Each further one is twice as long, up to BELL_UNANNOUNCED_NS.
+ */
 #define SOFT_SLEEP_MIN INT64_C(50000)
-#define SOFT_SLEEP_MAX INT64_C(5000000)
 
 #define SPIN_ROUNDS_PER_CLOCK 16
 #define SPIN_SLICE_NS INT64_C(1000000)
@@ -127,8 +129,8 @@ static int64_t sleep_bound(struct bell *bell)
 	if (bell->soft_sleep_ns < bound)
 		bound = bell->soft_sleep_ns;
 	bell->soft_sleep_ns *= 2;
-	if (bell->soft_sleep_ns > SOFT_SLEEP_MAX)
-		bell->soft_sleep_ns = SOFT_SLEEP_MAX;
+	if (bell->soft_sleep_ns > BELL_UNANNOUNCED_NS)
+		bell->soft_sleep_ns = BELL_UNANNOUNCED_NS;
 	return bound;
 }
 

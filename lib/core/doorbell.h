@@ -22,7 +22,7 @@
  *    a full fence between store and load instead.
  * D2 Every sleep is bounded (max_sleep_ns), because a waker may be killed
  *    between its store and its ring. Where no barrier can be forced, sleeps
- *    are short (SOFT_SLEEP).
+ *    are short (BELL_UNANNOUNCED_NS).
  * D3 A sleeper does not trust the bell. If the bell has rung in vain again and again
  *    during one wait, the sleeper does not listen to it for a while (BELL_DEAF_NS). A
  *    waker that rings without end costs a sleeper two thousand looks a second, and
@@ -54,6 +54,13 @@
 #pragma GCC visibility push(default)
 
 #define SPIN_DEFAULT_NS INT64_C(50000)
+
+/*
+ * In ns. How long a sleeper sleeps at most that no waker is certain to see: an observer, which
+ * cannot announce itself, a quiet consumer, which does not, and any where no barrier can be forced.
+ * consumer.h promises it.
+ */
+#define BELL_UNANNOUNCED_NS INT64_C(5000000)
 
 /* One process's side of the ring's doorbell. */
 struct bell {
