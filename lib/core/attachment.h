@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * attachment: a process's own side of a ring while it is a producer, consumer
- * or observer.
+ * attachment: a process's own side of a ring while it is a producer, consumer or observer.
  *
- * Attaching opens a file description of its own, locks a byte with it, maps
- * the segments of its role through it, and closes the descriptor: from then on
- * the mapping alone keeps the lock (registry.h), and no stray close() can drop
- * it. All this happens under a lock that also keeps fork() out, so no child
- * ever inherits a half-made attachment; signals wait meanwhile, because a handler may
- * fork. Calls that attach or detach are made with shmr_cancel_off(). Only a ring whose descriptions
- * come from elsewhere (ring_source) is opened before, because that may take long. If a fork came in
- * between, a child may have a copy, and the attach asks for another description.
+ *  1. shmr_attach_begin() opens a file description that no other process has, and maps registry
+ *     and doorbell through it.
+ *  2. The role takes its place, which locks a byte through the same description (registry.h), and
+ *     maps the segments that it needs.
+ *  3. shmr_attach_finish() closes the descriptor and proves that the lock is still there. From now
+ *     on the mapping alone keeps the lock, and no stray close() can drop it.
+ *
+ * A child that inherited a half-made attachment would keep the lock. So a lock keeps fork() out
+ * from the first step to the last; signals wait meanwhile, because a handler may fork. A
+ * description that comes from elsewhere (ring_source) may take long, so it is got before that. If
+ * there was a fork meanwhile, a child may have a copy of it, and the attach asks for another one.
+ * Calls that attach or detach are made with shmr_cancel_off().
  */
 #ifndef SHMRING_CORE_ATTACHMENT_H
 #define SHMRING_CORE_ATTACHMENT_H

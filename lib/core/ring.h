@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ring: an open ring, the ground that attachments stand on.
+ * ring: the handle of an open ring, which attachments stand on.
  *
- * A ring's handle holds a descriptor, the checked geometry and a read-only view of all
- * control segments. Its descriptor locks nothing that other processes look at, so it may
- * be shared with children and duplicated freely. It serves to probe the liveness of
- * others, and to open new descriptions.
+ * The handle holds a descriptor, the checked geometry and a read-only view of all control
+ * segments. Its descriptor locks nothing that other processes look at, so it may be shared with
+ * children and duplicated freely. It serves to probe the liveness of others, and to open new
+ * descriptions.
+ *
+ * A program may close descriptors that it does not know, and the number may lead to any other file
+ * then, or to another description of the ring. So the handle looks before each use whether the
+ * description is still its own: it holds a lock on a byte at random, the mark, and the mapping of
+ * the view keeps description and lock alive. If the descriptor is lost, the ring is opened anew
+ * where the kernel says that its file is, or through the mapping: the spare, with a mark of its
+ * own.
+ *
+ * The user and each attachment have a reference; the last one frees the handle. A child made by
+ * fork finds the page of `alive` zeroed, and has to join first.
  */
 #ifndef SHMRING_CORE_RING_H
 #define SHMRING_CORE_RING_H

@@ -67,6 +67,9 @@ int shmr_unlock_byte(int fd, uint64_t offset);
  */
 int shmr_probe_byte(int fd, uint64_t offset);
 
+/* The same for all bytes from there on. */
+int shmr_probe_bytes_from(int fd, uint64_t offset);
+
 /*
  * Is `fd` the description that put a mark (a lock on that byte alone) there? Only if that
  * description is known to live, for example by a mapping. 1, 0 or a negative errno. A mark is
@@ -75,9 +78,6 @@ int shmr_probe_byte(int fd, uint64_t offset);
  */
 int shmr_mark_byte(int fd, uint64_t offset); /* -EAGAIN: another description has a lock there */
 int shmr_is_marked_by(int fd, uint64_t offset);
-
-/* The same for all bytes from there on. */
-int shmr_probe_bytes_from(int fd, uint64_t offset);
 
 /* Another name in the same directory. -EEXIST: there is such a file. */
 int shmr_rename_new(int dirfd, const char *from, const char *to);
@@ -99,7 +99,6 @@ int shmr_random(void *ret, size_t size);
  */
 int shmr_fd_above_standard(int fd);
 
-/* "/proc/self/fd/N", through which a file can be opened again or linked. */
 /* Does it lead to this, as /proc names it? True also where /proc does not say. */
 bool shmr_fd_leads_to(int fd, const char *name);
 
@@ -109,6 +108,7 @@ bool shmr_fd_leads_to(int fd, const char *name);
  */
 int64_t shmr_eventfd_id(int fd);
 
+/* "/proc/self/fd/N", through which a file can be opened again or linked. */
 void shmr_fd_path(char ret[32], int fd);
 
 /*
