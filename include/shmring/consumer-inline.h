@@ -153,7 +153,7 @@ SHMRING_INLINE int shmring_release(struct shmring_consumer *c)
 	l->released.position = position;
 	*SHMRING_POINTER(shmring_pair, &l->released.seq) =
 		*SHMRING_POINTER(shmring_pair, &l->at.seq);
-	/* [RELEASE] pairs with read_gate() in lib/producer/reserve.c: our reads are over. */
+	/* [RELEASE] pairs with read_gate() in lib/producer/reserve.c: the reads are over. */
 	__atomic_store_n(l->cursor, position, __ATOMIC_RELEASE);
 	/* [WAKE] pairs with [SLEEP] in lib/producer/wait.c. */
 	if (__builtin_expect(h->fence != 0, 0))

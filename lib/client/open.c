@@ -54,7 +54,7 @@ int shmring_open_wait(struct shmring_ring **ret, const char *address, int64_t de
 static int check_config(const char *address, const struct shmring_config *config)
 {
 	if (!address)
-		return explain(-EINVAL, "a ring without a name cannot be opened by one; make it "
+		return explain(-EINVAL, "this call needs a name; make a ring without a name "
 					"with shmring_create()");
 	return is_brokers(address) ? source_check_config(address, config)
 				   : shmr_ring_check_config(address, config);

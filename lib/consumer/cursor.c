@@ -115,7 +115,7 @@ void consumer_release_lane(struct shmring_consumer *c, struct reader *l,
 
 	if (c->named)
 		consumer_write_mark(l, to);
-	/* [RELEASE] pairs with read_gate() in lib/producer/reserve.c: our reads are over. */
+	/* [RELEASE] pairs with read_gate() in lib/producer/reserve.c: the reads are over. */
 	store_release(&l->cursor->position, to->position);
 	if (l->hot.lost != 0)
 		count_lost(c, l);

@@ -98,9 +98,9 @@ void consumer_write_limits(struct attachment *a, const struct shmring_consumer_o
 }
 
 /*
- * The limits stand: producers go by them from now on. One that suspects us at this moment has
- * changed the word; if we are evicted already, we come back with the flag. [PLACE] pairs with
- * status_of(): the limits count with the word.
+ * The limits stand: producers go by them from now on. A producer that suspects the consumer
+ * at this moment has changed the word; an evicted consumer comes back with the flag. [PLACE]
+ * pairs with status_of(): the limits count with the word.
  */
 static void announce_limits(struct attachment *a, unsigned flags)
 {

@@ -138,7 +138,7 @@ static bool walk_to_end(struct shmring_consumer *c, struct reader *l, struct shm
 		l->hot.at = *at;
 		consumer_write_mark(l, at);
 	}
-	/* [RELEASE] pairs with read_gate(): our walk is over. */
+	/* [RELEASE] pairs with read_gate(): the walk is over. */
 	store_release(&l->cursor->position, at->position);
 	return true;
 }

@@ -219,7 +219,7 @@ static int furnish_lane(struct shmring_producer *p, int fd)
 
 /*
  * An owner of an isolated lane may have died between finishing it and saying so. [READY]
- * pairs with consumer_new_lanes(), [JOIN] pairs with hold_empty(): we reserve after
+ * pairs with consumer_new_lanes(), [JOIN] pairs with hold_empty(): reserve after
  * this, and ask the cursors.
  */
 static void show_lane(struct shmring_producer *p)

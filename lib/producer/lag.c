@@ -141,7 +141,7 @@ static bool evict_laggard(struct shmring_producer *p, unsigned slot, uint32_t ep
 		if (status_epoch(status) != epoch || !may_be_evicted(status) ||
 		    !is_still_over(p, slot, status, now))
 			return false;
-		/* [EVICT] pairs with consumer_keep_place(): it precedes what we overwrite. */
+		/* [EVICT] pairs with consumer_keep_place(): it precedes the overwriting. */
 		if (compare_and_swap(word, status, status_next(status, next)) &&
 		    next != PLACE_SUSPECT)
 			return true;

@@ -78,7 +78,7 @@ static bool evict(struct shmring_producer *p, const struct gate *gate, int64_t n
 	}
 	if (!same_stall(p, gate, status, now) || p->press.waited < evict_after(p))
 		return false;
-	/* [EVICT] pairs with consumer_keep_place(): it precedes what we overwrite. */
+	/* [EVICT] pairs with consumer_keep_place(): it precedes the overwriting. */
 	if (!compare_and_swap(word, status,
 			      status_next(status, status_state(status) == PLACE_DETACHED
 							  ? PLACE_LAPSED

@@ -113,7 +113,7 @@ uint64_t producer_wanted_end(const struct shmring_producer *p, uint64_t size)
 }
 
 /*
- * How far `gate` lets us write, at best to `target`; less than `need`: not at all.
+ * How far `gate` lets the producer write, at most to `target`; less than `need`: not at all.
  *
  * `need` is at most 4 chunks, a quarter lane, before `target`. So a floor between the two passes
  * the first test, and in the second one the floor lies before `need`: that difference is a

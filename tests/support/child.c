@@ -299,7 +299,7 @@ void step_await(int socket)
 	char bytes[8];
 	ssize_t len;
 
-	ck_assert_msg(poll(&input, 1, 20000) == 1, "the other process keeps us waiting");
+	ck_assert_msg(poll(&input, 1, 20000) == 1, "the other process does not answer");
 	len = recv(socket, bytes, sizeof(bytes), 0);
 	ck_assert_msg(len == 1, "the other process has ended, or is out of step");
 }

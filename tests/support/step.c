@@ -202,7 +202,7 @@ static void run_to(struct step *s, uintptr_t address)
 	ask(s, PTRACE_POKETEXT, (void *)address, (void *)code);
 }
 
-/* Set the processor's first breakpoint; false: it has none for us. */
+/* Set the processor's first breakpoint; false: it has none. */
 static bool set_breakpoint(const struct step *s, uintptr_t address)
 {
 	const pid_t pid = s->child->pid;
