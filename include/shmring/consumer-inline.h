@@ -117,12 +117,13 @@ SHMRING_INLINE int shmring_peek(struct shmring_consumer *c, int64_t deadline,
 		const void *record = l->data + (at & l->mask);
 		uint64_t header =
 			__atomic_load_n(SHMRING_POINTER(const uint64_t, record), __ATOMIC_ACQUIRE);
-		uint64_t len = header & UINT32_MAX;
+		/* The length, if bits 39..32 are 1, as in a record of this version; else more
+		   than any limit: there is none, or it is for the slow half. */
+		uint64_t len = (header ^ UINT64_C(1) << 32) << 24 >> 24;
 		shmring_pair counts = *SHMRING_POINTER(shmring_pair, &l->at.seq);
 		const shmring_pair counted = { 1, len };
 
-		if (__builtin_expect((header >> 32 & 1) != 0 && len < h->limit &&
-					     SHMRING_NUMBER(int64_t, h->turn - at) > 0 &&
+		if (__builtin_expect(len < h->limit && SHMRING_NUMBER(int64_t, h->turn - at) > 0 &&
 					     l->lost == 0,
 				     1)) {
 			ret->data = l->data + (at & l->mask) + h->payload;

@@ -108,7 +108,7 @@ static bool lane_is_due(const struct shmring_consumer *c, const struct reader *l
 	uint64_t header;
 
 	while ((header = lane_header(&l->lane, position)) != 0) {
-		if (!(header & HEADER_VALID) || header_length(header) > c->max_message)
+		if (!header_is_record(header) || header_length(header) > c->max_message)
 			return true;
 		position += consumer_size_of(c, header_length(header));
 		if (watermark_reached(watermark, position, ++seq, l->hot.released.position,

@@ -93,7 +93,7 @@ static bool walk(const struct shmring_consumer *c, const struct reader *l,
 		uint64_t header = lane_header(&l->lane, at->position);
 		uint64_t length = header_length(header);
 
-		if (!(header & HEADER_VALID) || length > c->max_message)
+		if (!header_is_record(header) || length > c->max_message)
 			return false;
 		at->position += consumer_size_of(c, length);
 		at->seq++;

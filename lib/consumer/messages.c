@@ -71,7 +71,7 @@ int shmring_slow1_peek(struct shmring_consumer *c, int64_t deadline, struct shmr
 			return e;
 		l = current_reader(c);
 		header = lane_header(&l->lane, l->hot.at.position);
-		if ((header & HEADER_VALID) && header_length(header) <= c->max_message) {
+		if (header_is_record(header) && header_length(header) <= c->max_message) {
 			hand_out(c, l, header, ret);
 			return 0;
 		}

@@ -43,7 +43,7 @@ static enum sight look_at(struct shmring_consumer *c, const struct reader *l, ui
 {
 	uint64_t header = lane_header(&l->lane, l->hot.at.position);
 	uint64_t length = header_length(header);
-	bool sound = (header & HEADER_VALID) && length <= c->max_message;
+	bool sound = header_is_record(header) && length <= c->max_message;
 
 	if (header != 0 && sound)
 		copy_words(c->copy, l, consumer_geometry(c)->prefix_size + length);

@@ -116,7 +116,7 @@ int shmr_lane_walk_until(const struct lane *lane, const struct geometry *g,
 
 		if (header == 0)
 			return 0;
-		if (!(header & HEADER_VALID) || length > g->max_message)
+		if (!header_is_record(header) || length > g->max_message)
 			return explain(-EBADMSG, "the lane is damaged: no record at position %u",
 				       at->position);
 		at->position += record_size_in(g, length);

@@ -61,10 +61,16 @@ struct lane {
 	struct lane_control *control;
 };
 
-/* Header: length 31..0, valid 32, tenancy 63..40. */
+/* Header: length 31..0, valid 32, zero 39..33, tenancy 63..40. */
 static inline uint64_t header_make(uint64_t length, uint32_t tenancy)
 {
 	return length | HEADER_VALID | (uint64_t)tenancy << 40;
+}
+
+/* Bits 39..33 are zero in the only kind of record that there is, as the inline peek checks, too. */
+static inline bool header_is_record(uint64_t header)
+{
+	return (header >> 32 & 0xff) == 1;
 }
 
 static inline uint64_t header_length(uint64_t header)

@@ -327,6 +327,50 @@ START_TEST(attachments_outlive_the_ring_handle)
 }
 END_TEST
 
+/* Publish an empty message; returns its header, which docs/layout.md describes. */
+static uint64_t *publish_empty(void)
+{
+	struct shmring_ring_stat st = { .size = sizeof(st) };
+	uint64_t *payload;
+	void *to = NULL;
+
+	must(shmring_stat(ring, &st));
+	must(shmring_claim(producer, 0, SHMRING_NOWAIT, &to));
+	must(shmring_commit(producer, 0));
+	payload = to;
+	return payload - (st.stamps == SHMRING_STAMP_NONE ? 1 : 2);
+}
+
+/*
+ * Bits 39..33 of a header are zero; a record of another kind is not handed out: neither by the
+ * slow half, which takes the first message of a turn, nor by the inline half, nor to an observer.
+ */
+START_TEST(record_of_an_unknown_kind_is_not_handed_out)
+{
+	struct shmring_consumer *observer;
+	struct shmring_message m;
+	uint64_t *header;
+
+	for (int before = 0; before < 3; before++) {
+		begin();
+		observer = consumer_attach(ring, NULL, SHMRING_START_OLDEST, SHMRING_OBSERVE);
+		for (int i = 0; i < before; i++)
+			publish_empty();
+		header = publish_empty();
+		ck_assert_uint_eq(*header >> 32 & 0xff, 1);
+		*header |= UINT64_C(1) << _i;
+		for (int i = 0; i < before; i++) {
+			must(shmring_peek(consumer, SHMRING_NOWAIT, &m));
+			must(shmring_peek(observer, SHMRING_NOWAIT, &m));
+		}
+		must_fail(EBADMSG, shmring_peek(consumer, SHMRING_NOWAIT, &m));
+		must_fail(EBADMSG, shmring_peek(observer, SHMRING_NOWAIT, &m));
+		shmring_consumer_detach(observer);
+		end();
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("peek");
@@ -348,5 +392,6 @@ int main(void)
 	tcase_add_test(tc, detach_keeps_unreleased_messages_for_other_consumers);
 	tcase_add_test(tc, null_handles_may_be_dropped);
 	tcase_add_test(tc, attachments_outlive_the_ring_handle);
+	tcase_add_loop_test(tc, record_of_an_unknown_kind_is_not_handed_out, 33, 40);
 	return run_suite(s);
 }

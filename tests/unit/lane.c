@@ -269,8 +269,13 @@ END_TEST
 
 START_TEST(damaged_header_ends_the_walk)
 {
-	static const uint64_t damage[] = { 1, 100, HEADER_VALID | (SIZE / 2 + 1),
-					   HEADER_VALID | UINT32_MAX, 1ull << 63 };
+	static const uint64_t damage[] = { 1,
+					   100,
+					   HEADER_VALID | (SIZE / 2 + 1),
+					   HEADER_VALID | UINT32_MAX,
+					   1ull << 63,
+					   HEADER_VALID | 1ull << 33 | 8,
+					   HEADER_VALID | 1ull << 39 };
 	struct shmring_boundary at;
 
 	for (unsigned i = 0; i < sizeof(damage) / sizeof(*damage); i++) {
