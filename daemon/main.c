@@ -53,20 +53,24 @@ struct arguments {
 	int level;
 };
 
+/* Where the broker of root keeps rings, and any other below its $XDG_RUNTIME_DIR. */
+#define SYSTEM_RINGS "/run/shmring/rings"
+#define USER_RINGS "shmring/broker-rings"
+#define SYSTEM_CONFIG "/etc/shmring/shmringd.conf"
+
 static const struct argp_option options[] = {
 	{ "socket", 's', "PATH", 0,
 	  "Listen at PATH (default: " PROTO_SYSTEM_SOCKET " for root, else "
 	  "$XDG_RUNTIME_DIR/" PROTO_USER_SOCKET ")",
 	  0 },
 	{ "directory", 'd', "DIR", 0,
-	  "Keep rings in DIR (default: /run/shmring/rings for root, else "
-	  "$XDG_RUNTIME_DIR/shmring/broker-rings)",
+	  "Keep rings in DIR (default: " SYSTEM_RINGS " for root, else "
+	  "$XDG_RUNTIME_DIR/" USER_RINGS ")",
 	  0 },
 	{ "state-directory", 'S', "DIR", 0,
 	  "Keep persistent rings in DIR (default: make no persistent rings)", 0 },
 	{ "config", 'c', "FILE", 0,
-	  "Read the rules from FILE (default for root: /etc/shmring/shmringd.conf, if it exists)",
-	  0 },
+	  "Read the rules from FILE (default for root: " SYSTEM_CONFIG ", if it exists)", 0 },
 	{ "keeper", KEY_KEEPER, NULL, 0,
 	  "Start a process that keeps isolated rings after the broker has ended, unless one runs "
 	  "already",
@@ -189,9 +193,9 @@ static bool choose_paths(struct broker_options *o)
 	if (!choose_socket(o))
 		return false;
 	if (!o->directory)
-		o->directory = root ? "/run/shmring/rings" : below_runtime("shmring/broker-rings");
-	if (!o->config && root && access("/etc/shmring/shmringd.conf", F_OK) == 0)
-		o->config = "/etc/shmring/shmringd.conf";
+		o->directory = root ? SYSTEM_RINGS : below_runtime(USER_RINGS);
+	if (!o->config && root && access(SYSTEM_CONFIG, F_OK) == 0)
+		o->config = SYSTEM_CONFIG;
 	if (o->directory)
 		return true;
 	log_say(LOG_ERR, "XDG_RUNTIME_DIR is not set: name --directory, too");
