@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "clock.h"
 #include "holders.h"
-#include "progress.h"
 #include "units.h"
 
 #define PATIENCE_NS 1000000000

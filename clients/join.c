@@ -13,9 +13,9 @@
 
 #include "address.h"
 #include "cli.h"
+#include "clock.h"
 #include "holders.h"
 #include "join.h"
-#include "progress.h"
 #include "stop.h"
 
 #define LOOK_NS 10000000	    /* between two attempts */

@@ -9,6 +9,8 @@ clients_shmring_SOURCES = \
 	clients/address.h \
 	clients/broker.c \
 	clients/cli.h \
+	clients/clock.c \
+	clients/clock.h \
 	clients/create.c \
 	clients/emit.c \
 	clients/emit.h \

@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "progress.h"
 #include "units.h"
 
@@ -25,14 +25,6 @@ static struct {
 	uint64_t total;
 	uint64_t bytes; /* when it was written last */
 } progress;
-
-int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 void progress_reads_stdin(void)
 {

@@ -20,7 +20,4 @@ void progress_update(uint64_t records, uint64_t bytes, const char *note);
 /* Take the line away, before other output or at the end. */
 void progress_hide(void);
 
-/* Nanoseconds of CLOCK_MONOTONIC. */
-int64_t now_ns(void);
-
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "cli.h"
+#include "clock.h"
 #include "progress.h"
 #include "publish.h"
 #include "stop.h"

@@ -12,6 +12,7 @@
 
 #include "address.h"
 #include "cli.h"
+#include "clock.h"
 #include "latency.h"
 #include "progress.h"
 #include "stop.h"
