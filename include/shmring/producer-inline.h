@@ -118,11 +118,12 @@ SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t
 	struct shmring_producer_hot *h = SHMRING_POINTER(struct shmring_producer_hot, p);
 	uint64_t at;
 
-	if (__builtin_expect(len > h->max_message || h->claimed != 0, 0)) {
+	/* A message of just max_message bytes, too: in a zeroed handle, 0 bytes are that many. */
+	if (__builtin_expect(len >= h->max_message || h->claimed != 0, 0)) {
 		int e = shmring_slow1_claim_refused(p, len);
 
 		if (e < 0)
-			return e; /* always; but the compiler does not know */
+			return e;
 	}
 	/* [SIGNAL] pairs with shmring_commit(). */
 	h->claimed = len + 1;
