@@ -93,11 +93,20 @@ static void close_unless_lost(const struct shmring_ring *r, int fd)
 		close(fd);
 }
 
-/* The same for the spare description: its mark is the next byte, a page keeps it. */
+/*
+ * The mark of a spare description, which a page keeps: a byte for each number, so that threads
+ * which open spares at the same moment do not hinder each other from marking them.
+ */
+static uint64_t spare_mark(const struct shmring_ring *r, int fd)
+{
+	return r->mark + 1 + (uint64_t)fd;
+}
+
+/* The same as is_ours() for the spare description. */
 static bool is_spare(const struct shmring_ring *r, int fd)
 {
 	return fd > 0 && ring_is_file(r, fd) &&
-	       (!r->marked || shmr_is_marked_by(fd, r->mark + 1) != 0);
+	       (!r->marked || shmr_is_marked_by(fd, spare_mark(r, fd)) != 0);
 }
 
 static void drop_spare_view(uint64_t view)
@@ -111,7 +120,7 @@ static uint64_t mark_spare(const struct shmring_ring *r, int fd)
 {
 	void *view;
 
-	if (!r->marked || shmr_mark_byte(fd, r->mark + 1) < 0)
+	if (!r->marked || shmr_mark_byte(fd, spare_mark(r, fd)) < 0)
 		return 0;
 	view = mmap(NULL, LAYOUT_GRANULE, PROT_READ, MAP_SHARED, fd, 0);
 	return view == MAP_FAILED ? 0 : (uint64_t)(uintptr_t)view;
@@ -167,8 +176,8 @@ int shmr_ring_probe_fd(struct shmring_ring *r)
 		drop_spare_view(exchange(&r->spare_view, view));
 		return fd;
 	}
-	close(fd); /* another thread was quicker */
-	drop_spare_view(view);
+	drop_spare_view(view); /* another thread was quicker */
+	close(fd);
 	return (int)load_acquire32(&r->spare_fd);
 }
 

@@ -21,6 +21,7 @@ C_CASES = \
 	tests/cases/handler-publishes \
 	tests/cases/interrupted-attach \
 	tests/cases/last-moment \
+	tests/cases/one-ring-handle \
 	tests/cases/seals \
 	tests/cases/two-threads \
 	tests/cases/no-writer-left
@@ -49,6 +50,9 @@ tests_cases_closed_descriptors_LDADD = $(PROCESS_LIBS)
 tests_cases_either_first_SOURCES = tests/cases/either-first.c
 tests_cases_either_first_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_either_first_LDADD = $(PROCESS_LIBS)
+tests_cases_one_ring_handle_SOURCES = tests/cases/one-ring-handle.c
+tests_cases_one_ring_handle_CPPFLAGS = $(TESTS_CPPFLAGS)
+tests_cases_one_ring_handle_LDADD = $(PROCESS_LIBS)
 tests_cases_batch_evicted_SOURCES = tests/cases/batch-evicted.c
 tests_cases_batch_evicted_CPPFLAGS = $(TESTS_CPPFLAGS)
 tests_cases_batch_evicted_LDADD = $(PROCESS_LIBS)

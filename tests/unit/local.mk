@@ -68,9 +68,11 @@ tests_unit_threads_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=mapping_lay -Wl,--wrap=map
 
 # For a build with --enable-tsan, which says little about processes.
 PHONY_TARGETS += check-threads
-check-threads: tests/unit/threads$(EXEEXT)
-	SHMRING_SANITIZED='$(SANITIZERS)' CK_TIMEOUT_MULTIPLIER='$(TIMEOUT_MULTIPLIER)' \
-		tests/unit/threads$(EXEEXT)
+check-threads: tests/unit/threads$(EXEEXT) tests/cases/one-ring-handle$(EXEEXT)
+	for program in $^; do \
+		SHMRING_SANITIZED='$(SANITIZERS)' CK_TIMEOUT_MULTIPLIER='$(TIMEOUT_MULTIPLIER)' \
+			./$$program || exit; \
+	done
 tests_unit_tries_SOURCES = tests/unit/tries.c
 tests_unit_tries_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_tries_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
