@@ -22,18 +22,27 @@
  *    shmring_wait have no size, and never change.
  *  - Deadlines are absolute, in nanoseconds of CLOCK_MONOTONIC, and range from
  *    SHMRING_NOWAIT to SHMRING_FOREVER; shmring_deadline() makes one.
- *  - A handle belongs to one thread of one process at a time. In a child made
- *    by fork every inherited handle answers -ECHILD (see shmring_join()).
- *    A second thread that uses a handle while a call on it waits gets -EBUSY. At
+ *  - Several threads may use the handle of a ring at one time: to attach, examine, reap, forget
+ *    and wait for others, and to get its descriptor or a stamp. Only shmring_close() and
+ *    shmring_join() need it for themselves; what is attached by then is used and detached as
+ *    before. Functions without a handle may be called by any thread at any time.
+ *  - A handle of a producer, a consumer or the broker belongs to one thread at a time.
+ *    A second thread that uses a producer or consumer while a call on it waits gets -EBUSY. At
  *    other moments a library that was built with --enable-handle-checks returns it; any
  *    other library does not notice, and messages are lost or repeated. Only
  *    shmring_consumer_cancel() and shmring_producer_cancel() are for all threads.
+ *  - In a child made by fork every inherited handle answers -ECHILD (see shmring_join()).
  *  - A signal handler may publish through any producer of its thread; the call
- *    returns -EBUSY if the handler has interrupted a call on that producer. For
- *    everything else a handler needs handles of its own, attached before. It must
- *    not leave a call with siglongjmp().
+ *    returns -EBUSY if the handler has interrupted a call on that producer. It may use a consumer
+ *    of its own, attached before. It may also call shmring_consumer_cancel(),
+ *    shmring_producer_cancel(), shmring_deadline(), shmring_stamp_now() and shmring_version(),
+ *    and nothing else. A call that fails in a handler replaces the sentence of the thread. A
+ *    handler must not leave a call with siglongjmp().
  *  - Names: what is done with messages has a bare verb (shmring_claim, shmring_peek,
- *    shmring_release); so has what is done with a ring (shmring_open, shmring_stat).
+ *    shmring_release); so has what is done with a ring (shmring_open, shmring_stat). A variant has
+ *    the verb of the simple call, and behind it what is special about it (shmring_open_fd,
+ *    shmring_open_wait, shmring_open_or_create, shmring_peek_batch, shmring_release_first). A verb
+ *    with an object has the object behind it (shmring_wait_consumers, shmring_stat_lane).
  *    Everything about another handle begins with its name (shmring_producer_max_message,
  *    shmring_consumer_fd), and questions about a message in hand with shmring_message_.
  *    No struct or enum has the name of a function: what C++ declares hides neither.
