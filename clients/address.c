@@ -2,8 +2,6 @@
 /*
  * Opening the ring that the command line names.
  */
-#include <errno.h>
-
 #include "address.h"
 #include "cli.h"
 
@@ -24,15 +22,9 @@ int open_or_make_ring(struct shmring_ring **ret, const char *address, bool creat
 	};
 	int err;
 
-	*ret_made = false;
-	/* another process may create and remove it meanwhile: one of the two calls succeeds */
-	do {
-		err = shmring_open(ret, address);
-		if (err != -ENOENT || !create)
-			break;
-		err = shmring_create(ret, address, shape->size ? shape : &usual);
-		*ret_made = err == 0;
-	} while (err == -EEXIST);
+	err = create ? shmring_open_or_create(ret, address, shape->size ? shape : &usual)
+		     : shmring_open(ret, address);
+	*ret_made = err == 1;
 	return err < 0 ? address_failed(err, address) : 0;
 }
 
