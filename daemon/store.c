@@ -19,6 +19,7 @@
 #include "create.h"
 #include "explain.h"
 #include "open.h"
+#include "remove.h"
 #include "ring.h"
 
 enum { NOTE_SIZE = PROTO_NAME_SIZE + 1 };

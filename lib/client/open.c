@@ -12,6 +12,7 @@
 #include "explain.h"
 #include "open.h"
 #include "registry.h"
+#include "remove.h"
 #include "ring-source.h"
 #include "sys.h"
 #include "unused.h"

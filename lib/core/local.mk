@@ -44,6 +44,8 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/peers.h \
 	lib/core/registry.c \
 	lib/core/registry.h \
+	lib/core/remove.c \
+	lib/core/remove.h \
 	lib/core/repair.c \
 	lib/core/ring.c \
 	lib/core/ring.h \

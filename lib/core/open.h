@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * open: find the ring at an address, open it, or remove its name.
+ * open: find the ring at an address, and open it.
+ *
+ * An ephemeral ring that its users have left counts as absent: the process that opens it removes
+ * its name, which the last user could not do (EP4 in ephemeral.h).
  */
 #ifndef SHMRING_CORE_OPEN_H
 #define SHMRING_CORE_OPEN_H
@@ -11,10 +14,9 @@
 
 #pragma GCC visibility push(default)
 
-/* shmring_open(), shmring_open_wait() and shmring_remove() for paths and names of the runtime directory. */
+/* shmring_open() and shmring_open_wait() for paths and names of the runtime directory. */
 int shmr_ring_open(struct shmring_ring **ret, const char *address);
 int shmr_ring_open_wait(struct shmring_ring **ret, const char *address, int64_t deadline);
-int shmr_ring_remove(const char *address);
 
 /*
  * Return a descriptor of the file at an address, close-on-exec: for writing where that is allowed
