@@ -3,8 +3,8 @@
  * messages: claim, commit, publish and batches, as far as they are not in
  * <shmring/producer-inline.h>.
  *
- * A message comes here if there is no room within `limit`, if its ring has stamps, if it is
- * SHMRING_LARGE, or as part of a batch.
+ * A message comes here if there is no room within `limit`, if the inline commit cannot store
+ * its stamp (producer_set_slow()), if it is SHMRING_LARGE, or as part of a batch.
  *
  * A claim marks the handle (producer_mark()), checks the length, waits for room if there is
  * none, and takes the lines. The mark is the open claim; commit, stage and abort remove it.
