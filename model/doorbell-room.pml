@@ -5,7 +5,7 @@
  * Follows sleep_for_room(), wanted_floor(), wait_once(), producer_press() and tell_other_producers()'s
  * counterpart consumer_tell_producers() around them: lib/producer/wait.c, press.c; the end of
  * shmring_release() in include/shmring/consumer-inline.h, consumer_release_lane() and
- * wake_owner() of lib/consumer/cursor.c; leave() of lib/consumer/attach.c; lib/core/doorbell.c.
+ * wake_owner() of lib/consumer/cursor.c; leave_ring() of lib/consumer/attach.c; lib/core/doorbell.c.
  *
  * Modelled: the owner of a lane of SIZE messages publishes MESSAGES, SPAN at a time; CONSUMERS
  * consumers read them, release any number at a time, may leave after any release (and ring), and may

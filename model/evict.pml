@@ -5,7 +5,7 @@
  * Follows read_gate() and producer_reserve() of lib/producer/reserve.c; same_stall(), evict() and
  * press() of lib/producer/press.c; shmring_peek() of include/shmring/consumer-inline.h;
  * shmring_slow1_release() of lib/consumer/messages.c and consumer_release_lane() of
- * lib/consumer/cursor.c; consumer_keep_place() and enter() of lib/consumer/place.c;
+ * lib/consumer/cursor.c; consumer_keep_place() and enter_place() of lib/consumer/place.c;
  * consumer_replace_cursor() of lib/consumer/join.c.
  *
  * Modelled: the owner of a lane, which evicts; a second producer, which is stuck at the same

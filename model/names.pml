@@ -2,12 +2,13 @@
 /*
  * names.pml: cursors that outlive their process: marks, resume, revive, restart, forget.
  *
- * Follows find_place(), find_name(), approach_name(), take_detached() of
- * lib/consumer/find-place.c; take_places() and leave() of lib/consumer/attach.c; consumer_resume(),
- * consumer_revive(), consumer_restart(), enter(), write_marks() and consumer_keep_place() of
- * lib/consumer/place.c; consumer_resume_cursor(), consumer_replace_cursor() and
- * consumer_place_cursor() of lib/consumer/join.c; consumer_release_lane(), consumer_write_mark(),
- * consumer_recall() and last_mark() of lib/consumer/cursor.c; lib/core/registry.c; forget() of lib/core/stat.c.
+ * Follows consumer_find_place(), find_name(), approach_name() and take_detached() of
+ * lib/consumer/find-place.c; take_places() and leave_ring() of lib/consumer/attach.c;
+ * consumer_resume(), consumer_revive(), consumer_restart(), enter_place(), write_marks() and
+ * consumer_keep_place() of lib/consumer/place.c; consumer_resume_cursor(),
+ * consumer_replace_cursor() and consumer_place_cursor() of lib/consumer/join.c;
+ * consumer_release_lane(), consumer_write_mark(), consumer_recall() and last_mark() of
+ * lib/consumer/cursor.c; lib/core/registry.c; forget() of lib/core/stat.c.
  *
  * Modelled: a name that exists, DETACHED, in one slot, with one lane. HOLDERS processes attach under
  * it, at any time, to resume or to begin at the oldest message or now; they read, release, leave,

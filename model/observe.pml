@@ -2,9 +2,9 @@
 /*
  * observe.pml: an observer holds no producer back, and copies messages while the owner goes round.
  *
- * Follows begin_lane(), look_at(), still_whole(), copy_words(), relocate(), hand_out_copy() and
- * try_lane() of lib/consumer/observer.c; producer_reserve() of lib/producer/reserve.c, find_end() of
- * lib/producer/attach.c, the index, its search and the walk of lib/core/lane.c.
+ * Follows begin_lane(), look_and_copy(), still_whole(), copy_words(), relocate(),
+ * hand_out_copy() and observe_lane() of lib/consumer/observer.c; producer_reserve() of
+ * lib/producer/reserve.c, find_end() of lib/producer/attach.c, the index, its search and the walk of lib/core/lane.c.
  *
  * Modelled: OWNERS owners, one after the other, each of which may be killed before each of its
  * steps, write records of a header and one word of payload, with no consumer to wait for. One

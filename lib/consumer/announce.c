@@ -127,8 +127,8 @@ bool consumer_is_due(struct shmring_consumer *c)
 	return false;
 }
 
-static int check(const struct shmring_consumer *c, uint64_t messages, uint64_t bytes,
-		 int64_t within_ns)
+static int check_watermark(const struct shmring_consumer *c, uint64_t messages, uint64_t bytes,
+			   int64_t within_ns)
 {
 	if (consumer_wiped(c) < 0)
 		return -ECHILD;
@@ -147,7 +147,7 @@ static int check(const struct shmring_consumer *c, uint64_t messages, uint64_t b
 int shmring_consumer_watermark(struct shmring_consumer *c, uint64_t messages, uint64_t bytes,
 			       int64_t within_ns)
 {
-	int e = check(c, messages, bytes, within_ns);
+	int e = check_watermark(c, messages, bytes, within_ns);
 
 	if (e < 0)
 		return e;

@@ -20,7 +20,7 @@ static bool has_wish(const struct shmring_consumer_options *o)
 	return o->max_lag != 0 || o->max_lag_ns != 0;
 }
 
-static int check_options(const struct shmring_consumer_options *o)
+static int check_attach_options(const struct shmring_consumer_options *o)
 {
 	if (o->start > SHMRING_START_RESUME ||
 	    (o->flags &
@@ -72,8 +72,8 @@ static int make_copy_buffer(struct shmring_consumer *c)
 	return explain(-ENOMEM, "cannot get memory for the observer's copies");
 }
 
-static int set_up(struct shmring_consumer *c, struct shmring_ring *r,
-		  const struct shmring_consumer_options *o)
+static int set_up_consumer(struct shmring_consumer *c, struct shmring_ring *r,
+			   const struct shmring_consumer_options *o)
 {
 	const struct geometry *g = &r->geometry;
 	struct attachment *a = &c->attachment;
@@ -124,7 +124,7 @@ static int take_places(struct shmring_consumer *c, const struct shmring_consumer
 	return e == 0 && elsewhere ? consumer_restart(c, o->start) : e;
 }
 
-static int begin(struct shmring_consumer *c, const struct shmring_consumer_options *o)
+static int begin_reading(struct shmring_consumer *c, const struct shmring_consumer_options *o)
 {
 	int e;
 
@@ -144,7 +144,7 @@ static int begin(struct shmring_consumer *c, const struct shmring_consumer_optio
 	return e;
 }
 
-static void leave(struct shmring_consumer *c)
+static void leave_ring(struct shmring_consumer *c)
 {
 	struct attachment *a = &c->attachment;
 	int cancel = shmr_cancel_off();
@@ -195,8 +195,8 @@ static int check_limit(const struct shmring_ring *r, const struct shmring_consum
 }
 
 /* One attempt to attach. */
-static int try_attach(struct shmring_consumer **ret, struct shmring_ring *r,
-		      const struct shmring_consumer_options *o)
+static int try_consumer_attach(struct shmring_consumer **ret, struct shmring_ring *r,
+			       const struct shmring_consumer_options *o)
 {
 	struct shmring_consumer *c = shmr_handle_new(sizeof(*c));
 	int e;
@@ -207,15 +207,15 @@ static int try_attach(struct shmring_consumer **ret, struct shmring_ring *r,
 	c->named = o->name != NULL;
 	c->memory = o->memory;
 	set_limits(c, &r->geometry, o);
-	e = set_up(c, r, o);
+	e = set_up_consumer(c, r, o);
 	if (e == 0) {
 		consumer_adopt_lanes(c);
 		e = shmr_memory_judge(&c->attachment.memory, &o->memory);
 	}
 	if (e == 0)
-		e = begin(c, o);
+		e = begin_reading(c, o);
 	if (e < 0) {
-		leave(c);
+		leave_ring(c);
 		return e;
 	}
 	c->counters.system_calls = 0; /* those of the attach do not count */
@@ -231,7 +231,7 @@ int shmring_slow1_consumer_attach(struct shmring_consumer **ret, struct shmring_
 	int e = shmr_options_read(&o, sizeof(o), options);
 
 	if (e == 0)
-		e = check_options(&o);
+		e = check_attach_options(&o);
 	if (e == 0)
 		e = check_limit(r, &o);
 	if (e < 0)
@@ -240,7 +240,7 @@ int shmring_slow1_consumer_attach(struct shmring_consumer **ret, struct shmring_
 	do {
 		int cancel = shmr_cancel_off();
 
-		e = try_attach(ret, r, &o);
+		e = try_consumer_attach(ret, r, &o);
 		shmr_cancel_on(cancel);
 	} while (e < 0 && (e = shmr_vacancy_await(&v, e)) == 1);
 	return e;
@@ -249,7 +249,7 @@ int shmring_slow1_consumer_attach(struct shmring_consumer **ret, struct shmring_
 void shmring_consumer_detach(struct shmring_consumer *c)
 {
 	if (c && c->attachment.ring)
-		leave(c);
+		leave_ring(c);
 	else if (c)
 		shmr_handle_free(c, sizeof(*c));
 }

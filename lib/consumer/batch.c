@@ -43,7 +43,7 @@ static int peek_several(struct shmring_consumer *c, int64_t deadline, struct shm
 	return n;
 }
 
-static bool is_over(int64_t deadline)
+static bool is_past(int64_t deadline)
 {
 	return deadline != SHMRING_NOWAIT && deadline != SHMRING_FOREVER && shmr_now() >= deadline;
 }
@@ -55,7 +55,7 @@ static bool is_over(int64_t deadline)
  */
 static bool may_read_again(struct tries *tries, int64_t deadline)
 {
-	return shmr_try_again(tries) && (tries->until == 0 || !is_over(deadline));
+	return shmr_try_again(tries) && (tries->until == 0 || !is_past(deadline));
 }
 
 int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret,
@@ -73,7 +73,7 @@ int shmring_peek_batch(struct shmring_consumer *c, int64_t deadline, struct shmr
 	if (n != -ESTALE || in_hand)
 		return n;
 	return explain(
-		is_over(deadline) ? -ETIMEDOUT : -ESTALE,
+		is_past(deadline) ? -ETIMEDOUT : -ESTALE,
 		"this consumer was evicted again and again while it read a batch, so nothing "
 		"of the batch counts; a producer may be broken");
 }
@@ -86,8 +86,8 @@ struct plan {
 };
 
 /* Over `count` messages, which end before `end`. False: the lane is damaged. */
-static bool walk(const struct shmring_consumer *c, const struct reader *l,
-		 struct shmring_boundary *at, uint64_t count, uint64_t end)
+static bool walk_messages(const struct shmring_consumer *c, const struct reader *l,
+			  struct shmring_boundary *at, uint64_t count, uint64_t end)
 {
 	for (; count > 0; count--) {
 		uint64_t header = lane_header(&l->lane, at->position);
@@ -121,7 +121,7 @@ static bool take_run(const struct shmring_consumer *c, const struct reader *l,
 	if (plan->left < count) {
 		count = plan->left;
 		plan->left = 0;
-		return walk(c, l, to, count, end->position);
+		return walk_messages(c, l, to, count, end->position);
 	}
 	*to = *end;
 	plan->left -= count;

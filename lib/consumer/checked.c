@@ -36,22 +36,22 @@ UNCHECKED(release_first);
 UNCHECKED(slow1_release);
 UNCHECKED(rewind);
 
-static struct in_use *use_of(const struct shmring_consumer *c)
+static struct in_use *use_of_consumer(const struct shmring_consumer *c)
 {
 	return (struct in_use *)(uintptr_t)&c->use; /* not part of what the call may not change */
 }
 
 /* The body of a function that returns what `call` does, or -EBUSY. */
-#define TAKEN(type, call)                     \
-	do {                                  \
-		int e = use_begin(use_of(c)); \
-		type r;                       \
-                                              \
-		if (e < 0)                    \
-			return e;             \
-		r = (call);                   \
-		use_end(use_of(c));           \
-		return r;                     \
+#define TAKEN(type, call)                              \
+	do {                                           \
+		int e = use_begin(use_of_consumer(c)); \
+		type r;                                \
+                                                       \
+		if (e < 0)                             \
+			return e;                      \
+		r = (call);                            \
+		use_end(use_of_consumer(c));           \
+		return r;                              \
 	} while (0)
 
 int shmring_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_message *ret)
@@ -158,25 +158,25 @@ int shmring_consumer_memory(const struct shmring_consumer *c, struct shmring_mem
 /* The functions that follow return no error: they do nothing, and leave the sentence. */
 void shmring_rewind(struct shmring_consumer *c)
 {
-	if (use_begin(use_of(c)) < 0)
+	if (use_begin(use_of_consumer(c)) < 0)
 		return;
 	unchecked_rewind(c);
-	use_end(use_of(c));
+	use_end(use_of_consumer(c));
 }
 
 void shmring_consumer_detach(struct shmring_consumer *c)
 {
-	if (c && use_begin(use_of(c)) == 0)
+	if (c && use_begin(use_of_consumer(c)) == 0)
 		unchecked_consumer_detach(c);
 }
 
 /* The wait with it will answer. */
 struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c)
 {
-	if (use_begin(use_of(c)) < 0)
+	if (use_begin(use_of_consumer(c)) < 0)
 		return &c->fd.waitable;
 	unchecked_consumer_waitable(c);
-	use_end(use_of(c));
+	use_end(use_of_consumer(c));
 	return &c->fd.waitable;
 }
 

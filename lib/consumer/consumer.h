@@ -8,15 +8,19 @@
  *	checked.c	the public functions of a build that checks how handles are used
  *	fd.c		a consumer in an event loop, and among others in shmring_wait()
  *	batch.c		several messages at once: peek, release the first of those in hand
- *	messages.c	peek, release, receive		in-hand.c  what a message in hand can be
- *asked attach.c	options, mapping, leaving	find-place.c  take a place of the registry
+ *	messages.c	peek, release, receive
+ *	in-hand.c	what a message in hand can be asked
+ *	attach.c	options, mapping, leaving
+ *	find-place.c	take a place of the registry: any one, or that of a name
  *	wait.c		wait for a message: back off, spin, then sleep
  *	sleep.c		sleep until there is a message, or the watermark; look after the dead
- *	end.c		may another message come?	announce.c  tell producers that it sleeps
+ *	end.c		may another message come?
+ *	announce.c	tell producers that it sleeps, and how much is worth waking it
  *	place.c		the place: enter it with all cursors, keep it, come back to it
  *	join.c		a cursor in one lane that producers respect
- *	observer.c	copies, for observers		turn.c	which lane is next
- *	until.c		a consumer that reads up to the end at its attach
+ *	observer.c	copies instead of pointers, for consumers that hold no producer back
+ *	turn.c		which lane is next
+ *	until.c		read no further than the end at the attach
  *	lanes.c		which lanes can be read: mapped, adopted, exchanged
  *	cursor.c	how far a lane is released: marks, counts, rewinding
  *	window.c	in which order the messages in hand were handed out

@@ -96,7 +96,7 @@ void consumer_show_counts(struct shmring_consumer *c)
  * cursor has been moved already. If the consumer dies before this, the loss is not counted;
  * no loss is counted twice.
  */
-static void count_lost(struct shmring_consumer *c, struct reader *l)
+static void count_loss(struct shmring_consumer *c, struct reader *l)
 {
 	bool late = !l->missed_told;
 
@@ -118,7 +118,7 @@ void consumer_release_lane(struct shmring_consumer *c, struct reader *l,
 	/* [RELEASE] pairs with read_gate() in lib/producer/reserve.c: the reads are over. */
 	store_release(&l->cursor->position, to->position);
 	if (l->hot.lost != 0)
-		count_lost(c, l);
+		count_loss(c, l);
 	l->hot.released = *to;
 	bell_order(c->hot.fence); /* [WAKE] pairs with [SLEEP] in lib/producer/wait.c */
 	wake_owner(c, l, before);

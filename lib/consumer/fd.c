@@ -16,7 +16,7 @@
 #define TRIES 16 /* a bell that moves all the time is the fault of another process */
 
 /* An observer cannot ask to be rung for: it looks as often as when it sleeps. */
-static int64_t period(const struct shmring_consumer *c)
+static int64_t consumer_period(const struct shmring_consumer *c)
 {
 	return c->observer ? BELL_UNANNOUNCED_NS : consumer_longest_sleep(c);
 }
@@ -26,7 +26,7 @@ int shmring_consumer_fd(struct shmring_consumer *c, uint32_t flags)
 	int e = consumer_wiped(c);
 
 	if (e == 0 && !c->fd.kick)
-		e = shmr_kick_open(&c->fd.kick, flags, period(c));
+		e = shmr_kick_open(&c->fd.kick, flags, consumer_period(c));
 	return e < 0 ? e : shmr_kick_fd(c->fd.kick);
 }
 
@@ -41,7 +41,7 @@ static void look_after_the_dead(struct shmring_consumer *c)
 	consumer_probe_one_peer(c);
 }
 
-static void disarm(struct shmring_consumer *c)
+static void disarm_consumer(struct shmring_consumer *c)
 {
 	if (!c->observer)
 		consumer_take_back(c);
@@ -66,7 +66,7 @@ static bool announced_too_late(struct shmring_consumer *c)
  * 1: there is something; 0: a message that comes moves the bell, and so does a producer that
  * leaves. [SLEEP] pairs with bell_order(), shmr_bell_ring_leaving().
  */
-static int arm(struct shmring_consumer *c, uint32_t *ret_seen)
+static int arm_for_message(struct shmring_consumer *c, uint32_t *ret_seen)
 {
 	int e;
 
@@ -81,7 +81,7 @@ static int arm(struct shmring_consumer *c, uint32_t *ret_seen)
 	} else if (e == 0) {
 		e = 1;
 	}
-	disarm(c);
+	disarm_consumer(c);
 	return e;
 }
 
@@ -128,7 +128,7 @@ int shmring_consumer_arm(struct shmring_consumer *c)
 	for (int tries = 0; tries < TRIES; tries++) {
 		uint32_t seen;
 
-		e = arm(c, &seen);
+		e = arm_for_message(c, &seen);
 		if (e != 0)
 			return e;
 		c->counters.system_calls += 2;
@@ -147,7 +147,7 @@ static struct shmring_consumer *consumer_of(struct shmring_waitable *w)
 					   offsetof(struct shmring_consumer, fd.waitable));
 }
 
-static int waitable_look(struct shmring_waitable *w)
+static int consumer_waitable_look(struct shmring_waitable *w)
 {
 	struct shmring_consumer *c = consumer_of(w);
 
@@ -157,20 +157,20 @@ static int waitable_look(struct shmring_waitable *w)
 		consumer_has_all_files(c));
 }
 
-static int waitable_arm(struct shmring_waitable *w, uint32_t *ret_seen)
+static int consumer_waitable_arm(struct shmring_waitable *w, uint32_t *ret_seen)
 {
 	int e;
 
 	look_after_the_dead(consumer_of(w));
-	w->longest_ns = period(consumer_of(w)); /* it may have become quiet, or patient */
-	e = arm(consumer_of(w), ret_seen);
+	w->longest_ns = consumer_period(consumer_of(w)); /* it may have become quiet, or patient */
+	e = arm_for_message(consumer_of(w), ret_seen);
 	consumer_show_counts(consumer_of(w));
 	return e == -EPIPE || e == -EIDRM ? 1 : e; /* which peek will tell */
 }
 
-static void waitable_disarm(struct shmring_waitable *w)
+static void consumer_waitable_disarm(struct shmring_waitable *w)
 {
-	disarm(consumer_of(w));
+	disarm_consumer(consumer_of(w));
 	consumer_show_counts(consumer_of(w));
 }
 
@@ -178,11 +178,11 @@ struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c)
 {
 	if (consumer_wiped(c) == 0)
 		c->fd.waitable = (struct shmring_waitable){
-			.look = waitable_look,
-			.arm = waitable_arm,
-			.disarm = waitable_disarm,
+			.look = consumer_waitable_look,
+			.arm = consumer_waitable_arm,
+			.disarm = consumer_waitable_disarm,
 			.bell = &c->bell.shared->data_bell,
-			.longest_ns = period(c),
+			.longest_ns = consumer_period(c),
 			.patient = consumer_has_watermark(c),
 			.side = &c->bell,
 			.use = &c->use,

@@ -23,8 +23,8 @@ static int not_in_hand(void)
 }
 
 /* Find the lane of a message in hand: its seq was handed out, and is not released. */
-static int find_lane(const struct shmring_consumer *c, const struct shmring_message *m,
-		     const struct reader **ret)
+static int find_lane_in_hand(const struct shmring_consumer *c, const struct shmring_message *m,
+			     const struct reader **ret)
 {
 	const struct reader *l;
 
@@ -47,7 +47,7 @@ int shmring_message_lost(const struct shmring_consumer *c, const struct shmring_
 {
 	const struct reader *l;
 	bool first;
-	int e = find_lane(c, m, &l);
+	int e = find_lane_in_hand(c, m, &l);
 
 	if (e < 0)
 		return e;
@@ -76,7 +76,7 @@ int shmring_message_tenancy(const struct shmring_consumer *c, const struct shmri
 {
 	const struct reader *l;
 	uint64_t header = c->observed.header, at = 0;
-	int e = find_lane(c, m, &l);
+	int e = find_lane_in_hand(c, m, &l);
 
 	if (e == 0 && !c->observer) {
 		e = find_record(c, m, l, &at);
@@ -95,7 +95,7 @@ int shmring_message_stamp(const struct shmring_consumer *c, const struct shmring
 	const struct geometry *g;
 	const struct reader *l;
 	uint64_t stamp, at = 0;
-	int e = find_lane(c, m, &l);
+	int e = find_lane_in_hand(c, m, &l);
 
 	if (e == 0 && !c->observer)
 		e = find_record(c, m, l, &at);

@@ -14,7 +14,7 @@
  *    at, and its first owner sets that bit before it reserves anything.
  *    In an isolated ring a lane whose file is not mapped counts as a lane without
  *    memory, and a lane whose old file is mapped counts as that file shows it.
- *    enter() finds out afterwards (F3 in lanes.c), and chooses again.
+ *    enter_place() finds out afterwards (F3 in lanes.c), and chooses again.
  * J3 In state JOINING each lane's cursor counts by itself, so a joiner that is
  *    stopped half way holds back only what it has chosen.
  */

@@ -90,7 +90,7 @@ int consumer_map_lanes(struct shmring_consumer *c)
 }
 
 /* Lock and fault in a lane that has just got memory, as wanted. */
-static void apply_memory(struct shmring_consumer *c, struct reader *l)
+static void apply_lane_memory(struct shmring_consumer *c, struct reader *l)
 {
 	shmr_memory_apply(&c->attachment.memory, &c->memory, l->lane.control,
 			  sizeof(struct lane_control), true, false);
@@ -147,7 +147,7 @@ static int fetch_file(struct shmring_consumer *c, struct reader *l, bool patient
 		return e;
 	l->file = file;
 	c->lanes.adopted |= UINT64_C(1) << l->hot.index;
-	apply_memory(c, l);
+	apply_lane_memory(c, l);
 	if (known) /* what was locked is replaced */
 		c->attachment.memory = before;
 	return 1;
@@ -277,7 +277,7 @@ static void adopt_lanes_of_file(struct shmring_consumer *c)
 {
 	for (uint64_t new = consumer_new_lanes(c); new != 0; new &= new - 1) {
 		c->lanes.adopted |= new & -new;
-		apply_memory(c, &c->readers[__builtin_ctzll(new)]);
+		apply_lane_memory(c, &c->readers[__builtin_ctzll(new)]);
 	}
 }
 

@@ -30,7 +30,7 @@ static void hand_out(struct shmring_consumer *c, struct reader *l, uint64_t head
 	l->hot.at.bytes += length;
 }
 
-static int damaged(struct shmring_consumer *c, const struct reader *l)
+static int report_damage(struct shmring_consumer *c, const struct reader *l)
 {
 	uint64_t position = l->hot.at.position;
 	int e = consumer_keep_place(c, false);
@@ -75,7 +75,7 @@ int shmring_slow1_peek(struct shmring_consumer *c, int64_t deadline, struct shmr
 			hand_out(c, l, header, ret);
 			return 0;
 		}
-		e = damaged(c, l);
+		e = report_damage(c, l);
 		if (e < 0)
 			return e;
 	}

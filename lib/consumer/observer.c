@@ -39,7 +39,8 @@ static void copy_words(unsigned char *to, const struct reader *l, uint64_t lengt
 	}
 }
 
-static enum sight look_at(struct shmring_consumer *c, const struct reader *l, uint64_t *ret_header)
+static enum sight look_and_copy(struct shmring_consumer *c, const struct reader *l,
+				uint64_t *ret_header)
 {
 	uint64_t header = lane_header(&l->lane, l->hot.at.position);
 	uint64_t length = header_length(header);
@@ -98,12 +99,12 @@ static void hand_out_copy(struct shmring_consumer *c, struct reader *l, uint64_t
 }
 
 /* 1: a message; 0: none in this lane now; -EBADMSG. */
-static int try_lane(struct shmring_consumer *c, struct reader *l, struct shmring_message *ret)
+static int observe_lane(struct shmring_consumer *c, struct reader *l, struct shmring_message *ret)
 {
 	for (int tries = 0; tries < RELOCATIONS; tries++) {
 		uint64_t header;
 
-		switch (look_at(c, l, &header)) {
+		switch (look_and_copy(c, l, &header)) {
 		case NOTHING:
 			return 0;
 		case MESSAGE:
@@ -122,7 +123,7 @@ static int try_lane(struct shmring_consumer *c, struct reader *l, struct shmring
 }
 
 /* One lane after the other, beginning behind the lane that had something last. */
-static int try_all(struct shmring_consumer *c, struct shmring_message *ret)
+static int observe_any(struct shmring_consumer *c, struct shmring_message *ret)
 {
 	unsigned lanes = consumer_geometry(c)->lanes;
 	unsigned first = c->hot.lane ? c->hot.lane->index : 0;
@@ -134,7 +135,7 @@ static int try_all(struct shmring_consumer *c, struct shmring_message *ret)
 
 		if (!(c->lanes.adopted >> l->hot.index & 1) || reader_is_done(c, l))
 			continue;
-		n = try_lane(c, l, ret);
+		n = observe_lane(c, l, ret);
 		if (n == 0)
 			continue;
 		c->hot.lane = &c->readers[(l->hot.index + 1) % lanes].hot;
@@ -193,7 +194,7 @@ static int check_end(struct shmring_consumer *c, bool waits, struct shmring_mess
 
 	if (e == 0 || !consumer_has_all_files(c))
 		return 0;
-	n = try_all(c, ret); /* E3 in peers.h */
+	n = observe_any(c, ret); /* E3 in peers.h */
 	return n != 0 ? n : shmr_peers_explain(&c->end.producers, &c->attachment, e);
 }
 
@@ -205,7 +206,7 @@ static int wait_for_message(struct shmring_consumer *c, int64_t deadline,
 
 	for (;;) {
 		bool goes_on = shmr_spin(&spin, &c->bell, deadline);
-		int e = 0, n = try_all(c, ret);
+		int e = 0, n = observe_any(c, ret);
 
 		if (n == 0 && !goes_on)
 			n = shmr_bell_check_cancel(&c->bell);
@@ -229,7 +230,7 @@ int observer_peek(struct shmring_consumer *c, int64_t deadline, struct shmring_m
 	int n;
 
 	c->observed.valid = false; /* the copy of the last one is overwritten */
-	n = try_all(c, ret);
+	n = observe_any(c, ret);
 	if (n == 0 && c->bounded)
 		return consumer_is_at_end();
 	if (n == 0)

@@ -120,7 +120,7 @@ static int choose_places(struct shmring_consumer *c, enum shmring_start start,
  * any other state. Only a producer may be quicker with the word: it suspects the
  * consumer before it is JOINING, or evicts it for joining too slowly.
  */
-static int enter(struct shmring_consumer *c, enum shmring_start start, enum entrance entrance)
+static int enter_place(struct shmring_consumer *c, enum shmring_start start, enum entrance entrance)
 {
 	unsigned flags = (c->named ? PLACE_NAMED : 0) | c->limits.flags;
 	/* A name is established only when its cursor is. */
@@ -160,14 +160,14 @@ static int enter(struct shmring_consumer *c, enum shmring_start start, enum entr
 
 int consumer_join(struct shmring_consumer *c, enum shmring_start start)
 {
-	return enter(c, start, FIRST);
+	return enter_place(c, start, FIRST);
 }
 
 int consumer_revive(struct shmring_consumer *c)
 {
 	for (unsigned i = 0; i < consumer_geometry(c)->lanes; i++)
 		consumer_recall(c, &c->readers[i], POSITION_NONE);
-	return enter(c, SHMRING_START_OLDEST, RETURN);
+	return enter_place(c, SHMRING_START_OLDEST, RETURN);
 }
 
 int consumer_resume(struct shmring_consumer *c)
@@ -190,7 +190,7 @@ int consumer_restart(struct shmring_consumer *c, enum shmring_start start)
 {
 	int e = learn_status(c);
 
-	return e < 0 ? e : enter(c, start, RESTART);
+	return e < 0 ? e : enter_place(c, start, RESTART);
 }
 
 int consumer_keep_place(struct shmring_consumer *c, bool releasing)
@@ -219,7 +219,7 @@ int consumer_keep_place(struct shmring_consumer *c, bool releasing)
 	consumer_count(c);
 	e = learn_status(c);
 	if (e == 0)
-		e = enter(c, SHMRING_START_OLDEST, RETURN);
+		e = enter_place(c, SHMRING_START_OLDEST, RETURN);
 	consumer_begin_count(c);
 	if (e < 0)
 		consumer_break(c);

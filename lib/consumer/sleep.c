@@ -21,9 +21,8 @@
 #include "consumer.h"
 #include "sys.h"
 
-/* See whether the tenant of a place has died; false: it has no tenant, or is this consumer's place.
- */
-static bool probe(struct shmring_consumer *c, enum place_kind kind, unsigned slot)
+/* See whether the tenant of a place has died; false: it has none, or is this consumer's place. */
+static bool probe_place(struct shmring_consumer *c, enum place_kind kind, unsigned slot)
 {
 	struct registry *registry = c->attachment.registry;
 	/* [PLACE] pairs with shmr_place_take() */
@@ -51,8 +50,8 @@ void consumer_probe_one_peer(struct shmring_consumer *c)
 	for (unsigned i = 0; i < lanes + LAYOUT_CONSUMERS; i++) {
 		unsigned place = c->sleep.next_probe++ % (lanes + LAYOUT_CONSUMERS);
 
-		if (place < lanes ? probe(c, PLACE_LANE, place)
-				  : probe(c, PLACE_CONSUMER, place - lanes))
+		if (place < lanes ? probe_place(c, PLACE_LANE, place)
+				  : probe_place(c, PLACE_CONSUMER, place - lanes))
 			return;
 	}
 }
@@ -83,7 +82,7 @@ static int sleep_for_message(struct shmring_consumer *c, int64_t deadline)
 }
 
 /* After a sleep that brought nothing: 0, or why not to sleep again. */
-static int look_up(struct shmring_consumer *c, int64_t deadline)
+static int check_after_sleep(struct shmring_consumer *c, int64_t deadline)
 {
 	int e;
 
@@ -105,7 +104,7 @@ static int sleep_until_message(struct shmring_consumer *c, int64_t deadline)
 		if (e == 0 && consumer_look(c))
 			break;
 		if (e == 0)
-			e = look_up(c, deadline);
+			e = check_after_sleep(c, deadline);
 	} while (e == 0);
 	consumer_take_back(c);
 	return e;
@@ -164,7 +163,7 @@ static int sleep_until_watermark(struct shmring_consumer *c, int64_t deadline)
 		if (e == 0 && consumer_look(c))
 			break;
 		if (e == 0)
-			e = look_up(c, deadline);
+			e = check_after_sleep(c, deadline);
 	}
 	return e;
 }

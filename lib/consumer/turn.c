@@ -57,7 +57,7 @@ static void begin_turn(struct shmring_consumer *c, struct reader *l)
 }
 
 /* The next of `lanes`, behind the current one first, that has a message. */
-static bool look_at(struct shmring_consumer *c, uint64_t lanes)
+static bool look_at_lanes(struct shmring_consumer *c, uint64_t lanes)
 {
 	unsigned first = c->hot.lane ? c->hot.lane->index + 1 : 0;
 	uint64_t later = first < 64 ? lanes >> first << first : 0;
@@ -74,7 +74,7 @@ static bool look_at(struct shmring_consumer *c, uint64_t lanes)
 bool consumer_look(struct shmring_consumer *c)
 {
 	consumer_adopt_lanes(c);
-	return look_at(c, c->lanes.adopted);
+	return look_at_lanes(c, c->lanes.adopted);
 }
 
 /* Some of the lanes that had nothing last time, others every time. */
@@ -99,5 +99,5 @@ static uint64_t some_idle_lanes(struct shmring_consumer *c)
 bool consumer_look_around(struct shmring_consumer *c)
 {
 	consumer_adopt_lanes(c);
-	return look_at(c, c->turn.active | some_idle_lanes(c));
+	return look_at_lanes(c, c->turn.active | some_idle_lanes(c));
 }

@@ -33,7 +33,7 @@ uint64_t consumer_bounded_turn(const struct shmring_consumer *c, const struct re
 	return (int64_t)(end - until) < 0 ? end : until;
 }
 
-static int find_end(const struct shmring_consumer *c, struct reader *l)
+static int find_bound(const struct shmring_consumer *c, struct reader *l)
 {
 	struct tries tries = { 0 };
 
@@ -68,7 +68,7 @@ int consumer_set_bounds(struct shmring_consumer *c, bool here)
 		if (here)
 			l->until = l->hot.at.position;
 		else
-			e = find_end(c, l);
+			e = find_bound(c, l);
 	}
 	c->bounded = true;
 	return e;

@@ -145,7 +145,7 @@ static int spin_until_message(struct shmring_consumer *c, int64_t deadline)
 }
 
 /* Spin, then sleep; the handle says so meanwhile, to other threads and signal handlers. */
-static int wait_in_use(struct shmring_consumer *c, int64_t deadline)
+static int spin_then_sleep(struct shmring_consumer *c, int64_t deadline)
 {
 	int e = use_begin_sleep(&c->use);
 
@@ -189,7 +189,7 @@ int consumer_wait(struct shmring_consumer *c, int64_t deadline)
 	e = shmr_bell_check_cancel(&c->bell);
 	if (e < 0)
 		return e;
-	e = wait_in_use(c, deadline);
+	e = spin_then_sleep(c, deadline);
 	if (e == -ETIMEDOUT)
 		return explain(e, "no message came until the deadline");
 	if (e == -EINTR)

@@ -34,7 +34,7 @@ void window_close(struct shmring_consumer *c)
  * By system calls alone: a peek may be called where malloc(3) may not. A child of fork
  * has no use for it.
  */
-static bool make_room(struct shmring_consumer *c)
+static bool grow_window(struct shmring_consumer *c)
 {
 	struct window *w = &c->window;
 	uint32_t count = w->end - w->first;
@@ -79,7 +79,7 @@ void window_note(struct shmring_consumer *c)
 		return;
 	if (w->end > w->first && w->runs[w->end - 1].lane == l->hot.index) {
 		w->end--;
-	} else if (!make_room(c)) {
+	} else if (!grow_window(c)) {
 		w->unknown = true;
 		return;
 	}

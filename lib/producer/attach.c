@@ -344,7 +344,7 @@ static void go_active(struct shmring_producer *p, const struct shmring_producer_
 	shmr_holder_write(&a->registry->lane_holder[a->slot], NULL);
 	/*
 	 * No other process changes the word of a living owner: its lock is held.
-	 * [PLACE] pairs with probe().
+	 * [PLACE] pairs with probe_place().
 	 */
 	compare_and_swap(&a->registry->lane_status[a->slot], a->status, active);
 	a->status = active;
