@@ -5,7 +5,8 @@
  * Follows hold(), hold_empty(), choose(), walk_to_end() and consumer_place_cursor() of
  * lib/consumer/join.c; enter_place() of lib/consumer/place.c; producer_reserve(), read_gate() and
  * permitted_end() of lib/producer/reserve.c; furnish_lane() and find_end() of
- * lib/producer/attach.c; the index and its search of lib/core/lane.c; consumer_release_lane() of lib/consumer/cursor.c.
+ * lib/producer/attach.c; the index and its search of lib/core/lane.c; consumer_release_lane() of
+ * lib/consumer/cursor.c.
  *
  * Modelled: OWNERS owners of one lane, one after the other, the first of which makes it; each may be
  * killed before each of its steps. JOINERS consumers in SLOTS places; each joins at the oldest

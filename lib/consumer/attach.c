@@ -1,6 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * attach: options, names and slots; mapping; leaving.
+ * attach: attach to a ring, and leave it.
+ *
+ * An attach does these steps in this order, and on an error takes back what it has done:
+ *
+ *	options			checked against each other and the ring
+ *	begin			open the ring for this role, map registry and doorbell
+ *	a place			find-place.c; an observer gets a buffer for its copy instead
+ *	map			its row of cursors, the lanes, for reading (lanes.c)
+ *	finish			keep the mapping from children, close the descriptor
+ *	the peers		count producers from here, before the cursors stand
+ *	the cursors		place.c: from here on the consumer holds producers back
+ *	the end			of a consumer that reads up to now (until.c)
+ *
+ * If there is no place, the whole attempt is repeated until the deadline (vacancy.h). A thread that
+ * is cancelled is cancelled between attempts only.
  */
 #include <errno.h>
 #include <sys/mman.h>

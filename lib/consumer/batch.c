@@ -2,11 +2,16 @@
 /*
  * batch: several messages at once: peek at a batch, and release the first of those in hand.
  *
- * A walk over the headers, from the released position on, finds where the first n
- * messages of a lane end. The cursor protects them. But another process owns the lane,
- * so each header is read once and checked again, and no walk leaves what was handed
- * out. A consumer that was evicted meanwhile may have walked through newer payload: it
- * looks at its status word after the walk, and before it releases anything [EVICT].
+ * A batch ends where its lane has no further message, so it costs one wait and one choice of a
+ * lane. If the consumer is evicted while it reads, the messages that it has got are void. The
+ * program has not seen them, so the batch begins anew, unless others were in hand before.
+ *
+ * To release the first n messages, the runs of window.c give the lanes in order. A walk over the
+ * headers, from the released position on, finds where the first messages of a lane end. The cursor
+ * protects them. But another process owns the lane, so each header is read once and checked again,
+ * and no walk leaves what was handed out. A consumer that was evicted meanwhile may have walked
+ * through newer payload: it looks at its status word after the walk, and before it releases
+ * anything [EVICT].
  */
 #include <errno.h>
 

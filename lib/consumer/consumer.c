@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * consumer: what every function of a handle asks first.
+ * consumer: the handle of a consumer or observer. It lives in memory that a child of fork finds
+ * zeroed, so a call there fails its first comparison.
  */
 #include <errno.h>
 

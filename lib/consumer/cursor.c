@@ -1,7 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * cursor: how far a lane is released: the cursor that producers see, the marks of a named
- * consumer, the counts, and rewinding to there.
+ * consumer, and the counts.
+ *
+ * For each lane the handle has two boundaries: `released`, where the cursor in shared memory
+ * stands, and `at`, up to which messages were handed out. What lies between them is in hand. To
+ * release is to move the cursor on, up to `at` at most; to rewind is to set `at` back to
+ * `released`.
+ *
+ * A release does these steps in this order:
+ *
+ *	the mark	of a named consumer: the totals that belong to the new position
+ *	the cursor	a release store: from now on the owner of the lane may overwrite
+ *	the counts	messages lost before the first one that is released now
+ *	wake		the owner, if it waits for a position that the cursor has just passed
+ *
+ * The next holder of a name knows the position by the cursor, and the totals by the mark. There are
+ * two marks, and the older one is written; a mark that is being written has no position. So if the
+ * consumer is killed at any instruction, one mark is whole and belongs to the cursor as it stands.
+ * The other one may be beyond the cursor, and then it does not count.
+ *
+ * Messages are not counted one by one: the handle remembers up to which boundary each lane was
+ * counted, and the difference is added when a program asks, or when the cursor is placed anew.
  */
 #include <errno.h>
 

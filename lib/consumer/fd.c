@@ -2,7 +2,7 @@
 /*
  * fd: a consumer in an event loop, or among others that are waited for at once.
  *
- * Arming is the first half of a sleep (wait.c): announce it, force the barrier, look once
+ * Arming is the first half of a sleep (sleep.c): announce it, force the barrier, look once
  * more. Then the kernel, or another function, sleeps on the bell for the consumer (kick.h,
  * waitable.h). The announcement stays until a producer takes it away.
  */

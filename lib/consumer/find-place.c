@@ -1,6 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * find-place: take a place of the registry: any one, or the one that a name has.
+ *
+ * A consumer without a name takes a free place, or else one whose claimer did not live to set it
+ * up. If there is none, it buries the dead and tries again.
+ *
+ * A consumer with a name first locks the byte of its name, so no other process goes for the name's
+ * place (R1). Then it goes on by the place's state:
+ *
+ *	DETACHED		to ACTIVE in one step
+ *	LAPSED, CLAIMED		claimed like a free place: its cursors do not count
+ *	others			its last holder is going, or dead: bury it and look again
+ *	no place has the name	take a free place, unless the program wants to resume
+ *
+ * The lock on the byte of place and epoch, which proves the holder alive, comes before the word
+ * that says so.
  */
 #include <errno.h>
 #include <sched.h>

@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * messages: peek, release and receive, as far as they are not in <shmring/consumer-inline.h>.
+ *
+ * The slow half of peek goes on with the lane whose turn it is, or chooses the next one that has a
+ * message (turn.c), or waits (wait.c). The header at the lane's position is read once, and only
+ * this copy is checked and used, because another process can change the lane. A header that no
+ * producer writes is damage, unless the consumer was evicted meanwhile: then it is payload of a
+ * later message, and the consumer looks again where it goes on.
+ *
+ * The slow half of release first makes sure that the place was kept: else what is in hand is void,
+ * and nothing is released. Then it releases lane after lane.
  */
 #define SHMRING_INLINE /* here are the functions for callers that do not inline */
 #include "atomic.h"    /* first: their stores, too, may be fault points */

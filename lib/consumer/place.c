@@ -1,7 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * place: a consumer's place in the registry, by its status word: it is entered with the cursors
- * of all lanes, resumed by the next holder of a name, kept, and taken again after an eviction.
+ * place: the consumer's place in the registry, with the cursors of all lanes.
+ *
+ * The status word of the place says whether its cursors count (registry.h has the states). The
+ * consumer enters its place in this order:
+ *
+ *	clear the cursors	unless the word already says that they count
+ *	JOINING			from now on each cursor counts as soon as it is stored (J3)
+ *	place each cursor	where the consumer begins (join.c); of isolated rings again, as long
+ *				as the lanes' files have changed (F3)
+ *	write the marks		of a name that begins elsewhere
+ *	ACTIVE
+ *
+ * Each step of the word is a compare-and-swap. Only a producer may be quicker: it suspects the
+ * consumer, or evicts it for joining too slowly. Then the consumer learns the new word and begins
+ * again, for a bounded time. A consumer that dies on the way loses its cursors: a name is LAPSED
+ * then, and its next holder begins at the marks. So no cursor is placed in any other state.
+ *
+ * The holder of a name that was DETACHED is ACTIVE from its first step, because its cursors hold
+ * producers back all the time; it only finds the totals that belong to them.
+ *
+ * To keep the place, the consumer compares the word with what it was. A producer that evicts
+ * changes the word before it overwrites [EVICT]. So a consumer that finds its word unchanged
+ * after it has read has read what the producer wrote there. If it is evicted, what is in
+ * hand is void: the consumer rewinds, enters its place again, and reports the loss.
  */
 #include <errno.h>
 
@@ -114,12 +136,7 @@ static int choose_places(struct shmring_consumer *c, enum shmring_start start,
 	return e;
 }
 
-/*
- * Go to ACTIVE by way of JOINING. A consumer that dies on the way loses its cursors: a
- * name is LAPSED then, and its next holder begins at its marks. So no cursor is placed in
- * any other state. Only a producer may be quicker with the word: it suspects the
- * consumer before it is JOINING, or evicts it for joining too slowly.
- */
+/* Go to ACTIVE by way of JOINING. */
 static int enter_place(struct shmring_consumer *c, enum shmring_start start, enum entrance entrance)
 {
 	unsigned flags = (c->named ? PLACE_NAMED : 0) | c->limits.flags;
