@@ -34,7 +34,8 @@ struct shmring_producer_hot {
 	unsigned char *data; /* the lane, twice in a row */
 	uint64_t mask;	     /* lane size - 1 */
 	uint64_t align;	     /* ~(alignment - 1) */
-	uint64_t limit;	     /* records may extend up to here */
+	uint64_t limit;	     /* records may extend up to here, + 1: in a wiped handle not
+				even an empty message has room */
 	uint64_t max_message;
 	uint64_t header_bits; /* what every header has */
 	const uint64_t *sleepers;
@@ -129,7 +130,7 @@ SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t
 	h->claimed = len + 1;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	at = h->position;
-	if (__builtin_expect(h->limit - at < ((len + h->round) & h->align), 0)) {
+	if (__builtin_expect(h->limit - at <= ((len + h->round) & h->align), 0)) {
 		int e = shmring_slow1_claim(p, len, deadline);
 
 		if (e < 0)

@@ -240,7 +240,7 @@ int shmring_slow1_publish_large(struct shmring_producer *p, const void *data, si
 		e = producer_claim_room(p, len, deadline);
 	if (e < 0)
 		return e;
-	p->hot.limit = later(p->hot.limit, p->hot.position + producer_size_of(p, len));
+	p->hot.limit = later(p->hot.limit, p->hot.position + producer_size_of(p, len) + 1);
 	producer_copy(p, p->hot.payloads + (p->hot.position & p->hot.mask), data, len);
 	return shmring_commit(p, len);
 }

@@ -204,7 +204,7 @@ static inline void producer_set_limit(struct shmring_producer *p)
 {
 	uint64_t limit = HANDLE_CHECKS ? p->hot.position : earlier(producer_room(p), p->copy.taken);
 
-	p->hot.limit = (int64_t)(limit - p->hot.position) > 0 ? limit : p->hot.position;
+	p->hot.limit = later(limit, p->hot.position) + 1; /* 0: only in a wiped handle */
 }
 
 /* What does a commit do? */
