@@ -74,6 +74,8 @@ struct shmring_ring;
  * default follows the traffic: it spins, for 50 us at most, while the gaps between
  * messages are no longer than that, so that a busy ring is as quick as the caches
  * are, and sleeps at once when they are longer, so that an idle one costs nothing.
+ * With the default budget a wait of more than 2 us offers its processor to other processes
+ * (sched_yield(2)), because the process that it waits for may need it.
  */
 #define SHMRING_SPIN_ADAPTIVE INT64_C(0)
 #define SHMRING_SPIN_NEVER (-INT64_C(1))    /* for cores that are shared */

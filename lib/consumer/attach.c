@@ -143,7 +143,7 @@ static int begin_reading(struct shmring_consumer *c, const struct shmring_consum
 	int e;
 
 	shmr_bell_init(&c->bell, c->attachment.doorbell, consumer_geometry(c));
-	shmr_bell_set_spin(&c->bell, o->spin_ns, true);
+	shmr_spin_set_budget(&c->bell.spin, o->spin_ns, true);
 	c->bell.soft = c->observer;
 	c->hot.fence = c->bell.fence_to_wake;
 	c->hot.plain = !c->named && !c->limits.evictable;

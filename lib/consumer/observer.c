@@ -205,7 +205,7 @@ static int wait_for_message(struct shmring_consumer *c, int64_t deadline,
 	struct spin spin = { 0 };
 
 	for (;;) {
-		bool goes_on = shmr_spin(&spin, &c->bell, deadline);
+		bool goes_on = shmr_spin(&spin, &c->bell.spin, deadline, &c->counters);
 		int e = 0, n = observe_any(c, ret);
 
 		if (n == 0 && !goes_on)

@@ -48,7 +48,7 @@ static void judge_backoff(struct shmring_consumer *c)
 			bytes - c->wait.bytes >= c->wait.paused * (uint64_t)DENSE_BYTES;
 	c->wait.lane = c->hot.lane;
 	c->wait.bytes = bytes;
-	c->bell.messages += taken;
+	c->bell.spin.messages += taken;
 	if (c->wait.paused == 1) {
 		c->wait.chases += taken > 1 ? SEVERAL_COUNT : 0;
 	} else if (taken >= 2 + c->wait.paused / 8 || (c->wait.dense && taken > 1)) {
@@ -120,7 +120,7 @@ static bool spin_for_message(struct shmring_consumer *c, struct spin *spin, int6
 			grow_backoff(c, looks);
 			return true;
 		}
-	} while (shmr_spin(spin, &c->bell, deadline));
+	} while (shmr_spin(spin, &c->bell.spin, deadline, &c->counters));
 	grow_backoff(c, looks);
 	return false;
 }
@@ -202,6 +202,6 @@ int shmring_consumer_spin(struct shmring_consumer *c, int64_t spin_ns)
 	int e = consumer_wiped(c);
 
 	if (e == 0)
-		shmr_bell_set_spin(&c->bell, spin_ns, true);
+		shmr_spin_set_budget(&c->bell.spin, spin_ns, true);
 	return e;
 }

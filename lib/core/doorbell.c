@@ -16,13 +16,6 @@
  */
 #define SOFT_SLEEP_MIN INT64_C(50000)
 
-#define SPIN_ROUNDS_PER_CLOCK 16
-#define SPIN_SLICE_NS INT64_C(1000000)
-
-/* A pause counts as one of this length at most, so that it is soon forgotten. */
-#define GAP_MOST_NS (16 * SPIN_DEFAULT_NS)
-#define GAP_WEIGHT 4
-
 void shmr_bell_init(struct bell *bell, struct doorbell *shared, const struct geometry *g)
 {
 	bell->shared = shared;
@@ -30,30 +23,6 @@ void shmr_bell_init(struct bell *bell, struct doorbell *shared, const struct geo
 	bell->fence_to_wake = bell->fence_to_sleep || !shmr_barrier_register();
 	bell->max_sleep_ns = g->max_sleep_ns;
 	shmr_bell_begin_wait(bell);
-}
-
-void shmr_bell_set_spin(struct bell *bell, int64_t spin_ns, bool may_adapt)
-{
-	bell->adaptive = spin_ns == SHMRING_SPIN_ADAPTIVE && may_adapt;
-	if (spin_ns == SHMRING_SPIN_ADAPTIVE)
-		spin_ns = SPIN_DEFAULT_NS;
-	bell->spin_ns = spin_ns < 0 ? 0 : spin_ns;
-}
-
-void shmr_bell_learn(struct bell *bell, int64_t now)
-{
-	int64_t gap = now - bell->waited_ns;
-
-	if (bell->messages > 1)
-		gap /= (int64_t)bell->messages;
-	bell->waited_ns = now;
-	bell->messages = 0;
-	if (!bell->adaptive)
-		return;
-	if (gap > GAP_MOST_NS)
-		gap = GAP_MOST_NS;
-	bell->gap_ns += (gap - bell->gap_ns) / GAP_WEIGHT;
-	bell->spin_ns = bell->gap_ns <= SPIN_DEFAULT_NS ? SPIN_DEFAULT_NS : 0;
 }
 
 void shmr_bell_begin_wait(struct bell *bell)
@@ -190,33 +159,4 @@ bool shmr_bell_is_deaf(struct bell *bell, uint32_t seen, bool got_something)
 		bell->rung--; /* listen again, on probation */
 	bell->armed = seen;
 	return bell->rung >= BELL_RINGS_IN_VAIN;
-}
-
-static int64_t later(int64_t now, int64_t ns)
-{
-	return ns < SHMRING_FOREVER - now ? now + ns : SHMRING_FOREVER;
-}
-
-bool shmr_spin(struct spin *spin, struct bell *bell, int64_t deadline)
-{
-	if (spin->rounds % SPIN_ROUNDS_PER_CLOCK == 0) {
-		int64_t now = shmr_now();
-
-		if (spin->until == 0) {
-			shmr_bell_learn(bell, now);
-			spin->until = later(now, bell->spin_ns);
-			if (spin->until > deadline)
-				spin->until = deadline;
-		}
-		if (spin->rounds == 0)
-			spin->slice = later(now, SPIN_SLICE_NS);
-		spin->over = now >= spin->until;
-		if (spin->over || now >= spin->slice) {
-			spin->rounds = 0;
-			return false;
-		}
-	}
-	spin->rounds++;
-	cpu_relax();
-	return true;
 }

@@ -50,10 +50,9 @@
 #include <stdint.h>
 
 #include "layout.h"
+#include "spin.h"
 
 #pragma GCC visibility push(default)
-
-#define SPIN_DEFAULT_NS INT64_C(50000)
 
 /*
  * In ns. How long a sleeper sleeps at most that no waker is certain to see: an observer, which
@@ -69,11 +68,7 @@ struct bell {
 	bool fence_to_sleep;	 /* no membarrier in this ring */
 	bool soft;		 /* a barrier was refused: sleep in slices */
 	uint64_t max_sleep_ns;
-	int64_t spin_ns;   /* the budget of a wait */
-	bool adaptive;	   /* it follows the gaps between messages */
-	int64_t gap_ns;	   /* the mean of late, pauses cut off */
-	int64_t waited_ns; /* when the last wait looked at the clock */
-	uint64_t messages; /* since then */
+	struct spin_habit spin;
 	int64_t soft_sleep_ns;
 	shm_u32 cancelled; /* 1: another thread has cancelled a wait that has not returned yet */
 	uint32_t rung;	   /* sleeps of the present wait during which it rang */
@@ -160,16 +155,6 @@ int shmr_bell_check_cancel(struct bell *bell);
 /* Begin a wait: rings in vain are counted from here (D3). */
 void shmr_bell_begin_wait(struct bell *bell);
 
-/* As the options of both roles say it. */
-void shmr_bell_set_spin(struct bell *bell, int64_t spin_ns, bool may_adapt);
-
-/*
- * A wait begins, and `messages` came since the last one did: spin only if the next
- * one is likely to come within the budget. To sleep and be woken costs about as
- * much as the budget, so at worst this costs twice what knowing would have.
- */
-void shmr_bell_learn(struct bell *bell, int64_t now);
-
 /* The barrier between announcing and the second look. */
 void shmr_bell_barrier(struct bell *bell, struct shmring_counters *counters);
 
@@ -191,22 +176,6 @@ int shmr_bell_sleep(struct bell *bell, const shm_u32 *word, uint32_t seen, int64
  * whether not to listen.
  */
 bool shmr_bell_is_deaf(struct bell *bell, uint32_t seen, bool got_something);
-
-/* A wait in progress: spin with growing pauses, then say it is time to sleep. */
-struct spin {
-	int64_t until; /* end of the budget, or the deadline; 0: not begun */
-	int64_t slice;
-	uint32_t rounds;
-	bool over;
-};
-
-/*
- * One pause of a spinning wait. Returns false when the budget or the deadline
- * is over (then `over` is set), and once in a millisecond, so that a caller that
- * spins long can look after other things. Looks at the clock every few rounds
- * only.
- */
-bool shmr_spin(struct spin *spin, struct bell *bell, int64_t deadline);
 
 #pragma GCC visibility pop
 

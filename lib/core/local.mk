@@ -51,6 +51,8 @@ lib_core_libcore_la_SOURCES = \
 	lib/core/ring.h \
 	lib/core/segment.c \
 	lib/core/segment.h \
+	lib/core/spin.c \
+	lib/core/spin.h \
 	lib/core/stamp.c \
 	lib/core/stamp.h \
 	lib/core/stat.c \

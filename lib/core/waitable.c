@@ -14,7 +14,6 @@
 #include "sys.h"
 
 #define SLICE_NS INT64_C(1000000) /* of a sleep on one bell in place of all */
-#define LOOKS_PER_CLOCK 16
 
 static int check(const struct shmring_wait_item *waits, int count)
 {
@@ -55,37 +54,39 @@ static int check_cancels(struct shmring_wait_item *waits, int count)
 	return e;
 }
 
-/* As long as the most patient of them would spin alone. */
-static int64_t spin_until(const struct shmring_wait_item *waits, int count, int64_t now,
-			  int64_t deadline)
+/* The one that would spin longest alone spins for all; NULL: none would. */
+static struct shmring_waitable *find_spinner(const struct shmring_wait_item *waits, int count,
+					     int64_t now)
 {
-	int64_t longest = 0;
+	struct shmring_waitable *longest = NULL;
 
 	for (int i = 0; i < count; i++) {
-		struct bell *side = waits[i].what->side;
+		struct shmring_waitable *w = waits[i].what;
 
-		if (waits[i].what->patient)
+		if (w->patient)
 			continue;
-		shmr_bell_learn(side, now);
-		if (side->spin_ns > longest)
-			longest = side->spin_ns;
+		shmr_spin_learn(&w->side->spin, now);
+		if (w->side->spin.budget_ns > 0 &&
+		    (!longest || w->side->spin.budget_ns > longest->side->spin.budget_ns))
+			longest = w;
 	}
-	return longest < deadline - now ? now + longest : deadline;
+	return longest;
 }
 
 static int spin(struct shmring_wait_item *waits, int count, int64_t deadline)
 {
-	int64_t until = spin_until(waits, count, shmr_now(), deadline);
+	int64_t now = shmr_now();
+	struct shmring_waitable *spinner = find_spinner(waits, count, now);
+	struct spin spin = { 0 };
 	int ready = 0;
 
-	for (unsigned looks = 0; ready == 0; looks++) {
-		if (looks % LOOKS_PER_CLOCK == 0) {
-			ready = check_cancels(waits, count);
-			if (ready < 0 || shmr_now() >= until)
-				break;
-		}
-		cpu_relax();
-		ready = look_at_all(waits, count);
+	if (!spinner)
+		return 0;
+	shmr_spin_begin(&spin, &spinner->side->spin, now, deadline);
+	while (ready == 0 && !spin.over) {
+		bool goes_on = shmr_spin(&spin, &spinner->side->spin, deadline, spinner->counters);
+
+		ready = goes_on ? look_at_all(waits, count) : check_cancels(waits, count);
 	}
 	return ready;
 }

@@ -325,7 +325,7 @@ static void go_active(struct shmring_producer *p, const struct shmring_producer_
 	uint64_t active = status_next(a->status, PLACE_ACTIVE);
 
 	shmr_bell_init(&p->bell, a->doorbell, g);
-	shmr_bell_set_spin(&p->bell, o->spin_ns, false);
+	shmr_spin_set_budget(&p->bell.spin, o->spin_ns, false);
 	p->hot.fence = p->bell.fence_to_wake;
 	p->hot.sleepers = plain_words(&a->doorbell->sleepers);
 	p->hot.data = p->lane.data;

@@ -286,7 +286,8 @@ struct gate {
 	bool by_consumer;
 	unsigned slot;
 	uint64_t status;
-	uint64_t floor; /* nothing from here on may be overwritten */
+	uint64_t floor;	    /* nothing from here on may be overwritten */
+	unsigned consumers; /* that gate at all */
 };
 
 /*

@@ -67,6 +67,7 @@ static void read_gate(const struct shmring_producer *p, uint64_t target, struct 
 {
 	struct registry *registry = p->attachment.registry;
 	bool limits = layout_has_limits(&p->attachment.ring->geometry);
+	unsigned consumers = 0;
 
 	*gate = (struct gate){ .closed = false };
 	for (unsigned slot = 0; slot < LAYOUT_CONSUMERS; slot++) {
@@ -76,6 +77,7 @@ static void read_gate(const struct shmring_producer *p, uint64_t target, struct 
 
 		if (!status_gates(status))
 			continue;
+		consumers++;
 		limits = limits || (status_flags(status) & PLACE_LIMITED) != 0;
 		/* [RELEASE] pairs with shmring_release(): its reads are over. */
 		cursor = load_acquire(&p->rows[slot].lane[p->attachment.slot].position);
@@ -92,6 +94,7 @@ static void read_gate(const struct shmring_producer *p, uint64_t target, struct 
 	if (!gate->closed && p->attachment.ring->geometry.unread_policy == SHMRING_UNREAD_HOLD)
 		*gate = (struct gate){ .closed = true, .floor = p->reserve.floor };
 	gate->limits = limits;
+	gate->consumers = consumers;
 }
 
 /* The end of the chunk in which the record ends. */

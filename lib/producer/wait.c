@@ -24,6 +24,7 @@
 #include "sys.h"
 
 #define SPIN_PAUSES 8 /* between two looks at the cursor */
+#define SPIN_TURNS 4  /* O6: budgets of a wait, at most */
 
 /*
  * Spin until the consumer that holds this producer back has freed a whole chunk. To go on with
@@ -35,7 +36,7 @@ static void spin_for_chunk(struct shmring_producer *p, uint64_t size, const stru
 	const shm_u64 *cursor = &p->rows[gate->slot].lane[p->attachment.slot].position;
 	uint64_t target = producer_wanted_end(p, size);
 
-	while (shmr_spin(spin, &p->bell, deadline)) {
+	while (shmr_spin(spin, &p->bell.spin, deadline, &p->counters)) {
 		if (gate->by_consumer && target - load_relaxed(cursor) <= lane_size(p))
 			return;
 		for (int i = 0; i < SPIN_PAUSES; i++)
@@ -179,6 +180,7 @@ int producer_wait(struct shmring_producer *p, uint64_t size, int64_t deadline)
 		return 0;
 	p->counters.waits++;
 	producer_show_counts(p);
+	p->bell.spin.turns = gate.consumers < SPIN_TURNS ? gate.consumers : SPIN_TURNS;
 	wake_if_quiet(p);
 	if (producer_press(p, size, &gate))
 		return 0;
@@ -220,6 +222,6 @@ int shmring_producer_spin(struct shmring_producer *p, int64_t spin_ns)
 	int e = producer_wiped(p);
 
 	if (e == 0)
-		shmr_bell_set_spin(&p->bell, spin_ns, false);
+		shmr_spin_set_budget(&p->bell.spin, spin_ns, false);
 	return e;
 }

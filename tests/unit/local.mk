@@ -12,6 +12,7 @@ UNIT_TESTS = \
 	tests/unit/proto \
 	tests/unit/registry \
 	tests/unit/segment \
+	tests/unit/spin \
 	tests/unit/threads \
 	tests/unit/tries \
 	tests/unit/words
@@ -55,6 +56,10 @@ tests_unit_registry_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIB
 tests_unit_segment_SOURCES = tests/unit/segment.c
 tests_unit_segment_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_segment_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
+tests_unit_spin_SOURCES = tests/unit/spin.c
+tests_unit_spin_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_spin_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
+tests_unit_spin_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=shmr_now -Wl,--wrap=sched_yield
 tests_unit_words_SOURCES = tests/unit/words.c
 tests_unit_words_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_words_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
