@@ -25,7 +25,7 @@
  *    them may need a turn of the same processor.
  *
  * All of this is private to a process. Nothing that others see depends on it, so no invariant of
- * the doorbell does. The constants were found by experiment (docs/decisions/0046).
+ * the doorbell does. The constants were found by experiment (docs/decisions/0047).
  */
 #ifndef SHMRING_CORE_SPIN_H
 #define SHMRING_CORE_SPIN_H
