@@ -39,13 +39,13 @@ struct shmring_producer_hot {
 	uint64_t max_message;
 	uint64_t header_bits; /* what every header has */
 	const uint64_t *sleepers;
-	uint32_t fence;	   /* not 0: this process must fence before it looks */
-	uint32_t slow;	   /* SHMRING_COMMIT_*, see below */
-	uint64_t seq;	   /* messages before position */
-	uint64_t bytes;	   /* their payload */
-	uint64_t position; /* the next record goes here */
-	uint64_t claimed;  /* length of the open claim + 1; 1 also while another call
-			      is at work; 0: neither. See below */
+	uint32_t fence;		 /* not 0: this process must fence before it looks */
+	uint32_t slow;		 /* SHMRING_COMMIT_*, see below */
+	uint64_t seq;		 /* messages before position */
+	uint64_t bytes;		 /* their payload */
+	uint64_t position;	 /* the next record goes here */
+	uint64_t claimed;	 /* length of the open claim + 1; 1 also while another call
+				    is at work; 0: neither. See below */
 	unsigned char *payloads; /* data + the size of header and prefix */
 	uint64_t round;		 /* size of header and prefix + alignment - 1: a message of `len`
 				    bytes takes (len + round) & align */

@@ -33,11 +33,22 @@ int shmring_create(struct shmring_ring **ret, const char *address,
 	return e;
 }
 
+/* Only shmring_create() makes something of no address: a ring without a name. */
+static int check_address(const char *address)
+{
+	return address ? 0
+		       : explain(-EINVAL, "this call needs a name; make a ring without a name "
+					  "with shmring_create()");
+}
+
 int shmring_open(struct shmring_ring **ret, const char *address)
 {
 	int cancel = shmr_cancel_off(); /* nothing half open is left behind */
-	int e = is_brokers(address) ? source_open_ring(ret, address) : shmr_ring_open(ret, address);
+	int e = check_address(address);
 
+	if (e == 0)
+		e = is_brokers(address) ? source_open_ring(ret, address)
+					: shmr_ring_open(ret, address);
 	shmr_cancel_on(cancel);
 	return e;
 }
@@ -45,18 +56,21 @@ int shmring_open(struct shmring_ring **ret, const char *address)
 int shmring_open_wait(struct shmring_ring **ret, const char *address, int64_t deadline)
 {
 	int cancel = shmr_cancel_off(); /* nothing half open is left behind */
-	int e = is_brokers(address) ? source_open_ring_wait(ret, address, deadline)
-				    : shmr_ring_open_wait(ret, address, deadline);
+	int e = check_address(address);
 
+	if (e == 0)
+		e = is_brokers(address) ? source_open_ring_wait(ret, address, deadline)
+					: shmr_ring_open_wait(ret, address, deadline);
 	shmr_cancel_on(cancel);
 	return e;
 }
 
 static int check_config(const char *address, const struct shmring_config *config)
 {
-	if (!address)
-		return explain(-EINVAL, "this call needs a name; make a ring without a name "
-					"with shmring_create()");
+	int e = check_address(address);
+
+	if (e < 0)
+		return e;
 	return is_brokers(address) ? source_check_config(address, config)
 				   : shmr_ring_check_config(address, config);
 }
@@ -96,16 +110,20 @@ int shmring_open_or_create(struct shmring_ring **ret, const char *address,
 int shmring_remove(const char *address)
 {
 	int cancel = shmr_cancel_off(); /* nothing half open is left behind */
-	int e = is_brokers(address) ? source_remove_ring(address) : shmr_ring_remove(address);
+	int e = check_address(address);
 
+	if (e == 0)
+		e = is_brokers(address) ? source_remove_ring(address) : shmr_ring_remove(address);
 	shmr_cancel_on(cancel);
 	return e;
 }
 
 int shmring_remove_unused(const char *address, int64_t older_ns, uint32_t flags)
 {
-	int cancel, e;
+	int cancel, e = check_address(address);
 
+	if (e < 0)
+		return e;
 	if (is_brokers(address))
 		return explain(-EOPNOTSUPP,
 			       "%s: the broker keeps its rings until they are removed by name",

@@ -414,6 +414,10 @@ START_TEST(config_is_checked_even_if_the_ring_exists)
 	config.lane_size = 12345;
 	must_fail(EINVAL, shmring_open_or_create(&none, room_path("ring"), &config));
 	must_fail(EINVAL, shmring_open_or_create(&none, NULL, NULL));
+	must_fail(EINVAL, shmring_open(&none, NULL));
+	must_fail(EINVAL, shmring_open_wait(&none, NULL, SHMRING_FOREVER));
+	must_fail(EINVAL, shmring_remove(NULL));
+	must_fail(EINVAL, shmring_remove_unused(NULL, 0, 0));
 	must_fail(ENOENT, shmring_open_or_create(&none, room_path("none/ring"), NULL));
 	shmring_close(r);
 }
