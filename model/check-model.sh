@@ -49,7 +49,7 @@ search() {
 		cd "$dir" &&
 			spin -a "$@" "$models/$model.pml" &&
 			$compiler -w $optimise -DSAFETY -DNOCLAIM $compress -DMEMLIM=$memory -o pan pan.c &&
-			timeout "$limit" ./pan -m$depth -w$table "$(pan_flags "$model")"
+			timeout "$limit" ./pan -m$depth -w"$table" "$(pan_flags "$model")"
 	) >"$dir/out" 2>&1
 }
 

@@ -105,7 +105,8 @@ int shmring_wait_consumers(struct shmring_ring *r, unsigned count, int64_t deadl
 	int e = shmr_ring_check(r);
 
 	if (e == 0 && count > LAYOUT_CONSUMERS)
-		e = explain(-EINVAL, "a ring has %u places for consumers, so %u cannot be waited for",
+		e = explain(-EINVAL,
+			    "a ring has %u places for consumers, so %u cannot be waited for",
 			    (uint64_t)LAYOUT_CONSUMERS, (uint64_t)count);
 	return e < 0 ? e : wait_for(r, PLACE_CONSUMER, count, deadline);
 }

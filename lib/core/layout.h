@@ -197,7 +197,7 @@ struct doorbell {
 	shm_u64 sleepers;  /* bit c: consumer c is about to sleep */
 	shm_u32 data_bell; /* futex: new messages */
 	shm_u32 arrivals;  /* futex: a producer or consumer has attached */
-	shm_u64 patient; /* bit c: consumer c is to be rung for at its watermarks */
+	shm_u64 patient;   /* bit c: consumer c is to be rung for at its watermarks */
 	shm_u64 reserved[5];
 	struct {
 		shm_u32 bell; /* futex: room in this lane */
