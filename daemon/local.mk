@@ -93,7 +93,7 @@ daemon_libbroker_la_CPPFLAGS = $(BROKER_CPPFLAGS)
 daemon_libbroker_la_LDFLAGS = $(SANITIZE_FLAGS)
 
 sbin_PROGRAMS += daemon/shmringd
-daemon_shmringd_SOURCES = daemon/main.c
+daemon_shmringd_SOURCES = daemon/arguments.c daemon/arguments.h daemon/main.c
 daemon_shmringd_CPPFLAGS = $(BROKER_CPPFLAGS)
 daemon_shmringd_LDADD = $(BROKER_LIBS)
 daemon_shmringd_LDFLAGS = $(SANITIZE_FLAGS)
