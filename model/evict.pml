@@ -115,7 +115,7 @@ inline suspect()
 }
 
 /* The CAS that evicts. [EVICT] */
-inline evict_laggard()
+inline put_out()
 {
 	if
 #ifdef STALE_WORD
@@ -149,7 +149,7 @@ inline evict()
 	:: else ->
 		atomic {
 			if
-			:: status == pressed_status && floor == pressed_floor -> evict_laggard()
+			:: status == pressed_status && floor == pressed_floor -> put_out()
 			:: !stopped || status != pressed_status || floor != pressed_floor ->
 				pressed_status = status;
 				pressed_floor = floor;
@@ -307,7 +307,7 @@ active proctype Other()
 	   atomic {
 		if
 		:: status_state(status) == ACTIVE -> suspect()
-		:: status_state(status) != ACTIVE && status == pressed_status -> evict_laggard()
+		:: status_state(status) != ACTIVE && status == pressed_status -> put_out()
 		:: status_state(status) != ACTIVE -> pressed_status = status
 		fi;
 		status = 0
