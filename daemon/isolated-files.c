@@ -83,7 +83,8 @@ static unsigned char *map_words(const struct shmring_ring *r)
  * [FILE] pairs with outdated_lanes(), follow_files(), consumer_settle_files(),
  * shmr_isolated_own_lanes()
  */
-int isolated_files_raise(const struct shmring_ring *r, unsigned lane, uint32_t number, uid_t user)
+int isolated_files_set_number(const struct shmring_ring *r, unsigned lane, uint32_t file_number,
+			      uid_t user)
 {
 	const struct geometry *g = &r->geometry;
 	unsigned char *p = map_words(r);
@@ -95,7 +96,7 @@ int isolated_files_raise(const struct shmring_ring *r, unsigned lane, uint32_t n
 	registry = (struct registry *)(void *)(p + g->registry_offset);
 	doorbell = (struct doorbell *)(void *)(p + g->doorbell_offset);
 	store_release32(&doorbell->room[lane].user, user + 1);
-	store_release32(&doorbell->room[lane].file, number);
+	store_release32(&doorbell->room[lane].file_number, file_number);
 	/* Only its change matters, not its value; members may write it, too (A3). */
 	exchange(&registry->files, load_acquire(&registry->files) + 1);
 	munmap(p, g->view_size);

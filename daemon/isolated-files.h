@@ -27,8 +27,9 @@ int isolated_files_new_lane(const struct geometry *g, const char *label);
 /* Read the label of a file that is open; false: it has none. */
 bool isolated_files_label(int fd, char ret[LABEL_SIZE]);
 
-/* From now on the lane is the file `number` of `user` (A2). Maps the ring for a moment. */
-int isolated_files_raise(const struct shmring_ring *r, unsigned lane, uint32_t number, uid_t user);
+/* From now on the lane is the file `file_number` of `user` (A2). Maps the ring for a moment. */
+int isolated_files_set_number(const struct shmring_ring *r, unsigned lane, uint32_t file_number,
+			      uid_t user);
 
 /* Write into the ring that it is removed. */
 int isolated_files_retire(const struct shmring_ring *r);

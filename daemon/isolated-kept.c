@@ -94,9 +94,11 @@ static void take_lane(struct isolated *i, struct kept *k)
 
 	if (k->label.lane >= i->ring->geometry.lanes ||
 	    shmr_isolated_check(&i->ring->geometry, k->fd, geteuid()) < 0 ||
-	    (old >= 0 && k->label.number <= l->number))
+	    (old >= 0 && k->label.file_number <= l->file_number))
 		return;
-	*l = (struct lane_file){ .fd = k->fd, .uid = k->label.uid, .number = k->label.number };
+	*l = (struct lane_file){ .fd = k->fd,
+				 .uid = k->label.uid,
+				 .file_number = k->label.file_number };
 	k->fd = -1;
 	if (old >= 0) {
 		isolated_forget_file(i, old);
@@ -122,9 +124,10 @@ static void take_lanes(struct isolated *i, struct kept *kept, size_t count)
 static void set_numbers(const struct isolated *i)
 {
 	for (unsigned lane = 0; lane < i->ring->geometry.lanes; lane++)
-		if (load_acquire32(&i->ring->doorbell->room[lane].file) != i->lane[lane].number)
-			isolated_files_raise(i->ring, lane, i->lane[lane].number,
-					     i->lane[lane].uid);
+		if (load_acquire32(&i->ring->doorbell->room[lane].file_number) !=
+		    i->lane[lane].file_number)
+			isolated_files_set_number(i->ring, lane, i->lane[lane].file_number,
+						  i->lane[lane].uid);
 }
 
 static struct shmring_ring *take_ring(struct keeper *keeper, struct kept *kept, size_t count,

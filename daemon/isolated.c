@@ -18,10 +18,10 @@
 #include "registry.h"
 #include "sys.h"
 
-static void label_lane(const struct isolated *i, unsigned lane, uid_t uid, uint32_t number,
+static void label_lane(const struct isolated *i, unsigned lane, uid_t uid, uint32_t file_number,
 		       char ret[LABEL_SIZE])
 {
-	label_write_lane(i->ring->uuid, lane, uid, number, ret);
+	label_write_lane(i->ring->uuid, lane, uid, file_number, ret);
 }
 
 /* --- as a source, for this process --- */
@@ -65,9 +65,10 @@ static void source_free(struct ring_source *s, bool inherited)
 	free(i);
 }
 
-static int source_lane(struct ring_source *s, const struct lane_wish *wish, uint32_t *ret_file)
+static int source_lane(struct ring_source *s, const struct lane_wish *wish,
+		       uint32_t *ret_file_number)
 {
-	return isolated_describe((struct isolated *)s, wish->lane, wish->write, ret_file);
+	return isolated_describe((struct isolated *)s, wish->lane, wish->write, ret_file_number);
 }
 
 struct isolated *isolated_of(const struct shmring_ring *ring)
@@ -195,13 +196,13 @@ uint64_t isolated_allocated(struct isolated *i)
 
 /* --- giving lanes --- */
 
-int isolated_describe(struct isolated *i, unsigned lane, bool writable, uint32_t *ret_number)
+int isolated_describe(struct isolated *i, unsigned lane, bool writable, uint32_t *ret_file_number)
 {
 	const struct lane_file *l = &i->lane[lane];
 	int fd;
 
 	pthread_mutex_lock(&i->mutex);
-	*ret_number = l->number;
+	*ret_file_number = l->file_number;
 	fd = l->fd < 0 ? explain(-ENOENT, "no producer has had this lane yet")
 		       : open_anew(l->fd, writable);
 	pthread_mutex_unlock(&i->mutex);
@@ -238,7 +239,7 @@ static int make_first_file(struct isolated *i, unsigned lane, uint32_t epoch, ui
 	fd = isolated_files_new_lane(&i->ring->geometry, label);
 	e = fd < 0 ? fd : write_tenancy(fd, epoch);
 	if (e == 0)
-		e = isolated_files_raise(i->ring, lane, 0, uid);
+		e = isolated_files_set_number(i->ring, lane, 0, uid);
 	if (e < 0) {
 		if (fd >= 0)
 			close(fd);
@@ -279,7 +280,7 @@ int isolated_begin_passing(struct isolated *i, unsigned lane, uid_t uid)
 	char label[LABEL_SIZE];
 	int fd;
 
-	label_lane(i, lane, uid, i->lane[lane].number + 1, label);
+	label_lane(i, lane, uid, i->lane[lane].file_number + 1, label);
 	fd = isolated_files_new_lane(&i->ring->geometry, label);
 	i->lane[lane].passing = fd >= 0;
 	return fd;
@@ -295,15 +296,15 @@ int isolated_end_passing(struct isolated *i, unsigned lane, uint32_t epoch, uid_
 			 int *ret_old)
 {
 	struct lane_file *l = &i->lane[lane];
-	uint32_t number = l->number + 1;
+	uint32_t file_number = l->file_number + 1;
 	char label[LABEL_SIZE];
 	int e = write_tenancy(copy, epoch);
 	int old = l->fd;
 
-	label_lane(i, lane, uid, number, label);
+	label_lane(i, lane, uid, file_number, label);
 	if (e == 0) {
 		remember(i, copy, label);
-		e = isolated_files_raise(i->ring, lane, number, uid);
+		e = isolated_files_set_number(i->ring, lane, file_number, uid);
 		if (e < 0)
 			isolated_forget_file(i, copy);
 	}
@@ -312,7 +313,7 @@ int isolated_end_passing(struct isolated *i, unsigned lane, uint32_t epoch, uid_
 		return e;
 	}
 	pthread_mutex_lock(&i->mutex);
-	*l = (struct lane_file){ .fd = copy, .uid = uid, .number = number };
+	*l = (struct lane_file){ .fd = copy, .uid = uid, .file_number = file_number };
 	pthread_mutex_unlock(&i->mutex);
 	isolated_forget_file(i, old);
 	*ret_old = old;

@@ -44,7 +44,7 @@
 struct lane_file {
 	int fd; /* -1: no process has had the lane */
 	uid_t uid;
-	uint32_t number;
+	uint32_t file_number;
 	bool passing; /* a thread copies the lane for another user */
 };
 
@@ -83,7 +83,7 @@ void isolated_forget_file(const struct isolated *i, int fd);
 void isolated_forget(struct isolated *i);
 
 /* A new description of the lane's file. -ENOENT. */
-int isolated_describe(struct isolated *i, unsigned lane, bool writable, uint32_t *ret_number);
+int isolated_describe(struct isolated *i, unsigned lane, bool writable, uint32_t *ret_file_number);
 
 /*
  * The owner of that epoch wants to write (N2, N3). 0: it may have the lane's file; 1: the

@@ -21,13 +21,14 @@ void label_write_ring(const char *name, uid_t owner, char ret[LABEL_SIZE])
 	snprintf(ret, LABEL_SIZE, "ring+%u+%s", (unsigned)owner, name);
 }
 
-void label_write_lane(const uint8_t uuid[16], unsigned lane, uid_t uid, uint32_t number,
+void label_write_lane(const uint8_t uuid[16], unsigned lane, uid_t uid, uint32_t file_number,
 		      char ret[LABEL_SIZE])
 {
 	char digits[LABEL_UUID_SIZE];
 
 	label_write_uuid(uuid, digits);
-	snprintf(ret, LABEL_SIZE, "lane+%s+%u+%u+%" PRIu32, digits, lane, (unsigned)uid, number);
+	snprintf(ret, LABEL_SIZE, "lane+%s+%u+%u+%" PRIu32, digits, lane, (unsigned)uid,
+		 file_number);
 }
 
 bool label_from_link(const char *target, char ret[LABEL_SIZE])
@@ -61,7 +62,7 @@ bool label_parse(const char *text, struct label *ret)
 	end = 0;
 	ret->of_lane = true;
 	if (sscanf(text, "lane+%32[0-9a-f]+%u+%u+%" SCNu32 "%n", ret->uuid, &ret->lane, &uid,
-		   &ret->number, &end) != 4)
+		   &ret->file_number, &end) != 4)
 		return false;
 	ret->uid = uid;
 	return text[end] == '\0' && ret->lane < LAYOUT_LANES;

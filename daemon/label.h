@@ -20,14 +20,14 @@ struct label {
 	uid_t uid;		    /* of the ring's owner, or of the lane's */
 	char uuid[LABEL_UUID_SIZE]; /* of the lane's ring */
 	unsigned lane;
-	uint32_t number;
+	uint32_t file_number;
 };
 
 /* The digits of a uuid, as they stand in a lane's label. */
 void label_write_uuid(const uint8_t uuid[16], char ret[LABEL_UUID_SIZE]);
 
 void label_write_ring(const char *name, uid_t owner, char ret[LABEL_SIZE]);
-void label_write_lane(const uint8_t uuid[16], unsigned lane, uid_t uid, uint32_t number,
+void label_write_lane(const uint8_t uuid[16], unsigned lane, uid_t uid, uint32_t file_number,
 		      char ret[LABEL_SIZE]);
 
 /* The label in what readlink(2) shows of a memory file's descriptor in /proc; false: none. */

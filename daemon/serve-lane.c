@@ -19,7 +19,8 @@ static void give_lane(struct session *s, uint32_t serial, struct entry *e, unsig
 		      bool writable)
 {
 	struct proto_message m = { 0 };
-	int fd = isolated_describe(isolated_of(e->ring), lane, writable, &m.u.lane_file.file);
+	int fd =
+		isolated_describe(isolated_of(e->ring), lane, writable, &m.u.lane_file.file_number);
 
 	session_hold(s);
 	if (fd < 0)

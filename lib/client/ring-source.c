@@ -186,7 +186,8 @@ static int broker_open(struct ring_source *source, enum ring_role role, struct r
 	return fd;
 }
 
-static int ask_for_lane(struct broker_source *s, const struct lane_wish *wish, uint32_t *ret_file)
+static int ask_for_lane(struct broker_source *s, const struct lane_wish *wish,
+			uint32_t *ret_file_number)
 {
 	struct proto_message m = { .u.lane = { s->ring, PROTO_PRODUCE, wish->lane, wish->epoch,
 					       0 } };
@@ -197,12 +198,13 @@ static int ask_for_lane(struct broker_source *s, const struct lane_wish *wish, u
 	e = connection_ask(&s->connection, &m, PROTO_LANE, PROTO_LANE_FILE, &fd);
 	if (e < 0)
 		return e;
-	*ret_file = m.u.lane_file.file;
+	*ret_file_number = m.u.lane_file.file_number;
 	return fd;
 }
 
 /* One try: a reader does not wait for a broker that is stopped. */
-static int try_lane(struct broker_source *s, const struct lane_wish *wish, uint32_t *ret_file)
+static int try_lane(struct broker_source *s, const struct lane_wish *wish,
+		    uint32_t *ret_file_number)
 {
 	int fd;
 
@@ -212,7 +214,7 @@ static int try_lane(struct broker_source *s, const struct lane_wish *wish, uint3
 		s->connection.hurry = wish->patient ? 0 : s->hurry;
 	fd = connection_is_open(&s->connection) ? 0 : reconnect(s, wish->patient);
 	if (fd == 0)
-		fd = ask_for_lane(s, wish, ret_file);
+		fd = ask_for_lane(s, wish, ret_file_number);
 	if (fd == -ETIMEDOUT && !wish->write && !wish->patient)
 		s->hurry = 2 * s->hurry < LONGEST_HURRY ? 2 * s->hurry : LONGEST_HURRY;
 	else if (fd >= 0)
@@ -221,7 +223,8 @@ static int try_lane(struct broker_source *s, const struct lane_wish *wish, uint3
 	return fd;
 }
 
-static int broker_lane(struct ring_source *source, const struct lane_wish *wish, uint32_t *ret_file)
+static int broker_lane(struct ring_source *source, const struct lane_wish *wish,
+		       uint32_t *ret_file_number)
 {
 	struct broker_source *s = (struct broker_source *)source;
 	int64_t deadline = shmr_now() + PATIENCE;
@@ -229,7 +232,7 @@ static int broker_lane(struct ring_source *source, const struct lane_wish *wish,
 
 	cancel = take_mutex(s);
 	do
-		fd = try_lane(s, wish, ret_file);
+		fd = try_lane(s, wish, ret_file_number);
 	while (wish->patient && try_again(fd, deadline));
 	if (fd == -EACCES)
 		fd = refused(s);

@@ -47,7 +47,7 @@ struct reader {
 	struct shmring_reader_hot hot;
 	struct lane lane;
 	struct lane_cursor *cursor; /* NULL: observer */
-	uint32_t file;		    /* lanes.c: isolated rings: which one of its files is mapped */
+	uint32_t file_number;	    /* lanes.c: isolated rings: which one of its files is mapped */
 
 	/* cursor.c */
 	unsigned next_mark;		 /* which mark is written next */

@@ -98,7 +98,7 @@ static void apply_lane_memory(struct shmring_consumer *c, struct reader *l)
 			  false);
 }
 
-/* Mapped lanes of which there is another file by now. [FILE] pairs with isolated_files_raise() */
+/* Mapped lanes that have another file by now. [FILE] pairs with isolated_files_set_number() */
 static uint64_t outdated_lanes(const struct shmring_consumer *c)
 {
 	const struct doorbell *d = c->attachment.doorbell;
@@ -107,7 +107,7 @@ static uint64_t outdated_lanes(const struct shmring_consumer *c)
 	for (uint64_t lanes = c->lanes.adopted; lanes != 0; lanes &= lanes - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(lanes);
 
-		if (load_acquire32(&d->room[i].file) != c->readers[i].file)
+		if (load_acquire32(&d->room[i].file_number) != c->readers[i].file_number)
 			found |= lanes & -lanes;
 	}
 	return found;
@@ -130,22 +130,22 @@ static int fetch_file(struct shmring_consumer *c, struct reader *l, bool patient
 	const struct lane_wish wish = { .lane = l->hot.index, .patient = patient };
 	const struct shmring_memory_report before = c->attachment.memory;
 	bool known = c->lanes.adopted >> l->hot.index & 1;
-	uint32_t file;
-	int fd = shmr_isolated_open(c->attachment.ring, &wish, &file);
+	uint32_t file_number;
+	int fd = shmr_isolated_open(c->attachment.ring, &wish, &file_number);
 	int e = 1;
 
 	if (fd == -ENOENT)
 		return 0; /* the bit is forged (A3) */
 	if (fd < 0)
 		return fd;
-	if (known && file == l->file)
+	if (known && file_number == l->file_number)
 		e = 0;
 	else if (map_file(c, l, fd) < 0)
 		e = -ENOMEM;
 	close(fd);
 	if (e <= 0)
 		return e;
-	l->file = file;
+	l->file_number = file_number;
 	c->lanes.adopted |= UINT64_C(1) << l->hot.index;
 	apply_lane_memory(c, l);
 	if (known) /* what was locked is replaced */
@@ -227,7 +227,7 @@ static int ask_for_files(struct shmring_consumer *c, uint64_t files, bool patien
 	return n;
 }
 
-/* [FILE] pairs with isolated_files_raise() */
+/* [FILE] pairs with isolated_files_set_number() */
 static void follow_files(struct shmring_consumer *c)
 {
 	uint64_t files = load_acquire(&c->attachment.registry->files);
@@ -240,7 +240,7 @@ static void follow_files(struct shmring_consumer *c)
 		ask_for_files(c, files, false);
 }
 
-/* [FILE] pairs with isolated_files_raise() */
+/* [FILE] pairs with isolated_files_set_number() */
 bool consumer_has_all_files(struct shmring_consumer *c)
 {
 	uint64_t files;
@@ -257,7 +257,7 @@ bool consumer_has_all_files(struct shmring_consumer *c)
 	return now >= c->lanes.ask_again_ns && ask_for_files(c, files, false) == 0;
 }
 
-/* [FILE] pairs with isolated_files_raise(), [JOIN] pairs with show_lane() */
+/* [FILE] pairs with isolated_files_set_number(), [JOIN] pairs with show_lane() */
 int consumer_settle_files(struct shmring_consumer *c)
 {
 	int n;

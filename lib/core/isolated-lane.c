@@ -52,9 +52,9 @@ static int check_given(const struct shmring_ring *r, const struct lane_wish *wis
 }
 
 int shmr_isolated_open(const struct shmring_ring *r, const struct lane_wish *wish,
-		       uint32_t *ret_file)
+		       uint32_t *ret_file_number)
 {
-	int fd = r->source->lane(r->source, wish, ret_file);
+	int fd = r->source->lane(r->source, wish, ret_file_number);
 	int e = fd < 0 ? fd : check_given(r, wish, fd);
 
 	if (e < 0 && fd >= 0)
@@ -62,7 +62,7 @@ int shmr_isolated_open(const struct shmring_ring *r, const struct lane_wish *wis
 	return e < 0 ? e : fd;
 }
 
-/* [FILE] pairs with isolated_files_raise() */
+/* [FILE] pairs with isolated_files_set_number() */
 uint64_t shmr_isolated_own_lanes(const struct doorbell *d, uint64_t lanes)
 {
 	uint64_t own = 0;

@@ -8,7 +8,7 @@
  * no seal can be added. A process of another user that has a description for reading can
  * neither write through it nor open the file again for writing.
  *
- *  A1 A lane is at each time one file; doorbell.room[i].file numbers them. A lane gets
+ *  A1 A lane is at each time one file; doorbell.room[i].file_number is its number. A lane gets
  *     another file only while its place is without a living owner, and the new file has the
  *     same bytes. So a reader may change to the new file at any time: nothing under its cursor
  *     changes, and what it is reading stays where it is.
@@ -39,7 +39,7 @@ struct lane_wish;
  * as lane() of struct ring_source.
  */
 int shmr_isolated_open(const struct shmring_ring *r, const struct lane_wish *wish,
-		       uint32_t *ret_file);
+		       uint32_t *ret_file_number);
 
 /*
  * Is this a file of an isolated ring, of the ring or of a lane, that the broker of that user made?

@@ -200,9 +200,9 @@ struct doorbell {
 	shm_u64 patient;   /* bit c: consumer c is to be rung for at its watermarks */
 	shm_u64 reserved[5];
 	struct {
-		shm_u32 bell; /* futex: room in this lane */
-		shm_u32 file; /* isolated rings: which of its files the lane is now */
-		shm_u32 user; /* isolated rings: one more than the uid whose file it is */
+		shm_u32 bell;	     /* futex: room in this lane */
+		shm_u32 file_number; /* isolated rings: which of its files the lane is now */
+		shm_u32 user;	     /* isolated rings: one more than the uid whose file it is */
 		uint32_t reserved[5];
 	} room[LAYOUT_LANES];
 };

@@ -129,9 +129,9 @@ static void add_files(const struct shmring_ring *r, int64_t deadline, struct shm
 
 	for (unsigned i = 0; i < g->lanes; i++) {
 		const struct lane_wish wish = { .lane = i };
-		uint32_t file;
+		uint32_t file_number;
 		struct stat s;
-		int fd = ready >> i & 1 ? shmr_isolated_open(r, &wish, &file) : -1;
+		int fd = ready >> i & 1 ? shmr_isolated_open(r, &wish, &file_number) : -1;
 
 		if (fd < 0)
 			continue;
@@ -254,8 +254,8 @@ static int view_own_file(struct view *v, const struct shmring_ring *r, unsigned 
 {
 	const struct geometry *g = &r->geometry;
 	const struct lane_wish wish = { .lane = index };
-	uint32_t file;
-	int fd = shmr_isolated_open(r, &wish, &file);
+	uint32_t file_number;
+	int fd = shmr_isolated_open(r, &wish, &file_number);
 
 	if (fd < 0)
 		return fd;

@@ -72,7 +72,7 @@ struct ring_source {
 	 * the lane's files it is. -ENOENT: no process has had that lane yet; -EBUSY: its
 	 * owner is alive, or it is being passed on. NULL: this source has no such rings.
 	 */
-	int (*lane)(struct ring_source *s, const struct lane_wish *wish, uint32_t *ret_file);
+	int (*lane)(struct ring_source *s, const struct lane_wish *wish, uint32_t *ret_file_number);
 };
 
 struct shmring_ring {

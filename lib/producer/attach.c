@@ -126,12 +126,12 @@ static int map_own_file(struct shmring_producer *p, const struct tried *t, int *
 					.epoch = status_epoch(a->status),
 					.write = true };
 	uint64_t forks = 0;
-	uint32_t file;
+	uint32_t file_number;
 	int fd;
 
 	if (!t->last)
 		forks = shmr_attach_let_signals_in(a);
-	fd = shmr_isolated_open(a->ring, &wish, &file);
+	fd = shmr_isolated_open(a->ring, &wish, &file_number);
 	if (!t->last && !shmr_attach_keep_signals_out(forks) && fd >= 0) {
 		close(fd);
 		fd = explain(-ECONNRESET, "a signal handler forked during the attach");

@@ -172,7 +172,7 @@ struct proto_lane {
 
 /* The descriptor with it carries no lock, so nothing follows. */
 struct proto_lane_file {
-	uint32_t file; /* which of the lane's files this is */
+	uint32_t file_number; /* which of the lane's files this is */
 	uint32_t reserved;
 };
 

@@ -36,7 +36,7 @@ static struct trick {
 	struct ring_source calls;
 	struct shmring_ring *ring;
 	int file[LANES];
-	uint32_t number[LANES];
+	uint32_t file_number[LANES];
 	unsigned reads;			    /* how often a reader asked */
 	int away;			    /* the file that readers get instead */
 	void (*after_read)(struct trick *); /* once, when a reader has its description */
@@ -59,7 +59,7 @@ static int give_ring(struct ring_source *s, enum ring_role role, struct ring_gra
 	return open_again(((struct trick *)s)->ring->fd, role != RING_OBSERVE);
 }
 
-static int give_lane(struct ring_source *s, const struct lane_wish *wish, uint32_t *ret_file)
+static int give_lane(struct ring_source *s, const struct lane_wish *wish, uint32_t *ret_file_number)
 {
 	struct trick *t = (struct trick *)s;
 	void (*then)(struct trick *) = t->after_read;
@@ -73,7 +73,7 @@ static int give_lane(struct ring_source *s, const struct lane_wish *wish, uint32
 	if (t->file[wish->lane] < 0)
 		t->file[wish->lane] =
 			(int)must(isolated_files_new_lane(&t->ring->geometry, "lane"));
-	*ret_file = t->number[wish->lane];
+	*ret_file_number = t->file_number[wish->lane];
 	fd = open_again(t->file[wish->lane], wish->write);
 	if (!wish->write && t->spoil)
 		return t->spoil(t, fd);
@@ -129,7 +129,7 @@ static void pass_on(struct trick *t)
 	munmap(bytes, size);
 	close(t->file[0]);
 	t->file[0] = to;
-	must(isolated_files_raise(t->ring, 0, ++t->number[0], 0));
+	must(isolated_files_set_number(t->ring, 0, ++t->file_number[0], 0));
 	t->source++;
 	t->published = 0;
 }
@@ -265,7 +265,7 @@ START_TEST(forged_words_cost_questions_only)
 	trick.reads = 0;
 	start = clock_now();
 	for (unsigned i = 0; i < 2000; i++) {
-		store_release32(&doorbell->room[0].file, i + 1);
+		store_release32(&doorbell->room[0].file_number, i + 1);
 		exchange(&registry->files, i + 1);
 		publish(p, 1);
 		ck_assert_uint_eq(read_all(c, &a), 1);
@@ -339,7 +339,7 @@ START_TEST(forged_lane_does_not_delay_the_end)
 	poll_at_the_end(c, &a, 170000000);
 	/* The lane gets its first owner, and what that one leaves comes before the end. */
 	p = producer_attach(r);
-	must(isolated_files_raise(r, 1, 0, 0));
+	must(isolated_files_set_number(r, 1, 0, 0));
 	trick.second = producer_attach(r);
 	publish_numbers(trick.second, SOURCE + 1, 0, SOME, LEN);
 	shmring_producer_detach(trick.second);

@@ -40,7 +40,7 @@ START_TEST(label_of_a_lane_is_read_back)
 	ck_assert_str_eq(l.uuid, digits);
 	ck_assert_uint_eq(l.lane, 63);
 	ck_assert_uint_eq(l.uid, 4294967294u);
-	ck_assert_uint_eq(l.number, UINT32_MAX);
+	ck_assert_uint_eq(l.file_number, UINT32_MAX);
 }
 END_TEST
 

@@ -108,7 +108,7 @@ static struct proto_message sound(unsigned index)
 		m.u.lane = (struct proto_lane){ ANY, PROTO_PRODUCE, 63, UINT32_MAX, 0 };
 		break;
 	case PROTO_LANE_FILE:
-		m.u.lane_file.file = UINT32_MAX;
+		m.u.lane_file.file_number = UINT32_MAX;
 		break;
 	case PROTO_TEXT:
 		m.u.text.bytes = 12345;
