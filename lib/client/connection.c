@@ -106,7 +106,7 @@ static int broken(struct connection *c, int e)
 
 static int64_t answer_deadline(const struct connection *c)
 {
-	return shmr_now() + (c->hurry > 0 ? c->hurry : ANSWER_TIME);
+	return shmr_now() + (c->answer_ns > 0 ? c->answer_ns : ANSWER_TIME);
 }
 
 /* Until the socket is ready for `events`, or closed; interruptions do not count. */

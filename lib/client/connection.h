@@ -19,8 +19,8 @@
 #define BROKER_PREFIX "broker:"
 
 struct connection {
-	int socket;    /* -1: none */
-	int64_t hurry; /* 0, or how long to wait for an answer at most, in ns */
+	int socket;	   /* -1: none */
+	int64_t answer_ns; /* how long to wait for an answer at most; 0: five seconds */
 	uint32_t serial;
 	dev_t device; /* of the socket, to know it again */
 	ino_t inode;

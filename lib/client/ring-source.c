@@ -32,8 +32,8 @@
 #define PAUSE INT64_C(10000000)
 
 /* For the answer of a broker that is there, when a reader asks; doubled if none comes. */
-#define HURRY INT64_C(200000000)
-#define LONGEST_HURRY INT64_C(5000000000)
+#define SHORT_ANSWER_TIME INT64_C(200000000)
+#define LONG_ANSWER_TIME INT64_C(5000000000)
 
 /* A lane may have to be copied for its next owner: at 250 MB/s, or faster. */
 #define NS_PER_BYTE 4
@@ -45,7 +45,7 @@ struct broker_source {
 	uint64_t connections; /* so far */
 	uint64_t ring;	      /* its number in this one */
 	uint32_t rights;
-	int64_t hurry;
+	int64_t answer_ns;   /* how long a reader waits for an answer at most */
 	uint64_t lane_bytes; /* of an isolated ring */
 	uint8_t uuid[16];
 	char name[PROTO_NAME_SIZE];
@@ -209,17 +209,18 @@ static int try_lane(struct broker_source *s, const struct lane_wish *wish,
 	int fd;
 
 	if (wish->write)
-		s->connection.hurry = LONGEST_HURRY + NS_PER_BYTE * (int64_t)s->lane_bytes;
+		s->connection.answer_ns = LONG_ANSWER_TIME + NS_PER_BYTE * (int64_t)s->lane_bytes;
 	else
-		s->connection.hurry = wish->patient ? 0 : s->hurry;
+		s->connection.answer_ns = wish->patient ? 0 : s->answer_ns;
 	fd = connection_is_open(&s->connection) ? 0 : reconnect(s, wish->patient);
 	if (fd == 0)
 		fd = ask_for_lane(s, wish, ret_file_number);
 	if (fd == -ETIMEDOUT && !wish->write && !wish->patient)
-		s->hurry = 2 * s->hurry < LONGEST_HURRY ? 2 * s->hurry : LONGEST_HURRY;
+		s->answer_ns =
+			2 * s->answer_ns < LONG_ANSWER_TIME ? 2 * s->answer_ns : LONG_ANSWER_TIME;
 	else if (fd >= 0)
-		s->hurry = HURRY;
-	s->connection.hurry = 0;
+		s->answer_ns = SHORT_ANSWER_TIME;
+	s->connection.answer_ns = 0;
 	return fd;
 }
 
@@ -280,7 +281,7 @@ static struct broker_source *source_new(void)
 		return NULL;
 	s->calls = (struct ring_source){ broker_open, broker_leave, broker_join, broker_free,
 					 broker_lane };
-	s->hurry = HURRY;
+	s->answer_ns = SHORT_ANSWER_TIME;
 	s->connection.socket = -1;
 	pthread_mutex_init(&s->mutex, NULL);
 	return s;
@@ -350,12 +351,14 @@ static int try_ring(struct broker_source *s, int64_t deadline, int *ret_fd)
 	const int64_t left = deadline - shmr_now();
 	int e = 0;
 
-	s->connection.hurry = left < HURRY ? HURRY : left < LONGEST_HURRY ? left : LONGEST_HURRY;
+	s->connection.answer_ns = left < SHORT_ANSWER_TIME  ? SHORT_ANSWER_TIME
+				  : left < LONG_ANSWER_TIME ? left
+							    : LONG_ANSWER_TIME;
 	if (!connection_is_open(&s->connection))
 		e = connection_open_now(&s->connection);
 	if (e == 0)
 		e = ask_for_ring(s, NULL, 0, s->uuid, ret_fd);
-	s->connection.hurry = 0;
+	s->connection.answer_ns = 0;
 	return e;
 }
 
