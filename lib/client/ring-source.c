@@ -28,7 +28,7 @@
 #include "sys.h"
 #include "watch.h"
 
-#define PATIENCE INT64_C(2000000000) /* with a broker that is being started again */
+#define BROKER_WAIT_TIME INT64_C(2000000000) /* for a broker that is being started again */
 #define PAUSE INT64_C(10000000)
 
 /* For the answer of a broker that is there, when a reader asks; doubled if none comes. */
@@ -86,11 +86,11 @@ static int ask_for_ring(struct broker_source *s, const struct proto_config *conf
 }
 
 /* Go on with another broker, if it has the same ring (B3). */
-static int reconnect(struct broker_source *s, bool patient)
+static int reconnect(struct broker_source *s, bool wait_for_broker)
 {
 	uint8_t uuid[16];
-	int fd, e = patient ? connection_open(&s->connection, true)
-			    : connection_open_now(&s->connection);
+	int fd, e = wait_for_broker ? connection_open(&s->connection, true)
+				    : connection_open_now(&s->connection);
 
 	if (e < 0)
 		return e;
@@ -167,7 +167,7 @@ static bool try_again(int e, int64_t deadline)
 static int broker_open(struct ring_source *source, enum ring_role role, struct ring_grant *ret)
 {
 	struct broker_source *s = (struct broker_source *)source;
-	int64_t deadline = shmr_now() + PATIENCE;
+	int64_t deadline = shmr_now() + BROKER_WAIT_TIME;
 	struct ring_grant grant;
 	int fd, cancel;
 
@@ -211,11 +211,11 @@ static int try_lane(struct broker_source *s, const struct lane_wish *wish,
 	if (wish->write)
 		s->connection.answer_ns = LONG_ANSWER_TIME + NS_PER_BYTE * (int64_t)s->lane_bytes;
 	else
-		s->connection.answer_ns = wish->patient ? 0 : s->answer_ns;
-	fd = connection_is_open(&s->connection) ? 0 : reconnect(s, wish->patient);
+		s->connection.answer_ns = wish->wait_for_broker ? 0 : s->answer_ns;
+	fd = connection_is_open(&s->connection) ? 0 : reconnect(s, wish->wait_for_broker);
 	if (fd == 0)
 		fd = ask_for_lane(s, wish, ret_file_number);
-	if (fd == -ETIMEDOUT && !wish->write && !wish->patient)
+	if (fd == -ETIMEDOUT && !wish->write && !wish->wait_for_broker)
 		s->answer_ns =
 			2 * s->answer_ns < LONG_ANSWER_TIME ? 2 * s->answer_ns : LONG_ANSWER_TIME;
 	else if (fd >= 0)
@@ -228,13 +228,13 @@ static int broker_lane(struct ring_source *source, const struct lane_wish *wish,
 		       uint32_t *ret_file_number)
 {
 	struct broker_source *s = (struct broker_source *)source;
-	int64_t deadline = shmr_now() + PATIENCE;
+	int64_t deadline = shmr_now() + BROKER_WAIT_TIME;
 	int fd, cancel;
 
 	cancel = take_mutex(s);
 	do
 		fd = try_lane(s, wish, ret_file_number);
-	while (wish->patient && try_again(fd, deadline));
+	while (wish->wait_for_broker && try_again(fd, deadline));
 	if (fd == -EACCES)
 		fd = refused(s);
 	give_mutex(s, cancel);
@@ -309,7 +309,7 @@ static int make_ring(struct shmring_ring **ret, struct broker_source *s, int fd)
 static int get_ring(struct shmring_ring **ret, struct broker_source *s, const char *address,
 		    const struct proto_config *config, uint32_t flags)
 {
-	int64_t deadline = shmr_now() + PATIENCE;
+	int64_t deadline = shmr_now() + BROKER_WAIT_TIME;
 	int fd, e = broker_name(s->name, address);
 
 	if (e == 0)

@@ -155,7 +155,7 @@ int shmring_consumer_watermark(struct shmring_consumer *c, uint64_t messages, ui
 	c->announce.messages = messages > 1 ? messages : 0;
 	c->announce.bytes = bytes;
 	c->announce.within_ns = within_ns;
-	c->fd.waitable.patient = consumer_has_watermark(c);
+	c->fd.waitable.no_spin = consumer_has_watermark(c);
 	return 0;
 }
 

@@ -183,7 +183,7 @@ struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c)
 			.disarm = consumer_waitable_disarm,
 			.bell = &c->bell.shared->data_bell,
 			.longest_ns = consumer_period(c),
-			.patient = consumer_has_watermark(c),
+			.no_spin = consumer_has_watermark(c),
 			.side = &c->bell,
 			.use = &c->use,
 			.counters = &c->counters,

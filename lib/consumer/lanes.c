@@ -125,9 +125,9 @@ static int map_file(struct shmring_consumer *c, struct reader *l, int fd)
 }
 
 /* 1: the lane is mapped anew; 0: its present file is mapped already, or it has none. */
-static int fetch_file(struct shmring_consumer *c, struct reader *l, bool patient)
+static int fetch_file(struct shmring_consumer *c, struct reader *l, bool wait_for_broker)
 {
-	const struct lane_wish wish = { .lane = l->hot.index, .patient = patient };
+	const struct lane_wish wish = { .lane = l->hot.index, .wait_for_broker = wait_for_broker };
 	const struct shmring_memory_report before = c->attachment.memory;
 	bool known = c->lanes.adopted >> l->hot.index & 1;
 	uint32_t file_number;
@@ -154,12 +154,12 @@ static int fetch_file(struct shmring_consumer *c, struct reader *l, bool patient
 }
 
 /* All of `lanes`; how many were mapped, or the first error. */
-static int fetch_files_of(struct shmring_consumer *c, uint64_t lanes, bool patient)
+static int fetch_files_of(struct shmring_consumer *c, uint64_t lanes, bool wait_for_broker)
 {
 	int count = 0;
 
 	for (; lanes != 0; lanes &= lanes - 1) {
-		int e = fetch_file(c, &c->readers[__builtin_ctzll(lanes)], patient);
+		int e = fetch_file(c, &c->readers[__builtin_ctzll(lanes)], wait_for_broker);
 
 		if (e < 0)
 			return e;
@@ -168,10 +168,10 @@ static int fetch_files_of(struct shmring_consumer *c, uint64_t lanes, bool patie
 	return count;
 }
 
-static int fetch_files(struct shmring_consumer *c, uint64_t lanes, bool patient)
+static int fetch_files(struct shmring_consumer *c, uint64_t lanes, bool wait_for_broker)
 {
 	int cancel = shmr_cancel_off();
-	int n = fetch_files_of(c, lanes, patient);
+	int n = fetch_files_of(c, lanes, wait_for_broker);
 
 	shmr_cancel_on(cancel);
 	return n;
@@ -203,7 +203,7 @@ static bool answer_is_fresh(const struct shmring_consumer *c, uint64_t files, in
 }
 
 /* Ask for each lane that has no file or an old one. As fetch_files_of(). */
-static int ask_for_files(struct shmring_consumer *c, uint64_t files, bool patient)
+static int ask_for_files(struct shmring_consumer *c, uint64_t files, bool wait_for_broker)
 {
 	uint64_t unmapped = consumer_new_lanes(c), wanted = unmapped;
 	int64_t start = shmr_now(), now, pause;
@@ -215,7 +215,7 @@ static int ask_for_files(struct shmring_consumer *c, uint64_t files, bool patien
 		c->lanes.files = files;
 		return 0;
 	}
-	n = fetch_files(c, wanted, patient);
+	n = fetch_files(c, wanted, wait_for_broker);
 	now = shmr_now();
 	pause = LEAST_PAUSE + PAUSE_FACTOR * (now - start);
 	if (n <= 0)

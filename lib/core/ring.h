@@ -42,7 +42,7 @@ struct lane_wish {
 	unsigned lane;
 	uint32_t epoch; /* to write: of the caller's place, which is in SETUP */
 	bool write;
-	bool patient; /* wait for seconds for a broker that is away */
+	bool wait_for_broker; /* for seconds, if it is away */
 };
 
 /* Names a description that a source gave; zero: none. */

@@ -63,7 +63,7 @@ static struct shmring_waitable *find_spinner(const struct shmring_wait_item *wai
 	for (int i = 0; i < count; i++) {
 		struct shmring_waitable *w = waits[i].what;
 
-		if (w->patient)
+		if (w->no_spin)
 			continue;
 		shmr_spin_learn(&w->side->spin, now);
 		if (w->side->spin.budget_ns > 0 &&

@@ -31,7 +31,7 @@ struct shmring_waitable {
 	void (*disarm)(struct shmring_waitable *w);
 	const shm_u32 *bell;
 	int64_t longest_ns; /* to sleep without another look */
-	bool patient;	    /* it does not spin */
+	bool no_spin;	    /* it sleeps at once */
 	struct bell *side;  /* its budget bounds spinning */
 	struct in_use *use;
 	struct shmring_counters *counters;

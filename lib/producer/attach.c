@@ -32,14 +32,14 @@
 enum { RESETS = 3 };
 
 /* How long the walk to a lane's end may take while there are other lanes. */
-#define HURRY_NS INT64_C(50000000)
+#define SHORT_WALK_NS INT64_C(50000000)
 
 /* What the tries of one attach have found so far. */
 struct tried {
 	uint64_t avoid; /* lanes that were found damaged, or to take long: not again */
 	uint64_t slow; /* those of them whose walk to the end was given up, because it takes long */
-	bool patient;  /* no other lane is left: walk to the end even if it takes long */
-	bool last;     /* this is the last try: signals wait for all of it */
+	bool walk_fully; /* no other lane is left: walk to the end even if it takes long */
+	bool last;	 /* this is the last try: signals wait for all of it */
 };
 
 /*
@@ -243,7 +243,7 @@ static int find_end(struct shmring_producer *p, struct tried *t)
 	if (shmr_lane_newest(&p->lane, &end)) {
 		p->reserve.noted_chunk = end.position / g->chunk;
 		e = shmr_lane_walk_until(&p->lane, g, &end, POSITION_NONE,
-					 t->patient ? INT64_MAX : shmr_now() + HURRY_NS);
+					 t->walk_fully ? INT64_MAX : shmr_now() + SHORT_WALK_NS);
 	}
 	if (e == -EAGAIN) {
 		t->slow |= UINT64_C(1) << p->attachment.slot;
@@ -398,7 +398,7 @@ static bool allow_slow_lanes(struct tried *t, int e)
 		return false;
 	t->avoid &= ~t->slow;
 	t->slow = 0;
-	t->patient = true;
+	t->walk_fully = true;
 	return true;
 }
 
