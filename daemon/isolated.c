@@ -33,7 +33,7 @@ static int open_anew(int fd, bool writable)
 	return anew < 0 ? explain(anew, "the broker cannot open it again: %e", anew) : anew;
 }
 
-static int source_open(struct ring_source *s, enum ring_role role, struct ring_grant *ret)
+static int local_describe(struct ring_source *s, enum ring_role role, struct ring_grant *ret)
 {
 	const struct isolated *i = (struct isolated *)s;
 	int fd = shmring_fd(i->ring);
@@ -42,18 +42,18 @@ static int source_open(struct ring_source *s, enum ring_role role, struct ring_g
 	return fd < 0 ? fd : open_anew(fd, role != RING_OBSERVE);
 }
 
-static void source_leave(struct ring_source *s, const struct ring_grant *grant)
+static void local_leave(struct ring_source *s, const struct ring_grant *grant)
 {
 	(void)s;
 	(void)grant;
 }
 
-static void source_join(struct ring_source *s)
+static void local_join(struct ring_source *s)
 {
 	(void)s;
 }
 
-static void source_free(struct ring_source *s, bool inherited)
+static void local_free(struct ring_source *s, bool inherited)
 {
 	struct isolated *i = (struct isolated *)s;
 
@@ -65,8 +65,8 @@ static void source_free(struct ring_source *s, bool inherited)
 	free(i);
 }
 
-static int source_lane(struct ring_source *s, const struct lane_wish *wish,
-		       uint32_t *ret_file_number)
+static int local_lane(struct ring_source *s, const struct lane_wish *wish,
+		      uint32_t *ret_file_number)
 {
 	return isolated_describe((struct isolated *)s, wish->lane, wish->write, ret_file_number);
 }
@@ -91,11 +91,11 @@ int isolated_adopt(struct keeper *keeper, struct shmring_ring *ring)
 		shmring_close(ring);
 		return explain(-ENOMEM, "out of memory");
 	}
-	i->calls = (struct ring_source){ .open = source_open,
-					 .leave = source_leave,
-					 .join = source_join,
-					 .free = source_free,
-					 .lane = source_lane };
+	i->calls = (struct ring_source){ .open = local_describe,
+					 .leave = local_leave,
+					 .join = local_join,
+					 .free = local_free,
+					 .lane = local_lane };
 	pthread_mutex_init(&i->mutex, NULL);
 	for (unsigned lane = 0; lane < LAYOUT_LANES; lane++)
 		i->lane[lane].fd = -1;

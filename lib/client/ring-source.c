@@ -164,7 +164,7 @@ static bool try_again(int e, int64_t deadline)
 	return true;
 }
 
-static int broker_open(struct ring_source *source, enum ring_role role, struct ring_grant *ret)
+static int source_describe(struct ring_source *source, enum ring_role role, struct ring_grant *ret)
 {
 	struct broker_source *s = (struct broker_source *)source;
 	int64_t deadline = shmr_now() + BROKER_WAIT_TIME;
@@ -224,7 +224,7 @@ static int try_lane(struct broker_source *s, const struct lane_wish *wish,
 	return fd;
 }
 
-static int broker_lane(struct ring_source *source, const struct lane_wish *wish,
+static int source_lane(struct ring_source *source, const struct lane_wish *wish,
 		       uint32_t *ret_file_number)
 {
 	struct broker_source *s = (struct broker_source *)source;
@@ -241,7 +241,7 @@ static int broker_lane(struct ring_source *source, const struct lane_wish *wish,
 	return fd;
 }
 
-static void broker_leave(struct ring_source *source, const struct ring_grant *grant)
+static void source_leave(struct ring_source *source, const struct ring_grant *grant)
 {
 	struct broker_source *s = (struct broker_source *)source;
 	struct proto_message m = { .u.grant.grant = grant->number };
@@ -254,7 +254,7 @@ static void broker_leave(struct ring_source *source, const struct ring_grant *gr
 }
 
 /* The thread that held the mutex in the parent is not in this process (B4). */
-static void broker_join(struct ring_source *source)
+static void source_join(struct ring_source *source)
 {
 	struct broker_source *s = (struct broker_source *)source;
 
@@ -263,7 +263,7 @@ static void broker_join(struct ring_source *source)
 	s->connections++;
 }
 
-static void broker_free(struct ring_source *source, bool inherited)
+static void source_free(struct ring_source *source, bool inherited)
 {
 	struct broker_source *s = (struct broker_source *)source;
 
@@ -279,8 +279,8 @@ static struct broker_source *source_new(void)
 
 	if (!s)
 		return NULL;
-	s->calls = (struct ring_source){ broker_open, broker_leave, broker_join, broker_free,
-					 broker_lane };
+	s->calls = (struct ring_source){ source_describe, source_leave, source_join, source_free,
+					 source_lane };
 	s->answer_ns = SHORT_ANSWER_TIME;
 	s->connection.socket = -1;
 	pthread_mutex_init(&s->mutex, NULL);
@@ -336,7 +336,7 @@ static int get(struct shmring_ring **ret, const char *address, const struct prot
 		return explain(-ENOMEM, "out of memory");
 	e = get_ring(ret, s, address, config, flags);
 	if (e < 0)
-		broker_free(&s->calls, false);
+		source_free(&s->calls, false);
 	return e < 0 ? shmr_explain_about(e, address) : 0;
 }
 
@@ -404,7 +404,7 @@ int source_open_ring_wait(struct shmring_ring **ret, const char *address, int64_
 		return explain(-ENOMEM, "out of memory");
 	e = await_ring(ret, s, address, deadline);
 	if (e < 0)
-		broker_free(&s->calls, false);
+		source_free(&s->calls, false);
 	return e < 0 ? shmr_explain_about(e, address) : 0;
 }
 
