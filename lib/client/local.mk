@@ -5,9 +5,9 @@
 noinst_LTLIBRARIES += lib/client/libclient.la
 lib_client_libclient_la_SOURCES = \
 	lib/client/broker.c \
+	lib/client/by-address.c \
 	lib/client/connection.c \
 	lib/client/connection.h \
-	lib/client/open.c \
 	lib/client/ring-source.c \
 	lib/client/ring-source.h
 lib_client_libclient_la_CPPFLAGS = $(CORE_CPPFLAGS) -I$(top_srcdir)/lib/proto

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * open: where each address leads: "broker:NAME" to the broker, any other one to a file.
+ * by-address: open, create and remove rings: "broker:NAME" at the broker, any other one as a file.
  */
 #include <errno.h>
 #include <stdbool.h>
