@@ -41,7 +41,7 @@ struct shmring_reader_hot {
 
 /*
  * The beginning of a consumer's handle. A child made by fork finds it zeroed:
- * then every first comparison below fails, and the slow half answers -ECHILD.
+ * then every fast path is left at its first test, and the slow half answers -ECHILD.
  */
 struct shmring_consumer_hot {
 	struct shmring_reader_hot *lane; /* whose turn it is */

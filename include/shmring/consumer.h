@@ -50,7 +50,7 @@ enum shmring_start {
 
 /* Flags. */
 #define SHMRING_OBSERVE 1u   /* read-only observer; takes no name */
-#define SHMRING_PINNED 2u    /* never evict me, whatever the ring's policy */
+#define SHMRING_PINNED 2u    /* the ring's policy does not evict me; my max_lag, max_lag_ns do */
 #define SHMRING_UNTIL_NOW 4u /* hand out what was published before attach, then -ENODATA */
 #define SHMRING_UNTIL_END 8u /* a peek returns -EPIPE when no producer is left */
 
@@ -68,8 +68,8 @@ struct shmring_consumer_options {
 				the size of a lane; 0: never */
 	uint64_t max_lag_ns; /* the same limit for the age of the oldest message that it
 				has not released; up to one day; 0: never */
-	int64_t deadline;    /* how long attach waits for a place, or for the name;
-				0: it does not wait */
+	int64_t deadline;    /* until when attach waits for a place, or for the name
+				(shmring_deadline()); 0: it does not wait */
 };
 
 /*
@@ -102,14 +102,16 @@ SHMRING_ASSERT_SIZE(shmring_message, 32);
  * when a signal handler ran while it slept. Other threads may fork during the wait. An
  * observer needs no place.
  *
- * Errors: -EUSERS (64 consumers), -EBUSY (a live process holds the name, or a broken
- * process changes the places all the time), -ENOENT (SHMRING_START_RESUME, unknown
- * name), -EINVAL (name or options), -EACCES (ring open read-only and not
- * SHMRING_OBSERVE), -EOPNOTSUPP (no liveness lock there), -EIDRM (an ephemeral
- * ring, whose name went with its last user: open it again), -EPERM or -ENOMEM
- * (SHMRING_MEMORY_STRICT), -EBADMSG (a lane is damaged), -EBADF (the program closed the
- * ring's descriptor), -EINTR (see above), -ECHILD.
- * Concurrency: any number of processes and threads.
+ * Errors: -EUSERS (64 consumers), -EBUSY (a live process holds the name, a foreign process
+ * locks the file, or a broken process changes the places all the time), -ENOENT
+ * (SHMRING_START_RESUME, unknown name), -EINVAL (name or options), -EACCES (ring open read-only and
+ * not SHMRING_OBSERVE), -EOPNOTSUPP (no liveness lock there), -EIDRM (an ephemeral ring, whose name
+ * went with its last user: open it again), -EPERM or -ENOMEM (SHMRING_MEMORY_STRICT), -EBADMSG (a
+ * lane is damaged), -EBADF (the program closed the ring's descriptor), -EINTR (see above), -ECHILD.
+ * In a ring of the broker also -EACCES and -EDQUOT (the broker refuses), -ENOENT and -ESTALE (the
+ * ring was removed; another one has its name now), and -ECONNREFUSED, -ECONNRESET, -ETIMEDOUT,
+ * -EPROTO and -EPROTONOSUPPORT (as shmring_broker_open()). Concurrency: any number of processes and
+ * threads.
  */
 int shmring_consumer_attach(struct shmring_consumer **ret, struct shmring_ring *r,
 			    const struct shmring_consumer_options *options);
@@ -125,8 +127,9 @@ void shmring_consumer_detach(struct shmring_consumer *c);
  * Hand out the next message, without releasing those handed out before.
  *
  * A lossless consumer gets a pointer into the ring, valid until
- * shmring_release(). If the ring may evict it (SHMRING_SLOW_EVICT and not
- * SHMRING_PINNED), what it read there counts only once release returned 0.
+ * shmring_release(). If it may be evicted (the ring has SHMRING_SLOW_EVICT and the
+ * consumer is not SHMRING_PINNED, or the consumer has a max_lag or max_lag_ns), what it
+ * read there counts only once release returned 0.
  * An observer gets a pointer to a private copy, valid until the next peek.
  *
  * Waits until `deadline`. Errors: -EAGAIN (no message and SHMRING_NOWAIT),
@@ -208,7 +211,7 @@ void shmring_rewind(struct shmring_consumer *c);
 /*
  * Copy the next message into `buf` and release it, together with all that was peeked
  * before. Returns its length. Errors: those of shmring_peek(), -ESTALE (as
- * shmring_release(): discard what was copied), and -EMSGSIZE (the message is longer than
+ * shmring_release(): discard what was copied to `buf`), and -EMSGSIZE (the message is longer than
  * `size`, and stays). After -EMSGSIZE, shmring_next_length() tells how large `buf` has to
  * be; shmring_peek() and shmring_release() skip the message.
  */
@@ -254,7 +257,7 @@ int shmring_consumer_arm(struct shmring_consumer *c);
  */
 int shmring_consumer_cancel(struct shmring_consumer *c);
 
-/* What shmring_wait() takes to wait for a message of this consumer. */
+/* What shmring_wait() takes to wait for a message of this consumer. One for each handle. */
 struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c);
 
 /*
@@ -271,7 +274,8 @@ struct shmring_waitable *shmring_consumer_waitable(struct shmring_consumer *c);
  * message returns it at once, and a wait with a watermark does not spin. For a descriptor the
  * time counts from arming; it is the time that was set when the program asked for the
  * descriptor.
- * Errors: -EINVAL (both, too large, negative time, an observer), -ECHILD.
+ * Errors: -EINVAL (both are given, messages or bytes of 2^61 or more, a negative time, an
+ * observer), -ECHILD.
  */
 int shmring_consumer_watermark(struct shmring_consumer *c, uint64_t messages, uint64_t bytes,
 			       int64_t within_ns);

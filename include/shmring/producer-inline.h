@@ -28,7 +28,7 @@ extern "C" {
 
 /*
  * The beginning of a producer's handle. A child made by fork finds it zeroed:
- * then every comparison below fails, and the slow half answers -ECHILD.
+ * then every fast path is left at its first test, and the slow half answers -ECHILD.
  */
 struct shmring_producer_hot {
 	unsigned char *data; /* the lane, twice in a row */
@@ -78,7 +78,7 @@ SHMRING_ASSERT_OFFSET(shmring_producer_hot, round, 104);
 SHMRING_ASSERT_OFFSET(shmring_producer_hot, stamp, 112);
 SHMRING_ASSERT_SIZE(shmring_producer_hot, 120);
 
-/* From this length on a copy is not the caller's business, in bytes. */
+/* Bytes. shmring_publish() has the library copy messages of this length or more. */
 #define SHMRING_LARGE 4096
 
 /*
@@ -119,7 +119,10 @@ SHMRING_INLINE int shmring_claim(struct shmring_producer *p, size_t len, int64_t
 	struct shmring_producer_hot *h = SHMRING_POINTER(struct shmring_producer_hot, p);
 	uint64_t at;
 
-	/* A message of just max_message bytes, too: in a zeroed handle, 0 bytes are that many. */
+	/*
+	 * `>=`, not `>`: in a zeroed handle max_message is 0, and even an empty message must
+	 * take the slow half.
+	 */
 	if (__builtin_expect(len >= h->max_message || h->claimed != 0, 0)) {
 		int e = shmring_slow1_claim_refused(p, len);
 

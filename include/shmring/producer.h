@@ -41,11 +41,13 @@ struct shmring_producer_options {
 	size_t size;	 /* sizeof(struct shmring_producer_options) */
 	int64_t spin_ns; /* how long a wait for room spins before it sleeps, in
 			    nanoseconds, or SHMRING_SPIN_NEVER, SHMRING_SPIN_ALWAYS;
-			    0: 50 us */
+			    0: 50 us for each consumer that may hold it back, 200 us
+			    at most, see SHMRING_SPIN_ADAPTIVE */
 	struct shmring_memory memory;
 	uint32_t flags;	   /* SHMRING_WHILE_READ */
 	uint32_t reserved; /* 0 */
-	int64_t deadline;  /* how long attach waits for a lane; 0: it does not wait */
+	int64_t deadline;  /* until when attach waits for a lane (shmring_deadline());
+			      0: it does not wait */
 };
 
 /*
@@ -58,12 +60,15 @@ struct shmring_producer_options {
  * have the lanes, and -EINTR when a signal handler ran while it slept. Other threads may
  * fork during the wait.
  *
- * Errors: -EUSERS (all lanes have live producers), -ENOSPC, -EACCES (ring open
+ * Errors: -EINVAL (options), -EUSERS (all lanes have live producers), -ENOSPC, -EACCES (ring open
  * read-only), -EOPNOTSUPP (no liveness lock there), -EIDRM (an ephemeral ring, whose
  * name went with its last user: open it again), -EPERM or -ENOMEM
  * (SHMRING_MEMORY_STRICT, see shmring_explain()), -EBUSY (a foreign process locks
  * the file, or a broken process changes the places all the time), -EBADF (the program
- * closed the ring's descriptor), -EINTR (see above), -ECHILD.
+ * closed the ring's descriptor), -EINTR (see above), -ECHILD. In a ring of the broker also
+ * -EACCES and -EDQUOT (the broker refuses), -ENOENT and -ESTALE (the ring was removed;
+ * another one has its name now), and -ECONNREFUSED, -ECONNRESET, -ETIMEDOUT, -EPROTO and
+ * -EPROTONOSUPPORT (as shmring_broker_open()).
  * Concurrency: any number of processes and threads.
  */
 int shmring_producer_attach(struct shmring_producer **ret, struct shmring_ring *r,
@@ -99,7 +104,8 @@ int shmring_claim(struct shmring_producer *p, size_t len, int64_t deadline, void
 /*
  * Publish the first `len` bytes of the open claim, and with it all staged
  * messages. `len` may be less than was claimed.
- * Errors: -EINVAL (no open claim, or `len` beyond it), -ECHILD.
+ * Errors: -EINVAL (no open claim, or `len` beyond it), -EBUSY (a claim of this handle waits for
+ * room, and a second thread or a signal handler makes this call), -ECHILD.
  */
 int shmring_commit(struct shmring_producer *p, size_t len);
 
@@ -148,7 +154,10 @@ int shmring_producer_arm(struct shmring_producer *p, size_t len);
 /* Cancel a wait for room, as shmring_consumer_cancel() cancels a wait for messages. */
 int shmring_producer_cancel(struct shmring_producer *p);
 
-/* What shmring_wait() takes to wait for room for `len` bytes. */
+/*
+ * What shmring_wait() takes to wait for room for `len` bytes. One for each handle: a later call
+ * replaces `len`.
+ */
 struct shmring_waitable *shmring_producer_waitable(struct shmring_producer *p, size_t len);
 
 /*

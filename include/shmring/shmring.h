@@ -10,7 +10,9 @@
  *
  * Conventions, valid for every call of the three headers:
  *  - A call returns >= 0, or a negative errno. It writes its outputs only on
- *    success. shmring_explain() gives the sentence that belongs to a failure.
+ *    success, with three exceptions, whose content means nothing after an error:
+ *    shmring_wait() (`ready`), shmring_receive() (`buf`) and shmring_peek_batch() (`ret`).
+ *    shmring_explain() gives the sentence that belongs to a failure.
  *  - Option structs begin with their own size. A field that is zero means the
  *    default; a NULL struct means all defaults.
  *  - Structs that a call fills begin with their own size too, and the caller sets it
@@ -70,23 +72,28 @@ struct shmring_ring;
 #define SHMRING_FOREVER INT64_MAX
 
 /*
- * How long a wait spins before it sleeps, in nanoseconds, or one of these. The
- * default follows the traffic: it spins, for 50 us at most, while the gaps between
- * messages are no longer than that, so that a busy ring is as quick as the caches
- * are, and sleeps at once when they are longer, so that an idle one costs nothing.
- * With the default budget a wait of more than 2 us offers its processor to other processes
- * (sched_yield(2)), because the process that it waits for may need it.
+ * How long a wait spins before it sleeps, in nanoseconds, or one of these.
+ *
+ * The default of a consumer follows the traffic. While the gaps between messages are 50 us or
+ * less, a wait spins for up to 50 us, so a busy ring is as quick as the caches are. When they are
+ * longer, a wait sleeps at once, so an idle ring costs nothing. The default of a producer does
+ * not adapt: a wait for room spins for 50 us for each consumer that may hold the producer back,
+ * and counts four of them at most.
+ *
+ * With the default a wait of more than 2 us offers its processor to other processes
+ * (sched_yield(2)), because the process that it waits for may need it. The time for which others
+ * take the processor does not count.
  */
 #define SHMRING_SPIN_ADAPTIVE INT64_C(0)
 #define SHMRING_SPIN_NEVER (-INT64_C(1))    /* for cores that are shared */
 #define SHMRING_SPIN_ALWAYS SHMRING_FOREVER /* for a core of one's own */
 
 /* Limits of the format. */
-#define SHMRING_MAX_LANES 64	 /* producers at one time */
-#define SHMRING_MAX_CONSUMERS 64 /* lossless consumers at one time */
-#define SHMRING_NAME_SIZE 32	 /* consumer name with its final NUL */
-#define SHMRING_MIN_LANE_SIZE (UINT64_C(1) << 16)
-#define SHMRING_MAX_LANE_SIZE (UINT64_C(1) << 32)
+#define SHMRING_MAX_LANES 64			  /* producers at one time */
+#define SHMRING_MAX_CONSUMERS 64		  /* lossless consumers at one time */
+#define SHMRING_NAME_SIZE 32			  /* consumer name with its final NUL */
+#define SHMRING_MIN_LANE_SIZE (UINT64_C(1) << 16) /* bytes */
+#define SHMRING_MAX_LANE_SIZE (UINT64_C(1) << 32) /* bytes */
 
 /* What a full ring does about a consumer that holds producers back. */
 enum shmring_slow_policy {
@@ -110,8 +117,9 @@ enum shmring_wake_mode {
 enum shmring_stamp {
 	SHMRING_STAMP_NONE = 0,
 	SHMRING_STAMP_CLOCK = 1, /* CLOCK_MONOTONIC, as the producer reads it */
-	SHMRING_STAMP_TSC = 2,	 /* the processor's counter, measured at create:
-				    cheaper, and where the kernel trusts it only */
+	SHMRING_STAMP_TSC = 2,	 /* the processor's counter, measured at create: cheaper
+				    than the clock; only where the kernel itself
+				    trusts it (-EOPNOTSUPP) */
 	SHMRING_STAMP_AUTO = 3,	 /* the counter where it can be had, else the clock */
 };
 
@@ -135,7 +143,8 @@ struct shmring_config {
 	uint64_t max_sleep_ns;	 /* no sleep is longer before its sleeper looks
 				    again; 1 ms to 10 s; 0: 100 ms */
 	uint32_t wake;		 /* enum shmring_wake_mode */
-	uint32_t mode;		 /* permission bits of the file; 0: 0600 */
+	uint32_t mode;		 /* permission bits of the file; 0: 0600. With
+				    "broker:NAME" only 0: the broker's rules decide */
 	uint64_t first_position; /* byte count of the first record, a multiple
 				    of 64; for tests of the wrap-around */
 	uint32_t stamps;	 /* enum shmring_stamp; takes 8 bytes of each
@@ -238,8 +247,9 @@ int shmring_create(struct shmring_ring **ret, const char *address,
  * killed, the call removes the name, and returns -ENOENT.
  *
  * A ring of the broker is used like any other; attaching to it asks the broker,
- * which may refuse (-EACCES). If the broker has gone, the call waits for its successor
- * for up to two seconds (-ECONNREFUSED), and that must have the same ring (-ESTALE).
+ * which may refuse (-EACCES). If the broker has gone, an attach waits for its successor
+ * for up to two seconds (-ECONNREFUSED), and that must have the same ring (-ESTALE). This call
+ * waits in the same way if the broker has left its socket behind.
  * Attached producers and consumers do not need the broker.
  *
  * Errors: -ENOENT, -EACCES, -ELOOP (a symbolic link), -EISDIR, -EINVAL (no
@@ -286,7 +296,8 @@ int shmring_open_or_create(struct shmring_ring **ret, const char *address,
 /*
  * Open the ring behind a descriptor, as received over a Unix socket. The
  * descriptor is duplicated and stays the caller's. A memory file must be
- * sealed against shrinking (-EPERM otherwise).
+ * sealed against growing and shrinking (-EPERM otherwise).
+ * Errors: those of shmring_open() and fcntl(2) (-EBADF, -EMFILE).
  */
 int shmring_open_fd(struct shmring_ring **ret, int fd);
 
@@ -396,9 +407,9 @@ struct shmring_consumer_stat {
 };
 
 /*
- * Look at the ring, one lane, one consumer. `index` runs from 0 to
- * SHMRING_MAX_LANES or SHMRING_MAX_CONSUMERS, exclusive. Errors: -ERANGE (no
- * such lane), -EAGAIN (the lane is written too fast to be examined), -EBADMSG
+ * Look at the ring, one lane, one consumer. `index` runs from 0 to the number of the
+ * ring's lanes, or SHMRING_MAX_CONSUMERS, exclusive. Errors: -ERANGE (no
+ * such lane or place), -EAGAIN (the lane is written too fast to be examined), -EBADMSG
  * (it is damaged), -EBADF (the program closed the ring's descriptor), -ECHILD.
  * A member of a ring can write so much that counting takes minutes. So these calls stop
  * counting after some 20 ms, and say so in `partial`; shmring_stat() stops after 50 ms,
@@ -414,15 +425,16 @@ int shmring_stat_consumer(struct shmring_ring *r, unsigned index,
 /*
  * Prove which members have died, and clean up after them now, rather than when their
  * place is needed. Returns how many were recovered.
- * Errors: -EACCES (the ring is open read-only), -ECHILD.
+ * Errors: -EACCES (the ring is open read-only), -EBADF (the program closed the ring's
+ * descriptor), those of shmring_consumer_attach() for a ring of the broker, -ECHILD.
  */
 int shmring_reap(struct shmring_ring *r);
 
 /*
  * Drop a named cursor that no process holds. An ephemeral ring without another user loses
  * its name.
- * Errors: -ENOENT (no such name), -EBUSY (a process holds it), -EINVAL (not a
- * name), -EACCES (the ring is open read-only), -ECHILD.
+ * Errors: -ENOENT (no such name), -EBUSY (a process holds it, or a broken process changes the
+ * places all the time), -EINVAL (not a name), and those of shmring_reap().
  */
 int shmring_forget(struct shmring_ring *r, const char *name);
 
@@ -476,11 +488,11 @@ int shmring_directory(char *ret, size_t size);
  *
  * socket: where it listens; NULL: $SHMRING_BROKER, or
  * $XDG_RUNTIME_DIR/shmring/broker if that exists, or /run/shmring/broker.
- * Errors of all three: -ECONNREFUSED (no broker listens there, nor two seconds after
- * the broker went), -ETIMEDOUT (no answer for five seconds), -ECONNRESET (it hung
- * up: open it again), -EPROTO (what answers is no broker), -EPROTONOSUPPORT (no
- * common version), -EMFILE, -EACCES and others with which it refuses, -ENAMETOOLONG,
- * -ECHILD. Concurrency: a handle belongs to one thread.
+ * Errors of the calls: -ECONNREFUSED (no broker listens there; if one has left its socket
+ * behind, the call has waited two seconds for its successor), -ETIMEDOUT (no answer for five
+ * seconds), -ECONNRESET (it hung up: open it again), -EPROTO (what answers is no broker),
+ * -EPROTONOSUPPORT (no common version), -EMFILE, -EACCES and others with which it refuses,
+ * -ENAMETOOLONG, -ECHILD. Concurrency: a handle belongs to one thread.
  */
 struct shmring_broker;
 
@@ -513,6 +525,7 @@ struct shmring_broker_ring {
  * The first ring whose name comes behind `after` (NULL or "": the first of all)
  * and that this process may use: 1; or 0: there is none. Names come in the order of
  * strcmp(3); a ring that comes or goes meanwhile is seen or not, all others once.
+ * Further error: -EINVAL (`after` is no name of a ring, or `size` is not set).
  */
 int shmring_broker_next(struct shmring_broker *b, const char *after,
 			struct shmring_broker_ring *ret);
@@ -540,7 +553,7 @@ struct shmring_waitable; /* lives as long as its handle */
 struct shmring_wait_item {
 	struct shmring_waitable
 		*what; /* shmring_consumer_waitable(), shmring_producer_waitable() */
-	int ready;     /* set by shmring_wait(): 1 or 0 */
+	int ready;     /* set by shmring_wait(): 1 or 0; means nothing after an error */
 };
 
 SHMRING_ASSERT_OFFSET(shmring_wait_item, what, 0);
