@@ -33,7 +33,7 @@
  *     What lies more than a lane behind `reserved` may be overwritten: a copy
  *     made at position p was whole if afterwards, behind an acquire fence,
  *     reserved - p <= lane size [OVERRUN].
- *  I10 The first owner of a lane allocates and faults in all of its memory before it
+ *  I7 The first owner of a lane allocates and faults in all of its memory before it
  *     stores into it, or fails to attach. No process touches a lane that has no memory yet.
  *
  * Why an entry is always in reach: records and batches take at most half a

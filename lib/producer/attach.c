@@ -7,7 +7,7 @@
  *  2. Bury the owners that are proved dead, then take the place of a lane: CLAIMED, the lock,
  *     SETUP (R1 in registry.h).
  *  3. Map the consumers' cursors, the lane's control block and its data.
- *  4. The first owner gives the lane all of its memory (I10 in lane.h), and tells so [READY].
+ *  4. The first owner gives the lane all of its memory (I7 in lane.h), and tells so [READY].
  *  5. Find the end of what the last owner published (I5).
  *  6. Finish: close the description, and go ACTIVE.
  *
@@ -191,7 +191,7 @@ static bool is_furnished(const struct shmring_producer *p)
 	return load_acquire(&a->registry->lanes_ready) >> a->slot & 1;
 }
 
-/* I10: all memory of the lane, in file `fd`, before any process may touch it, or none. */
+/* I7: all memory of the lane, in file `fd`, before any process may touch it, or none. */
 static int furnish_lane(struct shmring_producer *p, int fd)
 {
 	struct attachment *a = &p->attachment;
