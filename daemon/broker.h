@@ -2,9 +2,10 @@
 /*
  * broker: start, rounds of the loop, signals, and the end. A library: main.c starts a broker.
  *
- * One thread runs the loop; it owns the connections and makes all changes, and it waits in
- * epoll and nowhere else. Two more threads only look: the reaper and the metrics. A third
- * one copies lanes. No message goes through the broker.
+ * One thread runs the loop. It owns the connections, it alone makes, gives out and removes rings,
+ * and it waits in epoll and nowhere else. There are three more threads. The reaper frees the places
+ * of dead participants, by CAS as any participant does. The metrics only read. The third one copies
+ * lanes. No message goes through the broker.
  */
 #ifndef DAEMON_BROKER_H
 #define DAEMON_BROKER_H
