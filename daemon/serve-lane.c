@@ -30,8 +30,8 @@ static void give_lane(struct session *s, uint32_t serial, struct entry *e, unsig
 }
 
 /*
- * The copy counts from its beginning until no process has the former file: its user may keep
- * that file, and so may readers.
+ * The new user is charged for the copy, from its beginning on, as long as any process has the
+ * former file: its former user may keep it, and so may readers.
  */
 static bool take_lane_charge(struct session *s, uint32_t serial, const struct charge *charge)
 {

@@ -2,8 +2,9 @@
 /*
  * doorbell-room.pml: a producer sleeps until there is room; store buffers are modelled.
  *
- * Follows sleep_for_room(), wanted_floor(), wait_once(), producer_press() and tell_other_producers()'s
- * counterpart consumer_tell_producers() around them: lib/producer/wait.c, press.c; the end of
+ * Follows sleep_for_room(), wanted_floor() and wait_once() of lib/producer/wait.c; producer_press() of
+ * lib/producer/press.c; producer_tell_others() of lib/producer/wake.c, and its counterpart
+ * consumer_tell_producers() of lib/consumer/place.c; the end of
  * shmring_release() in include/shmring/consumer-inline.h, consumer_release_lane() and
  * wake_owner() of lib/consumer/cursor.c; leave_ring() of lib/consumer/attach.c; lib/core/doorbell.c.
  *

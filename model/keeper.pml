@@ -2,8 +2,8 @@
 /*
  * keeper.pml: broker, keeper and successor: what was answered about an isolated ring is so.
  *
- * Follows keeper_find(), start_one(), renew(), flush() and replace() of daemon/keeper.c; serve() and
- * await_broker() of daemon/keeper-process.c; session_hold() of daemon/session.c; upgrade_prepare() of
+ * Follows keeper_find(), start_one(), renew() and replace() of daemon/keeper.c; keeper_flush() of
+ * daemon/keeper-send.c; keep_for_broker() and await_broker() of daemon/keeper-process.c; session_hold() of daemon/session.c; upgrade_prepare() of
  * daemon/upgrade.c.
  *
  * Modelled: one name, under which a client makes a ring and removes it, OPS times. Brokers, one after

@@ -8,7 +8,7 @@
  * consumer_keep_place() of lib/consumer/place.c; consumer_resume_cursor(),
  * consumer_replace_cursor() and consumer_place_cursor() of lib/consumer/join.c;
  * consumer_release_lane(), consumer_write_mark(), consumer_recall() and last_mark() of
- * lib/consumer/cursor.c; lib/core/registry.c; forget() of lib/core/stat.c.
+ * lib/consumer/cursor.c; lib/core/registry.c; forget() of lib/core/repair.c.
  *
  * Modelled: a name that exists, DETACHED, in one slot, with one lane. HOLDERS processes attach under
  * it, at any time, to resume or to begin at the oldest message or now; they read, release, leave,
@@ -359,7 +359,7 @@ inline enter()
 	fi
 }
 
-/* resume_lane() of a word that was DETACHED */
+/* consumer_resume_cursor(), of a word that was DETACHED */
 inline consumer_resume()
 {
 	atomic { DIE; position = cursor };

@@ -3,8 +3,8 @@
  * atomic: the only spelling of atomic access to shared words.
  *
  * Every ordering edge of the ring carries a label at both of its ends, as in
- * "[PUBLISH] pairs with peek in read.c"; `grep -rn '\[PUBLISH\]' lib` shows an
- * edge whole. The labels are listed in docs/layout.md.
+ * "[PUBLISH] pairs with shmring_peek()"; `grep -rn '\[PUBLISH\]' lib include` shows
+ * an edge whole. The labels are listed in docs/layout.md.
  *
  * Only lock-free words of 4 and 8 bytes are used, so that the same word means
  * the same to two processes whatever compiler built them.

@@ -137,7 +137,7 @@ void shmr_bell_ring_leaving(struct bell *bell, struct shmring_counters *counters
 
 /*
  * A process has attached: its status word says so. Wake all processes that sleep until others
- * have attached (arrivals.h). They cannot announce themselves: they may have no place.
+ * have attached (arrivals.c). They cannot announce themselves: they may have no place.
  */
 void shmr_bell_ring_arrival(struct doorbell *shared);
 

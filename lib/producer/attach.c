@@ -9,7 +9,9 @@
  *  3. Map the consumers' cursors, the lane's control block and its data.
  *  4. The first owner gives the lane all of its memory (I7 in lane.h), and tells so [READY].
  *  5. Find the end of what the last owner published (I5).
- *  6. Finish: close the description, and go ACTIVE.
+ *  6. Apply the memory options.
+ *  7. Finish: close the descriptor, and go ACTIVE. The mapping keeps the description, and with it
+ *     the lock.
  *
  * A lane that contradicts itself is damaged: the attach tries another one. A hostile owner can
  * leave so many records behind that step 5 takes long: then other lanes are tried first.

@@ -207,7 +207,7 @@ static inline void producer_set_limit(struct shmring_producer *p)
 	p->hot.limit = later(limit, p->hot.position) + 1; /* 0: only in a wiped handle */
 }
 
-/* What does a commit do? */
+/* Set hot.slow: may a commit be inline? */
 static inline void producer_set_slow(struct shmring_producer *p, bool waiting)
 {
 	p->hot.slow = HANDLE_CHECKS || waiting || p->batch.staged ? SHMRING_COMMIT_SLOW : p->single;
@@ -257,7 +257,7 @@ void producer_show_counts(struct shmring_producer *p);
 
 /* wake.c */
 
-/* Wake the other producers, which may wait for the consumer that has just made room. */
+/* Wake the other producers, which may wait for the consumer that was just buried or evicted. */
 void producer_tell_others(struct shmring_producer *p);
 
 /* lag.c */
@@ -311,7 +311,7 @@ bool producer_press(struct shmring_producer *p, uint64_t size, struct gate *gate
 /* When to press the consumer that is the gate again; INT64_MAX: it may not be evicted. */
 int64_t producer_press_due(const struct shmring_producer *p, const struct gate *gate);
 
-/* The consumer in the way was found dead: ask for the proof at the next look. */
+/* The consumer in the way may be gone: do not wait for the probe interval. */
 static inline void producer_press_at_once(struct shmring_producer *p)
 {
 	p->press.last_probe = 0;

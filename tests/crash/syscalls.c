@@ -5,7 +5,7 @@
  *
  * A helper does the operation under the eyes of intercept.h. The first run makes
  * the list of its calls; then there is one run for each call and each of its
- * faults (faults.h). After each of them
+ * faults (errnos.h). After each of them
  *
  *   - the operation has answered with the error, or with one that the manual
  *     names, or has done without the call, as the table says;
