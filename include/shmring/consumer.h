@@ -110,8 +110,9 @@ SHMRING_ASSERT_SIZE(shmring_message, 32);
  * lane is damaged), -EBADF (the program closed the ring's descriptor), -EINTR (see above), -ECHILD.
  * In a ring of the broker also -EACCES and -EDQUOT (the broker refuses), -ENOENT and -ESTALE (the
  * ring was removed; another one has its name now), and -ECONNREFUSED, -ECONNRESET, -ETIMEDOUT,
- * -EPROTO and -EPROTONOSUPPORT (as shmring_broker_open()). Concurrency: any number of processes and
- * threads.
+ * -EPROTO and -EPROTONOSUPPORT (as shmring_broker_open()).
+ *
+ * Concurrency: any number of processes and threads.
  */
 int shmring_consumer_attach(struct shmring_consumer **ret, struct shmring_ring *r,
 			    const struct shmring_consumer_options *options);
