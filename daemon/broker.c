@@ -17,11 +17,11 @@
 
 #include "config.h"
 #include "log.h"
-#include "restore.h"
+#include "serve.h"
 #include "serve-lane.h"
 #include "serve-metrics.h"
-#include "serve.h"
 #include "sigbus.h"
+#include "succession.h"
 #include "sys.h"
 #include "threads.h"
 
@@ -137,7 +137,7 @@ static int start(struct broker *b, char *error, size_t size)
 	if (e < 0)
 		return e;
 	e = rings_take_in(&b->rings);
-	restore_rings(&b->rings, &b->loop, o->keeper, !o->no_sandbox, o->complete);
+	succession_take_rings(&b->rings, &b->loop, o->keeper, !o->no_sandbox, o->complete);
 	if (e == 0)
 		e = start_machinery(b);
 	if (e < 0) {

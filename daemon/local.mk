@@ -56,8 +56,6 @@ daemon_libbroker_la_SOURCES = \
 	daemon/refuse.h \
 	daemon/relics.c \
 	daemon/relics.h \
-	daemon/restore.c \
-	daemon/restore.h \
 	daemon/rings.c \
 	daemon/rings.h \
 	daemon/sandbox.c \
@@ -85,6 +83,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/stop.h \
 	daemon/store.c \
 	daemon/store.h \
+	daemon/succession.c \
+	daemon/succession.h \
 	daemon/threads.c \
 	daemon/threads.h \
 	daemon/upgrade.c \

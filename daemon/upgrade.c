@@ -17,7 +17,7 @@
 #include "beside.h"
 #include "broker.h"
 #include "log.h"
-#include "restore.h"
+#include "succession.h"
 #include "sys.h"
 
 #define LIMIT_NS INT64_C(5000000000)
@@ -218,7 +218,7 @@ void upgrade_prepare(struct broker *b, struct legacy *ret)
 	bool all;
 
 	ret->ours = b->options.inherited < 0 || b->options.inherited_path;
-	ret->rings = restore_give_rings(&b->rings, &ret->ring_count, &all);
+	ret->rings = succession_give_rings(&b->rings, &ret->ring_count, &all);
 	ret->complete = all && !b->rings.keeper.takes_back;
 	ret->socket = listener_give(&b->listener);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * restore: see restore.h.
+ * succession: see succession.h.
  */
-#include "restore.h"
+#include "succession.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -108,7 +108,8 @@ static void caught_up(struct keeper *k)
 
 static const struct keeper_calls calls = { everything, returned, caught_up };
 
-void restore_rings(struct rings *r, struct loop *loop, bool wanted, bool sandboxed, bool complete)
+void succession_take_rings(struct rings *r, struct loop *loop, bool wanted, bool sandboxed,
+			   bool complete)
 {
 	keeper_open(&r->keeper, loop, r->store.directory[0], wanted, sandboxed, &calls);
 	if (complete)
@@ -125,7 +126,7 @@ static void count_file(int fd, void *arg)
 	++*(size_t *)arg;
 }
 
-struct kept_file *restore_give_rings(struct rings *r, size_t *ret_count, bool *ret_all)
+struct kept_file *succession_give_rings(struct rings *r, size_t *ret_count, bool *ret_all)
 {
 	struct kept_file *files;
 	size_t count = 0, given = 0;
