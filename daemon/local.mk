@@ -37,6 +37,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/lane-copier.h \
 	daemon/listener.c \
 	daemon/listener.h \
+	daemon/log-limit.c \
+	daemon/log-limit.h \
 	daemon/log.c \
 	daemon/log.h \
 	daemon/looks.c \
@@ -60,8 +62,6 @@ daemon_libbroker_la_SOURCES = \
 	daemon/rings.h \
 	daemon/sandbox.c \
 	daemon/sandbox.h \
-	daemon/saying.c \
-	daemon/saying.h \
 	daemon/serve-lane.c \
 	daemon/serve-lane.h \
 	daemon/serve-metrics.c \

@@ -76,7 +76,7 @@ void quota_give(struct account *a, enum resource what, uint64_t amount)
 bool account_may_say(struct quota *q, struct account *a)
 {
 	q->to_sweep = true;
-	return saying_has_turn(&a->saying, shmr_now());
+	return log_limit_has_turn(&a->log_limit, shmr_now());
 }
 
 static bool has_something(const struct account *a)
@@ -96,7 +96,7 @@ static void forget(struct quota *q, struct account *a)
 
 void quota_settle(struct quota *q, struct account *a)
 {
-	if (!has_something(a) && a->saying.begun_ns == 0)
+	if (!has_something(a) && a->log_limit.begun_ns == 0)
 		forget(q, a);
 }
 
@@ -113,9 +113,9 @@ static void sweep_one(const void *node, VISIT which, void *arg)
 	struct sweep *s = arg;
 	unsigned left_out;
 
-	if ((which != postorder && which != leaf) || a->saying.begun_ns == 0)
+	if ((which != postorder && which != leaf) || a->log_limit.begun_ns == 0)
 		return;
-	if (!saying_is_over(&a->saying, s->now, &left_out)) {
+	if (!log_limit_is_over(&a->log_limit, s->now, &left_out)) {
 		s->again = true;
 		return;
 	}
@@ -128,7 +128,8 @@ static void find_idle(const void *node, VISIT which, void *arg)
 	struct account *a = *(struct account *const *)node;
 	struct sweep *s = arg;
 
-	if ((which == postorder || which == leaf) && a->saying.begun_ns == 0 && !has_something(a))
+	if ((which == postorder || which == leaf) && a->log_limit.begun_ns == 0 &&
+	    !has_something(a))
 		s->idle = a;
 }
 

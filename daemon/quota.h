@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "saying.h"
+#include "log-limit.h"
 
 enum resource {
 	QUOTA_CONNECTIONS, /* to the broker's socket */
@@ -45,7 +45,7 @@ struct account {
 	uint64_t used[QUOTA_RESOURCES];
 	unsigned strangers; /* connections beyond the limit, which only wait for their refusal */
 	uint64_t held;	    /* descriptors of the broker, share.h */
-	struct saying saying;
+	struct log_limit log_limit;
 };
 
 struct quota {
@@ -64,7 +64,7 @@ int quota_take(struct account *a, const struct limits *l, enum resource what, ui
 void quota_count(struct account *a, enum resource what, uint64_t amount);
 void quota_give(struct account *a, enum resource what, uint64_t amount);
 
-/* May this line about the user go to the log (saying.h)? */
+/* May this line about the user go to the log (log-limit.h)? */
 bool account_may_say(struct quota *q, struct account *a);
 
 /*

@@ -39,15 +39,15 @@ static bool is_any(struct entry *e)
 	return true;
 }
 
-/* Clients may die often: saying.h bounds the lines about that. */
+/* Clients may die often: log-limit.h bounds the lines about that. */
 static bool may_say(struct reaper *r)
 {
 	int64_t now = shmr_now();
 	unsigned left_out;
 
-	if (saying_is_over(&r->saying, now, &left_out) && left_out > 0)
+	if (log_limit_is_over(&r->log_limit, now, &left_out) && left_out > 0)
 		log_say(LOG_NOTICE, "%u further lines about dead clients were left out", left_out);
-	return saying_has_turn(&r->saying, now);
+	return log_limit_has_turn(&r->log_limit, now);
 }
 
 static void look(struct reaper *r, const struct seen *s)

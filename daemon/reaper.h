@@ -13,11 +13,11 @@
 #include <stdbool.h>
 
 #include "catalog.h"
-#include "saying.h"
+#include "log-limit.h"
 
 struct reaper {
 	struct catalog *catalog;
-	struct saying saying; /* the thread's */
+	struct log_limit log_limit; /* the thread's */
 	pthread_t thread;
 	pthread_mutex_t mutex; /* of the next two */
 	pthread_cond_t changed;
