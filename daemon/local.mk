@@ -11,6 +11,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/catalog.h \
 	daemon/config.c \
 	daemon/config.h \
+	daemon/descriptor-share.c \
+	daemon/descriptor-share.h \
 	daemon/descriptor-store.c \
 	daemon/descriptor-store.h \
 	daemon/isolated-files.c \
@@ -73,8 +75,6 @@ daemon_libbroker_la_SOURCES = \
 	daemon/session.h \
 	daemon/sessions.c \
 	daemon/sessions.h \
-	daemon/share.c \
-	daemon/share.h \
 	daemon/sigbus.c \
 	daemon/sigbus.h \
 	daemon/socket-path.c \

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "share.h"
+#include "descriptor-share.h"
 
 struct policy *policy_new(uid_t own_uid)
 {
@@ -16,7 +16,7 @@ struct policy *policy_new(uid_t own_uid)
 
 	if (p) {
 		p->own_uid = own_uid;
-		p->descriptor_share = SHARE_PERCENT;
+		p->descriptor_share = DESCRIPTOR_SHARE_PERCENT;
 	}
 	return p;
 }

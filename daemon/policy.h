@@ -72,7 +72,7 @@ struct policy {
 	size_t ring_count;
 	struct who *metrics; /* users that may read them, besides the broker's own user */
 	size_t metrics_count;
-	unsigned descriptor_share; /* percent, share.h */
+	unsigned descriptor_share; /* percent, descriptor-share.h */
 };
 
 /* The policy without a configuration (P2); NULL: out of memory. */

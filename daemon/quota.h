@@ -22,7 +22,7 @@ enum resource {
 	QUOTA_ATTACHMENTS, /* granted and not given back */
 	QUOTA_DESCRIPTORS, /* the same, and one for each ring that is open */
 	QUOTA_RESOURCES,
-	QUOTA_SHARE = QUOTA_RESOURCES /* no limit of its own: share.h */
+	QUOTA_DESCRIPTOR_SHARE = QUOTA_RESOURCES /* no limit of its own: descriptor-share.h */
 };
 
 /* A request that a limit refuses: what it asked for, and how much of it. */
@@ -44,7 +44,7 @@ struct account {
 	uid_t uid;
 	uint64_t used[QUOTA_RESOURCES];
 	unsigned strangers; /* connections beyond the limit, which only wait for their refusal */
-	uint64_t held;	    /* descriptors of the broker, share.h */
+	uint64_t held;	    /* descriptors of the broker, descriptor-share.h */
 	struct log_limit log_limit;
 };
 

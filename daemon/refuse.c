@@ -44,14 +44,14 @@ static void refuse_share(struct session *s, uint32_t serial, uint64_t asked)
 {
 	const struct rings *rings = s->sessions->rings;
 	unsigned percent = rings->policy->descriptor_share;
+	uint64_t most = descriptor_share_most(&rings->descriptors, percent, asked);
 
 	session_refuse(s, serial, -EDQUOT,
 		       "user %u asks for %llu more of the broker's descriptors, has %llu and may "
 		       "have %llu then, %u%% of the free ones: close connections, remove rings, or "
 		       "raise LimitNOFILE or descriptor_share of the broker",
 		       (unsigned)s->peer.uid, (unsigned long long)asked,
-		       (unsigned long long)s->account->held,
-		       (unsigned long long)share_most(&rings->share, percent, asked), percent);
+		       (unsigned long long)s->account->held, (unsigned long long)most, percent);
 }
 
 void refuse_amount(struct session *s, uint32_t serial, struct shortage lacks)
@@ -61,7 +61,7 @@ void refuse_amount(struct session *s, uint32_t serial, struct shortage lacks)
 	unsigned line;
 	const struct limits *l = policy_limits(s->sessions->rings->policy, &s->peer, &line);
 
-	if (what == QUOTA_SHARE) {
+	if (what == QUOTA_DESCRIPTOR_SHARE) {
 		refuse_share(s, serial, lacks.asked);
 		return;
 	}

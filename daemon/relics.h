@@ -28,7 +28,7 @@
 struct charge {
 	uid_t uid;
 	uint64_t rings, bytes, descriptors;
-	uint64_t held; /* share.h */
+	uint64_t held; /* descriptor-share.h */
 };
 
 struct relic;

@@ -37,7 +37,7 @@ struct charge rings_lane_charge(const struct entry *e, uid_t uid)
 
 static void count(struct rings *r, struct account *a, const struct charge *c)
 {
-	share_count(&r->share, a, c->held);
+	descriptor_share_count(&r->descriptors, a, c->held);
 	quota_count(a, QUOTA_RINGS, c->rings);
 	quota_count(a, QUOTA_BYTES, c->bytes);
 	quota_count(a, QUOTA_DESCRIPTORS, c->descriptors);
@@ -47,7 +47,7 @@ void rings_give(struct rings *r, const struct charge *c)
 {
 	struct account *a = quota_account(&r->quota, c->uid); /* it has one: this is on it */
 
-	share_give(&r->share, a, c->held);
+	descriptor_share_give(&r->descriptors, a, c->held);
 	quota_give(a, QUOTA_RINGS, c->rings);
 	quota_give(a, QUOTA_BYTES, c->bytes);
 	quota_give(a, QUOTA_DESCRIPTORS, c->descriptors);
@@ -70,8 +70,8 @@ static int take(struct rings *r, struct account *a, const struct limits *l, cons
 		      { QUOTA_BYTES, c->bytes },
 		      { QUOTA_DESCRIPTORS, c->descriptors } };
 
-	*ret_shortage = (struct shortage){ QUOTA_SHARE, c->held };
-	if (!share_take(&r->share, a, r->policy->descriptor_share, c->held))
+	*ret_shortage = (struct shortage){ QUOTA_DESCRIPTOR_SHARE, c->held };
+	if (!descriptor_share_take(&r->descriptors, a, r->policy->descriptor_share, c->held))
 		return -EDQUOT;
 	for (unsigned i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
 		if (needs[i].amount == 0 || quota_take(a, l, needs[i].what, needs[i].amount) == 0)
@@ -79,7 +79,7 @@ static int take(struct rings *r, struct account *a, const struct limits *l, cons
 		*ret_shortage = (struct shortage){ needs[i].what, needs[i].amount };
 		while (i-- > 0)
 			quota_give(a, needs[i].what, needs[i].amount);
-		share_give(&r->share, a, c->held);
+		descriptor_share_give(&r->descriptors, a, c->held);
 		return -EDQUOT;
 	}
 	return 0;
@@ -319,7 +319,7 @@ void rings_init(struct rings *r, void (*caught_up)(struct rings *r))
 	*r = (struct rings){ .store = { .directory = { -1, -1 } },
 			     .keeper = { .watch.fd = -1 },
 			     .caught_up = caught_up };
-	share_open(&r->share);
+	descriptor_share_open(&r->descriptors);
 	relics_open(&r->relics);
 }
 

@@ -17,18 +17,18 @@
 #include <shmring/shmring.h>
 
 #include "catalog.h"
+#include "descriptor-share.h"
 #include "keeper.h"
 #include "policy.h"
 #include "quota.h"
 #include "relics.h"
-#include "share.h"
 #include "store.h"
 
 struct rings {
 	struct policy *policy; /* the configuration; a new one takes its place */
 	struct catalog catalog;
 	struct quota quota;
-	struct share share;
+	struct descriptor_share descriptors;
 	struct relics relics;
 	struct store store;
 	struct keeper keeper;

@@ -171,7 +171,7 @@ void session_end(struct session *s)
 		if (s->queue[--s->queued].fd >= 0)
 			close(s->queue[s->queued].fd);
 	give_everything_back(s);
-	share_give(&all->rings->share, s->account, SHARE_CONNECTION);
+	descriptor_share_give(&all->rings->descriptors, s->account, DESCRIPTOR_SHARE_CONNECTION);
 	if (s->stranger)
 		s->account->strangers--;
 	else
@@ -384,19 +384,19 @@ static bool enter_account(struct session *s)
 	if (!a)
 		return false;
 	s->account = a;
-	s->lacks = (struct shortage){ QUOTA_SHARE, SHARE_CONNECTION };
-	if (share_take(&all->rings->share, a, all->rings->policy->descriptor_share,
-		       SHARE_CONNECTION)) {
+	s->lacks = (struct shortage){ QUOTA_DESCRIPTOR_SHARE, DESCRIPTOR_SHARE_CONNECTION };
+	if (descriptor_share_take(&all->rings->descriptors, a, all->rings->policy->descriptor_share,
+				  DESCRIPTOR_SHARE_CONNECTION)) {
 		s->lacks = (struct shortage){ QUOTA_CONNECTIONS, 1 };
 		if (quota_take(a, policy_limits(all->rings->policy, &s->peer, &line),
 			       QUOTA_CONNECTIONS, 1) == 0)
 			return true;
-		share_give(&all->rings->share, a, SHARE_CONNECTION);
+		descriptor_share_give(&all->rings->descriptors, a, DESCRIPTOR_SHARE_CONNECTION);
 	}
 	s->stranger = a->strangers < STRANGERS;
 	a->strangers += s->stranger;
 	if (s->stranger) {
-		share_count(&all->rings->share, a, SHARE_CONNECTION);
+		descriptor_share_count(&all->rings->descriptors, a, DESCRIPTOR_SHARE_CONNECTION);
 		return true;
 	}
 	quota_settle(&all->rings->quota, a);
