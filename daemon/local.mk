@@ -43,8 +43,6 @@ daemon_libbroker_la_SOURCES = \
 	daemon/log-limit.h \
 	daemon/log.c \
 	daemon/log.h \
-	daemon/looks.c \
-	daemon/looks.h \
 	daemon/loop.c \
 	daemon/loop.h \
 	daemon/metrics-text.c \
@@ -60,6 +58,8 @@ daemon_libbroker_la_SOURCES = \
 	daemon/refuse.h \
 	daemon/relics.c \
 	daemon/relics.h \
+	daemon/ring-numbers.c \
+	daemon/ring-numbers.h \
 	daemon/rings.c \
 	daemon/rings.h \
 	daemon/sandbox.c \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The text of the metrics. All samples of one metric stand together behind its type,
- * so the numbers of all rings are read first (looks.h). What others wrote into a ring is only
- * printed, and escaped.
+ * so the numbers of all rings are read first (ring-numbers.h). What others wrote into a ring is
+ * only printed, and escaped.
  */
 #include "metrics.h"
 
@@ -331,8 +331,8 @@ static char *write_text(struct report *r, const struct snapshot *s, size_t *ret_
 	return NULL;
 }
 
-char *metrics_write(struct catalog *catalog, struct looks *looks, const struct looks_end *end,
-		    const struct snapshot *s, size_t *ret_bytes)
+char *metrics_write(struct catalog *catalog, struct number_rounds *rounds,
+		    const struct ring_numbers_end *end, const struct snapshot *s, size_t *ret_bytes)
 {
 	struct report r = { .begun_ns = shmr_now() };
 	struct shmring_ring **rings;
@@ -346,7 +346,7 @@ char *metrics_write(struct catalog *catalog, struct looks *looks, const struct l
 	rings = calloc(r.ring_count + 1, sizeof(struct shmring_ring *));
 	for (size_t i = 0; rings && i < r.ring_count; i++)
 		rings[i] = seen[i].ring;
-	if (r.rings && rings && looks_round(looks, rings, r.ring_count, end, r.rings) == 0)
+	if (r.rings && rings && ring_numbers_round(rounds, rings, r.ring_count, end, r.rings) == 0)
 		text = write_text(&r, s, ret_bytes);
 	for (size_t i = 0; i < r.ring_count; i++)
 		shmring_close(seen[i].ring);

@@ -55,9 +55,9 @@ static bool is_stopped(void *arg)
 
 static int answer(struct metrics *m, const struct snapshot *s, uint64_t *ret_bytes)
 {
-	const struct looks_end end = { is_stopped, m };
+	const struct ring_numbers_end end = { is_stopped, m };
 	size_t bytes = 0;
-	char *text = metrics_write(m->catalog, &m->looks, &end, s, &bytes);
+	char *text = metrics_write(m->catalog, &m->rounds, &end, s, &bytes);
 	int fd = text ? to_file(text, bytes) : -ENOMEM;
 
 	free(text);
@@ -98,7 +98,7 @@ static void *run(void *arg)
 		pthread_mutex_unlock(&m->mutex);
 		eventfd_write(m->done, 1);
 	}
-	looks_close(&m->looks);
+	ring_numbers_close(&m->rounds);
 	catalog_leave_thread();
 	return NULL;
 }

@@ -15,8 +15,8 @@
 #include <stdint.h>
 
 #include "catalog.h"
-#include "looks.h"
 #include "quota.h"
+#include "ring-numbers.h"
 
 struct client_numbers {
 	uint64_t connection; /* its number since the broker started */
@@ -37,7 +37,7 @@ struct snapshot {
 
 struct metrics {
 	struct catalog *catalog;
-	struct looks looks; /* the thread's */
+	struct number_rounds rounds; /* the thread's */
 	pthread_t thread;
 	pthread_mutex_t mutex; /* of what follows, but for `done` */
 	pthread_cond_t asked;
@@ -63,7 +63,8 @@ int metrics_take(struct metrics *m, uint64_t *ret_bytes);
  * The text of the format; for the thread, and for tests. For free(). NULL: out of memory, or
  * it was broken off (`end` may be NULL).
  */
-char *metrics_write(struct catalog *catalog, struct looks *looks, const struct looks_end *end,
-		    const struct snapshot *s, size_t *ret_bytes);
+char *metrics_write(struct catalog *catalog, struct number_rounds *rounds,
+		    const struct ring_numbers_end *end, const struct snapshot *s,
+		    size_t *ret_bytes);
 
 #endif

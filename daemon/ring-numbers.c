@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * looks: see looks.h.
+ * ring-numbers: see ring-numbers.h.
  */
-#include "looks.h"
+#include "ring-numbers.h"
 
 #include <errno.h>
 #include <search.h>
@@ -41,20 +41,20 @@ static void free_watched(void *arg)
 }
 
 /* NULL: out of memory. */
-static struct watched *find(struct looks *l, const uint8_t uuid[16])
+static struct watched *find(struct number_rounds *r, const uint8_t uuid[16])
 {
 	struct watched key, *w;
 	struct watched *const *found;
 
 	memcpy(key.uuid, uuid, sizeof(key.uuid));
-	found = tfind(&key, &l->rings, by_uuid);
+	found = tfind(&key, &r->rings, by_uuid);
 	if (found)
 		return *found;
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return NULL;
 	memcpy(w->uuid, uuid, sizeof(w->uuid));
-	if (!tsearch(w, &l->rings, by_uuid)) {
+	if (!tsearch(w, &r->rings, by_uuid)) {
 		free(w);
 		return NULL;
 	}
@@ -76,15 +76,15 @@ static void find_leaver(const void *node, VISIT which, void *arg)
 }
 
 /* Forget rings that were not in this round. As a rule, few leave at a time. */
-static void forget_leavers(struct looks *l)
+static void forget_leavers(struct number_rounds *r)
 {
 	for (;;) {
-		struct leavers leavers = { .round = l->round };
+		struct leavers leavers = { .round = r->round };
 
-		twalk_r(l->rings, find_leaver, &leavers);
+		twalk_r(r->rings, find_leaver, &leavers);
 		if (!leavers.one)
 			return;
-		tdelete(leavers.one, &l->rings, by_uuid);
+		tdelete(leavers.one, &r->rings, by_uuid);
 		free_watched(leavers.one);
 	}
 }
@@ -204,11 +204,12 @@ static int64_t sooner(int64_t a, int64_t b)
 }
 
 /* Give each ring its turn. False: the round was broken off. */
-static bool take_turns(struct looks *l, struct shmring_ring *const *rings, size_t count, bool first,
-		       int64_t round_end, const struct looks_end *end, struct watched **of)
+static bool take_turns(struct number_rounds *r, struct shmring_ring *const *rings, size_t count,
+		       bool first, int64_t round_end, const struct ring_numbers_end *end,
+		       struct watched **of)
 {
 	for (size_t n = 0; n < count; n++) {
-		size_t i = (l->first + n) % count;
+		size_t i = (r->first + n) % count;
 		struct watched *w = of[i];
 
 		if (end && end->wanted(end->arg))
@@ -218,7 +219,7 @@ static bool take_turns(struct looks *l, struct shmring_ring *const *rings, size_
 		else if (shmr_now() >= round_end)
 			break;
 		if (!w->done)
-			take_turn(w, rings[i], shmr_now() + LOOKS_TURN_NS);
+			take_turn(w, rings[i], shmr_now() + RING_NUMBERS_TURN_NS);
 	}
 	return true;
 }
@@ -231,37 +232,37 @@ static bool all_done(struct watched **of, size_t count)
 	return true;
 }
 
-int looks_round(struct looks *l, struct shmring_ring *const *rings, size_t count,
-		const struct looks_end *end, const struct ring_numbers **ret)
+int ring_numbers_round(struct number_rounds *r, struct shmring_ring *const *rings, size_t count,
+		       const struct ring_numbers_end *end, const struct ring_numbers **ret)
 {
 	struct watched **of = calloc(count + 1, sizeof(struct watched *));
-	int64_t round_end = shmr_now() + LOOKS_ROUND_NS;
+	int64_t round_end = shmr_now() + RING_NUMBERS_ROUND_NS;
 	bool first = true, goes_on = true;
 	int e = of ? 0 : -ENOMEM;
 
-	l->round++;
+	r->round++;
 	for (size_t i = 0; e == 0 && i < count; i++) {
-		of[i] = find(l, rings[i]->uuid);
+		of[i] = find(r, rings[i]->uuid);
 		if (of[i])
-			of[i]->round = l->round;
+			of[i]->round = r->round;
 		else
 			e = -ENOMEM;
 	}
 	while (e == 0 && goes_on && (first || (!all_done(of, count) && shmr_now() < round_end))) {
-		goes_on = take_turns(l, rings, count, first, round_end, end, of);
+		goes_on = take_turns(r, rings, count, first, round_end, end, of);
 		first = false;
 	}
 	for (size_t i = 0; e == 0 && i < count; i++)
 		ret[i] = &of[i]->numbers;
-	l->first = count > 0 ? (l->first + 1) % count : 0;
+	r->first = count > 0 ? (r->first + 1) % count : 0;
 	free(of);
 	if (e == 0)
-		forget_leavers(l);
+		forget_leavers(r);
 	return e == 0 && !goes_on ? -ECANCELED : e;
 }
 
-void looks_close(struct looks *l)
+void ring_numbers_close(struct number_rounds *r)
 {
-	tdestroy(l->rings, free_watched);
-	*l = (struct looks){ 0 };
+	tdestroy(r->rings, free_watched);
+	*r = (struct number_rounds){ 0 };
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * looks: what the metrics say of each ring, counted by turns.
+ * ring-numbers: what the metrics say of each ring, counted by turns.
  *
  * A client can make a ring that takes minutes to count. So each ring gets a short turn
  * in each round, however long the others take; the rings that are not done share the time
  * that the round has left. A ring that is not done keeps the numbers it had, with their
  * age, and the next round goes on where this one stopped.
  */
-#ifndef DAEMON_LOOKS_H
-#define DAEMON_LOOKS_H
+#ifndef DAEMON_RING_NUMBERS_H
+#define DAEMON_RING_NUMBERS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,8 +19,8 @@
 #include "ring.h"
 
 /* A turn, and what a round takes unless there are more rings than it has turns. */
-#define LOOKS_TURN_NS INT64_C(1000000)
-#define LOOKS_ROUND_NS INT64_C(250000000)
+#define RING_NUMBERS_TURN_NS INT64_C(1000000)
+#define RING_NUMBERS_ROUND_NS INT64_C(250000000)
 
 struct consumer_numbers {
 	unsigned slot;
@@ -46,14 +46,14 @@ struct ring_numbers {
 	size_t consumer_count;
 };
 
-struct looks {
+struct number_rounds {
 	void *rings; /* a tree of search.h, by their uuid */
 	uint64_t round;
 	size_t first; /* which ring gets the first turn */
 };
 
 /* Is the round to be broken off? */
-struct looks_end {
+struct ring_numbers_end {
 	bool (*wanted)(void *arg);
 	void *arg;
 };
@@ -63,8 +63,8 @@ struct looks_end {
  * next round. Rings that are not there any more are forgotten. -ENOMEM, or -ECANCELED:
  * it was broken off.
  */
-int looks_round(struct looks *l, struct shmring_ring *const *rings, size_t count,
-		const struct looks_end *end, const struct ring_numbers **ret);
-void looks_close(struct looks *l);
+int ring_numbers_round(struct number_rounds *r, struct shmring_ring *const *rings, size_t count,
+		       const struct ring_numbers_end *end, const struct ring_numbers **ret);
+void ring_numbers_close(struct number_rounds *r);
 
 #endif
