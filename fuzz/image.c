@@ -82,6 +82,7 @@ static void normalize(uint8_t *file)
 		store_relaxed(&registry->lane_holder[i].attached_ns, 0);
 		store_relaxed(&registry->consumer_holder[i].pid, 0);
 		store_relaxed(&registry->consumer_holder[i].attached_ns, 0);
+		store_relaxed(&registry->consumer_counts[i].arrived, 0);
 		memset(doorbell + offsetof(struct doorbell, room[i].bell), 0, sizeof(shm_u32));
 	}
 	/* How often bells were moved means nothing; only that they move. */

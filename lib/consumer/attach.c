@@ -119,6 +119,18 @@ static int set_up_consumer(struct shmring_consumer *c, struct shmring_ring *r,
 	return e;
 }
 
+/*
+ * The cursors stand where the program wants to begin: from now on it gets every message, and it
+ * counts as attached. [ARRIVE] pairs with has_arrived().
+ */
+static void arrive(struct shmring_consumer *c)
+{
+	struct attachment *a = &c->attachment;
+
+	store_release(&a->registry->consumer_counts[a->slot].arrived, status_epoch(a->status));
+	shmr_bell_ring_arrival(a->doorbell);
+}
+
 /* Place the cursors; from here on the consumer holds producers back. */
 static int take_places(struct shmring_consumer *c, const struct shmring_consumer_options *o)
 {
@@ -152,6 +164,8 @@ static int begin_reading(struct shmring_consumer *c, const struct shmring_consum
 	shmr_peers_begin(&c->end.producers, &c->attachment, PLACE_LANE,
 			 (o->flags & SHMRING_UNTIL_END) != 0, o->start == SHMRING_START_NOW);
 	e = c->observer ? observer_begin(c, o->start) : take_places(c, o);
+	if (e == 0 && !c->observer)
+		arrive(c);
 	if (e == 0 && (o->flags & SHMRING_UNTIL_NOW) != 0)
 		e = consumer_set_bounds(c, o->start == SHMRING_START_NOW);
 	consumer_begin_count(c);

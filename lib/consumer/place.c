@@ -168,10 +168,8 @@ static int enter_place(struct shmring_consumer *c, enum shmring_start start, enu
 				  status_with_flags(status_next(status, PLACE_ACTIVE), flags)))
 			e = learn_status(c);
 	} while (e == 0 && status_state(c->attachment.status) != PLACE_ACTIVE);
-	if (e == 0) {
+	if (e == 0)
 		consumer_tell_producers(c);
-		shmr_bell_ring_arrival(c->attachment.doorbell);
-	}
 	return e;
 }
 
@@ -198,8 +196,6 @@ int consumer_resume(struct shmring_consumer *c)
 		if (e == 0)
 			e = consumer_settle_files(c);
 	} while (e > 0);
-	if (e == 0)
-		shmr_bell_ring_arrival(c->attachment.doorbell);
 	return e;
 }
 

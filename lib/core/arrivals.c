@@ -2,13 +2,15 @@
 /*
  * arrivals: wait until so many producers, or lossless consumers, are attached.
  *
- * A process that attaches always moves the word `arrivals` of the doorbell, after its status
- * word has become ACTIVE. The waiter reads `arrivals` before it counts, so it misses no attach.
- * A process that is killed between the two steps is found within the ring's longest sleep.
+ * A process that attaches always moves the word `arrivals` of the doorbell, after its place
+ * counts. The waiter reads `arrivals` before it counts, so it misses no attach. A process that is
+ * killed between the two steps is found within the ring's longest sleep.
  *
- * Places in state JOINING do not count: such a consumer may still choose where it begins, so
- * messages that are published now may come before that. A consumer that was evicted counts: its
- * process is attached, and comes back by itself.
+ * A producer counts when its status word is ACTIVE. The state of a consumer does not say as much:
+ * one that takes over a kept name is ACTIVE at once, and may then choose another place to begin;
+ * one that is evicted while it joins chooses anew when it comes back. A message that is published
+ * before that choice would be missed. So a consumer stores its epoch in `arrived` when its
+ * cursors stand, and counts from then on, also while it is evicted: it comes back by itself.
  */
 #include <errno.h>
 
@@ -28,10 +30,18 @@ static const char *noun_of(enum place_kind kind)
 	return kind == PLACE_LANE ? "producers" : "consumers";
 }
 
-static bool is_attached(uint64_t status)
+/* [ARRIVE] pairs with arrive(). An older tenant's epoch is another one. */
+static bool has_arrived(const struct registry *r, unsigned slot, uint64_t status)
 {
-	return status_state(status) == PLACE_ACTIVE || status_state(status) == PLACE_SUSPECT ||
-	       status_state(status) == PLACE_EVICTED;
+	return status_protected(status) &&
+	       load_acquire(&r->consumer_counts[slot].arrived) == status_epoch(status);
+}
+
+static bool is_attached(const struct registry *r, enum place_kind kind, unsigned slot,
+			uint64_t status)
+{
+	return kind == PLACE_LANE ? status_state(status) == PLACE_ACTIVE
+				  : has_arrived(r, slot, status);
 }
 
 /* How many are attached and not proved dead. [PLACE] pairs with shmr_place_take(). */
@@ -42,7 +52,8 @@ static int count_attached(struct shmring_ring *r, enum place_kind kind)
 	for (unsigned slot = 0; fd >= 0 && slot < places_of(r, kind); slot++) {
 		uint64_t status = load_acquire(place_status(r->registry, kind, slot));
 
-		if (is_attached(status) && !shmr_place_is_dead(kind, slot, status, fd))
+		if (is_attached(r->registry, kind, slot, status) &&
+		    !shmr_place_is_dead(kind, slot, status, fd))
 			attached++;
 	}
 	return fd < 0 ? fd : attached;
@@ -57,7 +68,7 @@ static int too_few(enum place_kind kind, unsigned count, int attached, int64_t d
 
 /*
  * 0: wait; else what the call returns. The name is looked at before the places: no process
- * attaches under a name that has gone, so the count is final then.
+ * attaches under a name that has gone, so the count only grows by those that were at it.
  */
 static int look(struct shmring_ring *r, enum place_kind kind, unsigned count, int64_t deadline,
 		bool *ret_wait)

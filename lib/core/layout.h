@@ -172,7 +172,8 @@ struct consumer_counts {
 	shm_u64 lost;	    /* messages that it could not read */
 	shm_u64 lost_bytes; /* payload of those */
 	shm_u64 evictions;  /* times that it was evicted */
-	shm_u64 reserved[3];
+	shm_u64 arrived; /* no count: the epoch of the last tenant that has attached, arrivals.c */
+	shm_u64 reserved[2];
 };
 _Static_assert(sizeof(struct consumer_counts) == 64, "a line per consumer");
 

@@ -22,7 +22,8 @@ TESTS += $(UNIT_TESTS)
 tests_unit_arrivals_SOURCES = tests/unit/arrivals.c
 tests_unit_arrivals_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_arrivals_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
-tests_unit_arrivals_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=shmr_bell_ring_arrival
+tests_unit_arrivals_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=shmr_bell_ring_arrival \
+	-Wl,--wrap=consumer_restart -Wl,--wrap=consumer_settle_files
 tests_unit_bell_SOURCES = tests/unit/bell.c
 tests_unit_bell_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_bell_LDADD = tests/support/libsupport.la $(UNIT_LIBS) $(CHECK_LIBS)
