@@ -13,6 +13,7 @@
 #include "in-use.h"
 #include "sys.h"
 
+#define LOOK_AFTER_NS INT64_C(1000000)
 #define SLICE_NS INT64_C(1000000) /* of a sleep on one bell in place of all */
 
 static int check(const struct shmring_wait_item *waits, int count)
@@ -54,6 +55,53 @@ static int check_cancels(struct shmring_wait_item *waits, int count)
 	return e;
 }
 
+/* How many have something; the others are armed. Or an error. */
+static int arm_all(struct shmring_wait_item *waits, int count, struct shmr_sleep *sleeps)
+{
+	int ready = 0;
+
+	for (int i = 0; i < count; i++) {
+		int e = waits[i].what->arm(waits[i].what, &sleeps[i].seen);
+
+		if (e < 0)
+			return e;
+		sleeps[i].word = waits[i].what->bell;
+		waits[i].ready = e;
+		ready += e;
+	}
+	return ready;
+}
+
+static void disarm_all(struct shmring_wait_item *waits, int count)
+{
+	for (int i = 0; i < count; i++)
+		waits[i].what->disarm(waits[i].what);
+}
+
+/*
+ * What a waiter does for the ring besides waiting, once in a millisecond: arming finds dead and
+ * slow consumers in the way, and comes back after an eviction. A look does not.
+ */
+static int look_after_all(struct shmring_wait_item *waits, int count)
+{
+	struct shmr_sleep sleeps[SHMRING_MAX_WAITS];
+	int e = arm_all(waits, count, sleeps);
+
+	disarm_all(waits, count);
+	return e;
+}
+
+/* For calls that never wait: not at each of them, because arming costs a barrier. */
+static int look_after_now_and_then(struct shmring_wait_item *waits, int count)
+{
+	int64_t now = shmr_now();
+
+	if (now - waits[0].what->looked_after_ns < LOOK_AFTER_NS)
+		return 0;
+	waits[0].what->looked_after_ns = now;
+	return look_after_all(waits, count);
+}
+
 /* The one that would spin longest alone spins for all; NULL: none would. */
 static struct shmring_waitable *find_spinner(const struct shmring_wait_item *waits, int count,
 					     int64_t now)
@@ -86,32 +134,14 @@ static int spin(struct shmring_wait_item *waits, int count, int64_t deadline)
 	while (ready == 0 && !spin.over) {
 		bool goes_on = shmr_spin(&spin, &spinner->side->spin, deadline, spinner->counters);
 
-		ready = goes_on ? look_at_all(waits, count) : check_cancels(waits, count);
+		if (goes_on)
+			ready = look_at_all(waits, count);
+		else if (!spin.over)
+			ready = look_after_all(waits, count);
+		if (ready == 0 && !goes_on)
+			ready = check_cancels(waits, count);
 	}
 	return ready;
-}
-
-/* How many have something; the others are armed. Or an error. */
-static int arm_all(struct shmring_wait_item *waits, int count, struct shmr_sleep *sleeps)
-{
-	int ready = 0;
-
-	for (int i = 0; i < count; i++) {
-		int e = waits[i].what->arm(waits[i].what, &sleeps[i].seen);
-
-		if (e < 0)
-			return e;
-		sleeps[i].word = waits[i].what->bell;
-		waits[i].ready = e;
-		ready += e;
-	}
-	return ready;
-}
-
-static void disarm_all(struct shmring_wait_item *waits, int count)
-{
-	for (int i = 0; i < count; i++)
-		waits[i].what->disarm(waits[i].what);
 }
 
 static int64_t wake_up_at(const struct shmring_wait_item *waits, int count, int64_t now,
@@ -199,7 +229,8 @@ static bool came_before(const struct shmring_wait_item *waits, int index)
 static void give_back(struct shmring_wait_item *waits, int count)
 {
 	for (int i = 0; i < count; i++)
-		use_end(waits[i].what->use);
+		if (!came_before(waits, i))
+			use_end(waits[i].what->use);
 }
 
 /* Mark all handles as used by this call, or none and -EBUSY. */
@@ -218,6 +249,8 @@ static int wait_for_any(struct shmring_wait_item *waits, int count, int64_t dead
 {
 	int e = look_at_all(waits, count);
 
+	if (e == 0 && deadline <= SHMRING_NOWAIT)
+		e = look_after_now_and_then(waits, count);
 	if (e == 0 && deadline <= SHMRING_NOWAIT)
 		return explain(-EAGAIN, "there is nothing");
 	if (e == 0)

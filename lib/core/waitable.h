@@ -30,9 +30,10 @@ struct shmring_waitable {
 	int (*arm)(struct shmring_waitable *w, uint32_t *ret_seen);
 	void (*disarm)(struct shmring_waitable *w);
 	const shm_u32 *bell;
-	int64_t longest_ns; /* to sleep without another look */
-	bool no_spin;	    /* it sleeps at once */
-	struct bell *side;  /* its budget bounds spinning */
+	int64_t longest_ns;	 /* to sleep without another look */
+	bool no_spin;		 /* it sleeps at once */
+	struct bell *side;	 /* its budget bounds spinning */
+	int64_t looked_after_ns; /* when a call that did not wait looked after the ring last */
 	struct in_use *use;
 	struct shmring_counters *counters;
 };

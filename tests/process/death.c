@@ -230,6 +230,36 @@ START_TEST(killed_consumer_frees_a_producer_that_sleeps)
 }
 END_TEST
 
+/* It spins without end, or asks again and again: nothing else finds the dead consumer. */
+START_TEST(shmring_wait_finds_the_dead_consumer_without_a_sleep)
+{
+	struct shmring_ring *r = create(1);
+	struct shmring_producer *p = producer_attach(r);
+	struct shmring_wait_item wait;
+	struct peer consumer;
+	int64_t until = patience();
+	int e;
+
+	must(shmring_producer_spin(p, SHMRING_SPIN_ALWAYS));
+	ring_start(&consumer);
+	ck_assert_int_eq(peer_consumer(&consumer, NULL, 0, 0), 0);
+	publish_until_full(p, SOURCE, 0, 1000);
+	wait.what = shmring_producer_waitable(p, 1000);
+	must_fail(EAGAIN, shmring_wait(&wait, 1, SHMRING_NOWAIT));
+	child_kill(&consumer.child);
+	if (_i == 0) {
+		e = shmring_wait(&wait, 1, until);
+	} else {
+		while ((e = shmring_wait(&wait, 1, SHMRING_NOWAIT)) == -EAGAIN)
+			ck_assert_int_lt(clock_now(), until);
+	}
+	ck_assert_int_eq(must(e), 1);
+	ck_assert_int_lt(clock_now(), until); /* not by the look at the deadline */
+	shmring_producer_detach(p);
+	shmring_close(r);
+}
+END_TEST
+
 START_TEST(producer_that_never_waits_notices_the_dead_consumer_too)
 {
 	struct shmring_ring *r = create(1);
@@ -476,6 +506,7 @@ int main(void)
 	tcase_add_test(tc, successor_after_detach_goes_on_too);
 	tcase_add_test(tc, killed_consumer_stops_holding_a_producer_that_comes_to_the_limit);
 	tcase_add_test(tc, killed_consumer_frees_a_producer_that_sleeps);
+	tcase_add_loop_test(tc, shmring_wait_finds_the_dead_consumer_without_a_sleep, 0, 2);
 	tcase_add_test(tc, producer_that_never_waits_notices_the_dead_consumer_too);
 	tcase_add_test(tc, many_dead_consumers_are_no_obstacle_for_long);
 	tcase_add_test(tc, zombie_counts_as_dead);
