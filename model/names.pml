@@ -3,7 +3,7 @@
  * names.pml: cursors that outlive their process: marks, resume, revive, restart, forget.
  *
  * Follows consumer_find_place(), find_name(), approach_name() and take_detached() of
- * lib/consumer/find-place.c; take_places() and leave_ring() of lib/consumer/attach.c;
+ * lib/consumer/find-place.c; place_cursors() and leave_ring() of lib/consumer/attach.c;
  * consumer_resume(), consumer_revive(), consumer_restart(), enter_place(), write_marks() and
  * consumer_keep_place() of lib/consumer/place.c; consumer_resume_cursor(),
  * consumer_replace_cursor() and consumer_place_cursor() of lib/consumer/join.c;

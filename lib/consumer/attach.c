@@ -132,7 +132,7 @@ static void arrive(struct shmring_consumer *c)
 }
 
 /* Place the cursors; from here on the consumer holds producers back. */
-static int take_places(struct shmring_consumer *c, const struct shmring_consumer_options *o)
+static int place_cursors(struct shmring_consumer *c, const struct shmring_consumer_options *o)
 {
 	struct attachment *a = &c->attachment;
 	bool elsewhere = o->start == SHMRING_START_OLDEST || o->start == SHMRING_START_NOW;
@@ -163,7 +163,7 @@ static int begin_reading(struct shmring_consumer *c, const struct shmring_consum
 	/* Before the cursors stand: a producer that attaches in between counts. */
 	shmr_peers_begin(&c->end.producers, &c->attachment, PLACE_LANE,
 			 (o->flags & SHMRING_UNTIL_END) != 0, o->start == SHMRING_START_NOW);
-	e = c->observer ? observer_begin(c, o->start) : take_places(c, o);
+	e = c->observer ? observer_begin(c, o->start) : place_cursors(c, o);
 	if (e == 0 && !c->observer)
 		arrive(c);
 	if (e == 0 && (o->flags & SHMRING_UNTIL_NOW) != 0)
