@@ -29,7 +29,7 @@ static int begin_repair(struct attachment *a, struct shmring_ring *r)
  * Producers may have been waiting for consumers that are gone, consumers for the end, and
  * other processes for a place (vacancy.h). [READY] pairs with show_lane().
  */
-static void tell_producers(struct attachment *a)
+static void wake_waiters(struct attachment *a)
 {
 	struct shmring_counters counters = { 0 };
 	struct bell bell = { .shared = a->doorbell };
@@ -51,7 +51,7 @@ int shmring_reap(struct shmring_ring *r)
 		buried = (int)shmr_place_bury_all(a.registry, PLACE_LANE, fd);
 		buried += (int)shmr_place_bury_all(a.registry, PLACE_CONSUMER, fd);
 		if (buried > 0)
-			tell_producers(&a);
+			wake_waiters(&a);
 	}
 	shmr_detach(&a);
 	shmr_cancel_on(cancel);
@@ -80,7 +80,7 @@ static int forget(struct attachment *a, const char *name)
 		if (!held &&
 		    compare_and_swap(&a->registry->consumer_status[slot], status,
 				     status_make(status_epoch(status) + 1, 0, 0, PLACE_FREE))) {
-			tell_producers(a);
+			wake_waiters(a);
 			return 0;
 		}
 	}
