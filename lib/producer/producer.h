@@ -312,7 +312,7 @@ bool producer_press(struct shmring_producer *p, uint64_t size, struct gate *gate
 int64_t producer_press_due(const struct shmring_producer *p, const struct gate *gate);
 
 /* The consumer in the way may be gone: do not wait for the probe interval. */
-static inline void producer_press_at_once(struct shmring_producer *p)
+static inline void producer_forget_probe(struct shmring_producer *p)
 {
 	p->press.last_probe = 0;
 }

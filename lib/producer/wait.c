@@ -76,7 +76,7 @@ int producer_check_end(struct shmring_producer *p, uint64_t size, bool waits)
 
 	if (e == 0)
 		return 0;
-	producer_press_at_once(p);
+	producer_forget_probe(p);
 	if (producer_reserve(p, size, &gate) == 0 || producer_press(p, size, &gate)) /* E3 */
 		return 1;
 	return shmr_peers_explain(&p->wait.consumers, &p->attachment, e);
