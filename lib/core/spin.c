@@ -29,7 +29,8 @@
 /* O5 */
 #define SKIP_MOST 64
 
-static int64_t later(int64_t now, int64_t ns)
+/* The sum, or SHMRING_FOREVER if it is more. */
+static int64_t add_ns(int64_t now, int64_t ns)
 {
 	return ns < SHMRING_FOREVER - now ? now + ns : SHMRING_FOREVER;
 }
@@ -64,10 +65,10 @@ void shmr_spin_begin(struct spin *spin, const struct spin_habit *h, int64_t now,
 {
 	int64_t turns = h->offers && h->turns > 1 ? h->turns : 1;
 
-	spin->until = later(now, turns > 1 ? turns * h->budget_ns : h->budget_ns);
+	spin->until = add_ns(now, turns > 1 ? turns * h->budget_ns : h->budget_ns);
 	if (spin->until > deadline)
 		spin->until = deadline;
-	spin->offer_at = h->offers ? later(now, SPIN_LONG_NS) : SHMRING_FOREVER;
+	spin->offer_at = h->offers ? add_ns(now, SPIN_LONG_NS) : SHMRING_FOREVER;
 }
 
 /* O5: may this spin become long? */
@@ -102,7 +103,7 @@ static void weigh_offer(struct spin_habit *h, int64_t now, int64_t away)
 	if (h->long_offers < LONG_OFFERS_SURE)
 		return;
 	h->long_offers = LONG_OFFERS_AFTER;
-	h->no_offers_until = later(now, NO_OFFERS_NS);
+	h->no_offers_until = add_ns(now, NO_OFFERS_NS);
 }
 
 /* O2, O3; returns the time after it. */
@@ -114,7 +115,7 @@ static int64_t offer(struct spin *spin, struct spin_habit *h, int64_t before, in
 	now = shmr_now();
 	away = now - before;
 	if (away >= TAKEN_NS) {
-		spin->until = later(spin->until, away);
+		spin->until = add_ns(spin->until, away);
 		if (spin->until > deadline)
 			spin->until = deadline;
 		spin->offer_gap_ns = SPIN_LONG_NS / 2; /* doubled below, as all are */
@@ -138,7 +139,7 @@ static int64_t spin_on(struct spin *spin, struct spin_habit *h, int64_t now, int
 		}
 		spin->offer_gap_ns = h->first_offer_ns;
 		if (h->first_offer_ns > SPIN_LONG_NS) {
-			spin->offer_at = later(now, h->first_offer_ns - SPIN_LONG_NS);
+			spin->offer_at = add_ns(now, h->first_offer_ns - SPIN_LONG_NS);
 			return now;
 		}
 	}
@@ -147,7 +148,7 @@ static int64_t spin_on(struct spin *spin, struct spin_habit *h, int64_t now, int
 		now = offer(spin, h, now, deadline);
 	}
 	spin->offer_gap_ns *= 2;
-	spin->offer_at = later(now, spin->offer_gap_ns);
+	spin->offer_at = add_ns(now, spin->offer_gap_ns);
 	return now;
 }
 
@@ -164,7 +165,7 @@ bool shmr_spin(struct spin *spin, struct spin_habit *h, int64_t deadline,
 			now = spin_on(spin, h, now, deadline, counters);
 		}
 		if (spin->rounds == 0)
-			spin->slice = later(now, SLICE_NS);
+			spin->slice = add_ns(now, SLICE_NS);
 		spin->over = now >= spin->until;
 		if (spin->over && spin->offer_gap_ns != 0 && now < deadline)
 			note_vain(h);
