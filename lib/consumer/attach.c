@@ -78,11 +78,11 @@ static int map_row(struct shmring_consumer *c)
 
 static int make_copy_buffer(struct shmring_consumer *c)
 {
-	c->copy = mmap(NULL, c->max_message + c->hot.payload, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (c->copy != MAP_FAILED)
+	c->observed.copy = mmap(NULL, c->max_message + c->hot.payload, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (c->observed.copy != MAP_FAILED)
 		return 0;
-	c->copy = NULL;
+	c->observed.copy = NULL;
 	return explain(-ENOMEM, "cannot get memory for the observer's copies");
 }
 
@@ -184,8 +184,8 @@ static void leave_ring(struct shmring_consumer *c)
 	}
 	shmr_kick_close(c->fd.kick);
 	window_close(c);
-	if (c->copy)
-		munmap(c->copy, c->max_message + c->hot.payload);
+	if (c->observed.copy)
+		munmap(c->observed.copy, c->max_message + c->hot.payload);
 	shmr_detach(a);
 	shmr_handle_free(c, sizeof(*c));
 	shmr_cancel_on(cancel);

@@ -109,6 +109,7 @@ struct consumer_announce {
 
 /* observer.c: an observer's message: it is a copy, and what belongs to it is here. */
 struct observed {
+	unsigned char *copy; /* the private copy of the message; NULL: no observer */
 	uint64_t header;
 	uint64_t seq;
 	uint64_t lost; /* just before it */
@@ -165,9 +166,8 @@ struct shmring_consumer {
 	uint64_t max_message;
 	bool named;
 	bool observer;
-	bool bounded;	     /* SHMRING_UNTIL_NOW */
-	bool broken;	     /* beyond repair: every call fails */
-	unsigned char *copy; /* observers: the private copy of a message */
+	bool bounded; /* SHMRING_UNTIL_NOW */
+	bool broken;  /* beyond repair: every call fails */
 
 	/* Touched where a turn ends. */
 	struct consumer_lanes lanes;

@@ -107,7 +107,7 @@ int shmring_message_stamp(const struct shmring_consumer *c, const struct shmring
 		return 0;
 	}
 	if (c->observer)
-		memcpy(&stamp, c->copy + record_word(g, PREFIX_STAMP) - RECORD_HEADER,
+		memcpy(&stamp, c->observed.copy + record_word(g, PREFIX_STAMP) - RECORD_HEADER,
 		       sizeof(stamp));
 	else
 		stamp = load_relaxed(lane_stamp(&l->lane, g, at));

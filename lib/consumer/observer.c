@@ -47,7 +47,7 @@ static enum sight look_and_copy(struct shmring_consumer *c, const struct reader 
 	bool sound = header_is_record(header) && length <= c->max_message;
 
 	if (header != 0 && sound)
-		copy_words(c->copy, l, consumer_geometry(c)->prefix_size + length);
+		copy_words(c->observed.copy, l, consumer_geometry(c)->prefix_size + length);
 	if (!still_whole(l, l->hot.at.position))
 		return OVERRUN;
 	*ret_header = header;
@@ -74,13 +74,14 @@ static void hand_out_copy(struct shmring_consumer *c, struct reader *l, uint64_t
 			  struct shmring_message *ret)
 {
 	*ret = (struct shmring_message){
-		.data = c->copy + consumer_geometry(c)->prefix_size,
+		.data = c->observed.copy + consumer_geometry(c)->prefix_size,
 		.len = header_length(header),
 		.seq = l->hot.at.seq,
 		.producer = l->hot.index,
 		.flags = l->hot.lost != 0 ? SHMRING_AFTER_LOSS : 0,
 	};
 	c->observed = (struct observed){
+		.copy = c->observed.copy,
 		.header = header,
 		.seq = l->hot.at.seq,
 		.lost = l->hot.lost,
