@@ -109,7 +109,7 @@ static int64_t answer_deadline(const struct connection *c)
 	return shmr_now() + (c->answer_ns > 0 ? c->answer_ns : ANSWER_TIME);
 }
 
-/* Until the socket is ready for `events`, or closed; interruptions do not count. */
+/* Until the socket is ready for `events`, or closed. */
 static int await(const struct connection *c, short events, int64_t deadline)
 {
 	struct pollfd p = { .fd = c->socket, .events = events };
@@ -124,7 +124,7 @@ static int await(const struct connection *c, short events, int64_t deadline)
 		n = ppoll(&p, 1, &t, NULL);
 		if (n > 0)
 			return 0;
-		if (n < 0 && errno != EINTR)
+		if (n < 0 && (errno != EINTR || c->interruptible))
 			return -errno;
 	}
 }
@@ -201,8 +201,10 @@ void connection_say(struct connection *c, struct proto_message *m, enum proto_ty
 }
 
 /* A socket that is connected, or a negative errno. */
-static int connect_once(const struct sockaddr_un *address, int64_t deadline)
+static int connect_once(const struct connection *c)
 {
+	const struct sockaddr_un *address = &c->address;
+	int64_t deadline = answer_deadline(c);
 	int s = shmr_fd_above_standard(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
 	int r, e;
 
@@ -217,7 +219,7 @@ static int connect_once(const struct sockaddr_un *address, int64_t deadline)
 		r = left <= 0 || setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t)) < 0
 			    ? -2
 			    : connect(s, (const struct sockaddr *)address, sizeof(*address));
-	} while (r == -1 && errno == EINTR);
+	} while (r == -1 && errno == EINTR && !c->interruptible);
 	if (r == 0)
 		return s;
 	e = r == -2 || errno == EAGAIN ? -ETIMEDOUT : -errno;
@@ -257,7 +259,7 @@ static int shake_hands(struct connection *c)
 static int open_once(struct connection *c)
 {
 	const char *path = c->address.sun_path;
-	int s = connect_once(&c->address, answer_deadline(c));
+	int s = connect_once(c);
 
 	if (s >= 0)
 		return take_socket(c, s) ? shake_hands(c)

@@ -19,8 +19,9 @@
 #define BROKER_PREFIX "broker:"
 
 struct connection {
-	int socket;	   /* -1: none */
-	int64_t answer_ns; /* how long to wait for an answer at most; 0: five seconds */
+	int socket;	    /* -1: none */
+	int64_t answer_ns;  /* how long to wait for an answer at most; 0: five seconds */
+	bool interruptible; /* a signal ends a wait for the broker: -EINTR */
 	uint32_t serial;
 	dev_t device; /* of the socket, to know it again */
 	ino_t inode;

@@ -345,20 +345,30 @@ int source_open_ring(struct shmring_ring **ret, const char *address)
 	return get(ret, address, NULL, 0);
 }
 
+/* How long an answer may take now. */
+static int64_t answer_time(int64_t deadline)
+{
+	const int64_t left = deadline - shmr_now();
+
+	return left < SHORT_ANSWER_TIME	 ? SHORT_ANSWER_TIME
+	       : left < LONG_ANSWER_TIME ? left
+					 : LONG_ANSWER_TIME;
+}
+
 /* One question to the broker, which may have been started or killed meanwhile. */
 static int try_ring(struct broker_source *s, int64_t deadline, int *ret_fd)
 {
-	const int64_t left = deadline - shmr_now();
 	int e = 0;
 
-	s->connection.answer_ns = left < SHORT_ANSWER_TIME  ? SHORT_ANSWER_TIME
-				  : left < LONG_ANSWER_TIME ? left
-							    : LONG_ANSWER_TIME;
+	s->connection.interruptible = true;
+	s->connection.answer_ns = answer_time(deadline);
 	if (!connection_is_open(&s->connection))
 		e = connection_open_now(&s->connection);
+	s->connection.answer_ns = answer_time(deadline);
 	if (e == 0)
 		e = ask_for_ring(s, NULL, 0, s->uuid, ret_fd);
 	s->connection.answer_ns = 0;
+	s->connection.interruptible = false;
 	return e;
 }
 
@@ -389,6 +399,8 @@ static int await_ring(struct shmring_ring **ret, struct broker_source *s, const 
 		if (shmr_sleep(until < deadline ? until : deadline) < 0)
 			return shmr_watch_interrupted();
 	}
+	if (e == -EINTR)
+		return shmr_watch_interrupted();
 	return e == 0 ? make_ring(ret, s, fd) : e;
 }
 

@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -250,6 +251,43 @@ START_TEST(signal_interrupts_an_open)
 }
 END_TEST
 
+/* Return when it waits for an answer of the broker. */
+static void await_ppoll(const struct child *c)
+{
+	int64_t limit = patience();
+	long call = -1;
+
+	while (call != SYS_ppoll) {
+		char path[64];
+		FILE *f;
+
+		ck_assert_int_lt(clock_now(), limit);
+		snprintf(path, sizeof(path), "/proc/%d/syscall", (int)c->pid);
+		f = fopen(path, "re");
+		ck_assert_ptr_nonnull(f);
+		if (fscanf(f, "%ld", &call) != 1)
+			call = -1;
+		fclose(f);
+	}
+}
+
+/* The broker is stopped: most of the time passes while the call waits for an answer. */
+START_TEST(signal_interrupts_an_open_at_a_stopped_broker)
+{
+	struct opener o = { .address = "broker:ring", .error = EINTR };
+	struct child reader, broker;
+
+	shmringd_start(&broker, NULL);
+	ck_assert_int_eq(kill(broker.pid, SIGSTOP), 0);
+	child_fork(&reader, open_until_interrupted, &o);
+	step_await(reader.socket);
+	await_ppoll(&reader);
+	ck_assert_int_eq(kill(reader.pid, SIGUSR1), 0);
+	child_end(&reader);
+	child_kill(&broker);
+}
+END_TEST
+
 /* --- all at one moment --- */
 
 struct race {
@@ -456,6 +494,7 @@ int main(void)
 	tcase_add_test(tc, reader_without_permission_is_refused_when_the_ring_comes);
 	tcase_add_loop_test(tc, deadline_of_an_open_is_kept, 0, 4);
 	tcase_add_loop_test(tc, signal_interrupts_an_open, 0, 2);
+	tcase_add_test(tc, signal_interrupts_an_open_at_a_stopped_broker);
 	tcase_add_loop_test(tc, one_of_several_makes_the_ring_and_the_others_open_it, 0, 2);
 	tcase_add_test(tc, one_of_several_makes_the_ring_of_the_broker);
 	tcase_add_test(tc, ring_that_goes_with_each_user_is_made_again);
