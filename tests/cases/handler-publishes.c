@@ -220,7 +220,8 @@ static struct shmring_ring *begin(int signal)
 	struct shmring_ring *r;
 
 	config.unread_policy = SHMRING_UNREAD_HOLD;
-	/* Room for a message behind each instruction of a call, also of one without optimisation. */
+	/* Room for a message behind each instruction of a call, also of one without optimisation.
+	 */
 	config.lane_size = 1 << 20;
 	r = ring_create(&config);
 	consumer = consumer_attach(r, NULL, 0, 0);
