@@ -167,6 +167,11 @@ START_TEST(threads_replace_a_descriptor_that_the_program_closed)
 	struct shmring_config config = config_of_threads();
 	struct shmring_producer *p;
 
+#ifdef __SANITIZE_THREAD__
+	/* One thread examines the number that another one just gets: the kernel keeps them apart.
+	 */
+	room_skip("the thread sanitizer takes the reuse of a descriptor's number for a race");
+#endif
 	for (int i = 0; i < 8 * ROUNDS; i++) {
 		ring = ring_create(&config);
 		p = producer_attach(ring);

@@ -284,8 +284,9 @@ static void sweep(void)
 	for (uint64_t i = 0; wanted.step < 0 && i < path.count; i++)
 		strike(&tally, &path, path.chosen[i]);
 	print_tally(now.operation->name, action_names[now.action], &tally);
-	/* A sweep that comes too late all the time is none. */
-	ck_assert_uint_ge(tally.struck, 4 * tally.missed);
+	/* A sweep that comes too late all the time is none; once in a few steps says nothing. */
+	ck_assert(tally.struck > 0);
+	ck_assert(tally.missed <= 1 || tally.struck >= 4 * tally.missed);
 	add_to_total(&tally);
 	free(path.steps.nth);
 	free(path.chosen);
